@@ -1,0 +1,265 @@
+"""The client of the Orders API: every method sends one request, and again where that is safe, or raises a typed error.
+
+Threads share one client. They share its connections, its pace and its quota of retries, so that ten threads in an
+outage are no worse for the server than one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random as randomness
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from airflow_provider_ecdp.api.pacing import Pacer
+from airflow_provider_ecdp.api.responses import read_answer
+from airflow_provider_ecdp.api.retry import RetryPolicy, RetryQuota
+from airflow_provider_ecdp.api.settings import ClientSettings, checked_key
+from airflow_provider_ecdp.api.transport import Transport
+from airflow_provider_ecdp.errors import (
+    ApiError,
+    ConfigurationError,
+    NotFoundError,
+    ThrottledError,
+    UnreachableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from airflow_provider_ecdp.api.mode import MatchBy, Mode
+
+__all__ = ["ClientSettings", "ClientStats", "EcdpClient", "PostResult"]
+
+log = logging.getLogger(__name__)
+
+#: an order id that nobody uses: asking for it tells whether the key is accepted, and changes nothing
+_ID_OF_NO_ORDER = "airflow-provider-ecdp-connection-test"
+
+
+@dataclass(frozen=True, slots=True)
+class PostResult:
+    """A POST that ECDP answered with 201: the whole batch is stored. `attempts` counts the requests it took."""
+
+    attempts: int
+    status: int = 201
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStats:
+    """What a client has done so far: requests with their repetitions, repetitions, bytes of request bodies, 429s."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+    throttled: int = 0
+
+
+class EcdpClient:
+    """Speaks to the Orders API with one key, synchronously; safe to share between threads.
+
+    `clock` (monotonic) and `wall_clock` (since the epoch) return seconds, `random` a number from [0, 1). A `sleep` that
+    returns something true, as `threading.Event().wait` does once the event is set, ends the waiting: the call then
+    raises the error it was about to repeat, or UnreachableError if nothing was sent yet.
+    """
+
+    def __init__(
+        self,
+        api_key: str,
+        settings: ClientSettings = ClientSettings(),  # noqa: B008  # a frozen value
+        *,
+        policy: RetryPolicy = RetryPolicy(),  # noqa: B008  # a frozen value
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], object] = time.sleep,
+        random: Callable[[], float] = randomness.random,
+    ) -> None:
+        self.settings = settings
+        self.policy = policy
+        self._api_key = checked_key(api_key)
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._sleep = sleep
+        self._random = random
+        self._quota = RetryQuota()
+        self._pacer = Pacer(
+            requests_per_second=settings.requests_per_second,
+            max_in_flight=settings.max_in_flight,
+            clock=clock,
+            sleep=sleep,
+        )
+        self._transport = Transport(settings, self._api_key, clock)
+        self._stats = ClientStats()
+        self._stats_lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"EcdpClient({self.settings.base_url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    @property
+    def in_flight_limit(self) -> int:
+        """Requests that should be in flight at once now: `max_in_flight`, fewer while the server throttles."""
+        return self._pacer.limit
+
+    def stats(self) -> ClientStats:
+        """Return the counts so far; all of them of one moment."""
+        with self._stats_lock:
+            return self._stats
+
+    def post_orders(
+        self, mode: Mode, orders: bytes | bytearray | memoryview, *, match_by: MatchBy | None = None
+    ) -> PostResult:
+        """Send one batch: `orders` is the UTF-8 JSON of the orders, joined by commas, without brackets.
+
+        Raise ApiError; `maybe_stored` says whether the batch may be in ECDP all the same. In mode Add the request is
+        repeated only after an error that proves that it was not processed.
+        """
+        matching = f',"matchBy":"{match_by}"' if match_by else ""
+        body = b"".join((f'{{"mode":"{mode}"{matching},"data":['.encode(), orders, b"]}"))
+        _, attempts = self._call("POST", "/orders", body, repeatable=mode.repeatable)
+        return PostResult(attempts)
+
+    def get_order(self, order_id: str) -> dict[str, Any]:
+        """Return the order's `data` object, or raise ApiError; NotFoundError if ECDP has no such order."""
+        return self._order("GET", order_id)
+
+    def delete_order(self, order_id: str) -> dict[str, Any]:
+        """Mark the order deleted and return it, or raise ApiError.
+
+        NotFoundError can mean that it is deleted already: the API does not say how it answers a second DELETE, and the
+        first may have been this call's own, whose answer was lost.
+        """
+        return self._order("DELETE", order_id)
+
+    def update_order_status(self, order_id: str, status: str, *, website_id: int | None = None) -> None:
+        """Change the status of an order, sent as it is given, or raise ApiError; NotFoundError for an unknown order."""
+        if not order_id or not status:
+            raise ConfigurationError("an order id and a status of at least one character are required")
+        change: dict[str, object] = {"orderId": order_id, "orderStatus": status}
+        if website_id is not None:
+            change["websiteId"] = website_id
+        self._call("PUT", "/orders/status", json.dumps(change).encode())
+
+    def check_key(self) -> None:
+        """Ask once, for an order that does not exist: return if the key is accepted, or raise ApiError.
+
+        Nothing is written and nothing repeated. KeyRefusedError: the key is wrong; UnreachableError: no connection.
+        """
+        try:
+            self._call("GET", _order_path(_ID_OF_NO_ORDER), policy=replace(self.policy, max_attempts=1))
+        except NotFoundError:
+            return
+
+    def _order(self, method: str, order_id: str) -> dict[str, Any]:
+        order, _ = self._call(method, _order_path(order_id))
+        return order or {}
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        repeatable: bool = True,
+        policy: RetryPolicy | None = None,
+    ) -> tuple[dict[str, Any] | None, int]:
+        """Send until an answer settles it or the policy gives up; return the result and the number of requests."""
+        policy = policy or self.policy
+        call = f"{method} {path}"
+        error: ApiError | None = None
+        cost: int | None = None
+        attempt = 0
+        began = 0.0
+        while (started := self._pacer.acquire()) is not None:
+            began = began if attempt else started
+            attempt += 1
+            try:
+                result = self._attempt(method, path, body, call)
+            except ApiError as failure:
+                error = failure
+                error.attempts = attempt
+            else:
+                self._settled(cost)
+                return result, attempt
+            elapsed = self._clock() - began
+            wait = policy.delay(error, attempt, self._random, repeatable=repeatable, elapsed=elapsed)
+            overload = isinstance(error, ThrottledError) or error.status == 503
+            if overload:
+                pause = policy.backoff(error, attempt, self._random) if wait is None else wait
+                self._pacer.throttled(pause, started)
+            elif not error.transient:
+                self._settled(cost)
+            if wait is None:
+                break
+            cost = self._quota.take(error)
+            if cost is None:
+                log.warning("%s: %s; not repeated, the retries of this client are used up", call, _cause(error))
+                break
+            log.log(
+                logging.INFO if overload else logging.WARNING,
+                "%s: %s; attempt %d of %d, again in %.1f s",
+                call,
+                _cause(error),
+                attempt,
+                policy.max_attempts,
+                wait,
+            )
+            self._count(retries=1)
+            # after a refusal for load it is the pacer that waits, for this request and all others
+            if not overload and self._sleep(wait):
+                break
+        if error is None:
+            error = UnreachableError(f"{call}: not sent, the client was told to stop")
+            error.attempts = 0
+        raise error
+
+    def _attempt(self, method: str, path: str, body: bytes | None, call: str) -> dict[str, Any] | None:
+        size = len(body) if body else 0
+        try:
+            answer = self._transport.exchange(method, path, body, call)
+        except ApiError as error:
+            self._count(requests=1, bytes=0 if isinstance(error, UnreachableError) else size)
+            raise
+        self._count(requests=1, bytes=size, throttled=int(answer.status == 429))
+        return read_answer(method, answer, call=call, now=self._wall_clock(), secret=self._api_key)
+
+    def _settled(self, cost: int | None) -> None:
+        """Note an answer that shows the server at work: a success, or a refusal of what was sent."""
+        self._quota.give_back(cost)
+        self._pacer.succeeded()
+
+    def _count(self, *, requests: int = 0, retries: int = 0, bytes: int = 0, throttled: int = 0) -> None:  # noqa: A002  # the field's name
+        with self._stats_lock:
+            was = self._stats
+            self._stats = ClientStats(
+                was.requests + requests, was.retries + retries, was.bytes + bytes, was.throttled + throttled
+            )
+
+
+def _order_path(order_id: str) -> str:
+    if order_id in {"", ".", ".."}:
+        raise ConfigurationError(f"{order_id!r} cannot be an order id in a URL: clients and proxies fold it away")
+    try:
+        return f"/orders/{quote(order_id, safe='')}"
+    except UnicodeEncodeError:
+        raise ConfigurationError("the order id holds half of a surrogate pair: it is not text") from None
+
+
+def _cause(error: ApiError) -> str:
+    return f"HTTP {error.status}" if error.status else type(error).__name__

@@ -1,0 +1,54 @@
+"""The closed sets of the Orders API's POST, in its own spelling; `parse` takes the spellings that people write."""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeVar
+
+from airflow_provider_ecdp.errors import ConfigurationError
+
+_SEPARATORS = str.maketrans("", "", "_- ")
+
+
+class Mode(enum.StrEnum):
+    """What a POST does with an order that is, or is not, in ECDP already."""
+
+    ADD = "Add"
+    ADD_OR_REPLACE = "AddOrReplace"
+    REPLACE = "Replace"
+
+    @staticmethod
+    def parse(text: str) -> Mode:
+        """Read `AddOrReplace`, `add_or_replace`, `add-or-replace`, ...; anything else is a ConfigurationError."""
+        return _parse(Mode, text, "mode")
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the same POST may be sent twice: Add twice may make two orders of one, the API has no key for it."""
+        return self is not Mode.ADD
+
+
+class MatchBy(enum.StrEnum):
+    """The customer attribute that identifies the customer: `matchBy`, sent by the vendor's plugin, not on its page."""
+
+    EMAIL = "Email"
+    PHONE = "PhoneNumber"
+    CRM_ID = "CrmId"
+
+    @staticmethod
+    def parse(text: str) -> MatchBy:
+        """Read `email`, `phone`, `phone_number`, `crm_id`, `crmId`, ...; anything else is a ConfigurationError."""
+        return _parse(MatchBy, text, "matching mode")
+
+
+_Choice = TypeVar("_Choice", Mode, MatchBy)
+
+
+def _parse(choices: type[_Choice], text: str, what: str) -> _Choice:
+    wanted = text.strip().translate(_SEPARATORS).lower() if isinstance(text, str) else ""
+    for choice in choices:
+        # the member's name is a spelling too: PHONE for PhoneNumber
+        if wanted in (choice.value.lower(), choice.name.translate(_SEPARATORS).lower()):
+            return choice
+    known = ", ".join(choices)
+    raise ConfigurationError(f"{str(text)[:50]!r} is not a {what} of the Orders API: use one of {known}")

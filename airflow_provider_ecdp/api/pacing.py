@@ -1,0 +1,118 @@
+"""Holds back the requests of a run so that the server can keep up: slots, pauses, and a rate that learns.
+
+A refusal for load (429, 503) is news for the whole run: nobody starts a request before the pause ends, and then they
+go one by one at a lower rate. The rate falls by a factor and rises by a step (additive increase, multiplicative
+decrease), as in botocore's adaptive mode.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: what is kept of the rate after throttling; botocore's value
+_DECREASE = 0.7
+#: requests per second below which throttling never brings the rate; botocore's value
+_MIN_RATE = 0.5
+#: the rate rises by this share of the rate at the last throttling, each second of sending, or by `_MIN_STEP`
+_STEP_SHARE = 0.03
+_MIN_STEP = 0.2
+#: seconds over which the rate of successes is measured: at least the first, so that a burst is not taken for a rate
+_MEASURE_MIN = 1.0
+_MEASURE_MAX = 5.0
+
+
+class Pacer:
+    """Decides when a request may start; one for all threads of a client.
+
+    `requests_per_second` bounds the starts: evenly spaced, at most that many in any second, and one more. None: no
+    bound until the server throttles. `clock` and `sleep` are in seconds; a `sleep` that returns something true, as
+    `threading.Event.wait` does, has been interrupted.
+    """
+
+    def __init__(
+        self,
+        *,
+        requests_per_second: float | None,
+        max_in_flight: int,
+        clock: Callable[[], float],
+        sleep: Callable[[float], object],
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._ceiling = math.inf if requests_per_second is None else requests_per_second
+        self._rate = self._ceiling
+        self._step = _MIN_STEP
+        self._next_slot = -math.inf
+        self._paused_until = -math.inf
+        self._reduced_at = -math.inf
+        self._max_in_flight = max_in_flight
+        self._limit = float(max_in_flight)
+        self._successes: deque[float] = deque()
+
+    @property
+    def rate(self) -> float:
+        """Requests per second that may start now; infinite if nothing bounds them."""
+        return self._rate
+
+    @property
+    def limit(self) -> int:
+        """Requests that should be in flight at once, from 1 to `max_in_flight`; advice for who starts the threads."""
+        return int(self._limit)
+
+    def acquire(self) -> float | None:
+        """Block until a request may start and return that moment, or None if the sleep was interrupted."""
+        while True:
+            with self._lock:
+                slot = max(self._clock(), self._next_slot, self._paused_until)
+                self._next_slot = slot + 1.0 / self._rate
+            while (wait := slot - self._clock()) > 0:
+                if self._sleep(wait):
+                    return None
+            # a pause may have been declared meanwhile: then this slot is lost, and the thread queues behind the pause
+            if slot >= self._paused_until:
+                return self._clock()
+
+    def throttled(self, pause: float, started: float) -> None:
+        """Note a refusal for load of the request that `started` then: no request starts for `pause` seconds.
+
+        The rate falls once for all requests that were under way together: the later refusals of one burst say
+        nothing new.
+        """
+        with self._lock:
+            now = self._clock()
+            self._paused_until = max(self._paused_until, now + pause)
+            if started <= self._reduced_at:
+                return
+            self._reduced_at = now
+            rate = min(self._rate, self._measured(now))
+            self._step = max(_MIN_STEP, _STEP_SHARE * rate)
+            self._rate = min(self._rate, max(_MIN_RATE, _DECREASE * rate))
+            self._limit = max(1.0, self._limit / 2)
+
+    def succeeded(self) -> None:
+        """Note an answer that was no refusal for load: rate and limit rise a little."""
+        with self._lock:
+            now = self._clock()
+            self._successes.append(now)
+            self._forget(now)
+            if self._rate < math.inf:
+                # `rate` successes in a second add up to one step
+                self._rate = min(self._ceiling, self._rate + self._step / self._rate)
+            self._limit = min(float(self._max_in_flight), self._limit + 1.0 / self._limit)
+
+    def _measured(self, now: float) -> float:
+        self._forget(now)
+        if not self._successes:
+            return 0.0
+        return len(self._successes) / max(_MEASURE_MIN, now - self._successes[0])
+
+    def _forget(self, now: float) -> None:
+        while self._successes and self._successes[0] < now - _MEASURE_MAX:
+            self._successes.popleft()

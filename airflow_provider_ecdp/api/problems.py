@@ -1,0 +1,98 @@
+"""Reads the body of a refusal: problem+json (RFC 9457) first, then what gateways and web servers say instead.
+
+Whatever is kept went through `redact`: a server may quote what it was sent.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ecdp.api.redaction import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: entries of `errors` that are kept; a batch of some thousand orders can have as many
+MAX_ERRORS = 1000
+
+# so much of a page is searched for its title
+_TITLE_WITHIN = 16_384
+_TITLE = re.compile(r"<title[^>]*>([^<]{1,2000})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a refusal says: `details` are the entries of `errors`, then `detail` and `title`, each once, not empty."""
+
+    details: tuple[str, ...] = ()
+    summary: str = ""
+    substatus: str = ""
+    is_html: bool = False
+
+
+def read_problem(media_type: str, body: bytes, secret: str = "") -> Problem:
+    """Read the body of a refusal, whatever it holds; what cannot be read says nothing."""
+    document = read_json(body)
+    if isinstance(document, dict):
+        return _from_json(document, secret)
+    text = body[:_TITLE_WITHIN].decode("utf-8", "replace").strip()
+    if media_type in {"text/html", "application/xhtml+xml"} or text[:1] == "<":
+        title = _TITLE.search(text)
+        said = redact(html.unescape(title.group(1)), secret) if title else ""
+        return Problem(details=(said,) if said else (), summary=said, is_html=True)
+    if media_type == "text/plain" or isinstance(document, str):
+        said = redact((document if isinstance(document, str) else text).strip().partition("\n")[0], secret)
+        return Problem(details=(said,) if said else (), summary=said)
+    return Problem()
+
+
+def read_json(body: bytes) -> Any:
+    """Return the JSON document, or None if it is not one (or is cut short, or nested beyond reason)."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _from_json(document: dict[str, Any], secret: str) -> Problem:
+    # `message` and `error` are what API gateways send in place of a problem
+    titles = [
+        redact(document[key], secret) for key in ("detail", "title", "message", "error") if _is_text(document, key)
+    ]
+    errors = [redact(entry, secret) for entry in islice(_entries(document.get("errors")), MAX_ERRORS)]
+    details = tuple(dict.fromkeys(text for text in (*errors, *titles) if text))
+    summary = "; ".join(dict.fromkeys(text for text in (*titles[:1], *errors[:3]) if text))
+    substatus = document.get("substatus")
+    return Problem(
+        details=details,
+        summary=redact(summary),
+        substatus=substatus if isinstance(substatus, str) and re.fullmatch(r"\w{1,64}", substatus) else "",
+    )
+
+
+def _is_text(document: dict[str, Any], key: str) -> bool:
+    return isinstance(document.get(key), str)
+
+
+def _entries(errors: Any) -> Iterator[str]:
+    """Yield the entries of `errors`: a list of strings by the page; ASP.NET's own form is an object of lists."""
+    if isinstance(errors, dict):
+        for field, messages in errors.items():
+            for message in messages if isinstance(messages, list) else [messages]:
+                yield f"{field}: {_text(message)}"
+    elif isinstance(errors, list):
+        yield from map(_text, errors)
+    elif isinstance(errors, str):
+        yield errors
+
+
+def _text(value: Any) -> str:
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return ""

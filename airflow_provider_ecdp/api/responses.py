@@ -1,0 +1,149 @@
+"""What each answer of ECDP means: (method, status, headers, body) to a result or a typed error, in one table.
+
+Pure: no network, no clock. Success is exactly what the vendor's page documents, 201 for POST and 200 for the rest;
+everything that proxies and gateways add is a typed error. Statuses beyond the page's: RFC 9110, RFC 8470, RFC 6585.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ecdp.api.problems import Problem, read_json, read_problem
+from airflow_provider_ecdp.errors import (
+    ApiError,
+    KeyRefusedError,
+    NoAnswerError,
+    NotFoundError,
+    RequestRejectedError,
+    ServerError,
+    ThrottledError,
+    TooLargeError,
+    UnexpectedAnswerError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: A 4xx that is not in the table is not about the orders (405, 406, 415, ...): UnexpectedAnswerError, a run stops.
+ERRORS: Mapping[int, type[ApiError]] = {
+    400: RequestRejectedError,
+    401: KeyRefusedError,
+    403: KeyRefusedError,
+    404: NotFoundError,
+    408: NoAnswerError,  # the server gave up on the request; a proxy sends it for a slow server too: unknown
+    409: RequestRejectedError,
+    413: TooLargeError,
+    422: RequestRejectedError,
+    425: ThrottledError,  # RFC 8470: the server was not willing to process it yet
+    429: ThrottledError,
+}
+#: POST /orders is no order's own path: 404 there says that the address is wrong, and blames no order.
+POST_ERRORS: Mapping[int, type[ApiError]] = {**ERRORS, 404: UnexpectedAnswerError}
+
+_ADVICE: Mapping[type[ApiError], str] = {
+    KeyRefusedError: "the API key is refused: compare it with Settings > API in ECDP",
+    RequestRejectedError: "the request was refused and nothing of it stored",
+    TooLargeError: "the batch is too large: send fewer orders in one request",
+    NotFoundError: "ECDP has no such order",
+    ThrottledError: "too many requests: slow down",
+    ServerError: "the server failed",
+    NoAnswerError: "the server stopped waiting for the request",
+}
+_WRONG_ADDRESS = "ECDP's Orders API does not answer like this: is the base URL right?"
+_REDIRECT = "a redirect, which is never followed: are scheme and host of the base URL right?"
+_PROXY_LOGIN = "the proxy wants credentials: put them into the proxy's URL"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP answer. `headers` has case-insensitive keys; `body` is decoded.
+
+    `complete` is false if the connection broke, or the body passed the limit of what is read, before its end.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    complete: bool = True
+
+    @property
+    def media_type(self) -> str:
+        """The media type in lower case without its parameters, empty if there is none."""
+        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def read_answer(method: str, answer: Answer, *, call: str, now: float, secret: str = "") -> dict[str, Any] | None:
+    """Return the `data` object of a GET or DELETE, None for a POST or PUT, or raise the ApiError that `answer` means.
+
+    `call` names the request in messages, such as `GET /orders/12`; `now` is the time in seconds since the epoch, for
+    a `Retry-After` that is a date; `secret` is replaced wherever the server repeats it.
+    """
+    if answer.status == (201 if method == "POST" else 200):
+        # the page does not document the body of POST's 201, and gives PUT's 200 none
+        return _read_order(answer, call) if method in {"GET", "DELETE"} else None
+    raise _error(method, answer, call, now, secret)
+
+
+def parse_retry_after(value: str | None, now: float) -> float | None:
+    """Return the seconds that a `Retry-After` header asks to wait at `now` (epoch), None if it cannot be read.
+
+    RFC 9110, section 10.2.3: whole seconds or an HTTP date. Fractions are read too, a date in the past is 0.
+    """
+    if value is None:
+        return None
+    value = value.strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+        moment = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return max(0.0, moment - now)
+
+
+def _read_order(answer: Answer, call: str) -> dict[str, Any]:
+    if not answer.complete:
+        raise NoAnswerError(f"{call}: the answer broke off before its end", status=answer.status)
+    document = read_json(answer.body)
+    order = document.get("data") if isinstance(document, dict) else None
+    if not isinstance(order, dict):
+        raise UnexpectedAnswerError(
+            f"{call}: HTTP 200 without the documented `data` object. {_WRONG_ADDRESS}", status=answer.status
+        )
+    return order
+
+
+def _error(method: str, answer: Answer, call: str, now: float, secret: str) -> ApiError:
+    problem = read_problem(answer.media_type, answer.body, secret)
+    kind = _kind(method, answer.status, problem)
+    said = f": {problem.summary}" if problem.summary else ""
+    doubt = " (HTML: perhaps from a proxy or a firewall, not from ECDP)" if problem.is_html else ""
+    substatus = f" {problem.substatus}" if problem.substatus else ""
+    return kind(
+        f"{call}: HTTP {answer.status}{substatus}, {_advice(kind, answer.status)}{said}{doubt}",
+        status=answer.status,
+        details=problem.details,
+        retry_after=parse_retry_after(answer.headers.get("Retry-After"), now),
+    )
+
+
+def _kind(method: str, status: int, problem: Problem) -> type[ApiError]:
+    if 500 <= status <= 599:
+        return ServerError
+    kind = (POST_ERRORS if method == "POST" else ERRORS).get(status, UnexpectedAnswerError)
+    # A web server's or proxy's own 404 page knows of no orders. Read as "no such order" it would make a DELETE to a
+    # wrong address a success.
+    return UnexpectedAnswerError if kind is NotFoundError and problem.is_html else kind
+
+
+def _advice(kind: type[ApiError], status: int) -> str:
+    if status == 407:
+        return _PROXY_LOGIN
+    if 300 <= status <= 399:
+        return _REDIRECT
+    return _ADVICE.get(kind, _WRONG_ADDRESS)

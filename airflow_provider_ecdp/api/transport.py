@@ -1,0 +1,238 @@
+"""One HTTP exchange over requests: bytes out, an Answer in, and a typed error for everything that a network can do.
+
+The rule that decides about Add: an error raised while connecting proves that nothing was sent (UnreachableError), any
+later one proves nothing (NoAnswerError). urllib3 does not tell the two apart for TLS and resets, so the connections
+here mark what fails in `connect`. An idle connection that the server closes just when it is used again is "later".
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from contextlib import contextmanager
+from http.client import HTTPException
+from http.cookiejar import DefaultCookiePolicy
+from typing import TYPE_CHECKING, Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionError, NewConnectionError
+
+from airflow_provider_ecdp import __version__
+from airflow_provider_ecdp.api.redaction import redact
+from airflow_provider_ecdp.api.responses import Answer
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, NoAnswerError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_provider_ecdp.api.settings import ClientSettings
+
+#: bytes read of an order's answer, and of any other
+_MAX_ORDER = 16 * 1024 * 1024
+_MAX_BODY = 1024 * 1024
+_CHUNK = 65536
+
+
+class Transport:
+    """A session for one host, for several threads; sends what it is given, repeats nothing, follows nothing."""
+
+    def __init__(self, settings: ClientSettings, api_key: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._headers = _headers(api_key, settings.user_agent_suffix)
+        self._clock = clock
+        self._session = _Session()
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = _Adapter(settings)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        # looked up once: it reads the environment, and on some systems the registry, for each request
+        self._send_options: dict[str, Any] = {
+            **self._session.merge_environment_settings(settings.base_url, {}, True, settings.verify, None),
+            "timeout": (settings.connect_timeout, settings.read_timeout),
+            "allow_redirects": False,
+        }
+
+    def exchange(self, method: str, path: str, body: bytes | None, call: str) -> Answer:
+        """Send one request and return its answer, or raise UnreachableError, NoAnswerError or ConfigurationError.
+
+        `path` begins with a slash and is percent-encoded. A body that breaks off is part of the answer, not an error:
+        the status has come, and a 201 stays a 201.
+        """
+        failure: EcdpError
+        try:
+            response = self._session.send(self._prepared(method, path, body), **self._send_options)
+        except (requests.RequestException, HTTPError, OSError) as error:
+            failure = _failure(error, call, self._settings)
+        else:
+            return self._read(response)
+        # outside of `except`: requests' exceptions hold the request with its key, and would stay as the context
+        raise failure
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self._session.close()
+
+    def _prepared(self, method: str, path: str, body: bytes | None) -> requests.PreparedRequest:
+        # Not prepare(): it costs more than the rest of the client, takes Authorization from .netrc, and re-quotes URLs.
+        request = requests.PreparedRequest()
+        request.method = method
+        request.url = self._settings.base_url + path
+        request.headers = CaseInsensitiveDict(self._headers)
+        if body is not None:
+            request.body = body
+            request.headers["Content-Type"] = "application/json"
+            request.headers["Content-Length"] = str(len(body))
+        return request
+
+    def _read(self, response: requests.Response) -> Answer:
+        # read to the end even where the body is not used: only then is the connection used again
+        limit = _MAX_ORDER if response.status_code == 200 else _MAX_BODY
+        deadline = self._clock() + self._settings.read_timeout
+        chunks: list[bytes] = []
+        size = 0
+        complete = False
+        try:
+            while size < limit and self._clock() < deadline:
+                chunk = response.raw.read1(_CHUNK, decode_content=True)
+                if not chunk:
+                    complete = True
+                    break
+                chunks.append(chunk)
+                size += len(chunk)
+        except (HTTPError, HTTPException, OSError):
+            complete = False
+        finally:
+            if not complete:
+                response.raw.close()
+            response.raw.release_conn()
+        return Answer(response.status_code, response.headers, b"".join(chunks), complete)
+
+
+def _headers(api_key: str, suffix: str) -> dict[str, str]:
+    agent = f"airflow-provider-ecdp/{__version__} python-requests/{requests.__version__} {suffix}".rstrip()
+    # identity: the answers are short, and what is not compressed cannot expand
+    return {"x-api-key": api_key, "User-Agent": agent, "Accept": "application/json", "Accept-Encoding": "identity"}
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> str | None:  # noqa: ARG002  # requests' signature
+        # Even with allow_redirects=False requests prepares the next request, and reads a redirect's body without limit.
+        return None
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, settings: ClientSettings) -> None:
+        self._pools = _pool_classes(settings.read_timeout)
+        self._pool: urllib3.HTTPConnectionPool | None = None
+        super().__init__(pool_connections=1, pool_maxsize=settings.max_in_flight, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = self._pools
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> urllib3.HTTPConnectionPool:
+        # one host, one pool: finding it anew costs a tenth of a request's CPU
+        if self._pool is None:
+            self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return self._pool
+
+    def close(self) -> None:
+        self._pool = None
+        super().close()
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        # SOCKS has connections of its own; what fails there counts as "later" unless urllib3 knows better
+        if type(manager) is urllib3.ProxyManager:
+            manager.pool_classes_by_scheme = self._pools
+        return manager
+
+
+class _NotConnectedError(NewConnectionError):
+    """Connecting failed, TLS and proxy included, so that nothing of the request was sent; `__cause__` says why."""
+
+
+def _pool_classes(send_timeout: float) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    @contextmanager
+    def connecting(connection: HTTPConnection) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, HTTPError, HTTPException, ValueError) as error:
+            raise _NotConnectedError(connection, "not connected") from error
+        # urllib3 leaves the connect timeout on a new socket while it sends: too short for a large body on a slow line
+        connection.sock.settimeout(send_timeout)
+
+    class PlainConnection(HTTPConnection):
+        def connect(self) -> None:
+            with connecting(self):
+                super().connect()
+
+    class TlsConnection(HTTPSConnection):
+        def connect(self) -> None:
+            with connecting(self):
+                super().connect()
+
+    class PlainPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = PlainConnection
+
+    class TlsPool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = TlsConnection
+
+    return {"http": PlainPool, "https": TlsPool}
+
+
+def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError:
+    chain = list(_chain(error))
+    refused = next((link for link in chain if isinstance(link, NewConnectionError)), None)
+    if refused is not None:
+        return _not_connected(refused, call, settings)
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return UnreachableError(f"{call}: no connection within {settings.connect_timeout:g} s")
+    if isinstance(error, requests.exceptions.ReadTimeout):
+        return NoAnswerError(f"{call}: sent, and no answer within {settings.read_timeout:g} s")
+    if isinstance(error, (ValueError, LocationValueError)):
+        # requests.InvalidURL, InvalidProxyURL, MissingSchema, InvalidHeader: the text may hold a password
+        return ConfigurationError(f"the base URL or a proxy of the environment is malformed ({type(error).__name__})")
+    if not isinstance(error, (requests.RequestException, HTTPError)):
+        # requests raises a plain OSError, before it connects, for a CA bundle that is not there
+        return ConfigurationError("the CA bundle (`verify`, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE) cannot be read")
+    return NoAnswerError(f"{call}: the connection broke before an answer came ({_reason(chain[-1])})")
+
+
+def _not_connected(refused: NewConnectionError, call: str, settings: ClientSettings) -> EcdpError:
+    causes = list(_chain(refused))
+    tls = next((cause for cause in causes if isinstance(cause, (ssl.SSLError, urllib3.exceptions.SSLError))), None)
+    if isinstance(tls, ssl.SSLCertVerificationError):
+        return ConfigurationError(
+            f"the server's certificate is not trusted ({tls.verify_message}): is the host of the base URL right?"
+            " A private certificate authority is named by `verify` (the path of a CA bundle)"
+        )
+    # An end of file in the handshake is an overloaded or restarting server; other TLS errors do not pass by themselves.
+    if tls is not None and not isinstance(tls, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)):
+        return ConfigurationError(
+            f"no TLS connection ({_reason(tls)}): does the base URL's port speak https, and is the CA bundle readable?"
+        )
+    if any(isinstance(cause, TimeoutError) for cause in causes):
+        return UnreachableError(f"{call}: no connection within {settings.connect_timeout:g} s")
+    if any(isinstance(cause, NameResolutionError) for cause in causes):
+        return UnreachableError(f"{call}: the host name of the base URL, or of a proxy, is not known")
+    return UnreachableError(f"{call}: no connection ({_reason(causes[-1])})")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what it wraps: requests and urllib3 put the inner one into `args`, `reason` or the cause."""
+    seen = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        wrapped = [getattr(error, "reason", None), error.__cause__, *reversed(error.args), error.__context__]
+        error = next((inner for inner in wrapped if isinstance(inner, BaseException)), None)
+
+
+def _reason(error: BaseException) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return redact(f"{type(error).__name__}: {text}", max_length=160)

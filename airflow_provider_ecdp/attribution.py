@@ -1,0 +1,269 @@
+"""One batch to definite outcomes: a batch that is refused is not an order that is refused.
+
+A refusal stores nothing and may not say who is at fault. What it names is asked alone, the rest is sent again; where it
+names nobody the batch is halved, until each refused order stood alone in its own request. An order next to a bad one is
+never blamed.
+
+After an answer that leaves open whether orders were stored, `AddOrReplace` and `Replace` repeat. `Add` reads back
+with GET before it judges, for the second `Add` of an order that was stored is refused.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.mode import MatchBy, Mode
+from airflow_provider_ecdp.blame import named_orders
+from airflow_provider_ecdp.errors import (
+    ApiError,
+    ConfigurationError,
+    NotFoundError,
+    RequestRejectedError,
+    TooLargeError,
+)
+from airflow_provider_ecdp.orders import batches
+from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome, Settled
+from airflow_provider_ecdp.readback import same_order
+
+_DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
+_FOUND = "no answer came, and the order was found stored as sent"
+
+
+class Stop:
+    """Set once, when the run cannot go on; `error` says why, None if the run was interrupted."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()
+        self.error: ApiError | None = None
+
+    def set(self, error: ApiError | None) -> None:
+        """Stop the run; the first cause stays."""
+        with self._lock:
+            if not self._event.is_set():
+                self.error = error
+                self._event.set()
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+
+@dataclass(slots=True)
+class _Group:
+    """Orders that are asked together.
+
+    `attempts` counts the requests that they were in, `unsure` says that one of them may have stored them, `refusal` is
+    the answer to the last one that they were in. A `guilty` group is known to hold a bad order: it was refused with its
+    `sibling`, and the sibling alone was not.
+    """
+
+    orders: pa.RecordBatch
+    attempts: int = 0
+    unsure: bool = False
+    refusal: RequestRejectedError | None = None
+    guilty: bool = False
+    sibling: _Group | None = None
+
+    def part(self, orders: pa.RecordBatch) -> _Group:
+        return replace(self, orders=orders, guilty=False, sibling=None)
+
+    def take(self, positions: Iterable[int]) -> _Group:
+        return self.part(self.orders.take(pa.array(positions, pa.int64())))
+
+    def halves(self) -> tuple[_Group, _Group]:
+        left, right = (self.part(half) for half in batches.halves(self.orders))
+        left.sibling = right
+        return left, right
+
+    @property
+    def ids(self) -> list[str]:
+        return list(self.orders.column("order_id").to_pylist())
+
+
+@dataclass(frozen=True, slots=True)
+class BatchSender:
+    """Sends batches; safe for threads.
+
+    :param request_budget: most POST requests for one batch; orders that it does not reach are `unresolved`
+    :param resumed: whether an earlier try of this run may have stored orders that it could not record
+    """
+
+    client: EcdpClient
+    mode: Mode
+    stop: Stop
+    request_budget: int
+    match_by: MatchBy | None = None
+    resumed: bool = False
+
+    def send(self, batch: pa.RecordBatch) -> list[Settled]:
+        """Send `batch`; every order of it is in exactly one of what is returned."""
+        trace = _Trace(self)
+        trace.waiting.append(_Group(batch, unsure=self.resumed))
+        while trace.waiting:
+            trace.ask(trace.waiting.pop())
+        return trace.settled
+
+
+@dataclass(slots=True)
+class _Trace:
+    """The way of one batch to its outcomes: groups that are still to be asked are on a stack."""
+
+    sender: BatchSender
+    waiting: list[_Group] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
+    requests: int = 0
+
+    def ask(self, group: _Group) -> None:
+        sender = self.sender
+        if sender.stop:
+            self.leave(group, "the run was stopped before this order could be sent")
+        elif group.guilty and len(group.orders) > 1:
+            self.halve(group)
+        elif self.requests >= sender.request_budget:
+            self.leave(group, f"refused together with others, and not told apart in {self.requests} requests")
+        else:
+            self.post(group)
+
+    def post(self, group: _Group) -> None:
+        sender = self.sender
+        try:
+            result = sender.client.post_orders(sender.mode, batches.body(group.orders), match_by=sender.match_by)
+        except RequestRejectedError as error:
+            self.count(group, error.attempts)
+            group.refusal = error
+            if len(group.orders) == 1:
+                self.refused_alone(group, error)
+            elif isinstance(error, TooLargeError):
+                self.halve(group)
+            else:
+                self.refused_together(group, error)
+        except ApiError as error:
+            self.count(group, error.attempts)
+            if error.maybe_stored and not sender.mode.repeatable:
+                self.read_back_and_repeat(group, error)
+            else:
+                self.stop(group, error)
+        else:
+            self.count(group, result.attempts)
+            if group.sibling is not None and group.refusal is not None:
+                group.sibling.guilty = not isinstance(group.refusal, TooLargeError)
+            self.settle(group, Outcome.ACCEPTED, http_status=result.status)
+
+    def refused_together(self, group: _Group, error: RequestRejectedError) -> None:
+        named = named_orders(error.details, group.ids)
+        if group.unsure:
+            # in mode Add, what was stored without our knowledge is refused now
+            self.refused_unsure(group, named)
+            return
+        if 0 < len(named) < len(group.orders):
+            self.waiting += [group.take([i]) for i in sorted(named)]
+            self.waiting.append(group.take(i for i in range(len(group.orders)) if i not in named))
+        else:
+            self.halve(group)
+
+    def refused_unsure(self, group: _Group, named: set[int]) -> None:
+        checked = self.read_back(group, named or range(len(group.orders)))
+        if checked is None:
+            return
+        absent, unread = checked
+        if named:
+            self.waiting += [replace(group.take([i]), unsure=False) for i in absent]
+            if unread:
+                self.waiting.append(group.take(unread))
+        elif absent:
+            rest = replace(group.take(absent), unsure=False)
+            if len(absent) == len(group.orders):
+                self.halve(rest)
+            else:
+                self.waiting.append(rest)
+
+    def refused_alone(self, group: _Group, error: RequestRejectedError) -> None:
+        if group.unsure:
+            checked = self.read_back(group, [0])
+            if checked is None or not checked[0]:
+                return
+        reason = "; ".join(error.details) or str(error)
+        self.settle(group, Outcome.REJECTED, reason[:REASON_CHARACTERS], error.status)
+
+    def halve(self, group: _Group) -> None:
+        left, right = group.halves()
+        self.waiting += [right, left]
+
+    def read_back_and_repeat(self, group: _Group, error: ApiError) -> None:
+        """Settle what a request without an answer has stored, and queue what it has not for another request."""
+        if not self.sender.client.pause(error, group.attempts):
+            self.stop(group, error)
+            return
+        group.unsure = True
+        # a batch is stored whole or not at all: one absent order tells of all, a present one may be older
+        first = self.read_back(group.part(group.orders.slice(0, 1)), [0])
+        if first is None:
+            if len(group.orders) > 1:
+                self.leave(group.part(group.orders.slice(1)), "the run was stopped before this order was read back")
+            return
+        if first[0]:
+            self.waiting.append(group)
+            return
+        rest = group.part(group.orders.slice(1))
+        if len(rest.orders):
+            checked = self.read_back(rest, range(len(rest.orders)))
+            if checked and checked[0]:
+                self.waiting.append(rest.take(checked[0]))
+
+    def read_back(self, group: _Group, positions: Iterable[int]) -> tuple[list[int], list[int]] | None:
+        """Read orders back and settle those that are stored; return the positions of absent and of unread ones.
+
+        None says that the run was stopped, and every order of the group is settled.
+        """
+        positions = sorted(positions)
+        absent = []
+        json, ids = group.orders.column("json"), group.ids
+        for at, i in enumerate(positions):
+            try:
+                stored = self.sender.client.get_order(ids[i])
+            except NotFoundError:
+                absent.append(i)
+            except ConfigurationError:
+                # `.` and `..` cannot be read back: what the API says of them is all there is
+                absent.append(i)
+            except ApiError as error:
+                left = set(range(len(group.orders))) - set(positions[:at]) | set(absent)
+                self.stop(group.take(sorted(left)), error)
+                return None
+            else:
+                one = group.take([i])
+                if same_order(json[i].as_py().rstrip(","), stored):
+                    self.settle(one, Outcome.ACCEPTED, _FOUND, 200)
+                else:
+                    self.settle(one, Outcome.REJECTED, _DIFFERENT, group.refusal.status if group.refusal else 200)
+        read = set(positions)
+        return absent, [i for i in range(len(group.orders)) if i not in read]
+
+    def stop(self, group: _Group, error: ApiError) -> None:
+        self.sender.stop.set(error)
+        if error.maybe_stored or group.unsure or group.refusal:
+            self.settle(group, Outcome.UNRESOLVED, str(error), error.status)
+        else:
+            self.settle(group, Outcome.NOT_ATTEMPTED, str(error), error.status)
+
+    def leave(self, group: _Group, reason: str) -> None:
+        if group.attempts:
+            said = "; ".join(group.refusal.details)[:REASON_CHARACTERS] if group.refusal else ""
+            status = group.refusal.status if group.refusal else None
+            self.settle(group, Outcome.UNRESOLVED, f"{reason}; ECDP said: {said}" if said else reason, status)
+        else:
+            self.settle(group, Outcome.NOT_ATTEMPTED, reason)
+
+    def settle(
+        self, group: _Group, outcome: Outcome, reason: str | None = None, http_status: int | None = None
+    ) -> None:
+        self.settled.append(Settled(group.orders, outcome, reason, http_status, group.attempts))
+
+    def count(self, group: _Group, attempts: int) -> None:
+        group.attempts += attempts
+        self.requests += attempts

@@ -1,0 +1,177 @@
+"""Every error that this package raises, ordered by what the reader should do about it.
+
+    EcdpError
+    ├── ConfigurationError         a setting is wrong: correct it, nothing was sent
+    ├── ExtractError               the extract cannot be read as orders: correct the data or the SQL, nothing was sent
+    │   ├── EmptyExtractError      it holds no orders
+    │   ├── ColumnsError           a required column is missing, or a column has the wrong kind
+    │   └── SqlError               the SQL text fails, or asks for what the engine is locked against
+    ├── ApiError                   one request did not succeed
+    │   ├── KeyRefusedError        401, 403: correct the key in the connection
+    │   ├── RequestRejectedError   400 and other 4xx: the API refused what was sent
+    │   │   └── TooLargeError      413: the same orders in smaller batches
+    │   ├── NotFoundError          404 on an order's own path
+    │   ├── ThrottledError         429: later
+    │   ├── UnreachableError       no connection: the request was certainly not sent
+    │   ├── ServerError            5xx: later; a POST may have been stored
+    │   ├── NoAnswerError          timeout or reset after sending: a POST may have been stored
+    │   └── UnexpectedAnswerError  a success or redirect that the contract does not know
+    └── PushError                  a push has ended and not every order is in ECDP: its report says which
+        ├── OrdersFailedError      orders were refused: correct them, trying again changes nothing
+        └── PushStoppedError       an outage or a refused key stopped the run: run again and it goes on
+
+`transient` tells whether the same call can succeed later with nothing changed. Messages name orders by id and
+never hold a payload, an e-mail address, a phone number or the key.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EcdpError(Exception):
+    """Anything that this package raises on purpose."""
+
+    transient: ClassVar[bool] = False
+
+
+class ConfigurationError(EcdpError):
+    """A setting is wrong; nothing was sent."""
+
+
+class ExtractError(EcdpError):
+    """The extract cannot be read as orders; nothing was sent."""
+
+
+class EmptyExtractError(ExtractError):
+    """The extract holds no orders."""
+
+
+class ColumnsError(ExtractError):
+    """A required column is missing, or a column has a kind that its field cannot have."""
+
+
+class SqlError(ExtractError):
+    """The SQL text fails, or asks for what the engine is locked against."""
+
+
+class ApiError(EcdpError):
+    """One request to ECDP that did not succeed.
+
+    `status` is the HTTP status (None without an answer), `details` are the API's own words about the refusal, cut
+    and stripped of personal data, `retry_after` the seconds that the server asked to wait (None if it did not).
+    """
+
+    #: whether a POST that ended like this may have been stored all the same
+    maybe_stored: ClassVar[bool] = False
+
+    #: requests made by the call that ended like this: the last one ended in this error
+    attempts: int = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        details: tuple[str, ...] = (),
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.details = details
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # keyword-only facts do not survive the default pickling of exceptions
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class KeyRefusedError(ApiError):
+    """401 or 403: the key is wrong, or may not do this."""
+
+
+class RequestRejectedError(ApiError):
+    """400 or another 4xx: the request was not processed, nothing of it was stored."""
+
+
+class TooLargeError(RequestRejectedError):
+    """413: the batch is larger than the server takes."""
+
+
+class NotFoundError(ApiError):
+    """404 on an order's own path: ECDP has no such order."""
+
+
+class ThrottledError(ApiError):
+    """429: the request was not processed, the server asks for a pause."""
+
+    transient = True
+
+
+class UnreachableError(ApiError):
+    """No connection could be made: the request was certainly not sent."""
+
+    transient = True
+
+
+class ServerError(ApiError):
+    """5xx: whether a POST was stored is not known."""
+
+    transient = True
+    maybe_stored = True
+
+
+class NoAnswerError(ApiError):
+    """The connection timed out or broke after sending: whether a POST was stored is not known."""
+
+    transient = True
+    maybe_stored = True
+
+
+class UnexpectedAnswerError(ApiError):
+    """An answer that the contract does not know: a redirect, another 2xx, a body cut short."""
+
+    maybe_stored = True
+
+
+class PushError(EcdpError):
+    """A push has ended and not every order is in ECDP; `summary` holds the counts of its report."""
+
+    def __init__(self, message: str, *, summary: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.summary = summary or {}
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class OrdersFailedError(PushError):
+    """More orders failed than `max_failed` allows; everything else was sent."""
+
+
+class PushStoppedError(PushError):
+    """An outage or a refused key stopped the run; what was not sent is `not_attempted`.
+
+    `retry_after` is the pause in seconds that the server asked for last, `key_refused` tells the two causes apart.
+    """
+
+    transient = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        summary: dict[str, object] | None = None,
+        retry_after: float | None = None,
+        key_refused: bool = False,
+    ) -> None:
+        super().__init__(message, summary=summary)
+        self.retry_after = retry_after
+        self.key_refused = key_refused
+
+
+def _rebuild(cls: type[EcdpError], args: tuple[object, ...], facts: dict[str, object]) -> EcdpError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error

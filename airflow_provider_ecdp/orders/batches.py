@@ -1,0 +1,76 @@
+"""Batches of encoded orders, by count and by bytes. This is the only place that cuts batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+
+
+def body(orders: pa.RecordBatch) -> memoryview:
+    """Return the JSON texts of `orders`, joined by commas: the column's own buffer but for the last comma, no copy."""
+    offsets, data = _json(orders)
+    return data[offsets[0] : offsets[len(orders)] - 1]
+
+
+def size(orders: pa.RecordBatch) -> int:
+    """Return the bytes of `body`."""
+    offsets, _ = _json(orders)
+    return offsets[len(orders)] - offsets[0] - 1
+
+
+def cut(chunks: Iterable[pa.RecordBatch], max_orders: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Cut a stream of orders into batches of at most `max_orders` orders and `max_bytes` bytes.
+
+    A batch is as large as it may be, whatever the size of the chunks. An order that alone has more than `max_bytes` is
+    a batch of its own: whether it is too large is the server's to say.
+    """
+    held: pa.RecordBatch | None = None
+    for chunk in chunks:
+        rows = chunk if held is None else pa.concat_batches([held, chunk])
+        held = None
+        while len(rows):
+            count = _fitting(rows, max_orders, max_bytes)
+            if count == len(rows) < max_orders:
+                held = rows
+                break
+            yield rows.slice(0, count)
+            rows = rows.slice(count)
+    if held is not None:
+        yield held
+
+
+def halves(orders: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Cut two orders or more in two, as even in bytes as whole orders allow."""
+    offsets, _ = _json(orders)
+    middle = (offsets[0] + offsets[len(orders)]) // 2
+    count = min(max(_rank(offsets, middle, len(orders)), 1), len(orders) - 1)
+    return orders.slice(0, count), orders.slice(count)
+
+
+def _fitting(orders: pa.RecordBatch, max_orders: int, max_bytes: int) -> int:
+    offsets, _ = _json(orders)
+    most = min(len(orders), max_orders)
+    if offsets[most] - offsets[0] - 1 <= max_bytes:
+        return most
+    return max(_rank(offsets, offsets[0] + max_bytes + 1, most), 1)
+
+
+def _rank(offsets: memoryview, bound: int, most: int) -> int:
+    """Return how many orders, of the first `most`, end at `bound` or before."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        if offsets[middle] <= bound:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _json(orders: pa.RecordBatch) -> tuple[memoryview, memoryview]:
+    column = orders.column("json")
+    _, offsets, data = column.buffers()
+    # 32 bit offsets are those of pa.string(), which the engine gives
+    ends = memoryview(offsets).cast("i")[column.offset : column.offset + len(column) + 1]
+    return ends, memoryview(data)

@@ -1,0 +1,133 @@
+"""The order of the Orders API as data: every parameter, type, length and limit of the vendor's page, once.
+
+Source: ExpertSender CDP, "Orders - API methods", request of the POST method. Where the page is silent, `note` says
+who decided. Checks, encoding and the field tables of the docs are derived from this table.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+INT32_MAX = 2_147_483_647
+INT32_MIN = -INT32_MAX - 1
+
+
+class Kind(enum.StrEnum):
+    """The JSON kind of a field."""
+
+    TEXT = "string"
+    NUMBER = "number (double)"
+    INTEGER = "integer (int32)"
+    TIMESTAMP = "string (date-time)"
+    OBJECT = "object"
+    LIST = "list of objects"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One parameter of the API.
+
+    Lengths are counted in characters. `choices` are in the form that is sent; their case does not matter to the API.
+    `personal` marks values that may never be shown. `fields` are the parameters of an object or of a list's objects.
+    """
+
+    name: str
+    kind: Kind
+    required: bool = False
+    min_length: int | None = None
+    max_length: int | None = None
+    choices: tuple[str, ...] = ()
+    personal: bool = False
+    fields: tuple[Field, ...] = ()
+    description: str = ""
+    note: str = ""
+
+
+ATTRIBUTE = (
+    Field("name", Kind.TEXT, required=True, min_length=1, max_length=256, description="Name of the feature"),
+    Field("value", Kind.TEXT, description="Value of the feature", note="the page gives no limit"),
+)
+
+PRODUCT = (
+    Field("id", Kind.TEXT, required=True, max_length=128, description="ID of the purchased product"),
+    Field("name", Kind.TEXT, required=True, max_length=2048, description="Product name"),
+    Field("price", Kind.NUMBER, required=True, description="Product price"),
+    Field("quantity", Kind.INTEGER, required=True, description="Quantity purchased"),
+    Field("returned", Kind.INTEGER, description="Number of returned products"),
+    Field("url", Kind.TEXT, max_length=2048, description="URL of the product"),
+    Field("imageUrl", Kind.TEXT, max_length=2048, description="Image URL of the product"),
+    Field("category", Kind.TEXT, max_length=2048, description="Category of the product"),
+    Field("productAttributes", Kind.LIST, fields=ATTRIBUTE, description="Features of the product"),
+)
+
+CUSTOMER = (
+    Field("email", Kind.TEXT, max_length=320, personal=True, description="E-mail address of the customer"),
+    Field("phone", Kind.TEXT, max_length=20, personal=True, description="Telephone number of the customer"),
+    Field("crmId", Kind.TEXT, max_length=128, personal=True, description="CRM ID of the customer"),
+)
+
+ORDER = (
+    Field(
+        "id",
+        Kind.TEXT,
+        required=True,
+        min_length=1,
+        max_length=128,
+        description="Order ID",
+        note="the minimum is that of `orderId` in PUT: an order without an id cannot be addressed",
+    ),
+    Field("date", Kind.TIMESTAMP, required=True, description="When the order was placed; sent in UTC, milliseconds"),
+    Field(
+        "timeZone",
+        Kind.TEXT,
+        max_length=100,
+        description="Time zone in which the order was placed: a Windows name; IANA names are translated",
+        note="a name that is neither Windows nor IANA is refused; `UTC` and `GMT` pass as they are",
+    ),
+    Field("websiteId", Kind.INTEGER, description="ID of the website where the order was placed"),
+    Field(
+        "status",
+        Kind.TEXT,
+        choices=("Placed", "Paid", "Completed", "Canceled"),
+        description="Order status, in any case",
+        note="`cancelled` is sent as `Canceled`, with the warning `status_spelling`",
+    ),
+    Field("currency", Kind.TEXT, min_length=3, max_length=3, description="Currency of the order"),
+    Field("totalValue", Kind.NUMBER, required=True, description="Total order value"),
+    Field("returnsValue", Kind.NUMBER, description="Value of returned products"),
+    Field(
+        "customer",
+        Kind.OBJECT,
+        required=True,
+        fields=CUSTOMER,
+        description="The customer",
+        note="at least one of email, phone, crmId; the one of the connection's matching mode if that is set;"
+        " a value of no characters counts as absent",
+    ),
+    Field("products", Kind.LIST, required=True, fields=PRODUCT, description="The purchased products"),
+    Field("orderAttributes", Kind.LIST, fields=ATTRIBUTE, description="Features of the order"),
+)
+
+#: Accepted spellings of a status beside the page's own, lower case.
+STATUS_SPELLINGS = {"cancelled": "Canceled"}
+
+#: What is merely odd: sent all the same, counted, and an error only where the user asks for it.
+WARNINGS = {
+    "negative_quantity": "a product's quantity is below zero",
+    "total_mismatch": "totalValue differs from the sum of price times quantity by more than 0.01",
+    "future_date": "the date is more than a day after the start of the run",
+    "email_without_at": "customer.email holds no @",
+    "empty_text": "a required text of a product holds no characters",
+    "no_products": "products is an empty list",
+    "status_spelling": "the status was sent in the API's spelling, Canceled",
+}
+
+
+def walk(fields: tuple[Field, ...] = ORDER, prefix: str = "") -> Iterator[tuple[str, Field]]:
+    """Yield every field with its dotted path, such as `products.productAttributes.name`, parents first."""
+    for field in fields:
+        path = f"{prefix}{field.name}"
+        yield path, field
+        yield from walk(field.fields, f"{path}.")

@@ -1,0 +1,117 @@
+"""The one query that shapes, checks, hashes and encodes orders.
+
+It is written in layers, each a SELECT from the one before: `checked` has an order's text and problems, `hashed` adds
+the content hash, `outgoing` decides what is to be sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_ecdp.orders.checks import Level
+from airflow_provider_ecdp.orders.encode import order_json
+from airflow_provider_ecdp.orders.mapping import ZONES, Mapping
+
+#: The name under which an SQL text finds the extract.
+EXTRACT = "extract"
+
+#: Tables of what a run knows about orders, by `order_id`.
+ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
+
+#: No rule limits what a wrong column may hold where an id should be; a ledger needs no more of it.
+_ID_CHARACTERS = 256
+
+_UNENCODABLE = "[{'field': 'order', 'rule': 'an order that can be written as JSON', 'got': 'nothing'}]"
+_AMBIGUOUS = (
+    "[{'field': 'id', 'rule': 'one content for one id', "
+    "'got': d.times || ' orders with this id and ' || d.contents || ' contents, in no order'}]"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The parts of the query. `source` is SQL that returns the columns of `mapping`."""
+
+    source: str
+    mapping: Mapping
+    errors: Level
+    warnings: Level
+
+    @property
+    def ids(self) -> str:
+        """SQL of the ids alone, which reads no other column."""
+        return f"SELECT {self._id} AS order_id FROM ({self.source}\n) AS o"
+
+    @property
+    def checked(self) -> str:
+        """SQL of order_id, text, problems, warnings."""
+        zone = self.mapping.field("timeZone")
+        join = f"LEFT JOIN {ZONES} ON lower({zone.raw}) = {ZONES}.name" if zone else ""
+        broken, problems = self.errors.any_broken(), self.errors.problems()
+        odd = self.warnings.any_broken() or "FALSE"
+        if given := self.mapping.problems:
+            broken, problems = f"{broken} OR len({given}) > 0", f"{problems} || {given}"
+        # the lists are built only for the rows that need them: a CASE evaluates a branch for its own rows
+        return (
+            f"SELECT {self._id} AS order_id, {order_json(self.mapping)} AS text, "
+            f"CASE WHEN {broken} THEN {problems} END AS problems, "
+            f"CASE WHEN {odd} THEN {self.warnings.problems()} END AS warnings "
+            f"FROM ({self.source}\n) AS o {join}"
+        )
+
+    @property
+    def hashed(self) -> str:
+        """SQL of order_id, content_hash, text, problems, warnings."""
+        return (
+            "SELECT order_id, md5(text) AS content_hash, text, "
+            f"CASE WHEN problems IS NULL AND text IS NULL THEN {_UNENCODABLE} ELSE problems END AS problems, warnings "
+            f"FROM ({self.checked})"
+        )
+
+    def outgoing(self, *, accepted: bool, chosen: bool, duplicates: bool | None) -> str:
+        """Return SQL of order_id, content_hash, json, problems, warnings, known.
+
+        :param accepted: what ACCEPTED holds with the same content is known, by the word in its column `known`
+        :param chosen: read no other orders than those in CHOSEN
+        :param duplicates: None takes all orders as they come; False leaves out, and True returns nothing but, orders
+            that stand in DUPLICATES with one content
+        """
+        known, problems, joins, where = "CAST(NULL AS VARCHAR)", "h.problems", "", "TRUE"
+        if accepted:
+            joins += f" LEFT JOIN {ACCEPTED} AS a ON a.order_id = h.order_id AND a.content_hash = h.content_hash"
+            known = "a.known"
+        if chosen:
+            joins += f" SEMI JOIN {CHOSEN} AS c ON c.order_id = h.order_id"
+        if duplicates is not None:
+            joins += f" LEFT JOIN {DUPLICATES} AS d ON d.order_id = h.order_id"
+            problems = f"CASE WHEN d.contents > 1 THEN coalesce(h.problems, []) || {_AMBIGUOUS} ELSE h.problems END"
+            where = "d.contents = 1" if duplicates else "d.contents IS NULL OR d.contents > 1"
+        if duplicates:
+            again = "CASE WHEN row_number() OVER (PARTITION BY h.order_id) > 1 THEN 'repeated' END"
+            known = f"coalesce({known}, {again})"
+        return (
+            "SELECT order_id, content_hash, "
+            "CASE WHEN problems IS NULL AND known IS NULL THEN text || ',' ELSE '' END AS json, "
+            "problems, warnings, known "
+            f"FROM (SELECT h.order_id, h.content_hash, h.text, {problems} AS problems, h.warnings, {known} AS known "
+            f"FROM ({self.hashed}) AS h {joins} WHERE {where})"
+        )
+
+    @property
+    def repeated(self) -> str:
+        """SQL of order_id and times of the ids that stand more than once."""
+        return (
+            f"SELECT order_id, count(*) AS times FROM ({self.ids}) "
+            "WHERE order_id IS NOT NULL GROUP BY order_id HAVING count(*) > 1"
+        )
+
+    def contents(self, repeated: str) -> str:
+        """Return SQL of order_id, times and number of contents, of the ids in the table `repeated`."""
+        return (
+            "SELECT order_id, count(*) AS times, count(DISTINCT coalesce(content_hash, '')) AS contents "
+            f"FROM ({self.hashed}) SEMI JOIN {repeated} USING (order_id) GROUP BY order_id"
+        )
+
+    @property
+    def _id(self) -> str:
+        return f"left({self.mapping.fields[0].wire}, {_ID_CHARACTERS})"

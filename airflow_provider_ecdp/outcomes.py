@@ -1,0 +1,245 @@
+"""What became of each order, and the report of a run. Counts add up to the orders of the extract, in every run."""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import (
+    ApiError,
+    ConfigurationError,
+    KeyRefusedError,
+    OrdersFailedError,
+    PushStoppedError,
+)
+
+#: Longest reason of an order, in characters: enough for a fault in every field of the contract.
+REASON_CHARACTERS = 4000
+
+_DISTINCT_REASONS = 1000
+_NUMBERS = re.compile(r"\d+")
+
+
+class Outcome(enum.StrEnum):
+    """What became of one order."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    INVALID = "invalid"
+    UNRESOLVED = "unresolved"
+    NOT_ATTEMPTED = "not_attempted"
+    SKIPPED = "skipped"
+
+    @property
+    def failed(self) -> bool:
+        """Whether the order is not in ECDP as the extract has it, as far as is known."""
+        return self not in (Outcome.ACCEPTED, Outcome.SKIPPED)
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Orders that came to one outcome together.
+
+    `orders` has the columns `order_id`, `content_hash` and `warnings`; `reasons` has one text or None for each order,
+    or is one for all.
+    """
+
+    orders: pa.RecordBatch
+    outcome: Outcome
+    reasons: str | Sequence[str | None] | None = None
+    http_status: int | None = None
+    attempts: int = 0
+
+
+@dataclass(slots=True)
+class _Reason:
+    count: int
+    example: str | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts outcomes and keeps samples, so that memory does not grow with the orders.
+
+    :param limit: how many results are kept for the report: failures first
+    """
+
+    limit: int
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    warnings: dict[str, _Reason] = field(default_factory=dict)
+    with_warnings: int = 0
+    reasons: dict[str, _Reason] = field(default_factory=dict)
+    _failed: list[dict[str, Any]] = field(default_factory=list)
+    _others: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, settled: Settled) -> list[str | None] | None:
+        """Count `settled`; return the reason of each order, None where there is none for any."""
+        self.counts[settled.outcome] += len(settled.orders)
+        reasons = self._reasons(settled)
+        kept = self._failed if settled.outcome.failed else self._others
+        room = self.limit - len(kept)
+        if settled.outcome.failed or room > 0:
+            ids = settled.orders.column("order_id")
+            for i in range(len(ids) if settled.outcome.failed else min(room, len(ids))):
+                order_id, reason = ids[i].as_py(), reasons[i] if reasons else None
+                if settled.outcome.failed:
+                    self._count_reason(order_id, settled.outcome, reason)
+                if i < room:
+                    kept.append(
+                        {
+                            "order_id": order_id,
+                            "outcome": settled.outcome.value,
+                            "reason": reason,
+                            "http_status": settled.http_status,
+                            "attempts": settled.attempts,
+                        }
+                    )
+        return reasons
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """The kept results, failures first."""
+        return (self._failed + self._others)[: self.limit]
+
+    @property
+    def failed(self) -> int:
+        """How many orders failed."""
+        return sum(count for outcome, count in self.counts.items() if outcome.failed)
+
+    def _reasons(self, settled: Settled) -> list[str | None] | None:
+        orders, reasons = settled.orders, settled.reasons
+        found: list[str | None] | None = None
+        if reasons is not None:
+            found = [reasons] * len(orders) if isinstance(reasons, str) else list(reasons)
+        column = orders.column("warnings")
+        if settled.outcome is Outcome.INVALID or column.null_count == len(column):
+            return found
+        found = found or [None] * len(orders)
+        for i, warnings in enumerate(column.to_pylist()):
+            if warnings:
+                self._count_warnings(orders.column("order_id")[i].as_py(), warnings)
+                found[i] = "; ".join(r for r in (found[i], f"warning: {reason(warnings)}") if r)
+        return found
+
+    def _count_warnings(self, order_id: str | None, warnings: Iterable[Mapping[str, str]]) -> None:
+        self.with_warnings += 1
+        for name in {w["rule"].partition(":")[0] for w in warnings}:
+            seen = self.warnings.setdefault(name, _Reason(0, order_id))
+            seen.count += 1
+
+    def _count_reason(self, order_id: str | None, outcome: Outcome, text: str | None) -> None:
+        # positions and amounts differ between orders with one fault
+        plain = text.replace(order_id, "…") if text and order_id else text
+        key = f"{outcome.value}: {_NUMBERS.sub('N', plain.partition('; ')[0]) if plain else 'no reason given'}"
+        seen = self.reasons.get(key)
+        if seen:
+            seen.count += 1
+        elif len(self.reasons) < _DISTINCT_REASONS:
+            self.reasons[key] = _Reason(1, order_id)
+
+
+def reason(problems: Iterable[Mapping[str, str]]) -> str:
+    """Return problems of an order as text, such as `products[2].name: at most 2048 characters, got 2051 characters`."""
+    texts = [f"{p['field']}: {p['rule']}, got {p['got']}" for p in problems]
+    whole = "; ".join(texts)
+    if len(whole) <= REASON_CHARACTERS:
+        return whole
+    kept: list[str] = []
+    while texts and len("; ".join(kept)) + len(texts[0]) < REASON_CHARACTERS:
+        kept.append(texts.pop(0))
+    return "; ".join([*kept, f"and {len(texts)} more"])
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did, in the shape of XCom and `--json`."""
+
+    summary: dict[str, Any]
+    results: list[dict[str, Any]]
+    results_path: str | None
+    warnings: dict[str, dict[str, Any]]
+    reasons: list[dict[str, Any]]
+    stopped: ApiError | None = None
+
+    @property
+    def failed(self) -> int:
+        """How many orders failed."""
+        return sum(int(self.summary[o.value]) for o in Outcome if o.failed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "summary": self.summary,
+            "results": self.results,
+            "results_path": self.results_path,
+            "warnings": self.warnings,
+            "reasons": self.reasons,
+        }
+
+    def message(self) -> str:
+        """Return the counts, the commonest reasons with an example each, and where the rest is."""
+        counts = ", ".join(f"{self.summary[o.value]} {o.value}" for o in Outcome if self.summary[o.value])
+        lines = [f"{self.failed} of {self.summary['total']} orders failed ({counts})"]
+        lines += [f"  {r['count']} x {r['reason']} (for example order {r['example']})" for r in self.reasons[:3]]
+        where = self.results_path or "the task's XCom, key return_value (set results_path to keep all of them)"
+        lines.append(f"Every order's outcome: {where}")
+        return "\n".join(lines)
+
+    def raise_for_failures(self, max_failed: MaxFailed) -> None:
+        """Raise what the run's outcome calls for.
+
+        :raises PushStoppedError: the run was stopped before its end
+        :raises OrdersFailedError: more orders failed than `max_failed` allows
+        """
+        if self.stopped is not None:
+            raise PushStoppedError(
+                f"stopped: {self.stopped}\n{self.message()}",
+                summary=self.summary,
+                retry_after=self.stopped.retry_after,
+                key_refused=isinstance(self.stopped, KeyRefusedError),
+            )
+        if self.failed > max_failed.of(self.summary["total"]):
+            raise OrdersFailedError(f"{self.message()}\nTolerated: {max_failed}", summary=self.summary)
+
+
+@dataclass(frozen=True, slots=True)
+class MaxFailed:
+    """How many orders of a run may fail: a count, or a share of all."""
+
+    count: int = 0
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, value: str | float) -> MaxFailed:
+        """Read 10, 0.01, "10", "0.01" or "1%"; a number with a fraction is a share.
+
+        :raises ConfigurationError: anything else
+        """
+        text = str(value).strip()
+        try:
+            if text.endswith("%"):
+                share = float(text[:-1]) / 100
+            elif text.isdigit():
+                return cls(count=int(text))
+            else:
+                share = float(text)
+        except ValueError:
+            share = -1.0
+        if isinstance(value, bool) or not 0 <= share <= 1:
+            raise ConfigurationError(
+                f"max_failed {value!r} is neither a count (10) nor a share of the orders (0.01 or 1%)"
+            )
+        return cls(share=share)
+
+    def of(self, total: int) -> float:
+        """Return the number of orders that may fail, of `total`."""
+        return self.count if self.share is None else self.share * total
+
+    def __str__(self) -> str:
+        return str(self.count) if self.share is None else f"{self.share:.4g} of the orders"

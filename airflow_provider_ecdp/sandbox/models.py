@@ -1,0 +1,143 @@
+"""What the vendor's page says that a request may hold, as typed dictionaries that pydantic validates.
+
+Only documented limits are enforced, lengths count characters, and every optional field may be `null`, since the
+vendor's own shop plugins send it so. Numbers must be JSON numbers. Fields that the page does not know are let through.
+Dictionaries and not `BaseModel`: a batch is validated in half the time.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, NotRequired
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict  # pydantic takes the one of `typing` from Python 3.12 on only
+
+#: codes of the refusals that the models raise themselves; `problems` words them
+DATE_TIME = "ecdp_date_time"
+NO_CONTACT = "ecdp_no_contact"
+
+MAX_ID_LENGTH = 128
+
+
+class Mode(StrEnum):
+    """What a POST may do with an order that is already there."""
+
+    ADD = "Add"
+    ADD_OR_REPLACE = "AddOrReplace"
+    REPLACE = "Replace"
+
+
+class MatchBy(StrEnum):
+    """How to find the customer of an order: not on the page, sent by the vendor's WooCommerce plugin."""
+
+    EMAIL = "Email"
+    PHONE_NUMBER = "PhoneNumber"
+    CRM_ID = "CrmId"
+
+
+def _on_the_calendar(text: str) -> str:
+    # the pattern has proved the form; what is left is February 30 and hour 24
+    try:
+        datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise PydanticCustomError(DATE_TIME, "not a date-time") from None
+    return text
+
+
+# `$date-time` is OpenAPI's name for RFC 3339: seconds and a zone are not optional
+DateTime = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"),
+    AfterValidator(_on_the_calendar),
+]
+# an id of no characters has no path to GET or DELETE it by, and PUT documents a minimum of 1
+OrderId = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
+OrderStatus = Annotated[str, Field(pattern=r"^(?i:placed|paid|completed|canceled)$")]
+Double = Annotated[float, Field(allow_inf_nan=False)]
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+Text128 = Annotated[str, Field(max_length=128)]
+Text2048 = Annotated[str, Field(max_length=2048)]
+
+
+_documented = with_config(ConfigDict(strict=True, extra="ignore"))
+
+
+@_documented
+class Attribute(TypedDict):
+    """One element of `orderAttributes` or `productAttributes`."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256)]
+    value: NotRequired[str | None]
+
+
+@_documented
+class Customer(TypedDict):
+    """Who placed the order."""
+
+    email: NotRequired[Annotated[str, Field(max_length=320)] | None]
+    phone: NotRequired[Annotated[str, Field(max_length=20)] | None]
+    crmId: NotRequired[Text128 | None]
+
+
+def _is_somebody(customer: Customer) -> Customer:
+    # an empty string identifies nobody, like null
+    if not (customer.get("email") or customer.get("phone") or customer.get("crmId")):
+        raise PydanticCustomError(NO_CONTACT, "no contact")
+    return customer
+
+
+@_documented
+class Product(TypedDict):
+    """One line of an order."""
+
+    id: Text128
+    name: Text2048
+    price: Double
+    quantity: Int32
+    returned: NotRequired[Int32 | None]
+    url: NotRequired[Text2048 | None]
+    imageUrl: NotRequired[Text2048 | None]
+    category: NotRequired[Text2048 | None]
+    productAttributes: NotRequired[list[Attribute] | None]
+
+
+@_documented
+class Order(TypedDict):
+    """One element of `data`."""
+
+    id: OrderId
+    date: DateTime
+    totalValue: Double
+    customer: Annotated[Customer, AfterValidator(_is_somebody)]
+    products: list[Product]
+    timeZone: NotRequired[Annotated[str, Field(max_length=100)] | None]
+    websiteId: NotRequired[Int32 | None]
+    status: NotRequired[OrderStatus | None]
+    currency: NotRequired[Annotated[str, Field(min_length=3, max_length=3)] | None]
+    returnsValue: NotRequired[Double | None]
+    orderAttributes: NotRequired[list[Attribute] | None]
+
+
+@_documented
+class Batch(TypedDict):
+    """The body of `POST /orders`."""
+
+    mode: Mode
+    matchBy: NotRequired[MatchBy | None]
+    data: Annotated[list[Order], Field(min_length=1)]
+
+
+@_documented
+class StatusChange(TypedDict):
+    """The body of `PUT /orders/status`; `websiteId` is not on the page, the vendor's Magento plugin sends it."""
+
+    orderId: OrderId
+    orderStatus: OrderStatus
+    websiteId: NotRequired[Int32 | None]
+
+
+BATCH = TypeAdapter(Batch)
+STATUS_CHANGE = TypeAdapter(StatusChange)

@@ -1,0 +1,220 @@
+import math
+from dataclasses import dataclass, field
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_ecdp.api.pacing import Pacer
+
+# the sum of many slots is not exact
+EPSILON = 1e-6
+
+
+@dataclass
+class Clock:
+    """Time that passes only by sleeping."""
+
+    now: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+def a_pacer(clock, rate=None, most=4):
+    return Pacer(requests_per_second=rate, max_in_flight=most, clock=clock, sleep=clock.sleep)
+
+
+rates = st.floats(0.1, 200)
+# (seconds until the next request, the pause if the server throttles this one)
+traffic = st.lists(st.tuples(st.floats(0, 2), st.none() | st.floats(0, 5)), min_size=1, max_size=80)
+
+
+def assert_never_more_than(rate, starts):
+    reach = math.ceil(rate)
+    for early, late in zip(starts, starts[reach:], strict=False):
+        assert late - early >= 1 - EPSILON
+
+
+@given(rates, traffic)
+def test_starts_keep_to_the_rate_and_to_every_pause(rate, events):
+    clock = Clock()
+    pacer = a_pacer(clock, rate)
+    starts = []
+    paused_until = 0.0
+    for gap, pause in events:
+        clock.now += gap
+        started = pacer.acquire()
+        assert started == clock.now
+        assert started >= paused_until
+        starts.append(started)
+        if pause is None:
+            pacer.succeeded()
+        else:
+            pacer.throttled(pause, started)
+            paused_until = max(paused_until, clock.now + pause)
+        assert 1 <= pacer.limit <= 4
+        assert min(rate, 0.5) - EPSILON <= pacer.rate <= rate
+    assert_never_more_than(rate, starts)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 20), st.integers(1, 6), st.lists(st.none() | st.floats(0.01, 3), min_size=1, max_size=40))
+def test_threads_together_keep_to_the_rate_and_to_every_pause(virtual_time, rate, threads, answers):
+    time = virtual_time()
+    pacer = Pacer(requests_per_second=rate, max_in_flight=threads, clock=time.clock, sleep=time.sleep)
+    starts = []
+    pauses = []
+    todo = list(answers)
+
+    def work():
+        while todo:
+            try:
+                pause = todo.pop()
+            except IndexError:
+                return
+            started = pacer.acquire()
+            starts.append(started)
+            time.sleep(0.05)
+            if pause is None:
+                pacer.succeeded()
+            else:
+                pauses.append((time.now, time.now + pause))
+                pacer.throttled(pause, started)
+
+    time.run(*[work] * threads)
+    assert len(starts) == len(answers)
+    assert_never_more_than(rate, sorted(starts))
+    for declared, over in pauses:
+        # what starts in the moment of the declaration may not know of it yet
+        assert not [start for start in starts if declared < start < over - EPSILON]
+
+
+def test_without_a_rate_nobody_waits():
+    clock = Clock()
+    pacer = a_pacer(clock)
+    for _ in range(100):
+        pacer.acquire()
+        pacer.succeeded()
+    assert clock.slept == []
+    assert pacer.rate == math.inf
+
+
+def test_the_first_throttling_finds_the_rate_that_the_server_bore():
+    clock = Clock()
+    pacer = a_pacer(clock)
+    for _ in range(20):
+        pacer.acquire()
+        clock.now += 0.1
+        pacer.succeeded()
+    pacer.throttled(1.0, pacer.acquire())
+    assert 0.6 * 10 < pacer.rate < 0.8 * 10
+
+
+def test_a_burst_is_not_taken_for_a_rate():
+    clock = Clock()
+    pacer = a_pacer(clock)
+    for _ in range(5):
+        pacer.acquire()
+        clock.now += 0.001
+        pacer.succeeded()
+    pacer.throttled(1.0, pacer.acquire())
+    assert pacer.rate == 0.7 * 5
+
+
+def test_throttling_from_the_start_leaves_a_slow_trickle():
+    clock = Clock()
+    pacer = a_pacer(clock)
+    pacer.throttled(1.0, pacer.acquire())
+    assert pacer.rate == 0.5
+
+
+def test_the_refusals_of_one_burst_count_once():
+    clock = Clock()
+    pacer = a_pacer(clock, rate=100, most=8)
+    burst = [pacer.acquire() for _ in range(8)]
+    clock.now += 1.0
+    pacer.succeeded()
+    pacer.throttled(1.0, burst[0])
+    rate, limit = pacer.rate, pacer.limit
+    for started in burst[1:]:
+        # even long after the pause: slow answers to requests of before
+        clock.now += 0.5
+        pacer.throttled(1.0, started)
+    assert (pacer.rate, pacer.limit) == (rate, limit) == (0.7, 4)
+    pacer.throttled(1.0, pacer.acquire())
+    assert pacer.limit == 2
+
+
+def test_rate_and_limit_recover_step_by_step_up_to_what_was_asked_for():
+    clock = Clock()
+    pacer = a_pacer(clock, rate=10, most=4)
+    for _ in range(20):
+        pacer.acquire()
+        pacer.succeeded()
+    pacer.throttled(1.0, pacer.acquire())
+    rates_seen = [pacer.rate]
+    while pacer.rate < 10:
+        pacer.acquire()
+        pacer.succeeded()
+        rates_seen.append(pacer.rate)
+    assert 0.6 * 10 < rates_seen[0] < 0.8 * 10
+    assert max(late - early for early, late in zip(rates_seen, rates_seen[1:], strict=False)) < 0.1
+    assert clock.now > 5
+    assert pacer.limit == 4
+
+
+def test_a_later_shorter_pause_does_not_end_a_longer_one():
+    clock = Clock()
+    pacer = a_pacer(clock)
+    first, second = pacer.acquire(), pacer.acquire()
+    pacer.throttled(5.0, first)
+    pacer.throttled(1.0, second)
+    assert pacer.acquire() == 5.0
+
+
+def test_an_interrupted_sleep_ends_the_waiting():
+    clock = Clock()
+    pacer = Pacer(requests_per_second=1, max_in_flight=1, clock=clock, sleep=lambda _: True)
+    assert pacer.acquire() == 0.0
+    assert pacer.acquire() is None
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 12), st.integers(1, 8), st.sampled_from([0.0, 0.02, 0.3, 1.5]), st.sampled_from([0.0, 1.0, 2.0]))
+def test_behind_a_limiting_server_everything_is_done_with_few_refusals(
+    virtual_time, allowed, threads, latency, retry_after
+):
+    time = virtual_time()
+    pacer = Pacer(requests_per_second=None, max_in_flight=threads, clock=time.clock, sleep=time.sleep)
+    accepted = []
+    refused = []
+    todo = list(range(60))
+
+    def work():
+        while True:
+            try:
+                todo.pop()
+            except IndexError:
+                return
+            while True:
+                started = pacer.acquire()
+                now = time.now
+                fits = sum(moment > now - 1.0 for moment in accepted) < allowed
+                (accepted if fits else refused).append(now)
+                if latency:
+                    time.sleep(latency)
+                if fits:
+                    pacer.succeeded()
+                    break
+                pacer.throttled(retry_after + 0.1, started)
+
+    time.run(*[work] * threads)
+    assert len(accepted) == 60
+    assert len(refused) <= 60
+    # and it is not done by going slow: at least a quarter of what the server allows
+    assert time.now <= 60 / min(allowed, threads / max(latency, 0.01)) * 4 + 10 + 4 * retry_after
