@@ -57,13 +57,14 @@ class Stop:
 class _Group:
     """Orders that are asked together.
 
-    `attempts` counts the requests that they were in, `unsure` says that one of them may have stored them, `refusal` is
-    the answer to the last one that they were in. A `guilty` group is known to hold a bad order: it was refused with its
+    `attempts` counts the requests that they were in, `unanswered` those of them, since the last answer, that may have
+    been stored or not. `unsure` says that an order may be stored without our knowledge, `refusal` is the last answer. A `guilty` group is known to hold a bad order: it was refused with its
     `sibling`, and the sibling alone was not.
     """
 
     orders: pa.RecordBatch
     attempts: int = 0
+    unanswered: int = 0
     unsure: bool = False
     refusal: RequestRejectedError | None = None
     guilty: bool = False
@@ -135,7 +136,7 @@ class _Trace:
             result = sender.client.post_orders(sender.mode, batches.body(group.orders), match_by=sender.match_by)
         except RequestRejectedError as error:
             self.count(group, error.attempts)
-            group.refusal = error
+            group.refusal, group.unanswered = error, 0
             if len(group.orders) == 1:
                 self.refused_alone(group, error)
             elif isinstance(error, TooLargeError):
@@ -196,7 +197,8 @@ class _Trace:
 
     def read_back_and_repeat(self, group: _Group, error: ApiError) -> None:
         """Settle what a request without an answer has stored, and queue what it has not for another request."""
-        if not self.sender.client.pause(error, group.attempts):
+        group.unanswered += 1
+        if not self.sender.client.pause(error, group.unanswered):
             self.stop(group, error)
             return
         group.unsure = True
@@ -266,4 +268,5 @@ class _Trace:
 
     def count(self, group: _Group, attempts: int) -> None:
         group.attempts += attempts
-        self.requests += attempts
+        # what the client repeats on its own for an outage or a limit is not this batch's doing
+        self.requests += 1

@@ -1,6 +1,7 @@
 """The routes of the Orders API: POST, GET, PUT and DELETE as on the vendor's page.
 
-Routes read the raw body and the raw path: numbers keep their digits, and an id in a path keeps its `%2F`.
+Routes read the raw body, so that numbers keep their digits, and the path as it was sent, which `Gate` gives them: an id
+is one percent-encoded segment of it, whatever characters it holds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ except ModuleNotFoundError as error:
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.sandbox.faults import FaultPlan, Faults
-from airflow_provider_ecdp.sandbox.gate import ORDERS, Gate, raw_path
+from airflow_provider_ecdp.sandbox.gate import ORDERS, Gate
 from airflow_provider_ecdp.sandbox.inspection import inspection
 from airflow_provider_ecdp.sandbox.models import BATCH, STATUS_CHANGE
 from airflow_provider_ecdp.sandbox.problems import NOBODY_NAMED, PROBLEM_JSON, named, problem, worded
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 JSON = "application/json; charset=utf-8"
 #: the page shows `status: 0` beside `data`, and no body at all for POST and PUT
 _DONE = b'{"status":0}'
-_PREFIX = "/orders/"
 
 
 def _no_hangup(_scope: Scope, _reset: bool) -> None:
@@ -61,8 +61,8 @@ def create_app(
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.add_route("/orders", orders.post, methods=["POST"])
     app.add_route("/orders/status", orders.put_status, methods=["PUT"])
-    app.add_route("/orders/{id:path}", orders.get, methods=["GET"])
-    app.add_route("/orders/{id:path}", orders.delete, methods=["DELETE"])
+    app.add_route("/orders/{id}", orders.get, methods=["GET"])
+    app.add_route("/orders/{id}", orders.delete, methods=["DELETE"])
     app.include_router(inspection(store, plan))
     app.add_exception_handler(HTTPException, _unknown_route)
     app.add_middleware(Gate, keys=keys, plan=plan, log=store.log, hangup=hangup)
@@ -123,7 +123,7 @@ class OrdersApi:
         return self._show(request, delete=True)
 
     def _show(self, request: Request, *, delete: bool) -> Response:
-        order_id = _id_in(request.scope)
+        order_id = _id_in(request)
         order = None if order_id is None else self._store.get(order_id, parse=parse_digits)
         if order is None or order_id is None:
             return _problem(request, 404, "There is no such order.")
@@ -147,14 +147,10 @@ class OrdersApi:
         return _problem(request, 400, "The request was not processed.", errors[: faults.max_errors])
 
 
-def _id_in(scope: Scope) -> str | None:
-    """Return the order id in a path, which is one percent-encoded segment; None if it is not."""
-    # `path` is decoded already, so that an encoded slash looks like the end of a segment
-    segment = raw_path(scope).removeprefix(_PREFIX)
-    if not segment or "/" in segment:
-        return None
+def _id_in(request: Request) -> str | None:
+    """Return the order id in a path, which is one percent-encoded segment; None if it is not UTF-8."""
     try:
-        return unquote_to_bytes(segment).decode()
+        return unquote_to_bytes(request.path_params["id"]).decode()
     except UnicodeDecodeError:
         return None
 
@@ -167,7 +163,7 @@ def _with_customer_id(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _problem(request: Request, status: int, detail: str, errors: list[str] | None = None) -> Response:
-    return Response(problem(status, detail, raw_path(request.scope), errors), status, media_type=PROBLEM_JSON)
+    return Response(problem(status, detail, request.scope["path"], errors), status, media_type=PROBLEM_JSON)
 
 
 async def _unknown_route(request: Request, error: Exception) -> Response:

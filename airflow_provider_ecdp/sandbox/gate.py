@@ -83,7 +83,8 @@ class Gate:
                 self._log.leave()
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = raw_path(scope)
+        # routes match the path as it was sent: decoded, an id with a slash or a line break fits none
+        path = scope["path"] = _raw_path(scope)
         if not self._knows_key(scope):
             self._log.add(scope["method"], path, status=401)
             await _Answer.of(401, problem(401, "The x-api-key header is missing or wrong.", path)).send(send)
@@ -177,8 +178,7 @@ class Gate:
         return answer
 
 
-def raw_path(scope: Scope) -> str:
-    """Return the path of a request as it was sent, percent-encoded, without the query."""
+def _raw_path(scope: Scope) -> str:
     path: bytes = scope["raw_path"]
     return path.partition(b"?")[0].decode("ascii", "replace")
 

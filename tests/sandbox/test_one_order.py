@@ -67,6 +67,7 @@ def test_an_id_is_one_segment_of_the_path(sandbox, client, order):
     assert raw_get(sandbox, "/orders/a%2fb?x=1")[0] == 200
     assert raw_get(sandbox, "/orders/%61%2Fb")[0] == 200
     assert raw_get(sandbox, "/orders/a/b")[0] == 404
+    assert raw_get(sandbox, "/orders/a%2Fb/")[0] == 404
     assert raw_get(sandbox, "/orders/")[0] == 404
     assert raw_get(sandbox, "/orders/%FF")[0] == 404
 

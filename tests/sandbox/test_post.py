@@ -173,7 +173,11 @@ def test_a_refusal_is_a_problem_as_on_the_page(client, order):
 
 
 def test_a_refusal_repeats_no_value(client, order):
-    order["customer"] = {"email": "jane.roe@example.com" + "x" * 320, "phone": "+48 600 100 200 300 400", "crmId": 77123}
+    order["customer"] = {
+        "email": "jane.roe@example.com" + "x" * 320,
+        "phone": "+48 600 100 200 300 400",
+        "crmId": 77123,
+    }
     order["status"] = "Jane Roe"
     order["date"] = "jane.roe"
     order["id"] = "jane-roe" * 20
