@@ -166,6 +166,19 @@ class EcdpClient:
         except NotFoundError:
             return
 
+    def pause(self, error: ApiError, attempt: int) -> bool:
+        """Wait as the policy says before the caller repeats a call itself; False if it should not be repeated.
+
+        This is for mode Add after an error that leaves open whether the batch was stored: the caller reads back first.
+        `attempt` counts the requests so far.
+        """
+        wait = self.policy.delay(error, attempt, self._random, repeatable=True, elapsed=0.0)
+        if wait is None or self._quota.take(error) is None:
+            return False
+        self._count(retries=1)
+        # after a 503 it is the pacer that waits
+        return error.status == 503 or not self._sleep(wait)
+
     def _order(self, method: str, order_id: str) -> dict[str, Any]:
         order, _ = self._call(method, _order_path(order_id))
         return order or {}
@@ -221,8 +234,7 @@ class EcdpClient:
                 wait,
             )
             self._count(retries=1)
-            # after a refusal for load it is the pacer that waits, for this request and all others
-            if not overload and self._sleep(wait):
+            if self._sleep(wait):
                 break
         if error is None:
             error = UnreachableError(f"{call}: not sent, the client was told to stop")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 from contextlib import contextmanager
-from http.client import HTTPException
+from http.client import HTTPException, InvalidURL
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, LocationValueError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
 from airflow_provider_ecdp import __version__
 from airflow_provider_ecdp.api.redaction import redact
@@ -127,14 +127,14 @@ class _Session(requests.Session):
 class _Adapter(HTTPAdapter):
     def __init__(self, settings: ClientSettings) -> None:
         self._pools = _pool_classes(settings.read_timeout)
-        self._pool: urllib3.HTTPConnectionPool | None = None
+        self._pool: Any = None
         super().__init__(pool_connections=1, pool_maxsize=settings.max_in_flight, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = self._pools
 
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> urllib3.HTTPConnectionPool:
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
         # one host, one pool: finding it anew costs a tenth of a request's CPU
         if self._pool is None:
             self._pool = super().get_connection_with_tls_context(*args, **kwargs)
@@ -194,8 +194,10 @@ def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError
         return UnreachableError(f"{call}: no connection within {settings.connect_timeout:g} s")
     if isinstance(error, requests.exceptions.ReadTimeout):
         return NoAnswerError(f"{call}: sent, and no answer within {settings.read_timeout:g} s")
-    if isinstance(error, (ValueError, LocationValueError)):
-        # requests.InvalidURL, InvalidProxyURL, MissingSchema, InvalidHeader: the text may hold a password
+    # InvalidHeader is a ValueError too, of the answer: Content-Length given twice. Our own headers were checked.
+    unsendable = isinstance(error, ValueError) and not isinstance(error, requests.exceptions.InvalidHeader)
+    if unsendable or any(isinstance(link, InvalidURL) for link in chain):
+        # InvalidURL, InvalidProxyURL, InvalidSchema, urllib3's LocationValueError: the text may hold a password
         return ConfigurationError(f"the base URL or a proxy of the environment is malformed ({type(error).__name__})")
     if not isinstance(error, (requests.RequestException, HTTPError)):
         # requests raises a plain OSError, before it connects, for a CA bundle that is not there
@@ -234,5 +236,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return redact(f"{type(error).__name__}: {text}", max_length=160)
+    # The system's own words, TLS included, or a proxy's about its tunnel. http.client quotes what the server sent.
+    said = f": {error.strerror or error}" if isinstance(error, OSError) else ""
+    return redact(f"{type(error).__name__}{said}", max_length=160)

@@ -53,16 +53,14 @@ class Server:
         self.otherwise: Callable[[Received], Answered] = lambda _: Answered(201)
         self._script: deque[Callable[[socket.socket, Received], bool]] = deque()
         self._context = context
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._closed = threading.Condition(self._lock)
         self._closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
-
-    @property
-    def port(self) -> int:
-        return self._listener.getsockname()[1]
 
     @property
     def url(self) -> str:
@@ -70,9 +68,7 @@ class Server:
 
     def reply(self, status, body=b"", headers=None, *, times=1):
         content = {"Content-Type": "application/problem+json"} if isinstance(body, (dict, list)) else {}
-        answer = Answered(
-            status, json.dumps(body).encode() if content else body, {**content, **(headers or {})}
-        )
+        answer = Answered(status, json.dumps(body).encode() if content else body, {**content, **(headers or {})})
         for _ in range(times):
             self._script.append(lambda conn, _: conn.sendall(answer.wire()) or True)
 
@@ -96,7 +92,11 @@ class Server:
 
     def hang(self, wire=b""):
         """Send `wire`, then nothing more until the server is closed."""
-        self._script.append(lambda conn, _: conn.sendall(wire) or self._closing.wait() and False)
+        self._script.append(lambda conn, _: conn.sendall(wire) or not self._closing.wait())
+
+    def wait_until_all_are_closed(self):
+        with self._closed:
+            assert self._closed.wait_for(lambda: not self._open, timeout=10)
 
     def close(self):
         self._closing.set()
@@ -141,9 +141,10 @@ class Server:
         except OSError:
             pass
         finally:
-            with self._lock:
-                self._open.discard(plain)
             conn.close()
+            with self._closed:
+                self._open.discard(plain)
+                self._closed.notify_all()
 
     @staticmethod
     def _read(stream, number):
@@ -249,7 +250,7 @@ def answered():
 
 @pytest.fixture
 def waits():
-    """The seconds that the clients of a test have slept."""
+    """The seconds that the clients of a test have slept; no other time passes for them."""
     return []
 
 
@@ -258,7 +259,12 @@ def make_client(waits):
     clients = []
 
     def make(base_url, *, policy=None, clock=None, sleep=None, random=lambda: 1.0, **settings):
-        given = {"policy": policy, "clock": clock, "sleep": sleep or waits.append, "random": random}
+        given = {
+            "policy": policy,
+            "clock": clock or (lambda: sum(waits)),
+            "sleep": sleep or waits.append,
+            "random": random,
+        }
         clients.append(
             EcdpClient(
                 KEY,

@@ -1,5 +1,6 @@
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -163,7 +164,7 @@ def test_rate_and_limit_recover_step_by_step_up_to_what_was_asked_for():
         pacer.succeeded()
         rates_seen.append(pacer.rate)
     assert 0.6 * 10 < rates_seen[0] < 0.8 * 10
-    assert max(late - early for early, late in zip(rates_seen, rates_seen[1:], strict=False)) < 0.1
+    assert max(late - early for early, late in pairwise(rates_seen)) < 0.1
     assert clock.now > 5
     assert pacer.limit == 4
 

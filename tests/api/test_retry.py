@@ -66,8 +66,15 @@ def test_only_what_can_succeed_and_cannot_be_stored_twice_is_repeated(kind, harm
     assert may_repeat(kind("x"), repeatable=False) is add
 
 
-@given(policies, errors, st.integers(1, 2000), fractions, st.booleans(), seconds)
-def test_a_delay_is_within_every_bound_of_the_policy(policy, error, attempt, fraction, repeatable, elapsed):
+@given(
+    policy=policies,
+    error=errors,
+    attempt=st.integers(1, 2000),
+    fraction=fractions,
+    repeatable=st.booleans(),
+    elapsed=seconds,
+)
+def test_a_delay_is_within_every_bound_of_the_policy(*, policy, error, attempt, fraction, repeatable, elapsed):
     delay = policy.delay(error, attempt, lambda: fraction, repeatable=repeatable, elapsed=elapsed)
     if delay is None:
         return
@@ -114,7 +121,9 @@ def test_no_attempt_begins_after_the_time_is_up():
     assert RetryPolicy().delay(error, 1, lambda: 0.0, elapsed=60.1) is None
 
 
-@pytest.mark.parametrize("setting", [{"max_attempts": 0}, {"base_delay": -1}, {"max_elapsed": math.nan}, {"max_delay": math.inf}])
+@pytest.mark.parametrize(
+    "setting", [{"max_attempts": 0}, {"base_delay": -1}, {"max_elapsed": math.nan}, {"max_delay": math.inf}]
+)
 def test_a_policy_out_of_range_is_refused_by_name(setting):
     with pytest.raises(ConfigurationError, match=next(iter(setting))):
         RetryPolicy(**setting)

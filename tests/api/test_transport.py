@@ -1,10 +1,11 @@
-import datetime
+import datetime as dt
 import gzip
 import ipaddress
 import json
 import socket
 import ssl
 import threading
+import time
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -30,18 +31,16 @@ def certificate(tmp_path_factory):
     """The path of a key and a self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + datetime.timedelta(1))
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + dt.timedelta(1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     path = tmp_path_factory.mktemp("tls") / "loopback.pem"
     path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         + signed.public_bytes(serialization.Encoding.PEM)
     )
     return str(path)
@@ -57,8 +56,7 @@ def tls_server(make_server, certificate):
 @pytest.fixture
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    return port
+        return listener.getsockname()[1]
 
 
 def post(client, mode=Mode.ADD):
@@ -85,6 +83,7 @@ def test_a_connection_that_was_closed_while_idle_is_replaced_before_it_is_used(s
     post(client)
     server.raw(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
     post(client)
+    server.wait_until_all_are_closed()
     assert post(client).attempts == 1
     assert server.connections == 2
 
@@ -114,7 +113,19 @@ def test_a_timeout_says_how_long_it_waited(server, make_client):
         post(make_client(server.url, read_timeout=0.15))
 
 
-@pytest.mark.parametrize("wire", [b"", b"HTTP/1.1", b"nonsense\r\n\r\n", b"HTTP/1.1 20x OK\r\n\r\n", b"HTTP/1.1 201 OK\r\nbad"])
+@pytest.mark.parametrize(
+    "wire",
+    [
+        b"",
+        b"HTTP/1.1",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 20x OK\r\n\r\n",
+        b"HTTP/1.1 201 OK\r\nContent-Length: 1, 2\r\n\r\nab",
+        b"HTTP/1.1 201 OK\r\n" + b"x: y\r\n" * 1000 + b"\r\n",
+        b"HTTP/1.1 201 " + b"x" * 100_000,
+    ],
+    ids=["nothing", "half", "nonsense", "status", "length", "headers", "line"],
+)
 def test_an_answer_that_is_not_http_is_no_answer(server, client, wire):
     server.raw(wire)
     with pytest.raises(NoAnswerError):
@@ -157,7 +168,7 @@ def test_a_201_whose_body_breaks_off_or_hangs_is_a_success(server, make_client):
 
 def test_a_cut_off_order_is_asked_for_again(server, client):
     server.cut_short(200, json.dumps(ORDER).encode())
-    server.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{\"data\"")
+    server.raw(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{"data"')
     server.reply(200, ORDER)
     assert client.get_order("12") == {"id": "12"}
     assert client.stats().retries == 2
@@ -205,7 +216,7 @@ def test_an_endless_error_body_is_read_only_so_far(server, client):
 
 
 def test_a_body_that_only_trickles_ends_with_the_read_timeout(server, make_client):
-    client = make_client(server.url, read_timeout=0.3)
+    client = make_client(server.url, read_timeout=0.3, clock=time.monotonic)
     trickled = threading.Event()
 
     def trickle(conn, _):
@@ -239,6 +250,7 @@ def test_cookies_are_not_kept(server, client):
     post(client)
     post(client)
     assert "cookie" not in server.requests[1].headers
+    assert not list(client._transport._session.cookies)
 
 
 def test_a_netrc_file_is_not_read(server, make_client, monkeypatch, tmp_path):
@@ -308,7 +320,7 @@ def test_a_large_body_may_take_longer_than_the_connect_timeout(server, make_clie
 
 
 def test_a_certificate_that_nobody_vouches_for_is_a_setting_to_correct(tls_server, make_client):
-    with pytest.raises(ConfigurationError, match="certificate is not trusted.*verify"):
+    with pytest.raises(ConfigurationError, match=r"certificate is not trusted.*verify"):
         post(make_client(tls_server.url))
     assert tls_server.requests == []
 
@@ -320,10 +332,20 @@ def test_a_private_certificate_is_trusted_through_its_bundle(tls_server, make_cl
     assert tls_server.connections == 1
 
 
-def test_tls_to_a_port_of_plain_http_is_a_setting_to_correct(make_server, make_client):
-    plain = make_server()
-    with pytest.raises(ConfigurationError, match="speak https"):
-        post(make_client(f"https://127.0.0.1:{plain.port}"))
+def test_tls_to_a_port_of_plain_http_is_a_setting_to_correct(make_client):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer_in_plain_http():
+            conn, _ = listener.accept()
+            with conn:
+                conn.recv(65536)
+                conn.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=answer_in_plain_http)
+        thread.start()
+        with pytest.raises(ConfigurationError, match="speak https"):
+            post(make_client(f"https://127.0.0.1:{listener.getsockname()[1]}"))
+        thread.join(5)
 
 
 @pytest.mark.parametrize("content", [b"", b"no certificate"])

@@ -52,7 +52,11 @@ class ForeignServer:
             if refusal := self.refuse(orders, mode):
                 return refusal, False
             if mode == "Add" and (taken := [o["id"] for o in orders if o["id"] in self.stored]):
-                return (400, {"title": "Bad request", "errors": [f"Order '{i}' already exists." for i in taken]}, {}), False
+                return (
+                    400,
+                    {"title": "Bad request", "errors": [f"Order '{i}' already exists." for i in taken]},
+                    {},
+                ), False
             for order in orders:
                 self.stored[order["id"]] = order
                 self.writes.append(order["id"])
@@ -90,7 +94,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def send(self, answer: Answer) -> None:
         status, body, headers = answer
-        data = b"" if body is None else body.encode() if isinstance(body, str) else json.dumps(body, default=float).encode()
+        data = (
+            b""
+            if body is None
+            else body.encode()
+            if isinstance(body, str)
+            else json.dumps(body, default=float).encode()
+        )
         self.send_response(status)
         for name, value in ({"Content-Type": "application/problem+json"} | headers).items():
             self.send_header(name, value)
@@ -124,7 +134,8 @@ def foreign() -> Iterator[ForeignServer]:
 
 @pytest.fixture
 def client(foreign: ForeignServer) -> Iterator[EcdpClient]:
-    with EcdpClient(KEY, ClientSettings(base_url=foreign.url), sleep=lambda _: None) as client:
+    policy = RetryPolicy(base_delay=0.001, max_delay=0.002, throttle_base_delay=0.001)
+    with EcdpClient(KEY, ClientSettings(base_url=foreign.url), policy=policy) as client:
         yield client
 
 
@@ -132,7 +143,7 @@ def client(foreign: ForeignServer) -> Iterator[EcdpClient]:
 def hasty(foreign: ForeignServer) -> Iterator[EcdpClient]:
     """A client that asks once and gives up."""
     settings = ClientSettings(base_url=foreign.url, read_timeout=2)
-    with EcdpClient(KEY, settings, policy=RetryPolicy(max_attempts=1), sleep=lambda _: None) as client:
+    with EcdpClient(KEY, settings, policy=RetryPolicy(max_attempts=1)) as client:
         yield client
 
 

@@ -169,7 +169,9 @@ def test_an_order_that_is_too_large_alone_is_rejected(foreign, client, extract):
     share=st.sampled_from([0.0, 0.02, 0.2, 1.0]),
     wording=st.sampled_from(["nobody", "first", "all", "wrong"]),
 )
-def test_nobody_good_is_rejected_and_nobody_bad_accepted(foreign, client, many_orders, count, size, seed, share, wording):
+def test_nobody_good_is_rejected_and_nobody_bad_accepted(
+    foreign, client, many_orders, count, size, seed, share, wording
+):
     dice = random.Random(seed)
     ids = [f"ORD-{n:06d}" for n in range(1, count + 1)]
     bad = {i for i in ids if dice.random() < share}

@@ -1,0 +1,376 @@
+"""The use case as a whole: every order of the extract has an outcome, whatever happens on the way."""
+
+from __future__ import annotations
+
+import json
+import threading
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pytest
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.mode import MatchBy, Mode
+from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.errors import (
+    ConfigurationError,
+    EmptyExtractError,
+    ExtractError,
+    KeyRefusedError,
+    OrdersFailedError,
+    PushStoppedError,
+    ServerError,
+)
+from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.orders.extract import TableExtract
+from airflow_provider_ecdp.orders.records import extract_from_records
+from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
+from airflow_provider_ecdp.outcomes import MaxFailed, Outcome
+from airflow_provider_ecdp.push import PushSettings, push
+
+FAILURES = ("rejected", "invalid", "unresolved", "not_attempted")
+
+
+def pushed(client, source, *, ledger=None, history=None, replay=None, progress=lambda _: None, order=None, **changes):
+    with Orders(source, order) as orders:
+        return push(
+            orders,
+            client,
+            PushSettings(**changes),
+            ledger=ledger,
+            history=history,
+            replay=replay,
+            progress=progress,
+        )
+
+
+def counts(report):
+    return {o.value: report.summary[o.value] for o in Outcome if report.summary[o.value]}
+
+
+def ledger_rows(path):
+    return ds.dataset(path, format="parquet").to_table().to_pylist()
+
+
+def test_ten_thousand_orders_are_twenty_requests_and_each_order_once(foreign, client, many_orders):
+    report = pushed(client, many_orders(10_000), batch_size=500)
+
+    assert report.summary | {"duration_seconds": 0, "bytes": 0} == {
+        "mode": "AddOrReplace",
+        "total": 10_000,
+        "accepted": 10_000,
+        "rejected": 0,
+        "invalid": 0,
+        "unresolved": 0,
+        "not_attempted": 0,
+        "skipped": 0,
+        "warnings": 0,
+        "requests": 20,
+        "retries": 0,
+        "bytes": 0,
+        "duration_seconds": 0,
+    }
+    assert [len(p) for p in foreign.posts] == [500] * 20
+    assert len(set(foreign.writes)) == len(foreign.writes) == 10_000
+
+
+def test_invalid_orders_are_named_and_their_neighbours_sent(foreign, client, extract):
+    report = pushed(client, extract(6, {2: {"totalValue": "many"}, 5: {"customer": {}}}), batch_size=3)
+
+    assert counts(report) == {"accepted": 4, "invalid": 2}
+    assert [(r["order_id"], r["reason"]) for r in report.results[:2]] == [
+        ("ORD-000002", "totalValue: a finite number, got text of 4 characters"),
+        ("ORD-000005", "customer: at least one of email, phone, crmId, got none"),
+    ]
+    assert "ORD-000002" not in foreign.stored
+
+
+def test_failing_orders_come_first_in_results_however_late_they_stand(client, extract):
+    report = pushed(client, extract(30, {30: {"customer": {}}}), results_limit=5)
+
+    assert [r["order_id"] for r in report.results] == ["ORD-000030", *(f"ORD-{n:06d}" for n in range(1, 5))]
+
+
+def test_the_report_is_plain_json(client, extract):
+    report = pushed(client, extract(3, {1: {"customer": {}}}))
+
+    assert json.loads(json.dumps(report.as_json())) == report.as_json()
+
+
+def test_a_warning_is_told_counted_and_sent(foreign, client, extract):
+    line = {"id": "P", "name": "Cup", "price": "1.50", "quantity": -1}
+    report = pushed(client, extract(3, {2: {"products": [line], "totalValue": "-1.50"}}))
+
+    assert counts(report) == {"accepted": 3}
+    assert report.summary["warnings"] == 1
+    assert report.warnings == {"negative_quantity": {"count": 1, "example": "ORD-000002"}}
+    assert next(r for r in report.results if r["order_id"] == "ORD-000002")["reason"] == (
+        "warning: products[0].quantity: negative_quantity: a product's quantity is below zero, got -1"
+    )
+    assert "ORD-000002" in foreign.stored
+
+
+def test_a_promoted_warning_keeps_the_order_back(foreign, client, extract):
+    line = {"id": "P", "name": "Cup", "price": "1.50", "quantity": -1}
+    settings = OrderSettings(warnings_as_errors=frozenset({"negative_quantity"}))
+    report = pushed(client, extract(3, {2: {"products": [line], "totalValue": "-1.50"}}), order=settings)
+
+    assert counts(report) == {"accepted": 2, "invalid": 1}
+    assert set(foreign.stored) == {"ORD-000001", "ORD-000003"}
+
+
+def test_mode_and_match_by_are_sent(foreign, client, extract):
+    seen = []
+    foreign.refuse = lambda orders, mode: seen.append(mode)
+    original = foreign.post
+    bodies = []
+    foreign.post = lambda body: (bodies.append(body), original(body))[1]
+
+    pushed(client, extract(1), mode=Mode.REPLACE, match_by=MatchBy.PHONE)
+
+    assert seen == ["Replace"]
+    assert bodies[0]["matchBy"] == "PhoneNumber"
+
+
+@pytest.mark.parametrize("name", ["batch_size", "batch_bytes", "max_in_flight", "request_budget"])
+def test_settings_that_cannot_be_meant_are_refused(name):
+    with pytest.raises(ConfigurationError, match=f"{name} must be 1 or more, not 0"):
+        PushSettings(**{name: 0})
+
+
+def test_batches_keep_to_the_byte_limit(foreign, client, many_orders):
+    pushed(client, many_orders(100), batch_bytes=1_000)
+
+    assert len(foreign.posts) > 15
+    assert sorted(foreign.writes) == [f"ORD-{n:06d}" for n in range(1, 101)]
+
+
+class TestEmpty:
+    def test_an_extract_without_orders_is_an_error_that_says_how_to_allow_it(self, client):
+        with pytest.raises(EmptyExtractError, match=r"the list of orders holds no orders; .*allow_empty"):
+            pushed(client, extract_from_records([]))
+
+    def test_it_is_a_success_where_it_is_allowed(self, foreign, client):
+        report = pushed(client, extract_from_records([]), allow_empty=True)
+
+        assert report.summary["total"] == 0
+        assert not foreign.posts
+
+
+class TestStopping:
+    def test_a_wrong_key_costs_one_request(self, foreign, many_orders):
+        with EcdpClient("wrong", ClientSettings(base_url=foreign.url)) as client:
+            report = pushed(client, many_orders(5_000))
+
+        assert isinstance(report.stopped, KeyRefusedError)
+        assert counts(report) == {"not_attempted": 5_000}
+        assert report.summary["requests"] == 1
+        with pytest.raises(PushStoppedError, match="5000 of 5000 orders failed") as caught:
+            report.raise_for_failures(MaxFailed(share=1.0))
+        assert caught.value.key_refused
+
+    def test_an_outage_in_mid_run_counts_what_was_not_attempted(self, foreign, client, many_orders, tmp_path):
+        foreign.refuse = lambda orders, mode: (503, None, {}) if len(foreign.posts) > 6 else None
+
+        report = pushed(client, many_orders(5_000), ledger=Ledger(tmp_path), max_in_flight=2)
+
+        assert isinstance(report.stopped, ServerError)
+        assert report.summary["accepted"] == 3_000
+        assert report.summary["unresolved"] + report.summary["not_attempted"] == 2_000
+        assert report.summary["unresolved"] <= 2 * 500
+        assert len(foreign.posts) <= 6 + 2 * RetryPolicy().max_attempts
+
+        foreign.refuse = lambda *_: None
+        again = pushed(client, many_orders(5_000), ledger=Ledger(tmp_path))
+
+        assert counts(again) == {"accepted": 2_000, "skipped": 3_000}
+        assert len(foreign.stored) == 5_000
+
+    def test_invalid_orders_are_told_even_after_the_stop(self, foreign, extract):
+        with EcdpClient("wrong", ClientSettings(base_url=foreign.url)) as client:
+            report = pushed(client, extract(50, {49: {"customer": {}}}), batch_size=5)
+
+        assert counts(report) == {"not_attempted": 49, "invalid": 1}
+
+    def test_an_extract_that_breaks_off_leaves_a_ledger_of_what_was_sent(self, foreign, client, many_orders, tmp_path):
+        class Torn(TableExtract):
+            def batches(self, columns):
+                for i, batch in enumerate(super().batches(columns)):
+                    if i == 2 and len(columns) > 1:
+                        raise ExtractError("row group 2 cannot be read")
+                    yield batch
+
+        with pytest.raises(ExtractError, match="row group 2"):
+            pushed(client, Torn("torn", many_orders(20_000).table), ledger=Ledger(tmp_path))
+
+        held = [r["order_id"] for r in ledger_rows(tmp_path) if r["outcome"] == "accepted"]
+        assert sorted(held) == sorted(foreign.writes)
+
+
+class TestLedger:
+    def test_every_order_is_in_it(self, foreign, client, extract, tmp_path):
+        foreign.refuse = lambda orders, mode: (
+            (400, {"errors": ["'ORD-000003' is refused"]}, {}) if any(o["id"] == "ORD-000003" for o in orders) else None
+        )
+        report = pushed(client, extract(5, {2: {"customer": {}}}), ledger=Ledger(tmp_path))
+
+        rows = {
+            r["order_id"]: (r["outcome"], r["reason"], r["http_status"], r["attempts"]) for r in ledger_rows(tmp_path)
+        }
+        assert rows == {
+            "ORD-000001": ("accepted", None, 201, 2),
+            "ORD-000002": ("invalid", "customer: at least one of email, phone, crmId, got none", None, 0),
+            "ORD-000003": ("rejected", "'ORD-000003' is refused", 400, 2),
+            "ORD-000004": ("accepted", None, 201, 2),
+            "ORD-000005": ("accepted", None, 201, 2),
+        }
+        assert report.results_path == str(tmp_path)
+
+    def test_a_second_run_over_the_same_extract_sends_nothing(self, foreign, client, many_orders, tmp_path):
+        pushed(client, many_orders(3_000), ledger=Ledger(tmp_path))
+        posts = len(foreign.posts)
+
+        report = pushed(client, many_orders(3_000), ledger=Ledger(tmp_path))
+
+        assert counts(report) == {"skipped": 3_000}
+        assert len(foreign.posts) == posts
+
+    def test_a_changed_order_is_sent_again(self, foreign, client, extract, tmp_path):
+        pushed(client, extract(10), ledger=Ledger(tmp_path))
+
+        report = pushed(client, extract(10, {4: {"totalValue": "13.00"}}), ledger=Ledger(tmp_path))
+
+        assert counts(report) == {"accepted": 1, "skipped": 9}
+        assert foreign.posts[-1] == ["ORD-000004"]
+
+    def test_an_order_that_changes_back_is_sent_again(self, foreign, client, extract, tmp_path):
+        for total in ("12.50", "13.00", "12.50"):
+            pushed(client, extract(1, {1: {"totalValue": total}}), ledger=Ledger(tmp_path))
+
+        assert len(foreign.writes) == 3
+
+    def test_a_continued_run_counts_what_its_earlier_try_sent_as_its_own(self, client, many_orders, tmp_path):
+        pushed(client, many_orders(10), ledger=Ledger(tmp_path))
+
+        report = pushed(client, many_orders(12), ledger=Ledger(tmp_path), count_resumed_as=Outcome.ACCEPTED)
+
+        assert counts(report) == {"accepted": 12}
+
+    def test_only_what_has_changed_since_all_earlier_runs_is_sent(self, foreign, client, extract, tmp_path):
+        history = tmp_path / "history"
+        pushed(client, extract(10), ledger=Ledger(tmp_path / "1"), history=Ledger(history))
+
+        report = pushed(
+            client,
+            extract(11, {3: {"status": "paid"}}),
+            ledger=Ledger(tmp_path / "2"),
+            history=Ledger(history),
+            count_resumed_as=Outcome.ACCEPTED,
+        )
+
+        assert counts(report) == {"accepted": 2, "skipped": 9}
+        assert foreign.posts[-1] == ["ORD-000003", "ORD-000011"]
+
+    def test_replay_sends_what_was_rejected_with_todays_content(self, foreign, client, extract, tmp_path):
+        foreign.refuse = lambda orders, mode: (
+            (400, {"errors": ["no such status"]}, {}) if any(o.get("status") == "Paid" for o in orders) else None
+        )
+        pushed(client, extract(10, {3: {"status": "paid"}, 7: {"status": "paid"}}), ledger=Ledger(tmp_path / "1"))
+
+        report = pushed(
+            client, extract(10, {3: {"status": "placed"}}), ledger=Ledger(tmp_path / "2"), replay=Ledger(tmp_path / "1")
+        )
+
+        assert counts(report) == {"accepted": 2}
+        assert foreign.stored["ORD-000003"]["status"] == "Placed"
+
+    def test_replay_of_nothing_is_a_wrong_setting(self, client, extract, tmp_path):
+        with pytest.raises(ConfigurationError, match="holds no results of an earlier run"):
+            pushed(client, extract(1), replay=Ledger(tmp_path / "none"))
+
+
+class TestDuplicates:
+    def test_an_order_that_stands_twice_with_one_content_is_sent_once(self, foreign, client, extract):
+        table = pa.concat_tables([extract(5).table, extract(3).table])
+
+        report = pushed(client, TableExtract("twice", table))
+
+        assert counts(report) == {"accepted": 5, "skipped": 3}
+        assert sorted(foreign.writes) == [f"ORD-{n:06d}" for n in range(1, 6)]
+
+    def test_orders_of_one_id_and_two_contents_are_invalid_all_of_them(self, foreign, client, extract):
+        table = pa.concat_tables([extract(5).table, extract(2, {2: {"totalValue": "1"}}).table])
+
+        report = pushed(client, TableExtract("twice", table))
+
+        assert counts(report) == {"accepted": 4, "invalid": 2, "skipped": 1}
+        assert {r["order_id"] for r in report.results if r["outcome"] == "invalid"} == {"ORD-000002"}
+        assert "2 orders with this id and 2 contents" in report.results[0]["reason"]
+        assert "ORD-000002" not in foreign.stored
+
+
+class TestConcurrency:
+    def test_no_more_than_max_in_flight_requests_are_open(self, foreign, client, many_orders):
+        gate, most, now = threading.Lock(), [0], [0]
+        passed = threading.Event()
+        original = foreign.post
+
+        def post(body):
+            with gate:
+                now[0] += 1
+                most[0] = max(most[0], now[0])
+            passed.wait(0.02)
+            with gate:
+                now[0] -= 1
+            return original(body)
+
+        foreign.post = post
+        pushed(client, many_orders(3_000), batch_size=100, max_in_flight=3)
+
+        assert 1 < most[0] <= 3
+
+    def test_progress_is_told_in_the_calling_thread_and_ends_with_all(self, client, many_orders):
+        told = []
+        pushed(
+            client,
+            many_orders(2_500),
+            progress=lambda p: told.append((threading.get_ident(), p.done, p.rows)),
+        )
+
+        assert {thread for thread, _, _ in told} == {threading.get_ident()}
+        assert told[-1][1:] == (2_500, 2_500)
+        assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+
+
+class TestVerdict:
+    def test_any_failed_order_fails_the_run(self, client, extract):
+        report = pushed(client, extract(200, {5: {"customer": {}}}))
+
+        with pytest.raises(OrdersFailedError) as caught:
+            report.raise_for_failures(MaxFailed())
+        message = str(caught.value)
+        assert "1 of 200 orders failed (199 accepted, 1 invalid)" in message
+        assert (
+            "1 x invalid: customer: at least one of email, phone, crmId, got none (for example order ORD-000005)"
+            in message
+        )
+
+    @pytest.mark.parametrize("tolerance", ["1", 1, "0.5%", 0.005])
+    def test_within_the_tolerance_the_run_is_a_success(self, client, extract, tolerance):
+        report = pushed(client, extract(200, {5: {"customer": {}}}))
+
+        report.raise_for_failures(MaxFailed.parse(tolerance))
+
+    def test_no_message_shows_a_customer(self, foreign, client, extract):
+        foreign.refuse = lambda orders, mode: (
+            400,
+            {"errors": [f"{o['customer']['email']} of {o['id']} is not known" for o in orders]},
+            {},
+        )
+        report = pushed(client, extract(3))
+
+        with pytest.raises(OrdersFailedError) as caught:
+            report.raise_for_failures(MaxFailed())
+        assert "@" not in str(caught.value)
+        assert "@" not in json.dumps(report.as_json())
