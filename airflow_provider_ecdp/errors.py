@@ -15,7 +15,7 @@
     │   ├── UnreachableError       no connection: the request was certainly not sent
     │   ├── ServerError            5xx: later; a POST may have been stored
     │   ├── NoAnswerError          timeout or reset after sending: a POST may have been stored
-    │   └── UnexpectedAnswerError  a success or redirect that the contract does not know
+    │   └── UnexpectedAnswerError  an answer that the contract does not know: is the base URL right?
     └── PushError                  a push has ended and not every order is in ECDP: its report says which
         ├── OrdersFailedError      orders were refused: correct them, trying again changes nothing
         └── PushStoppedError       an outage or a refused key stopped the run: run again and it goes on
@@ -26,6 +26,7 @@ never hold a payload, an e-mail address, a phone number or the key.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -62,8 +63,7 @@ class ApiError(EcdpError):
     and stripped of personal data, `retry_after` the seconds that the server asked to wait (None if it did not).
     """
 
-    #: whether a POST that ended like this may have been stored all the same
-    maybe_stored: ClassVar[bool] = False
+    _maybe_stored: ClassVar[bool] = False
 
     #: requests made by the call that ended like this: the last one ended in this error
     attempts: int = 1
@@ -80,6 +80,11 @@ class ApiError(EcdpError):
         self.status = status
         self.details = details
         self.retry_after = retry_after
+
+    @property
+    def maybe_stored(self) -> bool:
+        """Whether a POST that ended like this may have been stored all the same."""
+        return self._maybe_stored
 
     def __reduce__(self) -> tuple[object, ...]:
         # keyword-only facts do not survive the default pickling of exceptions
@@ -118,20 +123,23 @@ class ServerError(ApiError):
     """5xx: whether a POST was stored is not known."""
 
     transient = True
-    maybe_stored = True
+    _maybe_stored = True
 
 
 class NoAnswerError(ApiError):
     """The connection timed out or broke after sending: whether a POST was stored is not known."""
 
     transient = True
-    maybe_stored = True
+    _maybe_stored = True
 
 
 class UnexpectedAnswerError(ApiError):
-    """An answer that the contract does not know: a redirect, another 2xx, a body cut short."""
+    """An answer that the contract does not know: a redirect, 404 on POST, another 2xx than the documented one."""
 
-    maybe_stored = True
+    @property
+    def maybe_stored(self) -> bool:
+        """A redirect or a 4xx comes instead of processing; after another 2xx nobody knows."""
+        return self.status is None or not HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class PushError(EcdpError):

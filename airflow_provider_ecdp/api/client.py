@@ -13,9 +13,9 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import quote
 
 from airflow_provider_ecdp.api.pacing import Pacer
+from airflow_provider_ecdp.api.paths import order_path
 from airflow_provider_ecdp.api.responses import read_answer
 from airflow_provider_ecdp.api.retry import RetryPolicy, RetryQuota
 from airflow_provider_ecdp.api.settings import ClientSettings, checked_key
@@ -162,7 +162,7 @@ class EcdpClient:
         Nothing is written and nothing repeated. KeyRefusedError: the key is wrong; UnreachableError: no connection.
         """
         try:
-            self._call("GET", _order_path(_ID_OF_NO_ORDER), policy=replace(self.policy, max_attempts=1))
+            self._call("GET", order_path(_ID_OF_NO_ORDER), policy=replace(self.policy, max_attempts=1))
         except NotFoundError:
             return
 
@@ -180,7 +180,7 @@ class EcdpClient:
         return error.status == 503 or not self._sleep(wait)
 
     def _order(self, method: str, order_id: str) -> dict[str, Any]:
-        order, _ = self._call(method, _order_path(order_id))
+        order, _ = self._call(method, order_path(order_id))
         return order or {}
 
     def _call(
@@ -262,15 +262,6 @@ class EcdpClient:
             self._stats = ClientStats(
                 was.requests + requests, was.retries + retries, was.bytes + bytes, was.throttled + throttled
             )
-
-
-def _order_path(order_id: str) -> str:
-    if order_id in {"", ".", ".."}:
-        raise ConfigurationError(f"{order_id!r} cannot be an order id in a URL: clients and proxies fold it away")
-    try:
-        return f"/orders/{quote(order_id, safe='')}"
-    except UnicodeEncodeError:
-        raise ConfigurationError("the order id holds half of a surrogate pair: it is not text") from None
 
 
 def _cause(error: ApiError) -> str:

@@ -1,8 +1,9 @@
 """Holds back the requests of a run so that the server can keep up: slots, pauses, and a rate that learns.
 
 A refusal for load (429, 503) is news for the whole run: nobody starts a request before the pause ends, and then they
-go one by one at a lower rate. The rate falls by a factor and rises by a step (additive increase, multiplicative
-decrease), as in botocore's adaptive mode.
+go one by one at a lower rate. The rate falls by a factor and rises along a cubic curve: soon back to what the server
+bore, slowly past it, and then ever faster, since a server that had a bad moment has no limit. So does botocore's
+adaptive mode (RFC 9438 has the curve).
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 _DECREASE = 0.7
 #: requests per second below which throttling never brings the rate; botocore's value
 _MIN_RATE = 0.5
-#: the rate rises by this share of the rate at the last throttling, each second of sending, or by `_MIN_STEP`
-_STEP_SHARE = 0.03
-_MIN_STEP = 0.2
+#: steepness of the cubic curve, in requests per second per cubed second; botocore's value
+_SCALE = 0.4
 #: seconds over which the rate of successes is measured: at least the first, so that a burst is not taken for a rate
 _MEASURE_MIN = 1.0
 _MEASURE_MAX = 5.0
@@ -48,7 +48,8 @@ class Pacer:
         self._lock = threading.Lock()
         self._ceiling = math.inf if requests_per_second is None else requests_per_second
         self._rate = self._ceiling
-        self._step = _MIN_STEP
+        self._rate_borne = 0.0
+        self._rises_from = math.inf
         self._next_slot = -math.inf
         self._paused_until = -math.inf
         self._reduced_at = -math.inf
@@ -92,7 +93,7 @@ class Pacer:
                 return
             self._reduced_at = now
             rate = min(self._rate, self._measured(now))
-            self._step = max(_MIN_STEP, _STEP_SHARE * rate)
+            self._rate_borne, self._rises_from = rate, self._paused_until
             self._rate = min(self._rate, max(_MIN_RATE, _DECREASE * rate))
             self._limit = max(1.0, self._limit / 2)
 
@@ -103,9 +104,13 @@ class Pacer:
             self._successes.append(now)
             self._forget(now)
             if self._rate < math.inf:
-                # `rate` successes in a second add up to one step
-                self._rate = min(self._ceiling, self._rate + self._step / self._rate)
+                self._rate = min(self._ceiling, max(self._rate, self._curve(now - self._rises_from)))
             self._limit = min(float(self._max_in_flight), self._limit + 1.0 / self._limit)
+
+    def _curve(self, elapsed: float) -> float:
+        """Return the rate that may be tried `elapsed` seconds after the last pause."""
+        back = math.cbrt(self._rate_borne * (1.0 - _DECREASE) / _SCALE)
+        return float(_SCALE * (elapsed - back) ** 3 + self._rate_borne)
 
     def _measured(self, now: float) -> float:
         self._forget(now)

@@ -151,7 +151,7 @@ def test_the_refusals_of_one_burst_count_once():
     assert pacer.limit == 2
 
 
-def test_rate_and_limit_recover_step_by_step_up_to_what_was_asked_for():
+def test_rate_and_limit_recover_without_a_jump_up_to_what_was_asked_for():
     clock = Clock()
     pacer = a_pacer(clock, rate=10, most=4)
     for _ in range(20):
@@ -164,9 +164,39 @@ def test_rate_and_limit_recover_step_by_step_up_to_what_was_asked_for():
         pacer.succeeded()
         rates_seen.append(pacer.rate)
     assert 0.6 * 10 < rates_seen[0] < 0.8 * 10
-    assert max(late - early for early, late in pairwise(rates_seen)) < 0.1
-    assert clock.now > 5
+    assert all(early <= late < early + 1.5 for early, late in pairwise(rates_seen))
+    assert 2 < clock.now < 10
     assert pacer.limit == 4
+
+
+def test_after_one_bad_moment_of_a_fast_server_the_rate_is_soon_no_bound():
+    clock = Clock()
+    pacer = a_pacer(clock)
+    pacer.throttled(1.0, pacer.acquire())
+    done = 0
+    while clock.now < 15:
+        pacer.acquire()
+        clock.now += 0.01
+        pacer.succeeded()
+        done += 1
+    assert pacer.rate > 50
+    assert done > 200
+
+
+def test_a_rate_that_the_server_bears_is_approached_slowly():
+    clock = Clock()
+    pacer = a_pacer(clock)
+    for _ in range(50):
+        pacer.acquire()
+        clock.now += 0.1
+        pacer.succeeded()
+    pacer.throttled(0.0, pacer.acquire())
+    starts = []
+    while len(starts) < 20:
+        starts.append(pacer.acquire())
+        pacer.succeeded()
+    # 20 requests at 10 a second take 2 seconds
+    assert 2.0 < starts[-1] - starts[0] < 3.0
 
 
 def test_a_later_shorter_pause_does_not_end_a_longer_one():
