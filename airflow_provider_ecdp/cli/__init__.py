@@ -1,0 +1,67 @@
+"""The command line: check, push, get, status, delete, sandbox, sample.
+
+Importing this module imports nothing but the standard library: `ecdp --help` answers at once, and each command loads
+what it needs. The key comes from ECDP_API_KEY and is cut out of everything that is printed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import traceback
+from argparse import Namespace
+from collections.abc import Sequence
+
+from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli.arguments import parser
+from airflow_provider_ecdp.cli.exits import Exit
+from airflow_provider_ecdp.cli.interruption import Interruption
+from airflow_provider_ecdp.errors import ApiError, EcdpError, NotFoundError, PushStoppedError, RequestRejectedError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    :param argv: the arguments without the program's name; None takes those of the process
+    """
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as end:
+        # argparse ends with 0 after --help and --version, and with 2 after a mistake
+        return int(end.code or 0)
+    with Interruption() as interruption:
+        try:
+            code = _run(arguments, interruption)
+        except (KeyboardInterrupt, Exception) as error:
+            # an interruption can come out of an engine as an error of the engine's own
+            if interruption.number is not None:
+                output.err("ecdp: interrupted")
+                code = 0
+            elif isinstance(error, Exception):
+                code = _failed(error, verbose=arguments.verbose)
+            else:
+                raise
+        output.close()
+        return interruption.code or code
+
+
+def _run(arguments: Namespace, interruption: Interruption) -> int:
+    level = logging.DEBUG if arguments.verbose else logging.ERROR if arguments.quiet else logging.WARNING
+    with output.logs(level):
+        # the name comes from this package's own parser
+        command = importlib.import_module(f"airflow_provider_ecdp.cli.{arguments.module}")
+        return int(command.run(arguments, interruption))
+
+
+def _failed(error: Exception, *, verbose: bool) -> int:
+    if not isinstance(error, EcdpError):
+        output.err("".join(traceback.format_exception(error)).rstrip())
+        output.err("ecdp: this is a fault of ecdp itself; please report it with the lines above")
+        return Exit.BROKEN
+    if verbose:
+        output.err("".join(traceback.format_exception(error)).rstrip())
+    output.err(f"ecdp: {error}")
+    stopped = isinstance(error, PushStoppedError) or (
+        isinstance(error, ApiError) and not isinstance(error, RequestRejectedError | NotFoundError)
+    )
+    return Exit.STOPPED if stopped else Exit.USAGE

@@ -1,0 +1,7 @@
+"""`python -m airflow_provider_ecdp.cli`, the same as `ecdp`."""
+
+import sys
+
+from airflow_provider_ecdp.cli import main
+
+sys.exit(main())

@@ -1,0 +1,47 @@
+"""From a report to the exit code, and to one line that says why it is not 0."""
+
+from __future__ import annotations
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli.exits import Exit
+from airflow_provider_ecdp.cli.interruption import Interruption
+from airflow_provider_ecdp.errors import OrdersFailedError, PushStoppedError
+from airflow_provider_ecdp.outcomes import MaxFailed, Outcome, Report
+
+
+def ending(
+    report: Report, max_failed: MaxFailed, client: EcdpClient, interruption: Interruption, *, brief: bool
+) -> int:
+    """Return the exit code that `report` calls for.
+
+    :param client: whose address an outage is about
+    :param brief: reasons are on the screen already
+    """
+    if interruption.code is not None:
+        goes_on = "the same command goes on from here" if report.results_path else "--results DIR lets a run go on"
+        output.err(f"ecdp: interrupted: {_failures(report)}; {goes_on}")
+        return interruption.code
+    try:
+        report.raise_for_failures(max_failed)
+    except PushStoppedError:
+        output.err(f"ecdp: stopped: {client.settings.base_url}: {report.stopped}; {_failures(report)}")
+        return Exit.STOPPED
+    except OrdersFailedError:
+        output.err(f"ecdp: {_failures(report)}{'' if brief else _reason(report)}")
+        return Exit.FAILED
+    return Exit.DONE
+
+
+def _failures(report: Report) -> str:
+    counts = [(report.summary[o.value], o) for o in sorted(Outcome, key=lambda o: not o.failed)]
+    told = ", ".join(f"{count} {outcome.value}" for count, outcome in counts if count)
+    return f"{report.failed} of {report.summary['total']} orders failed ({told})"
+
+
+def _reason(report: Report) -> str:
+    if not report.reasons:
+        return ""
+    first, *others = report.reasons
+    more = f"; and {len(others)} other reasons" if others else ""
+    return f": {first['reason']} (for example order {first['example']}){more}"

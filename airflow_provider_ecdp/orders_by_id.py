@@ -1,0 +1,286 @@
+"""The use cases for orders that are named by id: read, change the status, delete. Every one of them gets an outcome.
+
+One request at a time, in the order given: two changes of one order must not overtake each other. An outage or a refused
+key stops the run, for it would stop every later request too; anything else concerns one order, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import enum
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from airflow_provider_ecdp.api.client import ClientStats, EcdpClient
+from airflow_provider_ecdp.api.redaction import redact
+from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError, RequestRejectedError
+from airflow_provider_ecdp.orders.contract import ORDER, STATUS_SPELLINGS
+from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome, Report
+
+_T = TypeVar("_T")
+
+_ABSENT = "ECDP has no such order"
+_GONE = "ECDP has no such order: it was deleted before, or never there"
+_NOT_REACHED = "the run was stopped before this order"
+
+#: Sends one request, and returns what the result holds beside the outcome.
+_Send = Callable[[], dict[str, Any]]
+
+#: Called with the number of orders that have an outcome, and of those that failed.
+Progress = Callable[[int, int], None]
+
+_STATUSES = {
+    **{choice.lower(): choice for parameter in ORDER if parameter.name == "status" for choice in parameter.choices},
+    **STATUS_SPELLINGS,
+}
+
+
+class Missing(enum.StrEnum):
+    """What an order that ECDP does not have is: a failure, or a fact to report."""
+
+    FAIL = "fail"
+    REPORT = "report"
+
+    @staticmethod
+    def parse(text: str) -> Missing:
+        """Read `fail` or `report`.
+
+        :raises ConfigurationError: anything else
+        """
+        try:
+            return Missing(str(text).strip().lower())
+        except ValueError:
+            raise ConfigurationError(f"missing is {text!r}: it must be fail or report") from None
+
+
+def listed_status(status: object) -> str:
+    """Return a status of the contract in the spelling that is sent, such as `Canceled` for `cancelled`.
+
+    :raises ConfigurationError: the contract does not list it
+    """
+    if isinstance(status, str) and (listed := _STATUSES.get(status.strip().lower())):
+        return listed
+    shown = repr(redact(status, max_length=50)) if isinstance(status, str) else type(status).__name__
+    raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(_STATUSES.values()))}, got {shown}")
+
+
+def get_orders(
+    client: EcdpClient,
+    order_ids: Iterable[object],
+    *,
+    include_customer: bool = True,
+    missing: Missing = Missing.FAIL,
+    results_limit: int = 1000,
+    progress: Progress = lambda *_: None,
+) -> Report:
+    """Read orders; each result has the order as ECDP returned it under `order`, None if there is none.
+
+    :param include_customer: whether the order keeps its `customer`
+    :param missing: REPORT counts an order that ECDP does not have as skipped
+    """
+
+    def prepare(given: object) -> _Send:
+        order_id = _checked_id(given, in_path=True)
+
+        def send() -> dict[str, Any]:
+            order = client.get_order(order_id)
+            return {"order": {name: part for name, part in order.items() if include_customer or name != "customer"}}
+
+        return send
+
+    absent = (Outcome.SKIPPED, _ABSENT) if missing is Missing.REPORT else (Outcome.REJECTED, _ABSENT)
+    run = _Run(client, absent, progress, results_limit, extra={"order": None})
+    for given in order_ids:
+        run.ask(given, prepare, given)
+    return run.report("get")
+
+
+def update_order_statuses(
+    client: EcdpClient,
+    updates: Iterable[Mapping[str, Any]],
+    *,
+    missing: Missing = Missing.FAIL,
+    results_limit: int = 1000,
+    progress: Progress = lambda *_: None,
+) -> Report:
+    """Change the status of orders. A status that the contract does not list is `invalid`, and not sent.
+
+    :param updates: mappings with `order_id`, `status` and, if the API is to be told, `website_id`
+    :param missing: REPORT counts an order that ECDP does not have as skipped
+    :raises ConfigurationError: an element is no such mapping; nothing was sent
+    """
+
+    def prepare(update: Mapping[str, Any]) -> _Send:
+        order_id = _checked_id(update["order_id"])
+        status, website_id = listed_status(update["status"]), _website(update.get("website_id"))
+
+        def send() -> dict[str, Any]:
+            client.update_order_status(order_id, status, website_id=website_id)
+            return {}
+
+        return send
+
+    absent = (Outcome.SKIPPED, _ABSENT) if missing is Missing.REPORT else (Outcome.REJECTED, _ABSENT)
+    run = _Run(client, absent, progress, results_limit)
+    for update in _checked(updates):
+        run.ask(update["order_id"], prepare, update)
+    return run.report("update_status")
+
+
+def delete_orders(
+    client: EcdpClient,
+    order_ids: Iterable[object],
+    *,
+    missing: Missing = Missing.REPORT,
+    results_limit: int = 1000,
+    progress: Progress = lambda *_: None,
+) -> Report:
+    """Mark orders as deleted.
+
+    :param missing: REPORT counts an order that ECDP does not have as accepted: it is gone, which was the aim, and a
+        second DELETE may be answered so. FAIL counts it as rejected
+    """
+
+    def prepare(given: object) -> _Send:
+        order_id = _checked_id(given, in_path=True)
+
+        def send() -> dict[str, Any]:
+            client.delete_order(order_id)
+            return {}
+
+        return send
+
+    absent = (Outcome.ACCEPTED, _GONE) if missing is Missing.REPORT else (Outcome.REJECTED, _ABSENT)
+    run = _Run(client, absent, progress, results_limit)
+    for given in order_ids:
+        run.ask(given, prepare, given)
+    return run.report("delete")
+
+
+@dataclass(slots=True)
+class _Run:
+    """Asks, and counts.
+
+    :param absent: outcome and reason of an order that ECDP does not have
+    :param extra: what a result without an order holds
+    """
+
+    client: EcdpClient
+    absent: tuple[Outcome, str]
+    progress: Progress
+    results_limit: int
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    results: list[dict[str, Any]] = field(default_factory=list)
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    missing: int = 0
+    stopped: ApiError | None = None
+    started: float = field(default_factory=time.monotonic)
+    before: ClientStats = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.results_limit < 0:
+            raise ConfigurationError(f"results_limit must be 0 or more, not {self.results_limit}")
+        self.before = self.client.stats()
+
+    def ask(self, order_id: object, prepare: Callable[[_T], _Send], given: _T) -> None:
+        requests = self.client.stats().requests
+        if self.stopped is None:
+            outcome, reason, status, extra = self._outcome(prepare, given)
+        else:
+            outcome, reason, status, extra = Outcome.NOT_ATTEMPTED, _NOT_REACHED, None, self.extra
+        self.counts[outcome] += 1
+        self.results.append(
+            {
+                "order_id": None if order_id is None else str(order_id),
+                "outcome": outcome.value,
+                "reason": reason[:REASON_CHARACTERS] if reason else None,
+                "http_status": status,
+                "attempts": self.client.stats().requests - requests,
+                **extra,
+            }
+        )
+        self.progress(len(self.results), sum(count for outcome, count in self.counts.items() if outcome.failed))
+
+    def _outcome(
+        self, prepare: Callable[[_T], _Send], given: _T
+    ) -> tuple[Outcome, str | None, int | None, Mapping[str, Any]]:
+        try:
+            send = prepare(given)
+        except ConfigurationError as error:
+            return Outcome.INVALID, str(error), None, self.extra
+        try:
+            return Outcome.ACCEPTED, None, 200, send()
+        except NotFoundError as error:
+            self.missing += 1
+            outcome, reason = self.absent
+            return outcome, reason, error.status, self.extra
+        except RequestRejectedError as error:
+            return Outcome.REJECTED, "; ".join(error.details) or str(error), error.status, self.extra
+        except ApiError as error:
+            self.stopped = error
+            outcome = Outcome.UNRESOLVED if error.maybe_stored else Outcome.NOT_ATTEMPTED
+            return outcome, str(error), error.status, self.extra
+
+    def report(self, operation: str) -> Report:
+        stats = self.client.stats()
+        summary = {
+            "operation": operation,
+            "total": len(self.results),
+            **{outcome.value: self.counts[outcome] for outcome in Outcome},
+            "missing": self.missing,
+            "requests": stats.requests - self.before.requests,
+            "retries": stats.retries - self.before.retries,
+            "bytes": stats.bytes - self.before.bytes,
+            "duration_seconds": round(time.monotonic() - self.started, 3),
+        }
+        # sorted is stable: among the failures, and among the others, the order is that of the call
+        ranked = sorted(self.results, key=lambda result: not Outcome(result["outcome"]).failed)
+        return Report(summary, ranked[: self.results_limit], None, {}, _commonest(ranked), self.stopped)
+
+
+def _commonest(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    counts: Counter[str] = Counter()
+    examples: dict[str, str | None] = {}
+    for result in results:
+        if Outcome(result["outcome"]).failed:
+            order_id, reason = result["order_id"], result["reason"] or "no reason given"
+            text = f"{result['outcome']}: {reason.replace(order_id, '…') if order_id else reason}"
+            counts[text] += 1
+            examples.setdefault(text, order_id)
+    return [{"reason": text, "count": n, "example": examples[text]} for text, n in counts.most_common(10)]
+
+
+def _checked_id(order_id: object, *, in_path: bool = False) -> str:
+    # a warehouse's integer column is an id; a float is one that lost its type on the way, and a bool is none
+    if isinstance(order_id, bool) or not isinstance(order_id, (str, int)):
+        raise ConfigurationError(f"order id: text or a whole number, got {type(order_id).__name__}")
+    text = str(order_id)
+    if not text:
+        raise ConfigurationError("order id: at least one character, got none")
+    if in_path and text in {".", ".."}:
+        raise ConfigurationError(f"order id: {text!r} cannot stand in a URL, clients and proxies fold it away")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError("order id: it holds half of a surrogate pair, which is not text") from None
+    return text
+
+
+def _website(website_id: object) -> int | None:
+    if website_id is None:
+        return None
+    try:
+        return int(str(website_id))
+    except ValueError:
+        raise ConfigurationError("website id: a whole number, got something else") from None
+
+
+def _checked(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    found = list(updates)
+    for i, update in enumerate(found):
+        if not isinstance(update, Mapping) or not {"order_id", "status"} <= update.keys():
+            held = f"the keys {', '.join(map(str, update))}" if isinstance(update, Mapping) else type(update).__name__
+            raise ConfigurationError(f"updates[{i}]: a dict with order_id and status, got {held}")
+    return found

@@ -1,0 +1,100 @@
+"""`ecdp sandbox` says how to reach it, and misbehaves as it is told; `ecdp sample` writes what it says."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pyarrow.parquet as pq
+import pytest
+
+
+def test_the_sandbox_prints_what_the_command_line_and_airflow_need(started, ecdp, sample, monkeypatch, tmp_path):
+    process = started("sandbox", "--port", 0, "--key", "it's a key", "--database", tmp_path / "orders.sqlite3")
+    lines = [process.stdout.readline() for _ in range(8)]
+    exported = next(line for line in lines if "ECDP_BASE_URL" in line)
+    for assignment in shlex.split(exported)[1:]:
+        name, _, value = assignment.partition("=")
+        monkeypatch.setenv(name, value)
+
+    run = ecdp("push", sample(orders=3), "--json")
+
+    assert run.code == 0, run.err
+    connection = json.loads(
+        shlex.split(next(line for line in lines if "AIRFLOW_CONN_ECDP_DEFAULT" in line))[1].partition("=")[2]
+    )
+    assert connection == {"conn_type": "ecdp", "host": lines[0].split()[4].rstrip("."), "password": "it's a key"}
+    added = shlex.split(next(line for line in lines if "connections add" in line))
+    assert added[:4] == ["airflow", "connections", "add", "ecdp_default"]
+    assert json.loads(added[-1]) == connection
+
+
+def test_faults_come_from_options_and_json_and_the_option_wins(started, ecdp, sample, monkeypatch):
+    process = started(
+        "sandbox", "--port", 0, "--json", "--reject-every", 2, "--faults", '{"vague": true, "reject_every": 3}'
+    )
+    told = json.loads(process.stdout.readline())
+    monkeypatch.setenv("ECDP_BASE_URL", told["url"])
+    monkeypatch.setenv("ECDP_API_KEY", told["key"])
+
+    run = ecdp("push", sample(orders=4), "--json")
+
+    rejected = [result for result in run.json["results"] if result["outcome"] == "rejected"]
+    assert [result["order_id"] for result in rejected] == ["ORD-00000002", "ORD-00000004"]
+    assert "ORD-" not in rejected[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--faults", "{"], "--faults is not JSON"),
+        (["--faults", "[]"], "must be a JSON object"),
+        (["--faults", '{"nonsense": 1}'], "nonsense"),
+        (["--faults", "@absent.json"], "absent.json cannot be read"),
+        (["--throttle", "1.5"], "throttle"),
+        (["--host", "192.0.2.1"], "this machine only"),
+        (["--key", ""], "needs an API key"),
+    ],
+)
+def test_a_sandbox_that_cannot_be_meant_does_not_start(ecdp, arguments, said):
+    run = ecdp("sandbox", "--port", 0, *arguments)
+
+    assert run.code == 2
+    assert said in run.err
+    assert "Traceback" not in run.err
+
+
+def test_a_sample_of_lines_comes_with_the_sql_that_makes_orders_of_them(ecdp, tmp_path):
+    path = tmp_path / "lines.parquet"
+    run = ecdp("sample", path, "--orders", 50, "--lines", "--faulty", 2, "--json")
+
+    assert run.json == {"file": str(path), "orders": 50, "sql": str(tmp_path / "lines.sql")}
+    checked = ecdp("check", path, "--sql", tmp_path / "lines.sql", "--json")
+    assert checked.json["summary"]["total"] == 50
+    assert checked.json["summary"]["invalid"] == 2
+
+
+def test_a_sample_says_what_to_do_with_it(ecdp, tmp_path):
+    path = tmp_path / "orders.parquet"
+    run = ecdp("sample", path, "--orders", 10, "--day", "2026-02-03")
+
+    assert run.code == 0
+    assert run.out == ""
+    assert f"ecdp check {path}" in run.err
+    assert {str(moment.date()) for moment in pq.read_table(path)["date"].to_pylist()} == {"2026-02-03"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--orders", "5", "--faulty", "6"], ["--orders", "-1"], ["--day", "tomorrow"], ["--seed", "x"]]
+)
+def test_a_sample_that_cannot_be_made_is_wrong_usage(ecdp, tmp_path, arguments):
+    path = tmp_path / "orders.parquet"
+    assert ecdp("sample", path, *arguments).code == 2
+    assert not path.exists()
+
+
+def test_a_sample_in_a_folder_that_is_not_there_is_an_error(ecdp, tmp_path):
+    run = ecdp("sample", tmp_path / "absent" / "orders.parquet", "--orders", 1)
+
+    assert run.code == 2
+    assert "the sample cannot be written" in run.err

@@ -1,0 +1,125 @@
+"""How the command line starts: at once, without Airflow, and with every mistake as exit code 2."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from airflow_provider_ecdp import __version__
+from airflow_provider_ecdp.cli import main
+from airflow_provider_ecdp.cli.arguments import parser
+
+COMMANDS = ["check", "push", "get", "status", "delete", "sandbox", "sample"]
+
+#: Runs a command where nothing can import Airflow, and says what was imported.
+WITHOUT_AIRFLOW = """
+import sys
+sys.modules["airflow"] = None
+from airflow_provider_ecdp.cli import main
+code = main(sys.argv[1:])
+print([name for name in ("pyarrow", "duckdb", "requests", "rich", "fastapi") if name in sys.modules], file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def without_airflow(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_AIRFLOW, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["push", "--help"], ["push"]])
+def test_help_version_and_usage_import_nothing_heavy(arguments):
+    run = without_airflow(*arguments)
+
+    assert run.stderr.splitlines()[-1] == "[]"
+    assert run.returncode == (2 if arguments == ["push"] else 0)
+
+
+def test_every_command_runs_where_airflow_cannot_be_imported(pointed, tmp_path):
+    path = tmp_path / "orders.parquet"
+    for arguments in (
+        ["sample", path, "--orders", 3],
+        ["check", path],
+        ["push", path, "--results", tmp_path / "results"],
+        ["get", "ORD-00000001"],
+        ["status", "ORD-00000001", "paid"],
+        ["delete", "ORD-00000001"],
+    ):
+        run = without_airflow(*arguments)
+        assert run.returncode == 0, run.stderr
+    assert pointed.store.count() == 2
+    assert pointed.store.count_deleted() == 1
+    # the sandbox runs until it is told to stop; that it starts is enough
+    taken = without_airflow("sandbox", "--port", pointed.url.rpartition(":")[2])
+    assert taken.returncode == 2
+    assert "sandbox cannot listen" in taken.stderr
+
+
+def test_the_version_is_that_of_the_package(ecdp):
+    assert ecdp("--version").out == f"ecdp {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["pull"], ["push", "x", "--batch-size", "many"], ["status", "1"], ["push", "x", "--key", "k"]]
+)
+def test_wrong_usage_is_exit_code_2(ecdp, arguments):
+    run = ecdp(*arguments)
+
+    assert run.code == 2
+    assert run.out == ""
+    assert run.err.startswith("usage: ecdp")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_help_that_names_its_options(ecdp, command):
+    run = ecdp(command, "--help")
+
+    assert run.code == 0
+    assert "--json" in run.out
+    assert "--api-key" not in run.out
+    assert re.search(r"^usage: ecdp " + command, run.out)
+
+
+def test_the_commands_are_those_that_the_help_names(ecdp):
+    listed = re.findall(r"^    (\w+) +\S", ecdp("--help").out, re.MULTILINE)
+
+    assert listed == COMMANDS
+
+
+def test_no_option_takes_a_key_but_the_made_up_one_of_the_sandbox():
+    commands = next(action for action in parser()._actions if action.dest == "command").choices
+    taking = {
+        name: [option for action in command._actions for option in action.option_strings if "key" in option]
+        for name, command in commands.items()
+    }
+
+    assert {name: options for name, options in taking.items() if options} == {"sandbox": ["--key"]}
+
+
+def test_the_module_of_the_command_line_runs_by_name():
+    for module in ("airflow_provider_ecdp", "airflow_provider_ecdp.cli"):
+        run = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=True)
+        assert run.stdout == f"ecdp {__version__}\n"
+
+
+def test_a_fault_of_ecdp_itself_has_an_exit_code_of_its_own(pointed, sample, monkeypatch):
+    class FullDisk:
+        def write(self, _text):
+            raise OSError(28, "No space left on device")
+
+        def flush(self):
+            """Hold nothing back."""
+
+    extract = sample(orders=1)
+    monkeypatch.setattr(sys, "stdout", FullDisk())
+
+    assert main(["push", str(extract), "--json"]) == 70
+    assert pointed.store.count() == 1

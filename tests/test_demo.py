@@ -1,0 +1,93 @@
+"""The demo as `make demo` runs it: real Airflow, the sandbox, and a summary that was read from the run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ecdp.demo import Demo
+from airflow_provider_ecdp.errors import EcdpError
+
+pytestmark = pytest.mark.slow
+
+DEADLINE = 60
+
+PROCESSES = Path("/proc")
+
+
+def processes_that_mention(text):
+    """The ids of the processes whose arguments or environment hold `text`."""
+    found = []
+    for folder in PROCESSES.glob("[0-9]*"):
+        try:
+            said = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
+        except OSError:
+            # it has ended, or is not ours
+            continue
+        if text.encode() in said and int(folder.name) != os.getpid():
+            found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.skipif(not PROCESSES.exists(), reason="looks for processes in /proc")
+def test_the_demo_shows_what_airflow_did_and_leaves_nothing_running(tmp_path, capsys):
+    folder = tmp_path / "demo"
+    # what a demo of yesterday has left
+    folder.mkdir()
+    (folder / "sandbox.sqlite3").write_text("not a database", encoding="utf-8")
+
+    assert Demo(folder).run() == 0
+
+    said = capsys.readouterr().out
+    lines = said.splitlines()
+    assert any(line.split()[:2] == ["1,988", "accepted"] for line in lines)
+    assert any(line.split()[:2] == ["12", "invalid"] for line in lines)
+    assert sum(line.strip().startswith("invalid ") for line in lines) == 12
+    assert "The sandbox itself counts 1,988 orders, the DAG's XCom says that 1,988 were accepted: they agree." in lines
+    assert "The demo is over: nothing is left running." in lines
+    assert processes_that_mention(str(folder)) == []
+    commands = [line.strip() for line in lines if line.startswith("    ")]
+    shown = subprocess.run(
+        ["bash", "-c", next(c for c in commands if " -c " in c)], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.count("│ invalid │") == 12
+    checked = subprocess.run(
+        ["bash", "-c", next(c for c in commands if " check " in c)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 1
+    assert "1,988 valid, 12 invalid" in checked.stdout
+
+
+def test_a_dag_that_fails_is_told_with_the_end_of_its_log(tmp_path, capsys):
+    # 5 % of the orders, where the DAG tolerates 1 %
+    with pytest.raises(EcdpError, match=r"airflow\.log"):
+        Demo(tmp_path / "demo", faulty=100).run()
+
+    captured = capsys.readouterr()
+    assert "100 of 2000 orders failed" in captured.err
+    assert "they agree" not in captured.out
+
+
+@pytest.mark.skipif(not PROCESSES.exists(), reason="looks for processes in /proc")
+def test_ctrl_c_ends_the_demo_and_airflow_with_it(tmp_path):
+    folder = tmp_path / "demo"
+    code = "import pathlib, sys; from airflow_provider_ecdp.demo import main; sys.exit(main(pathlib.Path(sys.argv[1])))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, folder], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        end = time.monotonic() + DEADLINE
+        while not processes_that_mention(f"AIRFLOW_HOME={folder}"):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=DEADLINE)
+
+    assert process.returncode == 130
+    assert err.strip() == "demo: stopped by SIGINT; nothing is left running"
+    assert processes_that_mention(str(folder)) == []
