@@ -179,6 +179,10 @@ class EcdpClient:
         # after a 503 it is the pacer that waits
         return error.status == 503 or not self._sleep(wait)
 
+    def recovered(self) -> None:
+        """Note an answer to what `pause` waited for: the retry's tokens are given back."""
+        self._quota.give_back_retry()
+
     def _order(self, method: str, order_id: str) -> dict[str, Any]:
         order, _ = self._call(method, order_path(order_id))
         return order or {}
@@ -205,6 +209,8 @@ class EcdpClient:
             try:
                 result = self._attempt(method, path, body, call)
             except ApiError as failure:
+                # a 429 after a 502 does not make the request that got the 502 unsent
+                failure.earlier_maybe_stored = error is not None and error.maybe_stored
                 error = failure
                 error.attempts = attempt
             else:

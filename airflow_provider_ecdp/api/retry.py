@@ -102,6 +102,10 @@ class RetryQuota:
             self._tokens -= cost
             return cost
 
+    def give_back_retry(self) -> None:
+        """Note that a call was answered whose last retry was not after throttling."""
+        self.give_back(self._retry_cost)
+
     def give_back(self, last_cost: int | None) -> None:
         """Note a call that was answered; `last_cost` is what `take` returned for its last retry, None without one."""
         with self._lock:

@@ -25,7 +25,7 @@ def ending(
     try:
         report.raise_for_failures(max_failed)
     except PushStoppedError:
-        output.err(f"ecdp: stopped: {client.settings.base_url}: {report.stopped}; {_failures(report)}")
+        output.err(f"ecdp: stopped: {report.stopped}; {_failures(report)}")
         return Exit.STOPPED
     except OrdersFailedError:
         output.err(f"ecdp: {_failures(report)}{'' if brief else _reason(report)}")

@@ -80,7 +80,7 @@ def test_invalid_orders_are_named_and_their_neighbours_sent(foreign, client, ext
 
     assert counts(report) == {"accepted": 4, "invalid": 2}
     assert [(r["order_id"], r["reason"]) for r in report.results[:2]] == [
-        ("ORD-000002", "totalValue: a finite number, got text of 4 characters"),
+        ("ORD-000002", "totalValue: a finite number, got many"),
         ("ORD-000005", "customer: at least one of email, phone, crmId, got none"),
     ]
     assert "ORD-000002" not in foreign.stored
