@@ -13,11 +13,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from airflow_provider_ecdp.addressing import checked_id, checked_updates, checked_website, listed_status
 from airflow_provider_ecdp.api.client import ClientStats, EcdpClient
-from airflow_provider_ecdp.api.redaction import redact
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError, RequestRejectedError
-from airflow_provider_ecdp.orders.contract import ORDER, STATUS_SPELLINGS
 from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome, Report
+
+__all__ = [
+    "Missing",
+    "Progress",
+    "delete_orders",
+    "get_orders",
+    "listed_status",
+    "update_order_statuses",
+]
 
 _T = TypeVar("_T")
 
@@ -30,11 +38,6 @@ _Send = Callable[[], dict[str, Any]]
 
 #: Called with the number of orders that have an outcome, and of those that failed.
 Progress = Callable[[int, int], None]
-
-_STATUSES = {
-    **{choice.lower(): choice for parameter in ORDER if parameter.name == "status" for choice in parameter.choices},
-    **STATUS_SPELLINGS,
-}
 
 
 class Missing(enum.StrEnum):
@@ -55,17 +58,6 @@ class Missing(enum.StrEnum):
             raise ConfigurationError(f"missing is {text!r}: it must be fail or report") from None
 
 
-def listed_status(status: object) -> str:
-    """Return a status of the contract in the spelling that is sent, such as `Canceled` for `cancelled`.
-
-    :raises ConfigurationError: the contract does not list it
-    """
-    if isinstance(status, str) and (listed := _STATUSES.get(status.strip().lower())):
-        return listed
-    shown = repr(redact(status, max_length=50)) if isinstance(status, str) else type(status).__name__
-    raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(_STATUSES.values()))}, got {shown}")
-
-
 def get_orders(
     client: EcdpClient,
     order_ids: Iterable[object],
@@ -82,7 +74,7 @@ def get_orders(
     """
 
     def prepare(given: object) -> _Send:
-        order_id = _checked_id(given, in_path=True)
+        order_id = checked_id(given, in_path=True)
 
         def send() -> dict[str, Any]:
             order = client.get_order(order_id)
@@ -113,8 +105,8 @@ def update_order_statuses(
     """
 
     def prepare(update: Mapping[str, Any]) -> _Send:
-        order_id = _checked_id(update["order_id"])
-        status, website_id = listed_status(update["status"]), _website(update.get("website_id"))
+        order_id = checked_id(update["order_id"])
+        status, website_id = listed_status(update["status"]), checked_website(update.get("website_id"))
 
         def send() -> dict[str, Any]:
             client.update_order_status(order_id, status, website_id=website_id)
@@ -124,7 +116,7 @@ def update_order_statuses(
 
     absent = (Outcome.SKIPPED, _ABSENT) if missing is Missing.REPORT else (Outcome.REJECTED, _ABSENT)
     run = _Run(client, absent, progress, results_limit)
-    for update in _checked(updates):
+    for update in checked_updates(updates):
         run.ask(update["order_id"], prepare, update)
     return run.report("update_status")
 
@@ -144,7 +136,7 @@ def delete_orders(
     """
 
     def prepare(given: object) -> _Send:
-        order_id = _checked_id(given, in_path=True)
+        order_id = checked_id(given, in_path=True)
 
         def send() -> dict[str, Any]:
             client.delete_order(order_id)
@@ -193,7 +185,7 @@ class _Run:
         self.counts[outcome] += 1
         self.results.append(
             {
-                "order_id": None if order_id is None else str(order_id),
+                "order_id": _shown(order_id),
                 "outcome": outcome.value,
                 "reason": reason[:REASON_CHARACTERS] if reason else None,
                 "http_status": status,
@@ -240,6 +232,13 @@ class _Run:
         return Report(summary, ranked[: self.results_limit], None, {}, _commonest(ranked), self.stopped)
 
 
+def _shown(order_id: object) -> str | None:
+    # anything else may be a whole order, given by mistake, with a customer in it
+    if not isinstance(order_id, (str, int, float)):
+        return None
+    return str(order_id).encode(errors="replace").decode()
+
+
 def _commonest(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     counts: Counter[str] = Counter()
     examples: dict[str, str | None] = {}
@@ -250,37 +249,3 @@ def _commonest(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
             counts[text] += 1
             examples.setdefault(text, order_id)
     return [{"reason": text, "count": n, "example": examples[text]} for text, n in counts.most_common(10)]
-
-
-def _checked_id(order_id: object, *, in_path: bool = False) -> str:
-    # a warehouse's integer column is an id; a float is one that lost its type on the way, and a bool is none
-    if isinstance(order_id, bool) or not isinstance(order_id, (str, int)):
-        raise ConfigurationError(f"order id: text or a whole number, got {type(order_id).__name__}")
-    text = str(order_id)
-    if not text:
-        raise ConfigurationError("order id: at least one character, got none")
-    if in_path and text in {".", ".."}:
-        raise ConfigurationError(f"order id: {text!r} cannot stand in a URL, clients and proxies fold it away")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ConfigurationError("order id: it holds half of a surrogate pair, which is not text") from None
-    return text
-
-
-def _website(website_id: object) -> int | None:
-    if website_id is None:
-        return None
-    try:
-        return int(str(website_id))
-    except ValueError:
-        raise ConfigurationError("website id: a whole number, got something else") from None
-
-
-def _checked(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    found = list(updates)
-    for i, update in enumerate(found):
-        if not isinstance(update, Mapping) or not {"order_id", "status"} <= update.keys():
-            held = f"the keys {', '.join(map(str, update))}" if isinstance(update, Mapping) else type(update).__name__
-            raise ConfigurationError(f"updates[{i}]: a dict with order_id and status, got {held}")
-    return found

@@ -189,6 +189,12 @@ def test_what_cannot_be_an_id_in_a_url_is_invalid_and_not_sent(client, sandbox, 
     assert not sandbox.store.requests
 
 
+def test_an_order_that_is_given_as_an_id_is_not_shown(client, order):
+    report = delete_orders(client, [order("1")])
+    assert report.results[0]["reason"] == "order id: text or a whole number, got dict"
+    assert "customer@example.com" not in str(report.as_json())
+
+
 def test_a_refused_key_stops_at_once_and_leaves_the_rest(make_client, sandbox):
     report = get_orders(make_client("wrong"), ["1", "2", "3"])
     assert set(outcomes(report).values()) == {"not_attempted"}

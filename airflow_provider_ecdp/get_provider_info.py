@@ -1,0 +1,145 @@
+"""What Airflow is told about this package: pure data, since Airflow reads it before its configuration is ready.
+
+Shapes: Airflow's provider_info.schema.json, and provider.yaml.schema.json for the connection form.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the metadata of the provider; `package-name` has to be the name of the distribution."""
+    return {
+        "package-name": "airflow-provider-ecdp",
+        "name": "ExpertSender CDP",
+        "description": "Keeps orders in `ExpertSender CDP <https://expertsender.com/>`__ in step with an extract.",
+        "integrations": [
+            {
+                "integration-name": "ExpertSender CDP",
+                "external-doc-url": "https://expertsender.com/",
+                "tags": ["service"],
+            },
+            {
+                "integration-name": "Parquet",
+                "external-doc-url": "https://parquet.apache.org/",
+                "tags": ["software"],
+            },
+        ],
+        "hooks": [
+            {"integration-name": "ExpertSender CDP", "python-modules": ["airflow_provider_ecdp.hooks.ecdp"]},
+        ],
+        "operators": [
+            {"integration-name": "ExpertSender CDP", "python-modules": ["airflow_provider_ecdp.operators.ecdp"]},
+        ],
+        "transfers": [
+            {
+                "source-integration-name": "Parquet",
+                "target-integration-name": "ExpertSender CDP",
+                "python-module": "airflow_provider_ecdp.transfers.parquet_to_ecdp",
+            },
+        ],
+        "connection-types": [
+            {
+                "connection-type": "ecdp",
+                "hook-class-name": "airflow_provider_ecdp.hooks.ecdp.EcdpHook",
+                "hook-name": "ExpertSender CDP",
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login", "schema", "port"],
+                    "relabeling": {"host": "Base URL", "password": "API key"},
+                    "placeholders": {
+                        "host": "https://api.ecdp.app",
+                        "password": "Settings > API in ECDP",
+                        "connect_timeout": "10",
+                        "read_timeout": "60",
+                        "max_in_flight": "4",
+                        "batch_size": "500",
+                        "batch_bytes": "4000000",
+                        "ca_bundle": "/etc/ssl/certs/our-ca.pem",
+                    },
+                },
+                "conn-fields": {
+                    "matching_mode": {
+                        "label": "Matching mode",
+                        "description": (
+                            "The business unit's default matching mode (Settings > Customers in ECDP): "
+                            "orders without this customer field are not sent."
+                        ),
+                        "schema": {
+                            "type": ["string", "null"],
+                            "enum": [None, "Email", "PhoneNumber", "CrmId"],
+                            "values_display": {
+                                "null": "Not set: any customer field will do",
+                                "Email": "Email",
+                                "PhoneNumber": "Phone number",
+                                "CrmId": "CRM ID",
+                            },
+                        },
+                    },
+                    "send_match_by": {
+                        "label": "Send matchBy",
+                        "description": "Send the matching mode with each batch, as the WooCommerce plugin does.",
+                        "schema": {"type": ["boolean", "null"], "default": False},
+                    },
+                    "batch_size": {
+                        "label": "Batch size",
+                        "description": "Most orders of one request; 500 if empty.",
+                        "schema": {"type": ["integer", "null"], "minimum": 1},
+                    },
+                    "batch_bytes": {
+                        "label": "Batch bytes",
+                        "description": "Most bytes of one request; 4,000,000 if empty.",
+                        "schema": {"type": ["integer", "null"], "minimum": 1},
+                    },
+                    "max_in_flight": {
+                        "label": "Requests in flight",
+                        "description": "Most requests at a time of one task; 4 if empty.",
+                        "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 64},
+                    },
+                    "requests_per_second": {
+                        "label": "Requests per second",
+                        "description": "Most requests that one task starts in a second; no limit if empty.",
+                        "schema": {"type": ["number", "null"], "minimum": 0},
+                    },
+                    "connect_timeout": {
+                        "label": "Connect timeout",
+                        "description": "Seconds to wait for a connection; 10 if empty.",
+                        "schema": {"type": ["number", "null"], "minimum": 0},
+                    },
+                    "read_timeout": {
+                        "label": "Read timeout",
+                        "description": "Seconds to wait for an answer; 60 if empty.",
+                        "schema": {"type": ["number", "null"], "minimum": 0},
+                    },
+                    "ca_bundle": {
+                        "label": "CA bundle",
+                        "description": "Path on the worker of the certificates to trust, if they are private.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "allow_http": {
+                        "label": "Allow plain http",
+                        "description": "Take an http:// base URL beyond this machine: the key then travels readable.",
+                        "schema": {"type": ["boolean", "null"], "default": False},
+                    },
+                },
+            },
+        ],
+        "config": {
+            "ecdp": {
+                "description": "Settings of the ExpertSender CDP provider.",
+                "options": {
+                    "results_path": {
+                        "description": (
+                            "Folder or object storage URL under which operators keep the outcome of every order, "
+                            "unless they name their own results_path. Empty: outcomes are kept in XCom only, "
+                            "and retries cannot skip what was accepted.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@my-bucket/ecdp-results",
+                        "default": "",
+                    },
+                },
+            },
+        },
+    }

@@ -1,0 +1,244 @@
+"""The hook: one Airflow connection of type `ecdp` as a client of the Orders API.
+
+Nothing is read before it is needed: a DAG file that makes a hook costs no connection, no network and no Arrow.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+from airflow import __version__ as airflow_version
+from airflow.sdk import BaseHook
+from airflow.sdk.log import mask_secret
+
+from airflow_provider_ecdp.addressing import listed_status
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.mode import Mode
+from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, KeyRefusedError
+from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from airflow_provider_ecdp.ledger import Ledger
+    from airflow_provider_ecdp.orders.extract import Extract
+    from airflow_provider_ecdp.outcomes import Report
+    from airflow_provider_ecdp.push import Progress
+
+
+class EcdpHook(BaseHook):
+    """Speaks to ExpertSender CDP with the key and the settings of one connection. A context manager.
+
+    :param ecdp_conn_id: the connection, of type `ecdp`
+    :param max_in_flight: most requests at a time; None leaves it to the connection
+    :param policy: how one request is tried again; None is the client's own policy
+    """
+
+    conn_name_attr = "ecdp_conn_id"
+    default_conn_name = "ecdp_default"
+    conn_type = "ecdp"
+    hook_name = "ExpertSender CDP"
+
+    def __init__(
+        self,
+        ecdp_conn_id: str = default_conn_name,
+        *,
+        max_in_flight: int | None = None,
+        policy: RetryPolicy | None = None,
+        logger_name: str | None = None,
+    ) -> None:
+        super().__init__(logger_name=logger_name)
+        self.ecdp_conn_id = ecdp_conn_id
+        self._max_in_flight = max_in_flight
+        self._policy = policy or RetryPolicy()
+        self._stopping = threading.Event()
+        self._client: EcdpClient | None = None
+        self._settings: ConnectionSettings | None = None
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the labels of the form for Airflow 3.1; later versions read them from the provider's metadata."""
+        return {
+            "hidden_fields": ["login", "schema", "port"],
+            "relabeling": {"host": "Base URL", "password": "API key"},
+            "placeholders": {"host": "https://api.ecdp.app", "password": "Settings > API in ECDP"},
+        }
+
+    def __enter__(self) -> Self:
+        """Return the hook."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; the hook opens new ones when it is used again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def stop(self) -> None:
+        """Wait for nothing any more: no pause before a request, and none between tries. For a task that is killed."""
+        self._stopping.set()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping.is_set()
+
+    def get_conn(self) -> EcdpClient:
+        """Return the client, the same one until `close`.
+
+        :raises ConfigurationError: a field of the connection has a value that it cannot have
+        """
+        if self._client is None:
+            connection = self.get_connection(self.ecdp_conn_id)
+            key = api_key(connection)
+            # Airflow masks passwords that it fetches itself, but not those of a connection that is only tested
+            mask_secret(key)
+            self._settings = read_settings(
+                connection, max_in_flight=self._max_in_flight, user_agent_suffix=f"apache-airflow/{airflow_version}"
+            )
+            self._client = EcdpClient(key, self._settings.client, policy=self._policy, sleep=self._stopping.wait)
+        return self._client
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask ECDP whether it takes the key, by a request that changes nothing; return the answer and what it means."""
+        try:
+            client = self.get_conn()
+            client.check_key()
+        except KeyRefusedError as error:
+            return False, f"ECDP was reached, and refuses the API key: {error}"
+        except EcdpError as error:
+            return False, str(error)
+        finally:
+            self.close()
+        return True, f"{client.settings.base_url} accepts the API key"
+
+    def get_order(self, order_id: str) -> dict[str, Any]:
+        """Return an order as ECDP holds it, with its customer's data.
+
+        :raises ApiError: NotFoundError if ECDP has no such order
+        """
+        return self.get_conn().get_order(order_id)
+
+    def update_order_status(self, order_id: str, status: str, *, website_id: int | None = None) -> None:
+        """Change the status of an order to `placed`, `paid`, `completed` or `canceled`, in any case.
+
+        :raises ConfigurationError: the status is none of these; nothing was sent
+        :raises ApiError: NotFoundError if ECDP has no such order
+        """
+        self.get_conn().update_order_status(order_id, listed_status(status), website_id=website_id)
+
+    def delete_order(self, order_id: str) -> dict[str, Any]:
+        """Mark an order as deleted and return it, with its customer's data.
+
+        :raises ApiError: NotFoundError if ECDP has no such order, which includes one that is deleted already
+        """
+        return self.get_conn().delete_order(order_id)
+
+    def push_orders(
+        self,
+        orders: Iterable[Mapping[str, Any]] | Extract,
+        *,
+        mode: str = Mode.ADD_OR_REPLACE,
+        max_failed: str | float = 0,
+        **settings: Any,
+    ) -> dict[str, Any]:
+        """Send orders and return what became of each: `summary`, `results`, `results_path`, `warnings`, `reasons`.
+
+        :param orders: dicts with the API's fields, or an extract such as `ParquetExtract.open(path)`
+        :param mode: `add`, `replace` or `add_or_replace`
+        :param max_failed: how many orders may fail: a count (10), or a share of all ("1%")
+        :param settings: as those of `push`
+        :raises OrdersFailedError: more orders failed, after everything else was sent
+        :raises PushStoppedError: an outage, or a refused key, stopped the run
+        :raises ExtractError: the orders cannot be read
+        """
+        from airflow_provider_ecdp.orders.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.outcomes import MaxFailed  # noqa: PLC0415  # as above
+
+        tolerated = MaxFailed.parse(max_failed)
+        extract = extract_from_records(orders) if isinstance(orders, Iterable) else orders
+        report = self.push(extract, mode=mode, **settings)
+        report.raise_for_failures(tolerated)
+        return report.as_json()
+
+    def push(
+        self,
+        extract: Extract,
+        *,
+        mode: str = Mode.ADD_OR_REPLACE,
+        sql: str | None = None,
+        timezone: str | None = None,
+        warnings_as_errors: Iterable[str] = (),
+        batch_size: int | None = None,
+        batch_bytes: int | None = None,
+        request_budget: int = 200,
+        results_limit: int = 1000,
+        allow_empty: bool = False,
+        memory_limit: str = "256MB",
+        ledger: Ledger | None = None,
+        history: Ledger | None = None,
+        replay: Ledger | None = None,
+        resumed: bool = False,
+        continues: bool = False,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> Report:
+        """Send the orders of an extract and return the report; refusals and outages are in it, not raised.
+
+        :param sql: a SELECT from `extract` that returns orders; None takes the columns as they are
+        :param timezone: IANA name of the zone of timestamps without one
+        :param warnings_as_errors: names of warnings that make an order invalid, or `all`
+        :param batch_size: most orders of one request; None leaves it to the connection
+        :param batch_bytes: most bytes of one request; None leaves it to the connection
+        :param request_budget: most requests for one refused batch, to find out which orders are at fault
+        :param results_limit: how many results the report lists, failures first
+        :param allow_empty: whether no orders at all is a success
+        :param memory_limit: of the engine that shapes and checks
+        :param ledger: of this run: what it holds as accepted with the same content is not sent again
+        :param history: of all runs: the same, for runs that send only what has changed
+        :param replay: of an earlier run: only its rejected and unresolved orders are sent
+        :param resumed: whether an earlier try of this run may have stored orders
+        :param continues: whether what the ledger holds counts as accepted by this run, not as skipped
+        :raises ExtractError: the extract cannot be read as orders
+        :raises ConfigurationError: a value is out of range
+        """
+        # Arrow and DuckDB, which a DAG file must not load when it is parsed
+        from airflow_provider_ecdp.orders.stream import Orders, OrderSettings  # noqa: PLC0415
+        from airflow_provider_ecdp.outcomes import Outcome  # noqa: PLC0415
+        from airflow_provider_ecdp.push import PushSettings, push  # noqa: PLC0415
+
+        client, connection = self.get_conn(), self._settings
+        if connection is None:
+            raise ConfigurationError("the hook was closed while it was used")
+        sizes = {
+            "batch_size": batch_size or connection.batch_size,
+            "batch_bytes": batch_bytes or connection.batch_bytes,
+        }
+        push_settings = PushSettings(
+            mode=Mode.parse(mode),
+            match_by=connection.match_by,
+            max_in_flight=client.settings.max_in_flight,
+            request_budget=request_budget,
+            results_limit=results_limit,
+            allow_empty=allow_empty,
+            resumed=resumed,
+            count_resumed_as=Outcome.ACCEPTED if continues else Outcome.SKIPPED,
+            **{name: size for name, size in sizes.items() if size is not None},
+        )
+        order_settings = OrderSettings(
+            sql=sql,
+            timezone=timezone,
+            matching=connection.matching,
+            warnings_as_errors=frozenset(warnings_as_errors),
+            memory_limit=memory_limit,
+        )
+        with Orders(extract, order_settings) as orders:
+            return push(orders, client, push_settings, ledger=ledger, history=history, replay=replay, progress=progress)

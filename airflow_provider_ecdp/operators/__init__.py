@@ -1,0 +1,1 @@
+"""Airflow's operators for orders in ECDP."""

@@ -1,0 +1,154 @@
+"""What the operators share: the hook, how a run ends for Airflow, what is logged, and XCom also where a task fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Asset, BaseOperator
+
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, PushError, PushStoppedError
+from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.operators.version_compat import AirflowFailException
+from airflow_provider_ecdp.retries import is_transient, with_retry_policy
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_ecdp.outcomes import MaxFailed, Report
+
+#: Seconds between two lines about how far a run is.
+PROGRESS_SECONDS = 10.0
+
+_OUTCOMES = ("accepted", "rejected", "invalid", "unresolved", "not_attempted", "skipped")
+
+
+class EcdpOperator(BaseOperator):
+    """An operator that gives every order an outcome.
+
+    :param ecdp_conn_id: the connection, of type `ecdp`
+    :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
+    :param results_limit: how many results XCom lists, failures first
+    :raises ConfigurationError: a parameter has a value that it cannot have
+    """
+
+    template_fields: Sequence[str] = ("ecdp_conn_id", "max_failed")
+    ui_color = "#e3eefb"
+
+    def __init__(
+        self,
+        *,
+        ecdp_conn_id: str = EcdpHook.default_conn_name,
+        max_failed: str | float = 0,
+        results_limit: int = 1000,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**with_retry_policy(kwargs))
+        self.ecdp_conn_id = ecdp_conn_id
+        self.max_failed = max_failed
+        self.results_limit = self._whole("results_limit", results_limit, least=0)
+
+    @cached_property
+    def hook(self) -> EcdpHook:
+        """The hook of the connection; it reads nothing before it is used."""
+        return EcdpHook(self.ecdp_conn_id)
+
+    def on_kill(self) -> None:
+        """Stop sending; what was sent is recorded."""
+        if "hook" in self.__dict__:
+            self.hook.stop()
+
+    def _whole(self, name: str, value: int, *, least: int = 1) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ConfigurationError(
+                f"{type(self).__name__} {self.task_id}: {name} must be a whole number, {least} or more, not {value!r}"
+            )
+        return value
+
+    @contextmanager
+    def _to_airflow(self) -> Iterator[EcdpHook]:
+        """Give the hook, and close it; turn errors that no retry can heal into one that Airflow does not retry."""
+        try:
+            with self.hook as hook:
+                yield hook
+        except EcdpError as error:
+            if is_transient(error):
+                raise
+            # `from None`: the message says it all, and a log that shows it twice hides it
+            raise AirflowFailException(str(error)) from None
+
+    def _heartbeat(self, total: int | None = None) -> Heartbeat:
+        return Heartbeat(self.log.info, lambda: self.hook.stopping, total)
+
+    def _conclude(self, context: Context, report: Report, tolerated: MaxFailed) -> dict[str, Any]:
+        """Log the report and return it for XCom, or raise what it calls for, with XCom pushed all the same."""
+        value = report.as_json()
+        self.log.info("%s", summary_table(report.summary, report.warnings, report.results_path))
+        try:
+            report.raise_for_failures(tolerated)
+        except PushError:
+            # Airflow pushes what `execute` returns, which a task that fails does not do; a retry clears it again
+            if self.do_xcom_push:
+                context["ti"].xcom_push(key="return_value", value=value)
+            raise
+        if report.failed:
+            self.log.warning("%s\nTolerated: %s", report.message(), tolerated)
+        elif len(report.results) < report.summary["total"]:
+            self.log.info("XCom lists %d of %d results", len(report.results), report.summary["total"])
+        for outlet in self.outlets or ():
+            if isinstance(outlet, Asset):
+                context["outlet_events"][outlet].extra = {**report.summary, "results_path": report.results_path}
+        return value
+
+
+class Heartbeat:
+    """Called with the orders that are done and that failed: logs how far a run is, and ends the run of a killed task.
+
+    :param log: takes a format and its arguments
+    :param stopping: whether the task was told to end
+    :param total: of the orders, if it is known
+    """
+
+    def __init__(
+        self,
+        log: Callable[..., object],
+        stopping: Callable[[], bool],
+        total: int | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._stopping = stopping
+        self._of = f" of {total:,}" if total is not None else ""
+        self._clock = clock
+        self._last = clock()
+
+    def __call__(self, done: int, failed: int) -> None:
+        """Note the progress.
+
+        :raises PushStoppedError: the task was told to end
+        """
+        if self._stopping():
+            raise PushStoppedError(f"the task was told to end after {done} orders; what was sent is recorded")
+        if self._clock() - self._last >= PROGRESS_SECONDS:
+            self._last = self._clock()
+            self._log("%s%s orders done, %s failed", f"{done:,}", self._of, f"{failed:,}")
+
+
+def summary_table(
+    summary: Mapping[str, Any], warnings: Mapping[str, Mapping[str, Any]], results_path: str | None
+) -> str:
+    """Return the counts of a run as lines that a person can read."""
+    what = summary.get("mode") or summary["operation"]
+    lines = [f"ECDP {what}: {summary['total']:,} orders in {summary['duration_seconds']:,} s"]
+    lines += [f"  {name:<14}{summary[name]:>10,}" for name in _OUTCOMES if summary[name]]
+    lines += [f"  warning {name}: {found['count']:,}" for name, found in warnings.items()]
+    lines.append(
+        f"  {summary['requests']:,} requests, {summary['retries']:,} repeated, {summary['bytes']:,} bytes sent"
+    )
+    if results_path:
+        lines.append(f"  results of every order: {results_path}")
+    return "\n".join(lines)

@@ -1,0 +1,215 @@
+"""The operators for orders that a DAG has at hand: push a list of them, read, change the status of, or delete some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.operators.base import EcdpOperator
+from airflow_provider_ecdp.operators.push import PushOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+    from airflow_provider_ecdp.orders.extract import Extract
+    from airflow_provider_ecdp.outcomes import Report
+
+_Orders = Iterable[Mapping[str, Any]]
+
+
+class EcdpPushOrdersOperator(PushOperator):
+    """Sends orders that are dicts to ExpertSender CDP.
+
+    For more than some thousand orders, write a Parquet file and use `ParquetToEcdpOperator`: XCom is no place for data.
+
+    :param orders: a list of dicts with the API's fields; the output of a task that returns one; or a function that
+        returns one, called with the keywords `context` and `jinja_env` when the task runs
+    :param mode: `add`, `replace` or `add_or_replace`, any of the API's spellings
+
+    The other parameters are those of `ParquetToEcdpOperator`.
+    """
+
+    template_fields: Sequence[str] = (*PushOperator.template_fields, "orders")
+
+    def __init__(self, *, orders: _Orders | XComArg | Callable[..., _Orders], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.orders: Any = orders
+
+    def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
+        # Airflow stores rendered fields and shows them; orders hold e-mail addresses and telephone numbers
+        super()._do_render_template_fields(parent, *args, **kwargs)
+        if parent is self and not isinstance(self.orders, _Unshown):
+            self.orders = _Unshown(self.orders)
+
+    def _extract(self, context: Context, hook: EcdpHook) -> Extract:  # noqa: ARG002  # the others need it
+        from airflow_provider_ecdp.orders.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
+
+        orders: Any = self.orders.value if isinstance(self.orders, _Unshown) else self.orders
+        if callable(orders):
+            # Airflow 3.3 calls it while it renders, earlier versions do not
+            orders = orders(context=context, jinja_env=self.get_template_env())
+        if isinstance(orders, (str, bytes, Mapping)) or not isinstance(orders, Iterable):
+            raise ConfigurationError(
+                f"orders must be a list of dicts, not {type(orders).__name__}; give the output of a task itself"
+                " (task.output), for a Jinja text can only be rendered to text"
+            )
+        return extract_from_records(orders)
+
+
+class _Unshown:
+    """Holds what must not be stored with the rendered template fields."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __str__(self) -> str:
+        count = f"{len(self.value):,} orders" if isinstance(self.value, list) else "orders"
+        return f"{count}, which may hold personal data and are not shown"
+
+
+class _ByIdOperator(EcdpOperator):
+    """An operator for orders that are named by id.
+
+    :param missing: what an order that ECDP does not have is: `fail` or `report`
+    """
+
+    template_fields: Sequence[str] = (*EcdpOperator.template_fields, "missing")
+
+    def __init__(self, *, missing: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.missing = missing
+
+    def _run(
+        self, context: Context, use_case: Callable[..., Report], given: Sequence[Any], **settings: Any
+    ) -> dict[str, Any]:
+        from airflow_provider_ecdp.orders_by_id import Missing  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.outcomes import MaxFailed  # noqa: PLC0415  # as above
+
+        with self._to_airflow() as hook:
+            tolerated = MaxFailed.parse(self.max_failed)
+            report = use_case(
+                hook.get_conn(),
+                given,
+                missing=Missing.parse(self.missing),
+                results_limit=self.results_limit,
+                progress=self._heartbeat(len(given)),
+                **settings,
+            )
+            return self._conclude(context, report, tolerated)
+
+
+class EcdpGetOrderOperator(_ByIdOperator):
+    """Reads one order or many; each result in XCom has the order as ECDP returned it under `order`.
+
+    :param order_id: an order id or a list of them
+    :param include_customer: whether orders in XCom keep their customer, who is a person; False leaves `customer` out
+    :param missing: what an order that ECDP does not have is: `fail`, or `report`, which counts it as skipped
+    :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
+    :param results_limit: how many results, with their orders, XCom lists, failures first
+    :param ecdp_conn_id: the connection, of type `ecdp`
+    """
+
+    template_fields: Sequence[str] = (*_ByIdOperator.template_fields, "order_id")
+
+    def __init__(
+        self,
+        *,
+        order_id: str | Sequence[str] | XComArg,
+        include_customer: bool = True,
+        missing: str = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(missing=missing, **kwargs)
+        self.order_id = order_id
+        self.include_customer = include_customer
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Read the orders, and return `summary` and `results`."""
+        from airflow_provider_ecdp.orders_by_id import get_orders  # noqa: PLC0415  # Arrow, at parse time
+
+        return self._run(context, get_orders, _listed(self.order_id), include_customer=self.include_customer)
+
+
+class EcdpUpdateOrderStatusOperator(_ByIdOperator):
+    """Changes the status of one order or of many.
+
+    Give `order_id` and `status`, or `updates`. A status that the API does not list is `invalid`, and not sent.
+
+    :param order_id: an order id, or a list of them that get the same status
+    :param status: `placed`, `paid`, `completed` or `canceled`, in any case
+    :param website_id: the website's id, sent with each change if set; the API's page does not mention it
+    :param updates: a list of dicts with `order_id`, `status` and, if it is to be sent, `website_id`
+    :param missing: what an order that ECDP does not have is: `fail`, or `report`, which counts it as skipped
+    :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
+    :param results_limit: how many results XCom lists, failures first
+    :param ecdp_conn_id: the connection, of type `ecdp`
+    :raises ConfigurationError: both ways are used, or neither
+    """
+
+    template_fields: Sequence[str] = (*_ByIdOperator.template_fields, "order_id", "status", "website_id", "updates")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"updates": "json"}
+
+    def __init__(
+        self,
+        *,
+        order_id: str | Sequence[str] | XComArg | None = None,
+        status: str | XComArg | None = None,
+        website_id: int | str | None = None,
+        updates: Sequence[Mapping[str, Any]] | XComArg | None = None,
+        missing: str = "fail",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(missing=missing, **kwargs)
+        if (order_id is None) != (status is None) or (order_id is None) == (updates is None):
+            raise ConfigurationError(
+                f"{type(self).__name__} {self.task_id}: give order_id and status, or updates (a list of both)"
+            )
+        self.order_id = order_id
+        self.status = status
+        self.website_id = website_id
+        self.updates = updates
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Change the statuses, and return `summary` and `results`."""
+        from airflow_provider_ecdp.orders_by_id import update_order_statuses  # noqa: PLC0415  # Arrow, at parse time
+
+        updates = _listed(self.updates)
+        if self.order_id is not None:
+            updates = [{"order_id": order_id, "status": self.status} for order_id in _listed(self.order_id)]
+        if self.website_id is not None:
+            updates = [{"website_id": self.website_id, **update} for update in updates]
+        return self._run(context, update_order_statuses, updates)
+
+
+class EcdpDeleteOrderOperator(_ByIdOperator):
+    """Marks one order or many as deleted.
+
+    :param order_id: an order id or a list of them
+    :param missing: what an order that ECDP does not have is: `report` counts it as accepted, for it is gone, which
+        was the aim, and a second deletion may be answered so; `fail` counts it as rejected
+    :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
+    :param results_limit: how many results XCom lists, failures first
+    :param ecdp_conn_id: the connection, of type `ecdp`
+    """
+
+    template_fields: Sequence[str] = (*_ByIdOperator.template_fields, "order_id")
+
+    def __init__(self, *, order_id: str | Sequence[str] | XComArg, missing: str = "report", **kwargs: Any) -> None:
+        super().__init__(missing=missing, **kwargs)
+        self.order_id = order_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Delete the orders, and return `summary` and `results`."""
+        from airflow_provider_ecdp.orders_by_id import delete_orders  # noqa: PLC0415  # Arrow, at parse time
+
+        return self._run(context, delete_orders, _listed(self.order_id))
+
+
+def _listed(given: Any) -> list[Any]:
+    """Return one thing or many as a list; a mapped upstream task's output is read to its end."""
+    if given is None:
+        return []
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, (str, Mapping)) else [given]

@@ -1,0 +1,74 @@
+"""Where the outcomes of a task instance are kept: a folder for each, so that a retry finds what the try before did.
+
+The folder ends in an epoch, `ti.max_tries`: the same in all retries, and raised by Airflow when a task is cleared, so
+that clearing a task sends everything again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.operators.version_compat import conf
+
+if TYPE_CHECKING:
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
+
+    from airflow_provider_ecdp.ledger import Ledger
+
+
+def results_root(results_path: str | None) -> str | None:
+    """Return the operator's own path, or Airflow's setting `[ecdp] results_path`; None if neither is set."""
+    return results_path or conf.get("ecdp", "results_path", fallback="") or None
+
+
+def own_folder(root: str, ti: RuntimeTaskInstanceProtocol) -> str:
+    """Return the folder of a task instance: `{root}/{dag_id}/{run_id}/{task_id}[/{map_index}]/{epoch}`."""
+    mapped = [] if ti.map_index is None or ti.map_index < 0 else [ti.map_index]
+    return _join(root, ti.dag_id, ti.run_id, ti.task_id, *mapped, ti.max_tries)
+
+
+def history_folder(root: str, ti: RuntimeTaskInstanceProtocol, conn_id: str) -> str:
+    """Return the folder of a task for all its runs: `{root}/{dag_id}/{task_id}/history/{conn_id}`.
+
+    What one ECDP holds says nothing about another, so the connection is a part of it.
+    """
+    return _join(root, ti.dag_id, ti.task_id, "history", conn_id)
+
+
+def open_storage(path: str | ObjectStoragePath, conn_id: str | None = None) -> tuple[str, str, Any]:
+    """Return the URL for people, the path, and the file system of a path or of a URL such as `s3://conn_id@bucket/key`.
+
+    :raises ConfigurationError: Airflow has no file system for this URL
+    """
+    try:
+        storage = ObjectStoragePath(path, conn_id=conn_id)
+        return str(storage), storage.path, storage.fs
+    except (ValueError, ImportError) as error:
+        raise ConfigurationError(
+            f"{path}: {error}; install the Airflow provider of this storage, and check the URL"
+        ) from None
+
+
+def open_ledger(folder: str) -> Ledger:
+    """Return the ledger in a folder, or under an object storage URL.
+
+    :raises ConfigurationError: Airflow has no file system for this URL
+    """
+    from airflow_provider_ecdp.ledger import Ledger  # noqa: PLC0415  # Arrow and DuckDB, at parse time
+
+    _, path, filesystem = open_storage(folder)
+    return Ledger(path, filesystem)
+
+
+def _join(root: str, *parts: object) -> str:
+    # a run id holds `:` and `+`, which not every storage takes, and globs read more; as Hive writes partitions
+    return "/".join([root.rstrip("/"), *(_segment(str(part)) for part in parts)])
+
+
+def _segment(text: str) -> str:
+    quoted = quote(text, safe="")
+    return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted

@@ -1,0 +1,20 @@
+"""What has moved between Airflow 3.1 and 3.3, under one name each."""
+
+from __future__ import annotations
+
+try:
+    from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import AirflowFailException, AirflowSkipException  # type: ignore[no-redef]
+
+try:
+    from airflow.sdk import conf
+except ImportError:  # Airflow 3.1
+    from airflow.configuration import conf  # type: ignore[assignment]
+
+try:
+    from airflow.sdk.lineage import get_hook_lineage_collector
+except ImportError:  # Airflow 3.1
+    from airflow.lineage.hook import get_hook_lineage_collector  # type: ignore[import-not-found, no-redef]
+
+__all__ = ["AirflowFailException", "AirflowSkipException", "conf", "get_hook_lineage_collector"]

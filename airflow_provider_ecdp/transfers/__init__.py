@@ -1,0 +1,1 @@
+"""Airflow's transfers to ECDP."""

@@ -1,0 +1,46 @@
+"""Every night, the orders of the day go from a Parquet extract to ECDP."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG
+
+from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
+
+EXTRACTS = os.environ.get("ECDP_EXTRACTS", "/data/extracts")
+RESULTS = os.environ.get("ECDP_RESULTS", "/data/ecdp-results")
+
+with DAG(
+    dag_id="example_ecdp_nightly_push",
+    description="Push the day's orders to ExpertSender CDP",
+    doc_md="""
+### Nightly push of orders
+
+The warehouse writes `orders_YYYY-MM-DD.parquet`: one row for each order, with columns named like the API's fields.
+Orders are added, or replaced if ECDP has them. An order that breaks a rule of the API is not sent; up to one in a
+hundred may fail before the task does. The outcome of every order is kept in the results folder, so that after an outage
+a retry goes on where the run stopped.
+
+Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connection: `ecdp_default`.
+""",
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    schedule="0 3 * * *",
+    catchup=False,
+    max_active_runs=1,
+    default_args={
+        "retries": 3,
+        "retry_delay": timedelta(minutes=5),
+    },
+    tags=["ecdp"],
+):
+    # [START howto_transfer_parquet_to_ecdp]
+    ParquetToEcdpOperator(
+        task_id="push_orders",
+        path=f"{EXTRACTS}/orders_{{{{ ds }}}}.parquet",
+        mode="add_or_replace",
+        max_failed="1%",
+        results_path=RESULTS,
+    )
+    # [END howto_transfer_parquet_to_ecdp]

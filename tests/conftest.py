@@ -1,0 +1,95 @@
+"""The sandbox, and an Airflow of the tests' own: nothing here reads or writes the Airflow of this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ecdp.sandbox.server import SandboxServer
+
+KEY = "sandbox-key"
+DAGS = Path(__file__).parents[1] / "dags"
+
+# Airflow reads its settings when it is imported, and a developer's own may name a database in production.
+for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "ECDP_", "_AIRFLOW"))]:
+    del os.environ[_name]
+_HOME = Path(tempfile.mkdtemp(prefix="ecdp-tests-airflow-"))
+os.environ.update(
+    AIRFLOW_HOME=str(_HOME),
+    AIRFLOW__CORE__DAGS_FOLDER=str(_HOME / "dags"),
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE=str(_HOME / "passwords.json"),
+    AIRFLOW__SCHEDULER__ENABLE_TRACEMALLOC="False",
+    AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
+)
+
+
+def pytest_unconfigure():
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture
+def sandbox():
+    """A sandbox for one test, with the key `sandbox-key`."""
+    with SandboxServer(KEY) as server:
+        yield server
+
+
+@pytest.fixture
+def connect(monkeypatch):
+    """Define the Airflow connection that a test uses, `ecdp_default` unless it names another."""
+
+    def define(host, *, password=KEY, conn_id="ecdp_default", extra=None, **fields):
+        connection = {"conn_type": "ecdp", "host": host, "password": password, "extra": extra or {}, **fields}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+
+    return define
+
+
+@pytest.fixture
+def order():
+    """Make an order with the API's fields; keywords replace or add some."""
+
+    def make(order_id, **fields):
+        return {
+            "id": order_id,
+            "date": "2026-11-01T10:00:00Z",
+            "status": "paid",
+            "currency": "USD",
+            "totalValue": 20.5,
+            "customer": {"email": "customer@example.com"},
+            "products": [{"id": "p-1", "name": "Mug", "price": 10.25, "quantity": 2}],
+            **fields,
+        }
+
+    return make
+
+
+class TaskInstance:
+    """What the operators read of Airflow's task instance, and the XComs that they push."""
+
+    def __init__(self, **fields):
+        self.dag_id, self.task_id, self.run_id = "shop", "push", "scheduled__2026-11-01T03:00:00+00:00"
+        self.map_index, self.try_number, self.max_tries = -1, 1, 3
+        self.__dict__.update(fields)
+        self.xcoms = {}
+
+    def xcom_push(self, key, value):
+        # as Airflow does: what is no JSON is an error here, not in production
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+
+@pytest.fixture
+def make_context():
+    """Make the context of a task's run; keywords are those of its task instance."""
+    return lambda **fields: {"ti": TaskInstance(**fields)}
+
+
+@pytest.fixture
+def context(make_context):
+    return make_context()

@@ -1,0 +1,111 @@
+import datetime as dt
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from airflow_provider_ecdp.sample import Sample
+
+pytestmark = pytest.mark.slow
+
+DAGS = Path(__file__).parents[2] / "dags"
+ONLINE_RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail" / "order_lines.parquet"
+DAY = dt.date(2026, 11, 1)
+
+
+@pytest.fixture(autouse=True)
+def connection(sandbox, connect):
+    connect(sandbox.url)
+
+
+def test_every_example_parses_and_is_documented(airflow):
+    assert airflow.bag.import_errors == {}
+    examples = {dag_id: dag for dag_id, dag in airflow.bag.dags.items() if dag_id.startswith("example_")}
+    assert set(examples) == {path.stem for path in DAGS.glob("example_*.py")}
+    for dag in examples.values():
+        assert dag.doc_md
+        assert dag.tags == {"ecdp"}
+        assert dag.catchup is False
+        assert all(task.retries == 3 for task in dag.tasks)
+
+
+@pytest.mark.parametrize("path", sorted(DAGS.glob("example_*.py")), ids=lambda path: path.stem)
+def test_the_parts_that_the_docs_include_are_marked_in_pairs(path):
+    text = path.read_text(encoding="utf-8")
+    starts, ends = re.findall(r"# \[START (\w+)\]", text), re.findall(r"# \[END (\w+)\]", text)
+    assert starts
+    assert starts == ends
+
+
+def test_the_nightly_push(airflow, sandbox):
+    Sample(orders=2000, faulty=8, odd=3, day=DAY).write(airflow.extracts / "orders_2026-11-01.parquet")
+    run = airflow.run("example_ecdp_nightly_push")
+    xcom = run.xcom["push_orders"]
+    assert run.state == "success"
+    assert (xcom["summary"]["total"], xcom["summary"]["accepted"], xcom["summary"]["invalid"]) == (2000, 1992, 8)
+    assert [result["outcome"] for result in xcom["results"]] == ["invalid"] * 8 + ["accepted"] * 992
+    assert xcom["results_path"].startswith(f"{airflow.results}/example_ecdp_nightly_push/")
+    assert duckdb.sql(f"SELECT count(*) FROM '{xcom['results_path']}/*.parquet'").fetchall() == [(2000,)]
+    assert sandbox.store.count() == 1992
+
+
+def test_a_night_with_too_many_faults_fails_once_and_xcom_tells_which(airflow, sandbox):
+    Sample(orders=200, faulty=3, day=DAY).write(airflow.extracts / "orders_2026-11-02.parquet")
+    run = airflow.run("example_ecdp_nightly_push", logical_date=dt.datetime(2026, 11, 2, tzinfo=dt.UTC))
+    assert (run.state, run.tries["push_orders"]) == ("failed", 1)
+    assert run.xcom["push_orders"]["summary"]["invalid"] == 3
+    assert sandbox.store.count() == 197
+
+
+@pytest.mark.skipif(not ONLINE_RETAIL.exists(), reason="the real extract is not part of the project")
+def test_order_lines_of_a_real_shop(airflow, sandbox):
+    (airflow.extracts / "order_lines_2026-11-01.parquet").symlink_to(ONLINE_RETAIL)
+    run = airflow.run("example_ecdp_order_lines")
+    summary = run.xcom["push_order_lines"]["summary"]
+    assert run.state == "success"
+    assert (summary["total"], summary["accepted"], summary["invalid"]) == (1892, 1340, 552)
+    sent = sandbox.store.get("536365")
+    # 2010-12-01 08:26 in London, and the digits of the warehouse
+    assert (sent["date"], sent["timeZone"]) == ("2010-12-01T08:26:00.000Z", "GMT Standard Time")
+    assert (sent["totalValue"], sent["customer"]) == (Decimal("139.120"), {"crmId": "17850"})
+    assert '"totalValue":139.120,' in sandbox.store.raw("536365")
+    assert (sent["status"], len(sent["products"])) == ("Completed", 7)
+    # the next day's extract is the same: nothing has changed, and nothing that was taken is sent again
+    (airflow.extracts / "order_lines_2026-11-02.parquet").symlink_to(ONLINE_RETAIL)
+    again = airflow.run("example_ecdp_order_lines", logical_date=dt.datetime(2026, 11, 2, tzinfo=dt.UTC))
+    summary = again.xcom["push_order_lines"]["summary"]
+    assert (summary["accepted"], summary["skipped"], summary["invalid"], summary["requests"]) == (0, 1340, 552, 0)
+
+
+def test_statuses_and_deletions(airflow, sandbox):
+    Sample(orders=5, day=DAY).write(airflow.extracts / "orders_2026-11-03.parquet")
+    airflow.run("example_ecdp_nightly_push", logical_date=dt.datetime(2026, 11, 3, tzinfo=dt.UTC))
+    duckdb.sql(
+        f"""COPY (SELECT * FROM (VALUES
+            ('ORD-00000001', 'completed'), ('ORD-00000002', 'cancelled'), ('ORD-00000003', 'deleted'),
+            ('ORD-99999999', 'paid'), ('ORD-99999998', 'deleted')) AS changes (order_id, status)
+        ) TO '{airflow.extracts}/order_changes_2026-11-03.parquet' (FORMAT parquet)"""
+    )
+    run = airflow.run("example_ecdp_statuses_and_deletions", logical_date=dt.datetime(2026, 11, 3, tzinfo=dt.UTC))
+    assert run.state == "success"
+    updated, deleted, read = (run.xcom[task] for task in ("update_statuses", "delete_orders", "read_back"))
+    assert (updated["summary"]["accepted"], updated["summary"]["skipped"], updated["summary"]["missing"]) == (2, 1, 1)
+    assert (deleted["summary"]["accepted"], deleted["summary"]["missing"]) == (2, 1)
+    assert {result["order_id"]: result["order"] and result["order"]["status"] for result in read["results"]} == {
+        "ORD-00000001": "Completed",
+        "ORD-00000002": "Canceled",
+        "ORD-99999999": None,
+    }
+    assert "customer" not in str(read)
+    assert sandbox.store.ids() == ["ORD-00000001", "ORD-00000002", "ORD-00000004", "ORD-00000005"]
+
+
+def test_taskflow_with_the_hook(airflow, sandbox):
+    run = airflow.run("example_ecdp_taskflow")
+    assert run.state == "success"
+    assert run.xcom["push_orders"]["summary"]["accepted"] == 3
+    assert run.xcom["record_returns"]["accepted"] == 1
+    assert sandbox.store.get("2026-11-01-1")["returnsValue"] == Decimal("59.8")
+    assert "returnsValue" not in sandbox.store.get("2026-11-01-2")

@@ -1,0 +1,103 @@
+import datetime as dt
+import os
+from pathlib import Path
+
+import pytest
+
+from airflow_provider_ecdp.sample import Sample
+from airflow_provider_ecdp.sandbox.faults import Faults
+from airflow_provider_ecdp.sandbox.server import SandboxServer
+
+pytestmark = pytest.mark.slow
+
+DAY = dt.date(2026, 11, 1)
+SECRET = "a-key-that-nobody-may-read"
+
+
+@pytest.fixture
+def forty(airflow):
+    """The configuration of a run that reads 40 good orders."""
+    Sample(orders=40, day=DAY).write(airflow.extracts / "forty.parquet")
+    return {"file": "forty.parquet"}
+
+
+def test_a_retry_after_an_outage_goes_on_and_counts_the_whole_run(airflow, sandbox, connect, forty):
+    connect(sandbox.url)
+    # the client asks five times for the third batch, and gives up
+    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=3, last_request=7)
+    run = airflow.run("tried_push", conf=forty)
+    assert (run.state, run.tries["push"]) == ("success", 2)
+    summary = run.xcom["push"]["summary"]
+    assert (summary["total"], summary["accepted"], summary["skipped"], summary["requests"]) == (40, 40, 0, 2)
+    assert sandbox.store.total_writes() == 40
+
+
+def test_clearing_a_task_pushes_again(airflow, sandbox, connect, forty):
+    from airflow.models.taskinstance import TaskInstance, clear_task_instances
+    from airflow.sdk.definitions.dag import _run_task
+    from airflow.utils.session import create_session
+
+    connect(sandbox.url)
+    run = airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 2, tzinfo=dt.UTC))
+    first = run.xcom["push"]["results_path"]
+    with create_session() as session:
+        (ti,) = session.query(TaskInstance).filter_by(dag_id="tried_push", run_id=run.dag_run.run_id)
+        clear_task_instances([ti], session)
+        ti.try_number += 1
+        session.commit()
+        _run_task(ti=ti, task=airflow.bag.dags["tried_push"].task_dict["push"])
+        again = ti.xcom_pull(task_ids="push", session=session)
+    assert (again["summary"]["accepted"], again["summary"]["requests"]) == (40, 4)
+    assert again["results_path"] != first
+    assert sandbox.store.total_writes() == 80
+
+
+def test_a_task_that_fails_for_good_is_not_retried_and_its_xcom_stays(airflow, sandbox, connect, forty):
+    connect(sandbox.url)
+    sandbox.faults = Faults(reject_ids=frozenset({"ORD-00000013"}))
+    run = airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 3, tzinfo=dt.UTC))
+    assert (run.state, run.tries["push"]) == ("failed", 1)
+    assert run.xcom["push"]["results"][0]["order_id"] == "ORD-00000013"
+    assert run.xcom["push"]["summary"]["accepted"] == 39
+
+
+def test_a_task_that_is_out_of_retries_leaves_its_xcom(airflow, sandbox, connect, forty):
+    connect(sandbox.url)
+    # a redirect is not tried again by the client, which makes this test fast
+    sandbox.faults = Faults(error_before=1, error_statuses=(302,), first_request=3)
+    run = airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 4, tzinfo=dt.UTC))
+    assert (run.state, run.tries["push"]) == ("failed", 2)
+    summary = run.xcom["push"]["summary"]
+    assert (summary["accepted"], summary["not_attempted"]) == (20, 20)
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["orders-fail", "key-refused"])
+def test_the_key_and_customers_are_in_no_log_and_no_rendered_field(
+    airflow, connect, forty, capfd, rendered_fields, accepted
+):
+    with SandboxServer(SECRET if accepted else "another") as server:
+        connect(server.url, password=SECRET)
+        server.faults = Faults(reject_ids=frozenset({"ORD-00000013"}))
+        run = airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 5, tzinfo=dt.UTC))
+    assert run.state == "failed"
+    printed = capfd.readouterr()
+    files = [path for path in (Path(os.environ["AIRFLOW_HOME"]) / "logs").rglob("*") if path.is_file()]
+    logs = "\n".join([printed.out, printed.err, *(path.read_text(encoding="utf-8") for path in files)])
+    assert "orders failed" in logs
+    for text in (logs, rendered_fields(), str(run.xcom)):
+        assert SECRET not in text
+        assert "@example." not in text
+
+
+def test_mapped_tasks_have_outcomes_and_folders_of_their_own(airflow, sandbox, connect, rendered_fields):
+    connect(sandbox.url)
+    for part in range(2):
+        Sample(orders=20 + part, seed=part, day=DAY).write(airflow.extracts / f"part-{part}.parquet")
+    run = airflow.run("tried_mapping")
+    assert run.state == "success"
+    assert [xcom["summary"]["total"] for xcom in run.xcom["push"]] == [20, 21]
+    assert len({xcom["results_path"] for xcom in run.xcom["push"]}) == 2
+    assert [xcom["summary"]["accepted"] for xcom in run.xcom["push_orders"]] == [1, 1]
+    assert [xcom["summary"]["accepted"] for xcom in run.xcom["get"]] == [1, 2]
+    assert "1 orders, which may hold personal data and are not shown" in rendered_fields()
+    assert "customer@example.com" not in rendered_fields()
