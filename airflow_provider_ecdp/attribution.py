@@ -19,16 +19,11 @@ import pyarrow as pa
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.blame import named_orders
-from airflow_provider_ecdp.errors import (
-    ApiError,
-    ConfigurationError,
-    NotFoundError,
-    RequestRejectedError,
-    TooLargeError,
-)
+from airflow_provider_ecdp.errors import ApiError, RequestRejectedError, TooLargeError
+from airflow_provider_ecdp.group import Group
 from airflow_provider_ecdp.orders import batches
 from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome, Settled
-from airflow_provider_ecdp.readback import same_order
+from airflow_provider_ecdp.readback import read_back
 
 _DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
 _FOUND = "no answer came, and the order was found stored as sent"
@@ -53,39 +48,6 @@ class Stop:
         return self._event.is_set()
 
 
-@dataclass(slots=True)
-class _Group:
-    """Orders that are asked together.
-
-    `attempts` counts the requests that they were in, `unanswered` those of them, since the last answer, that may have
-    been stored or not. `unsure` says that an order may be stored without our knowledge, `refusal` is the last answer. A `guilty` group is known to hold a bad order: it was refused with its
-    `sibling`, and the sibling alone was not.
-    """
-
-    orders: pa.RecordBatch
-    attempts: int = 0
-    unanswered: int = 0
-    unsure: bool = False
-    refusal: RequestRejectedError | None = None
-    guilty: bool = False
-    sibling: _Group | None = None
-
-    def part(self, orders: pa.RecordBatch) -> _Group:
-        return replace(self, orders=orders, guilty=False, sibling=None)
-
-    def take(self, positions: Iterable[int]) -> _Group:
-        return self.part(self.orders.take(pa.array(positions, pa.int64())))
-
-    def halves(self) -> tuple[_Group, _Group]:
-        left, right = (self.part(half) for half in batches.halves(self.orders))
-        left.sibling = right
-        return left, right
-
-    @property
-    def ids(self) -> list[str]:
-        return list(self.orders.column("order_id").to_pylist())
-
-
 @dataclass(frozen=True, slots=True)
 class BatchSender:
     """Sends batches; safe for threads.
@@ -104,7 +66,7 @@ class BatchSender:
     def send(self, batch: pa.RecordBatch) -> list[Settled]:
         """Send `batch`; every order of it is in exactly one of what is returned."""
         trace = _Trace(self)
-        trace.waiting.append(_Group(batch, unsure=self.resumed))
+        trace.waiting.append(Group(batch, unsure=self.resumed))
         while trace.waiting:
             trace.ask(trace.waiting.pop())
         return trace.settled
@@ -115,11 +77,11 @@ class _Trace:
     """The way of one batch to its outcomes: groups that are still to be asked are on a stack."""
 
     sender: BatchSender
-    waiting: list[_Group] = field(default_factory=list)
+    waiting: list[Group] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
     requests: int = 0
 
-    def ask(self, group: _Group) -> None:
+    def ask(self, group: Group) -> None:
         sender = self.sender
         if sender.stop:
             self.leave(group, "the run was stopped before this order could be sent")
@@ -130,19 +92,20 @@ class _Trace:
         else:
             self.post(group)
 
-    def post(self, group: _Group) -> None:
+    def post(self, group: Group) -> None:
         sender = self.sender
         try:
             result = sender.client.post_orders(sender.mode, batches.body(group.orders), match_by=sender.match_by)
         except RequestRejectedError as error:
             self.count(group, error.attempts)
-            group.refusal, group.unanswered = error, 0
+            self.answered(group)
+            before, group.refusal = group.refusal, error
             if len(group.orders) == 1:
                 self.refused_alone(group, error)
             elif isinstance(error, TooLargeError):
                 self.halve(group)
             else:
-                self.refused_together(group, error)
+                self.refused_together(group, error, before)
         except ApiError as error:
             self.count(group, error.attempts)
             if error.maybe_stored and not sender.mode.repeatable:
@@ -151,15 +114,17 @@ class _Trace:
                 self.stop(group, error)
         else:
             self.count(group, result.attempts)
+            self.answered(group)
             if group.sibling is not None and group.refusal is not None:
                 group.sibling.guilty = not isinstance(group.refusal, TooLargeError)
             self.settle(group, Outcome.ACCEPTED, http_status=result.status)
 
-    def refused_together(self, group: _Group, error: RequestRejectedError) -> None:
+    def refused_together(self, group: Group, error: RequestRejectedError, before: RequestRejectedError | None) -> None:
         named = named_orders(error.details, group.ids)
         if group.unsure:
-            # in mode Add, what was stored without our knowledge is refused now
-            self.refused_unsure(group, named)
+            # in mode Add, what was stored without our knowledge is refused now; where each refusal names only some of
+            # these orders, asking again for each costs more than reading all of them
+            self.refused_unsure(group, named, named if before is None else set())
             return
         if 0 < len(named) < len(group.orders):
             self.waiting += [group.take([i]) for i in sorted(named)]
@@ -167,23 +132,22 @@ class _Trace:
         else:
             self.halve(group)
 
-    def refused_unsure(self, group: _Group, named: set[int]) -> None:
-        checked = self.read_back(group, named or range(len(group.orders)))
+    def refused_unsure(self, group: Group, named: set[int], suspects: set[int]) -> None:
+        checked = self.read_back(group, suspects or range(len(group.orders)))
         if checked is None:
             return
         absent, unread = checked
-        if named:
-            self.waiting += [replace(group.take([i]), unsure=False) for i in absent]
-            if unread:
-                self.waiting.append(group.take(unread))
-        elif absent:
-            rest = replace(group.take(absent), unsure=False)
-            if len(absent) == len(group.orders):
-                self.halve(rest)
-            else:
-                self.waiting.append(rest)
+        sure = replace(group, unsure=False)
+        self.waiting += [sure.take([i]) for i in absent if i in named]
+        others = [i for i in absent if i not in named]
+        if len(others) == len(group.orders):
+            self.halve(sure)
+        elif others:
+            self.waiting.append(sure.take(others))
+        if unread:
+            self.waiting.append(group.take(unread))
 
-    def refused_alone(self, group: _Group, error: RequestRejectedError) -> None:
+    def refused_alone(self, group: Group, error: RequestRejectedError) -> None:
         if group.unsure:
             checked = self.read_back(group, [0])
             if checked is None or not checked[0]:
@@ -191,11 +155,11 @@ class _Trace:
         reason = "; ".join(error.details) or str(error)
         self.settle(group, Outcome.REJECTED, reason[:REASON_CHARACTERS], error.status)
 
-    def halve(self, group: _Group) -> None:
+    def halve(self, group: Group) -> None:
         left, right = group.halves()
         self.waiting += [right, left]
 
-    def read_back_and_repeat(self, group: _Group, error: ApiError) -> None:
+    def read_back_and_repeat(self, group: Group, error: ApiError) -> None:
         """Settle what a request without an answer has stored, and queue what it has not for another request."""
         group.unanswered += 1
         if not self.sender.client.pause(error, group.unanswered):
@@ -211,49 +175,39 @@ class _Trace:
         if first[0]:
             self.waiting.append(group)
             return
+        self.answered(group)
         rest = group.part(group.orders.slice(1))
         if len(rest.orders):
             checked = self.read_back(rest, range(len(rest.orders)))
             if checked and checked[0]:
                 self.waiting.append(rest.take(checked[0]))
 
-    def read_back(self, group: _Group, positions: Iterable[int]) -> tuple[list[int], list[int]] | None:
+    def read_back(self, group: Group, positions: Iterable[int]) -> tuple[list[int], list[int]] | None:
         """Read orders back and settle those that are stored; return the positions of absent and of unread ones.
 
         None says that the run was stopped, and every order of the group is settled.
         """
-        positions = sorted(positions)
-        absent = []
-        json, ids = group.orders.column("json"), group.ids
-        for at, i in enumerate(positions):
-            try:
-                stored = self.sender.client.get_order(ids[i])
-            except NotFoundError:
-                absent.append(i)
-            except ConfigurationError:
-                # `.` and `..` cannot be read back: what the API says of them is all there is
-                absent.append(i)
-            except ApiError as error:
-                left = set(range(len(group.orders))) - set(positions[:at]) | set(absent)
-                self.stop(group.take(sorted(left)), error)
-                return None
-            else:
-                one = group.take([i])
-                if same_order(json[i].as_py().rstrip(","), stored):
-                    self.settle(one, Outcome.ACCEPTED, _FOUND, 200)
-                else:
-                    self.settle(one, Outcome.REJECTED, _DIFFERENT, group.refusal.status if group.refusal else 200)
-        read = set(positions)
-        return absent, [i for i in range(len(group.orders)) if i not in read]
+        positions = set(positions)
+        found = read_back(self.sender.client, group.orders, positions)
+        if found.same:
+            self.settle(group.take(found.same), Outcome.ACCEPTED, _FOUND, 200)
+        if found.different:
+            status = group.refusal.status if group.refusal else 200
+            self.settle(group.take(found.different), Outcome.REJECTED, _DIFFERENT, status)
+        settled = {*found.same, *found.different}
+        if found.error is not None:
+            self.stop(group.take(i for i in range(len(group.orders)) if i not in settled), found.error)
+            return None
+        return found.absent, [i for i in range(len(group.orders)) if i not in positions]
 
-    def stop(self, group: _Group, error: ApiError) -> None:
+    def stop(self, group: Group, error: ApiError) -> None:
         self.sender.stop.set(error)
         if error.maybe_stored or group.unsure or group.refusal:
             self.settle(group, Outcome.UNRESOLVED, str(error), error.status)
         else:
             self.settle(group, Outcome.NOT_ATTEMPTED, str(error), error.status)
 
-    def leave(self, group: _Group, reason: str) -> None:
+    def leave(self, group: Group, reason: str) -> None:
         if group.attempts:
             said = "; ".join(group.refusal.details)[:REASON_CHARACTERS] if group.refusal else ""
             status = group.refusal.status if group.refusal else None
@@ -261,12 +215,15 @@ class _Trace:
         else:
             self.settle(group, Outcome.NOT_ATTEMPTED, reason)
 
-    def settle(
-        self, group: _Group, outcome: Outcome, reason: str | None = None, http_status: int | None = None
-    ) -> None:
+    def settle(self, group: Group, outcome: Outcome, reason: str | None = None, http_status: int | None = None) -> None:
         self.settled.append(Settled(group.orders, outcome, reason, http_status, group.attempts))
 
-    def count(self, group: _Group, attempts: int) -> None:
+    def answered(self, group: Group) -> None:
+        if group.unanswered:
+            self.sender.client.recovered()
+            group.unanswered = 0
+
+    def count(self, group: Group, attempts: int) -> None:
         group.attempts += attempts
         # what the client repeats on its own for an outage or a limit is not this batch's doing
         self.requests += 1

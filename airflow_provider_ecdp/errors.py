@@ -6,6 +6,7 @@
     │   ├── EmptyExtractError      it holds no orders
     │   ├── ColumnsError           a required column is missing, or a column has the wrong kind
     │   └── SqlError               the SQL text fails, or asks for what the engine is locked against
+    │       └── MemoryLimitError   it needs more memory than it may have
     ├── ApiError                   one request did not succeed
     │   ├── KeyRefusedError        401, 403: correct the key in the connection
     │   ├── RequestRejectedError   400 and other 4xx: the API refused what was sent
@@ -26,7 +27,6 @@ never hold a payload, an e-mail address, a phone number or the key.
 
 from __future__ import annotations
 
-from http import HTTPStatus
 from typing import ClassVar
 
 
@@ -56,6 +56,10 @@ class SqlError(ExtractError):
     """The SQL text fails, or asks for what the engine is locked against."""
 
 
+class MemoryLimitError(SqlError):
+    """The query needs more memory than its limit, and cannot go on from disk."""
+
+
 class ApiError(EcdpError):
     """One request to ECDP that did not succeed.
 
@@ -64,6 +68,9 @@ class ApiError(EcdpError):
     """
 
     _maybe_stored: ClassVar[bool] = False
+
+    #: whether a request before the last one, of the same call, may have been stored
+    earlier_maybe_stored: bool = False
 
     #: requests made by the call that ended like this: the last one ended in this error
     attempts: int = 1
@@ -84,7 +91,7 @@ class ApiError(EcdpError):
     @property
     def maybe_stored(self) -> bool:
         """Whether a POST that ended like this may have been stored all the same."""
-        return self._maybe_stored
+        return self._maybe_stored or self.earlier_maybe_stored
 
     def __reduce__(self) -> tuple[object, ...]:
         # keyword-only facts do not survive the default pickling of exceptions
@@ -139,7 +146,8 @@ class UnexpectedAnswerError(ApiError):
     @property
     def maybe_stored(self) -> bool:
         """A redirect or a 4xx comes instead of processing; after another 2xx nobody knows."""
-        return self.status is None or not HTTPStatus.MULTIPLE_CHOICES <= self.status < HTTPStatus.INTERNAL_SERVER_ERROR
+        processed = self.status is None or not 300 <= self.status < 500
+        return processed or self.earlier_maybe_stored
 
 
 class PushError(EcdpError):

@@ -10,7 +10,7 @@ import datetime as dt
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import duckdb
@@ -40,6 +40,9 @@ FLUSH_SECONDS = 5.0
 
 #: Rows that are flushed without waiting; about 10 MB.
 FLUSH_ROWS = 100_000
+
+#: Protocols of fsspec under which a file is there once its upload has ended, and not before.
+_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "oss", "oci", "memory"})
 
 #: An id that is noted keeps the whole record batch that it came in alive, order texts and all, until it is copied.
 _COPY_ROWS = 4096
@@ -78,6 +81,11 @@ class Ledger:
         self._run = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}-{uuid.uuid4().hex[:8]}"
         self._files = 0
 
+    def begin(self) -> None:
+        """Leave a sign that a run has begun, if there is none: one that is killed early has written nothing else."""
+        if not self.exists():
+            self._write(SCHEMA.empty_table())
+
     def add(self, settled: Settled, reasons: Sequence[str | None] | None) -> None:
         """Note the outcome of orders; written at the next flush."""
         orders, count = settled.orders, len(settled.orders)
@@ -103,18 +111,24 @@ class Ledger:
         if self._pending >= FLUSH_ROWS or (self._pending and self._clock() - self._flushed >= self._flush_seconds):
             self.flush()
 
+    def due_in(self) -> float | None:
+        """Return the seconds until a flush is due; None if nothing is pending."""
+        return max(0.0, self._flush_seconds - (self._clock() - self._flushed)) if self._pending else None
+
     def flush(self) -> None:
         """Write what is pending as one file, which is whole or absent."""
         self._flushed = self._clock()
         if not self._pending:
             return
         self._copy()
-        sink = pa.BufferOutputStream()
-        pq.write_table(pa.concat_tables(self._rows), sink, compression="zstd")
-        name = f"{self._run}-{self._files:06d}.parquet"
-        self._put(name, sink.getvalue().to_pybytes())
-        self._files += 1
+        self._write(pa.concat_tables(self._rows))
         self._rows, self._pending = [], 0
+
+    def _write(self, rows: pa.Table) -> None:
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd")
+        self._put(f"{self._run}-{self._files:06d}.parquet", sink.getvalue().to_pybytes())
+        self._files += 1
 
     def _copy(self) -> None:
         if self._fresh:
@@ -124,11 +138,16 @@ class Ledger:
     def _put(self, name: str, data: bytes) -> None:
         folder = self._folder.rstrip("/")
         self._filesystem.makedirs(folder, exist_ok=True)
-        if not isinstance(self._filesystem, LocalFileSystem):
-            # an object is there when its upload has ended, not before
+        protocol = self._filesystem.protocol
+        if not _OBJECT_STORES.isdisjoint([protocol] if isinstance(protocol, str) else protocol):
             self._filesystem.pipe_file(f"{folder}/{name}", data)
             return
         hidden = f"{folder}/.{name}.part"
+        if not isinstance(self._filesystem, LocalFileSystem):
+            # SFTP, SMB, HDFS: a file is there from its first byte on
+            self._filesystem.pipe_file(hidden, data)
+            self._filesystem.mv(hidden, f"{folder}/{name}")
+            return
         with open(hidden, "wb") as file:  # noqa: PTH123 - the path is a string of fsspec's
             file.write(data)
             file.flush()
@@ -137,32 +156,40 @@ class Ledger:
 
     def exists(self) -> bool:
         """Whether an earlier run has written here."""
-        return bool(self._filesystem.isdir(self._folder)) and bool(
-            self._filesystem.glob(f"{self._folder.rstrip('/')}/*.parquet")
-        )
+        return bool(self._files_here())
+
+    def _files_here(self) -> list[str]:
+        # listed, not globbed: a folder may be named with brackets. What another process has added since is not cached
+        self._filesystem.invalidate_cache(self._folder)
+        try:
+            found = self._filesystem.ls(self._folder, detail=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        names = {path: path.rstrip("/").rpartition("/")[2] for path in found}
+        return sorted(path for path, name in names.items() if name.endswith(".parquet") and name[0] not in "._")
 
     def accepted(self) -> pa.Table | None:
-        """Return `order_id` and `content_hash` of what ECDP holds as far as the ledger knows; None for a new ledger."""
+        """Return what ECDP holds as far as the ledger knows; None for a new ledger.
+
+        The columns are `order_id`, `content_hash` and `outcome`: accepted or skipped.
+        """
         taken = f"'{Outcome.ACCEPTED}', '{Outcome.SKIPPED}'"
-        return self._newest("order_id, content_hash", f"outcome IN ({taken})")
+        return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})")
 
     def unfinished(self) -> pa.Table | None:
         """Return `order_id` of the orders that an earlier run left rejected or unresolved; None for a new ledger."""
         return self._newest("order_id", f"outcome IN ('{Outcome.REJECTED}', '{Outcome.UNRESOLVED}')")
 
     def _newest(self, columns: str, condition: str) -> pa.Table | None:
-        if not self.exists():
+        files = self._files_here()
+        if not files:
             return None
-        files = ParquetExtract.open(self._folder, filesystem=self._filesystem)
         needed = ["order_id", "content_hash", "outcome", "at"]
         schema = pa.schema([SCHEMA.field(c) for c in needed])
-
-        def batches() -> Iterator[pa.RecordBatch]:
-            for batch in files.batches(needed):
-                yield batch.cast(schema)
+        batches = ParquetExtract(self.path, tuple(files), self._filesystem, SCHEMA, 0).batches(needed)
 
         with duckdb.connect(":memory:", config={"threads": 1}) as engine:
-            engine.register("rows", pa.RecordBatchReader.from_batches(schema, batches()))
+            engine.register("rows", pa.RecordBatchReader.from_batches(schema, batches))
             newest = (
                 'SELECT order_id, arg_max(content_hash, "at") AS content_hash, arg_max(outcome, "at") AS outcome '
                 "FROM rows WHERE order_id IS NOT NULL GROUP BY order_id"

@@ -6,79 +6,37 @@ a wrong key or an absent host costs one request.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.attribution import BatchSender, Stop
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
 from airflow_provider_ecdp.ledger import Ledger
 from airflow_provider_ecdp.orders import batches
 from airflow_provider_ecdp.orders.stream import Orders
 from airflow_provider_ecdp.outcomes import Outcome, Report, Settled, Tally, reason
+from airflow_provider_ecdp.push_settings import Progress, PushSettings
+
+__all__ = ["Progress", "PushSettings", "push"]
 
 log = logging.getLogger(__name__)
 
 #: Batches that are read ahead of the requests in flight.
 _AHEAD = 2
 
-_RESUMED, _UNCHANGED = "resumed", "unchanged"
+#: Most seconds without a look at whether a flush is due.
+_PATIENCE = 60.0
 
-
-@dataclass(frozen=True, slots=True)
-class PushSettings:
-    """How orders are sent.
-
-    :param mode: what the API does with an id that it has, or has not
-    :param match_by: sent as `matchBy` if set
-    :param batch_size: most orders of one request
-    :param batch_bytes: most bytes of one request
-    :param max_in_flight: most requests at a time
-    :param request_budget: most requests for one batch, when a refusal has to be traced to its orders
-    :param results_limit: how many results the report holds, failures first
-    :param allow_empty: whether an extract without orders is a success
-    :param resumed: whether an earlier try of this run may have stored orders; a ledger with rows says so itself
-    :param count_resumed_as: outcome of what the ledger holds as accepted: SKIPPED for a new run over an old ledger,
-        ACCEPTED where the run that wrote it is continued
-    :raises ConfigurationError: a value out of range
-    """
-
-    mode: Mode = Mode.ADD_OR_REPLACE
-    match_by: MatchBy | None = None
-    batch_size: int = 500
-    batch_bytes: int = 4_000_000
-    max_in_flight: int = 4
-    request_budget: int = 200
-    results_limit: int = 1000
-    allow_empty: bool = False
-    resumed: bool = False
-    count_resumed_as: Outcome = Outcome.SKIPPED
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        for name in ("batch_size", "batch_bytes", "max_in_flight", "request_budget"):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f"{name} must be 1 or more, not {getattr(self, name)}")
-        if self.results_limit < 0:
-            raise ConfigurationError(f"results_limit must be 0 or more, not {self.results_limit}")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is; `rows` are those of the extract, which are orders only if no SQL groups them."""
-
-    done: int
-    failed: int
-    rows: int
-    seconds: float
+_RESUMED, _UNCHANGED, _REPEATED = "resumed", "unchanged", "repeated"
 
 
 def push(
@@ -145,29 +103,39 @@ class _Run:
         self.stop = Stop()
         self.rows = 0
         self.resumed = settings.resumed
+        self.may_be_empty = settings.allow_empty
         self.before = client.stats()
         self.skipped = {
             _RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
             _UNCHANGED: (Outcome.SKIPPED, "accepted before with this content, in an earlier run"),
-            "repeated": (Outcome.SKIPPED, "stands in the extract more than once, always with this content"),
+            _REPEATED: (Outcome.SKIPPED, "stands in the extract more than once, always with this content"),
         }
         self.pending: set[Future[list[Settled]]] = set()
+        self.ended: deque[Settled] = deque()
 
     def prepare(self, replay: Ledger | None) -> None:
         """Learn what is not to be sent."""
         own = self.ledger.accepted() if self.ledger else None
         if own is not None:
-            self.orders.skip(own, _RESUMED)
-        self.resumed = self.settings.resumed or own is not None
-        if self.history is not None and (accepted := self.history.accepted()) is not None:
-            self.orders.skip(accepted, _UNCHANGED)
+            # what an earlier try of this run skipped as unchanged is not counted as sent by it
+            self.orders.skip(own.filter(pc.field("outcome") == Outcome.ACCEPTED.value), _RESUMED)
+            self.orders.skip(own.filter(pc.field("outcome") == Outcome.SKIPPED.value), _UNCHANGED)
+        history = self.history.accepted() if self.history else None
+        if history is not None:
+            self.orders.skip(history, _UNCHANGED)
         if replay is not None:
             unfinished = replay.unfinished()
             if unfinished is None:
                 raise ConfigurationError(f"{replay.path} holds no results of an earlier run to replay")
             self.orders.choose(unfinished)
+            self.may_be_empty |= not len(unfinished)
+        # each of them tells of runs that may have stored orders without an answer, or without time to record it
+        self.resumed |= own is not None or history is not None or replay is not None
         if repeated := self.orders.find_duplicates():
             log.warning("%d order ids stand more than once in %s", repeated, self.orders.name)
+        if not self.settings.mode.repeatable:
+            for ledger in self.ledgers:
+                ledger.begin()
 
     def everything(self) -> None:
         """Read, send and record until the extract ends."""
@@ -186,9 +154,12 @@ class _Run:
             except BaseException:
                 # what is in flight is awaited and recorded; what waits in the queue is given back
                 self.stop.set(None)
-                self._settle(0)
+                while self.pending or self.ended:
+                    # the first error is raised, the others say no more
+                    with contextlib.suppress(Exception):
+                        self._settle(0)
                 raise
-        if not self.rows and not self.settings.allow_empty:
+        if not self.rows and not self.may_be_empty:
             raise EmptyExtractError(
                 f"{self.orders.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
             )
@@ -217,34 +188,45 @@ class _Run:
             for word, (outcome, text) in self.skipped.items():
                 skipped = chunk.filter(pc.and_kleene(good, pc.equal(known, word)))
                 if len(skipped):
-                    self._record(Settled(skipped, outcome, text))
+                    # a ledger is asked by id: what became of a repeated order is what becomes of the one that is sent
+                    self._record(Settled(skipped, outcome, text), kept=word != _REPEATED)
             sendable = chunk.filter(pc.and_(good, known.is_null()))
             if len(sendable):
                 yield sendable
 
     def _settle(self, most: int) -> None:
         """Wait until at most `most` batches are pending, and record those that have ended."""
-        while self.pending:
-            timeout = None if len(self.pending) > most else 0
-            done, self.pending = wait(self.pending, timeout, FIRST_COMPLETED)
-            if not done:
+        while True:
+            while self.ended:
+                self._record(self.ended.popleft())
+            for ledger in self.ledgers:
+                ledger.flush_if_due()
+            waiting = len(self.pending) > most
+            done, _ = wait(self.pending, self._patience() if waiting else 0, FIRST_COMPLETED)
+            if not done and not waiting:
                 return
             for future in done:
-                for settled in future.result():
-                    self._record(settled)
+                # one by one: should a result be an error, the others are still pending
+                self.pending.remove(future)
+                self.ended.extend(future.result())
 
-    def _record(self, settled: Settled) -> None:
+    def _patience(self) -> float:
+        return min([_PATIENCE, *(due for ledger in self.ledgers if (due := ledger.due_in()) is not None)])
+
+    def _record(self, settled: Settled, *, kept: bool = True) -> None:
         reasons = self.tally.add(settled)
-        for ledger in self.ledgers:
+        for ledger in self.ledgers if kept else ():
             ledger.add(settled, reasons)
+        for ledger in self.ledgers:
             ledger.flush_if_due()
         done = self.tally.counts.total()
         self.progress(Progress(done, self.tally.failed, self.orders.rows, self.clock() - self.started))
 
     def flush(self) -> None:
         """Write what is not written yet."""
-        for ledger in self.ledgers:
-            ledger.flush()
+        with contextlib.ExitStack() as each:
+            for ledger in self.ledgers:
+                each.callback(ledger.flush)
 
     def report(self) -> Report:
         """Add up. Counts that do not are a fault of this package, and are not passed over."""

@@ -1,4 +1,4 @@
-"""Whether an order that ECDP returns is the one that was sent.
+"""Reads orders back, and tells whether what ECDP returns is what was sent.
 
 ECDP adds to what it stores (the customer's own id) and may change its form (case, zeros, white space), so only what
 was sent is compared, and by its meaning.
@@ -8,7 +8,49 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.paths import order_path
+from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError
+
+
+@dataclass(slots=True)
+class Found:
+    """Positions of orders by what ECDP holds under their ids; `error` ended the reading before its end."""
+
+    same: list[int] = field(default_factory=list)
+    different: list[int] = field(default_factory=list)
+    absent: list[int] = field(default_factory=list)
+    error: ApiError | None = None
+
+
+def read_back(client: EcdpClient, orders: pa.RecordBatch, positions: Iterable[int]) -> Found:
+    """Ask for the orders at `positions`, one by one. An id that has no path (`.` and `..`) counts as absent."""
+    found = Found()
+    json_texts, ids = orders.column("json"), orders.column("order_id")
+    for i in sorted(positions):
+        order_id = ids[i].as_py()
+        try:
+            order_path(order_id)
+        except ConfigurationError:
+            found.absent.append(i)
+            continue
+        try:
+            stored = client.get_order(order_id)
+        except NotFoundError:
+            found.absent.append(i)
+        except ApiError as error:
+            found.error = error
+            break
+        else:
+            same = same_order(json_texts[i].as_py().rstrip(","), stored)
+            (found.same if same else found.different).append(i)
+    return found
 
 
 def same_order(sent: str, stored: dict[str, Any]) -> bool:
@@ -19,20 +61,31 @@ def same_order(sent: str, stored: dict[str, Any]) -> bool:
 def _same(sent: Any, stored: Any) -> bool:
     if isinstance(sent, dict):
         return isinstance(stored, dict) and all(_same(value, stored.get(name)) for name, value in sent.items())
+    if stored is None:
+        # a list or text of nothing may come back as nothing
+        return sent in ([], "")
     if isinstance(sent, list):
-        if not sent and stored is None:
-            return True
-        return (
-            isinstance(stored, list)
-            and len(sent) == len(stored)
-            and all(_same(ours, theirs) for ours, theirs in zip(sent, stored, strict=True))
-        )
+        return isinstance(stored, list) and len(sent) == len(stored) and _same_elements(sent, stored)
     if isinstance(sent, str) and isinstance(stored, str):
         return _plain(sent) == _plain(stored) or _same_instant(sent, stored)
     if isinstance(sent, int | float) and isinstance(stored, int | float):
-        # both are doubles on the wire
-        return float(sent) == float(stored)
+        try:
+            # both are doubles on the wire
+            return float(sent) == float(stored)
+        except OverflowError:
+            return False
     return bool(sent == stored)
+
+
+def _same_elements(sent: list[Any], stored: list[Any]) -> bool:
+    # lines and attributes have no order: a database may give them back in another
+    left = list(stored)
+    for ours in sent:
+        at = next((i for i, theirs in enumerate(left) if _same(ours, theirs)), None)
+        if at is None:
+            return False
+        del left[at]
+    return True
 
 
 def _plain(text: str) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from airflow_provider_ecdp.orders.broken_text import BROKEN
 from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, WARNINGS, Kind
-from airflow_provider_ecdp.orders.mapping import Mapping, Node, text
+from airflow_provider_ecdp.orders.mapping import DIFFERS, Mapping, Node, quoted
+from airflow_provider_ecdp.orders.wires import text
 
 #: SQL type of a problem.
 PROBLEM = "STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)"
@@ -20,13 +22,17 @@ _NONE = f"CAST([] AS {PROBLEM}[])"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`broken` is SQL, true where the rule is broken; `rule` and `got` are SQL; `warning` is its name if it is one."""
+    """`broken` is SQL, true where the rule is broken; `rule` and `got` are SQL; `warning` is its name if it is one.
+
+    `watched` says that the query finds the orders for which this may be broken by a cheaper look at all of their text.
+    """
 
     path: str
     broken: str
     rule: str
     got: str
     warning: str | None = None
+    watched: bool = False
 
     @property
     def problem(self) -> str:
@@ -51,8 +57,11 @@ class Level:
         return bool(self.checks or self.levels)
 
     def any_broken(self) -> str:
-        """Return SQL that is true if any check of this level or below is broken; cheap, for rows where all is well."""
-        parts = [f"({c.broken})" for c in self.checks]
+        """Return SQL that is true if any check of this level or below is broken; cheap, for rows where all is well.
+
+        It leaves out what is `watched`.
+        """
+        parts = [f"({c.broken})" for c in self.checks if not c.watched]
         for level in self.levels:
             node = _list(level)
             if inside := level.any_broken():
@@ -92,8 +101,14 @@ def order_checks(mapping: Mapping, *, matching: str | None, future: str) -> Leve
     status = mapping.field("status")
     if status:
         checks.append(
-            _warning("status_spelling", "'status'", f"lower({status.raw}) = 'cancelled'", "'cancelled'"),
+            _warning(
+                "status_spelling", "'status'", f"lower(CAST({status.raw} AS VARCHAR)) = 'cancelled'", "'cancelled'"
+            ),
         )
+    checks += [
+        _warning("lines_differ", text(path), f"o.{DIFFERS}.{quoted(path)}", "'more than one value'")
+        for path in mapping.differs
+    ]
     levels = [_elements(node, "") for node in mapping.fields if node.field.kind is Kind.LIST]
     return Level(None, tuple(checks), tuple(levels))
 
@@ -153,6 +168,9 @@ def _value(node: Node, path: str) -> Iterator[Check]:
     field, raw, wire = node.field, node.raw, node.wire
     if not node.fits:
         yield Check(path, f"{raw} IS NOT NULL AND {wire} IS NULL", text(_asked(node)), _got(node))
+    elif field.kind is Kind.TEXT:
+        broken = f"contains({wire}, {text(BROKEN)})"
+        yield Check(path, broken, text(_asked(node)), "'bytes of another encoding'", watched=True)
     low, high = field.min_length, field.max_length
     if field.kind is Kind.TEXT and (low or high):
         exactly = low == high
@@ -180,6 +198,8 @@ def _asked(node: Node) -> str:
 
 
 def _got(node: Node) -> str:
+    if node.shown:
+        return node.shown
     as_text = f"CAST({node.raw} AS VARCHAR)"
     length = f"'text of ' || length({as_text}) || ' characters'"
     if node.field.personal or (

@@ -121,6 +121,7 @@ WARNINGS = {
     "email_without_at": "customer.email holds no @",
     "empty_text": "a required text of a product holds no characters",
     "no_products": "products is an empty list",
+    "lines_differ": "a value of the order differs between its lines, and the smallest was taken",
     "status_spelling": "the status was sent in the API's spelling, Canceled",
 }
 

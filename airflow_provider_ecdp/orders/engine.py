@@ -9,11 +9,19 @@ import tempfile
 from collections.abc import Iterator
 
 import duckdb
+import pyarrow as pa
 
-from airflow_provider_ecdp.errors import SqlError
+from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError, SqlError
 
-#: A value that an error message of the engine quotes can be personal: `Could not convert string 'a@b.c' to INT32`.
-_QUOTED = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+#: Where an error message of the engine may begin to tell a value, which can be personal: `Could not convert string
+#: 'a@b.c' to INT32`, `Type INT64 with value 48600700800 can't be cast`. The word in which this is goes too.
+_VALUE = re.compile(r"""\S*(['"`(:@\n]|[0-9]{3})""")
+
+#: What follows the value and helps: the type that it should have had.
+_TYPE = re.compile(
+    r" (?:to|type) (?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?[0-9]*|FLOAT|DOUBLE|DECIMAL\([0-9]+,[0-9]+\)"
+    r"|DATE|TIME|TIMESTAMP|INTERVAL|UUID|BOOL(?:EAN)?)(?: when casting from source column \w+)?$"
+)
 
 
 @contextlib.contextmanager
@@ -21,6 +29,8 @@ def locked_engine(*, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBP
     """Open an in-memory engine that spills beyond `memory_limit` (such as "256MB") to a folder that is removed.
 
     One thread keeps the order of rows, and with it the content of `list(...)` without ORDER BY, the same in every run.
+
+    :raises ConfigurationError: `memory_limit` or `threads` is no such thing
     """
     spill = tempfile.mkdtemp(prefix="ecdp-spill-")
     try:
@@ -29,12 +39,20 @@ def locked_engine(*, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBP
             "temp_directory": spill,
             "threads": threads,
         }
-        with duckdb.connect(":memory:", config=config) as engine:
+        try:
+            connection = duckdb.connect(":memory:", config=config)
+        except duckdb.Error as error:
+            raise ConfigurationError(
+                f"the engine refuses memory_limit {memory_limit!r} and threads {threads!r}: {error}"
+            ) from None
+        with connection as engine:
             for setting in (
                 "python_enable_replacements = false",  # a table name must not reach a Python variable
                 "autoinstall_known_extensions = false",
                 "autoload_known_extensions = false",
                 "TimeZone = 'UTC'",
+                # a stream tells no number of rows, and is taken for the small side of a join: all of it would be held
+                "disabled_optimizers = 'build_side_probe_side'",
                 "enable_external_access = false",
                 "lock_configuration = true",
             ):
@@ -53,17 +71,34 @@ def statement(sql: str, engine: duckdb.DuckDBPyConnection) -> str:
     if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
         kinds = ", ".join(str(s.type).rpartition(".")[2] for s in statements) or "nothing"
         raise SqlError(f"the SQL text must be one SELECT from the extract, not {kinds}")
-    return statements[0].query.strip().rstrip(";")
+    query = bytearray(statements[0].query.encode())
+    for at, kind in duckdb.tokenize(query.decode()):
+        # a semicolon may stand before a comment; inside of text and names it is no operator
+        if kind == duckdb.token_type.operator and query[at : at + 1] == b";":
+            query[at : at + 1] = b" "
+    return query.decode().strip()
 
 
 @contextlib.contextmanager
-def running(what: str) -> Iterator[None]:
-    """Turn the engine's errors while data flows into SqlError, without the values that they quote."""
+def running(what: str, advice: str = "raise memory_limit") -> Iterator[None]:
+    """Turn the engine's errors while data flows into SqlError, without the values that they quote.
+
+    :param advice: what to do if the memory does not do
+    """
     try:
         yield
-    except (duckdb.OutOfMemoryException, MemoryError):
-        raise SqlError(f"{what} needs more memory than its limit; raise memory_limit, or split the extract") from None
-    except duckdb.Error as error:
-        text = _QUOTED.sub("'…'", str(error).split("\n\n", maxsplit=1)[0])
+    except (duckdb.Error, OSError, pa.ArrowException, MemoryError) as error:
+        # after the first rows an error comes through Arrow's stream, as text in an OSError
+        if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or "Out of Memory Error" in str(error):
+            raise MemoryLimitError(f"{what} needs more memory than its limit; {advice}") from None
         # `from None`: the chained error would print the value in the traceback
-        raise SqlError(f"{what} failed on the data: {text}") from None
+        raise SqlError(f"{what} failed on the data: {_without_values(str(error))}") from None
+
+
+def _without_values(message: str) -> str:
+    kind, _, said = message.split("\n\n", maxsplit=1)[0].partition(": ")
+    first = _VALUE.search(said)
+    if first is None:
+        return f"{kind}: {said}"
+    type_ = _TYPE.search(said.rstrip("!. \n"))
+    return f"{kind}: {said[: first.start()]}…{type_.group() if type_ else ''}"

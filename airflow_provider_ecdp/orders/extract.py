@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Protocol
@@ -18,16 +20,17 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ExtractError
+from airflow_provider_ecdp.orders.broken_text import marked
 
 #: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
 BATCH_ROWS = 4096
 
-_GLOB = frozenset("*?[")
+_GLOB = re.compile(r"[*?\[]")
 _SUFFIXES = (".parquet", ".parq", ".pq")
 
 
 class Extract(Protocol):
-    """Tabular data that can be read more than once."""
+    """Tabular data that can be read more than once. Text that is no UTF-8 is marked, see `broken_text`."""
 
     @property
     def name(self) -> str:
@@ -64,7 +67,10 @@ class TableExtract:
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given."""
-        yield from self.table.select(list(columns)).to_batches(max_chunksize=BATCH_ROWS)
+        for chunk in self.table.select(list(columns)).to_batches():
+            whole = marked(chunk, self.name)
+            for start in range(0, len(whole), BATCH_ROWS):
+                yield whole.slice(start, BATCH_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,8 @@ class ParquetExtract:
         """Find the files behind `paths` (each a file, a folder, a glob, or an fsspec URL) and read their footers.
 
         In a folder, every file that ends in .parquet, .parq or .pq counts, at any depth, but for names that start
-        with `_` or `.`, which writers use for what is not data. One file system serves all paths.
+        with `_` or `.`, which writers use for what is not data; a glob matches those only if it spells them out, and
+        takes what is in the folders that it matches. One file system serves all paths.
 
         :raises ExtractError: nothing is there, it is no Parquet, or the files' columns do not go together
         """
@@ -90,26 +97,27 @@ class ParquetExtract:
         files: list[str] = []
         for path in paths:
             inner = os.fspath(path)
+            if not inner.strip():
+                # the working directory, to a file system
+                raise ExtractError("the path of the extract holds no characters; does a template give nothing?")
             if filesystem is None:
                 try:
                     filesystem, inner = fsspec.url_to_fs(inner)
                 except (ImportError, ValueError) as error:
                     raise ExtractError(f"{path}: {error}") from None
             files += _find(filesystem, filesystem._strip_protocol(inner), str(path))  # noqa: SLF001 - fsspec has no public name for it
+        if not files:
+            raise ExtractError("no path of an extract was given")
         schemas = []
         rows = 0
         for file in files:
             with _parquet(filesystem, file) as parquet:
-                schemas.append(parquet.schema_arrow.remove_metadata())
+                schema = parquet.schema_arrow.remove_metadata()
                 rows += parquet.metadata.num_rows
-        try:
-            schema = pa.unify_schemas(schemas, promote_options="permissive")
-        except pa.ArrowException as error:
-            raise ExtractError(
-                f"{name}: its {len(files)} files have columns of different types that do not go together ({error}); "
-                "write them with one schema"
-            ) from None
-        return cls(name, tuple(files), filesystem, schema, rows)
+            if twice := [column for column, times in Counter(schema.names).items() if times > 1]:
+                raise ExtractError(f"{file}: more than one column is called {', '.join(twice)}; rename them")
+            schemas.append(schema)
+        return cls(name, tuple(files), filesystem, _one_schema(name, schemas), rows)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given; a file that lacks one gives nulls."""
@@ -122,33 +130,62 @@ class ParquetExtract:
                     for batch in parquet.iter_batches(
                         BATCH_ROWS, row_groups=[group], columns=[c for c in columns if c in held]
                     ):
-                        yield _aligned(batch, wanted)
+                        yield _aligned(marked(batch, file), wanted)
+
+
+def _one_schema(name: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
+    try:
+        schema = pa.unify_schemas(list(schemas), promote_options="permissive")
+        for one in set(schemas):
+            # what cannot be read as the common type, such as int64 as decimal(19, 2), is known before the first order
+            _aligned(pa.RecordBatch.from_arrays([pa.nulls(1, f.type) for f in one], schema=one), schema)
+    except pa.ArrowException as error:
+        raise ExtractError(
+            f"{name}: its {len(schemas)} files have columns of different types that do not go together ({error}); "
+            "write them with one schema"
+        ) from None
+    return schema
 
 
 def _find(filesystem: Any, path: str, name: str) -> list[str]:
     try:
-        if _GLOB & set(path):
-            files = sorted(f for f in filesystem.glob(path) if filesystem.isfile(f))
-            if not files:
-                raise ExtractError(f"{name}: no file matches")
-            return files
         if filesystem.isfile(path):
             return [path]
-        if not filesystem.isdir(path):
-            raise ExtractError(f"{name}: no such file or folder")
-        found = sorted(filesystem.find(path))
-    except (OSError, PermissionError) as error:
+        if filesystem.isdir(path):
+            if files := sorted(_data_files(filesystem, path)):
+                return files
+            others = len(filesystem.find(path))
+            held = f"it holds {others} other files" if others else "it is empty"
+            raise ExtractError(f"{name}: no Parquet file in this folder ({held}; looked for {', '.join(_SUFFIXES)})")
+        # after the others: brackets may stand in a name
+        if _GLOB.search(path):
+            return _matching(filesystem, path, name)
+    except OSError as error:
         raise ExtractError(f"{name}: cannot be read: {error}") from error
-    hidden = len(path.rstrip("/"))
-    files = [
-        f
-        for f in found
-        if f.lower().endswith(_SUFFIXES) and not any(part[:1] in ("_", ".") for part in f[hidden:].split("/") if part)
-    ]
+    raise ExtractError(f"{name}: no such file or folder")
+
+
+def _matching(filesystem: Any, pattern: str, name: str) -> list[str]:
+    files: set[str] = set()
+    fixed = _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
+    # a pattern that names what is hidden means it
+    meant = _hidden(pattern, fixed)
+    for match, info in filesystem.glob(pattern, detail=True).items():
+        if _hidden(match, fixed) and not meant:
+            continue
+        inside = info["type"] == "directory"
+        files.update(_data_files(filesystem, match) if inside else [match])
     if not files:
-        others = f"it holds {len(found)} other files" if found else "it is empty"
-        raise ExtractError(f"{name}: no Parquet file in this folder ({others}; looked for {', '.join(_SUFFIXES)})")
-    return files
+        raise ExtractError(f"{name}: no file matches")
+    return sorted(files)
+
+
+def _data_files(filesystem: Any, folder: str) -> list[str]:
+    return [f for f in filesystem.find(folder) if f.lower().endswith(_SUFFIXES) and not _hidden(f, folder)]
+
+
+def _hidden(path: str, folder: str) -> bool:
+    return any(part[:1] in ("_", ".") for part in path[len(folder.rstrip("/")) :].split("/") if part)
 
 
 @contextlib.contextmanager

@@ -1,22 +1,24 @@
 """The one query that shapes, checks, hashes and encodes orders.
 
-It is written in layers, each a SELECT from the one before: `checked` has an order's text and problems, `hashed` adds
-the content hash, `outgoing` decides what is to be sent.
+It is written in layers, each a SELECT from the one before: `prepared` has the columns, `checked` an order's text and
+problems, `hashed` adds the content hash, `outgoing` decides what is to be sent.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow_provider_ecdp.orders.broken_text import BROKEN
 from airflow_provider_ecdp.orders.checks import Level
 from airflow_provider_ecdp.orders.encode import order_json
-from airflow_provider_ecdp.orders.mapping import ZONES, Mapping
-
-#: The name under which an SQL text finds the extract.
-EXTRACT = "extract"
+from airflow_provider_ecdp.orders.mapping import DIFFERS, ZONES, Mapping, quoted
+from airflow_provider_ecdp.orders.wires import text
 
 #: Tables of what a run knows about orders, by `order_id`.
 ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
+
+#: The table of ids, of those that stand twice, that were read in an earlier part.
+GIVEN = "ecdp_given"
 
 #: No rule limits what a wrong column may hold where an id should be; a ledger needs no more of it.
 _ID_CHARACTERS = 256
@@ -24,8 +26,12 @@ _ID_CHARACTERS = 256
 _UNENCODABLE = "[{'field': 'order', 'rule': 'an order that can be written as JSON', 'got': 'nothing'}]"
 _AMBIGUOUS = (
     "[{'field': 'id', 'rule': 'one content for one id', "
-    "'got': d.times || ' orders with this id and ' || d.contents || ' contents, in no order'}]"
+    "'got': d.times || ' orders with this id and ' || d.contents || ' contents, in ' || CASE WHEN d.parts > 1 "
+    "THEN d.parts || ' partitions: do the rows of an order agree in the column partition_by?' ELSE 'no order' END}]"
 )
+
+#: Columns of a table of what the orders with one id hold.
+CONTENTS = "(order_id VARCHAR, content VARCHAR, part INTEGER)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +49,36 @@ class Query:
         return f"SELECT {self._id} AS order_id FROM ({self.source}\n) AS o"
 
     @property
-    def checked(self) -> str:
-        """SQL of order_id, text, problems, warnings."""
+    def prepared(self) -> str:
+        """SQL of the columns that are used, and of those that nodes have `made`."""
+        columns = [f"o.{quoted(name)}" for name in self.mapping.used]
+        columns += [f"{node.made} AS {node.wire.removeprefix('o.')}" for node in self.mapping.fields if node.made]
+        if self.mapping.problems:
+            columns.append(self.mapping.problems)
+        if self.mapping.differs:
+            columns.append(f"o.{DIFFERS}")
         zone = self.mapping.field("timeZone")
         join = f"LEFT JOIN {ZONES} ON lower({zone.raw}) = {ZONES}.name" if zone else ""
+        return f"SELECT {', '.join(columns)} FROM ({self.source}\n) AS o {join}"
+
+    @property
+    def checked(self) -> str:
+        """SQL of order_id, text, problems, warnings."""
         broken, problems = self.errors.any_broken(), self.errors.problems()
+        broken = f"{broken} OR contains(ecdp_text, {text(BROKEN)})"
         odd = self.warnings.any_broken() or "FALSE"
         if given := self.mapping.problems:
-            broken, problems = f"{broken} OR len({given}) > 0", f"{problems} || {given}"
+            # what the source has said of a field is the fault; that nothing is there is what came of it
+            fields = f"list_transform({given}, lambda g: g.field)"
+            told = f"len(list_filter({fields}, lambda g: g = y.field OR starts_with(g, y.field || '.'))) > 0"
+            others = f"list_filter({problems}, lambda y: NOT ({told}))"
+            broken, problems = f"{broken} OR len({given}) > 0", f"{others} || {given}"
         # the lists are built only for the rows that need them: a CASE evaluates a branch for its own rows
         return (
-            f"SELECT {self._id} AS order_id, {order_json(self.mapping)} AS text, "
+            f"SELECT {self._id} AS order_id, ecdp_text AS text, "
             f"CASE WHEN {broken} THEN {problems} END AS problems, "
             f"CASE WHEN {odd} THEN {self.warnings.problems()} END AS warnings "
-            f"FROM ({self.source}\n) AS o {join}"
+            f"FROM (SELECT o.*, {order_json(self.mapping)} AS ecdp_text FROM ({self.prepared}) AS o) AS o"
         )
 
     @property
@@ -87,8 +109,9 @@ class Query:
             problems = f"CASE WHEN d.contents > 1 THEN coalesce(h.problems, []) || {_AMBIGUOUS} ELSE h.problems END"
             where = "d.contents = 1" if duplicates else "d.contents IS NULL OR d.contents > 1"
         if duplicates:
-            again = "CASE WHEN row_number() OVER (PARTITION BY h.order_id) > 1 THEN 'repeated' END"
-            known = f"coalesce({known}, {again})"
+            joins += f" LEFT JOIN (SELECT DISTINCT order_id FROM {GIVEN}) AS g ON g.order_id = h.order_id"
+            again = "g.order_id IS NOT NULL OR row_number() OVER (PARTITION BY h.order_id) > 1"
+            known = f"coalesce({known}, CASE WHEN {again} THEN 'repeated' END)"
         return (
             "SELECT order_id, content_hash, "
             "CASE WHEN problems IS NULL AND known IS NULL THEN text || ',' ELSE '' END AS json, "
@@ -97,21 +120,27 @@ class Query:
             f"FROM ({self.hashed}) AS h {joins} WHERE {where})"
         )
 
-    @property
-    def repeated(self) -> str:
-        """SQL of order_id and times of the ids that stand more than once."""
+    def contents(self, ids: str, part: int) -> str:
+        """Return SQL of the columns of CONTENTS, of the orders whose ids are in the table `ids`."""
         return (
-            f"SELECT order_id, count(*) AS times FROM ({self.ids}) "
-            "WHERE order_id IS NOT NULL GROUP BY order_id HAVING count(*) > 1"
-        )
-
-    def contents(self, repeated: str) -> str:
-        """Return SQL of order_id, times and number of contents, of the ids in the table `repeated`."""
-        return (
-            "SELECT order_id, count(*) AS times, count(DISTINCT coalesce(content_hash, '')) AS contents "
-            f"FROM ({self.hashed}) SEMI JOIN {repeated} USING (order_id) GROUP BY order_id"
+            # what a bad value leaves out of the text makes another content all the same
+            f"SELECT order_id, concat(content_hash, problems IS NULL), {part} "
+            f"FROM ({self.hashed}) SEMI JOIN {ids} USING (order_id)"
         )
 
     @property
     def _id(self) -> str:
         return f"left({self.mapping.fields[0].wire}, {_ID_CHARACTERS})"
+
+
+def repeated(ids: str) -> str:
+    """Return SQL of the ids that stand more than once in the table `ids`."""
+    return f"SELECT order_id FROM {ids} WHERE order_id IS NOT NULL GROUP BY order_id HAVING count(*) > 1"
+
+
+def compared(contents: str) -> str:
+    """Return SQL of the table DUPLICATES: how often an id stands, with how many contents, in how many parts."""
+    return (
+        "SELECT order_id, count(*) AS times, count(DISTINCT content) AS contents, "
+        f"count(DISTINCT part) AS parts FROM {contents} GROUP BY order_id"
+    )

@@ -6,8 +6,10 @@ the column for all, as it does where the types are inferred.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import decimal
+import numbers
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,8 +27,10 @@ def extract_from_records(records: Iterable[Mapping[str, Any]], name: str = "the 
 
     A value that cannot be its field's, such as products that are a dict, is a problem of that order.
 
-    :raises ExtractError: an element is no mapping
+    :raises ExtractError: `records` is no list of dicts
     """
+    if isinstance(records, Mapping | str | bytes) or not isinstance(records, Iterable):
+        raise ExtractError(f"{name} is {type(records).__name__}, not a list of dicts")
     rows = []
     for i, record in enumerate(records):
         if not isinstance(record, Mapping):
@@ -69,10 +73,14 @@ def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) 
         if isinstance(value, list | tuple):
             return [_element(field, element, f"{path}[{i}]", problems) for i, element in enumerate(value)]
     elif (text := _text(value)) is not None:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            problems.append(_problem(path, "text in UTF-8", "half of a surrogate pair"))
+            return None
         return text
     problems.append(_problem(path, field.kind.value, type(value).__name__))
-    # nothing, rather than None: one problem is enough for one fault
-    return {Kind.OBJECT: {}, Kind.LIST: []}.get(field.kind)
+    return None
 
 
 def _element(field: Field, value: Any, path: str, problems: list[dict[str, str]]) -> dict[str, Any] | None:
@@ -94,8 +102,10 @@ def _text(value: Any) -> str | None:
     if isinstance(value, decimal.Decimal):
         # never 1E+2: JSON takes it, and nobody who looks an amount up does
         return format(value, "f")
-    if isinstance(value, int | float | uuid.UUID):
-        return str(value)
+    if isinstance(value, numbers.Real | uuid.UUID):
+        # numpy's numbers are Real too; more digits than Python writes are no amount
+        with contextlib.suppress(ValueError):
+            return str(value)
     return None
 
 

@@ -3,79 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Self
 
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
-from airflow_provider_ecdp.orders.checks import errors_and_warnings, order_checks
-from airflow_provider_ecdp.orders.contract import WARNINGS
-from airflow_provider_ecdp.orders.engine import locked_engine, running, statement
+from airflow_provider_ecdp.errors import ColumnsError, SqlError
+from airflow_provider_ecdp.orders.binding import bind
+from airflow_provider_ecdp.orders.engine import locked_engine, running
 from airflow_provider_ecdp.orders.extract import Extract
-from airflow_provider_ecdp.orders.mapping import ZONES, Mapping, match_columns, text
-from airflow_provider_ecdp.orders.query import ACCEPTED, CHOSEN, DUPLICATES, EXTRACT, Query
+from airflow_provider_ecdp.orders.mapping import ZONES
+from airflow_provider_ecdp.orders.mapping import Mapping as FieldMapping
+from airflow_provider_ecdp.orders.order_settings import OrderSettings
+from airflow_provider_ecdp.orders.partitions import Attempt, Partitions
+from airflow_provider_ecdp.orders.query import ACCEPTED, CHOSEN, CONTENTS, DUPLICATES, GIVEN, Query, compared, repeated
+from airflow_provider_ecdp.orders.sources import Columns, Sources
+from airflow_provider_ecdp.orders.wires import text
 from airflow_provider_ecdp.orders.zones import zone_table
+
+__all__ = ["ROWS", "OrderSettings", "Orders"]
 
 #: Orders of one record batch: the engine's own vector, so that nothing is copied to make larger ones.
 ROWS = 2048
 
-#: A date this much later than the start of the run is odd; clocks and zones make a day harmless.
-_FUTURE = dt.timedelta(days=1)
-
-_REPEATED = "ecdp_repeated"
+_IDS, _REPEATED, _CONTENTS = "ecdp_ids", "ecdp_repeated", "ecdp_contents"
 _ROWS = "ecdp_rows"
 
 
-@dataclass(frozen=True, slots=True)
-class OrderSettings:
-    """How an extract becomes orders.
-
-    :param sql: one SELECT from `extract` that returns columns named as the API's fields; None takes them as they are
-    :param timezone: IANA name of the zone in which timestamps without a zone are read
-    :param matching: the customer's field that the business unit matches by (`email`, `phone`, `crmId`), if required
-    :param warnings_as_errors: names of warnings (`contract.WARNINGS`) that make an order invalid; `all` for each
-    :param memory_limit: of the engine, such as "256MB"; beyond it, it spills to disk
-    :param threads: of the engine; more than one gives up the order of rows
-    :raises ConfigurationError: a value that cannot be meant
-    """
-
-    sql: str | None = None
-    timezone: str | None = None
-    matching: str | None = None
-    warnings_as_errors: frozenset[str] = frozenset()
-    memory_limit: str = "256MB"
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        if self.timezone is not None:
-            try:
-                ZoneInfo(self.timezone)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                raise ConfigurationError(
-                    f"timezone {self.timezone!r} is no IANA time zone, such as Europe/Warsaw"
-                ) from None
-        if self.matching not in (None, "email", "phone", "crmId"):
-            raise ConfigurationError(f"matching {self.matching!r} is none of email, phone, crmId")
-        if unknown := self.warnings_as_errors - WARNINGS.keys() - {"all"}:
-            raise ConfigurationError(
-                f"no warning is called {', '.join(sorted(unknown))}; there are {', '.join(WARNINGS)}, and all"
-            )
-
-    @property
-    def promoted(self) -> frozenset[str]:
-        """The names of the warnings that count as errors."""
-        return frozenset(WARNINGS) if "all" in self.warnings_as_errors else self.warnings_as_errors
-
-
 class Orders:
-    """The orders of one extract. A context manager: it holds the engine and its spill folder.
+    """The orders of one extract, or of several that an SQL text joins.
+
+    A context manager: it holds the engine and its spill folder.
 
     Record batches have the columns
 
@@ -88,15 +49,15 @@ class Orders:
       for the same order again in this extract; NULL for the others
     """
 
-    def __init__(self, extract: Extract, settings: OrderSettings | None = None) -> None:
-        """Connect the engine, run the SQL text over no rows, and match the columns.
+    def __init__(self, extracts: Extract | Mapping[str, Extract], settings: OrderSettings | None = None) -> None:
+        """Connect the engine, run the SQL text or the mapping over no rows, and match the columns.
 
+        :param extracts: one, which an SQL text finds as `extract`, or several, which it finds by their names
+        :raises ConfigurationError: the settings do not go with the extracts
         :raises SqlError: the SQL text does not parse or bind, or asks for what the engine is locked against
         :raises ColumnsError: the columns do not make orders
         """
         self.settings = settings or OrderSettings()
-        self.name = extract.name
-        self.rows = extract.rows
         self._accepted = self._chosen = self._duplicates = False
         self._stack = contextlib.ExitStack()
         try:
@@ -104,10 +65,22 @@ class Orders:
                 locked_engine(memory_limit=self.settings.memory_limit, threads=self.settings.threads)
             )
             self._engine.register(ZONES, zone_table())
-            self._engine.register(EXTRACT, extract.schema.empty_table())
-            self._query = _bound(self._engine, extract.schema, self.settings)
-            self._ids = _Stream(extract, _columns_read(self._engine, self._query.ids, extract.schema))
-            self._all = _Stream(extract, _columns_read(self._engine, self._query.hashed, extract.schema))
+            self._sources = Sources(self._engine, extracts)
+            self._bound = bind(self._engine, self._sources, self.settings)
+            try:
+                self._ids = self._sources.columns_read(self._query.ids)
+                self._all = self._sources.columns_read(self._query.hashed)
+            except duckdb.Error as error:
+                # types that Arrow's do not tell, such as BIT; the extract is empty here: no value is quoted
+                raise ColumnsError(f"the columns of {self._subject} do not make orders: {error}") from None
+            folder = tempfile.TemporaryDirectory(prefix="ecdp-parts-", ignore_cleanup_errors=True)
+            self._parts = Partitions(
+                self._sources.extracts,
+                self._all,
+                self._bound.keys,
+                self._engine,
+                Path(self._stack.enter_context(folder)),
+            )
         except BaseException:
             self._stack.close()
             raise
@@ -121,9 +94,32 @@ class Orders:
         self._stack.close()
 
     @property
-    def mapping(self) -> Mapping:
-        """Which columns are which fields."""
+    def name(self) -> str:
+        """What the user called the extracts, for messages."""
+        return self._sources.name
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of the extracts, which are orders only if nothing groups or joins them."""
+        return self._sources.rows
+
+    @property
+    def mapping(self) -> FieldMapping:
+        """Which columns, of the SQL text's or the mapping's result if there is one, are which fields."""
         return self._query.mapping
+
+    @property
+    def explained(self) -> dict[str, str]:
+        """Where each field comes from, in words, by its path; empty without a mapping."""
+        return dict(self._bound.shaped.explained) if self._bound.shaped else {}
+
+    @property
+    def columns(self) -> dict[str, tuple[list[str], list[str]]]:
+        """The columns of each extract: those that are read, and those that are not."""
+        return {
+            name: (self._all[name], [c for c in extract.schema.names if c not in self._all[name]])
+            for name, extract in self._sources.extracts.items()
+        }
 
     def skip(self, accepted: pa.Table, known: str) -> None:
         """Do not send what `accepted` (columns `order_id`, `content_hash`) holds with the same content.
@@ -148,127 +144,107 @@ class Orders:
         Orders with one id and one content are then sent once; with different contents, none of them can be sent, for
         no order between them is defined. Without this call, `read` returns each as it comes.
         """
-        self._engine.register(EXTRACT, self._ids)
-        with self._reading(self._ids, "finding ids that stand twice"):
-            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_REPEATED} AS {self._query.repeated}")
-            count = self._engine.execute(f"SELECT count(*) FROM {_REPEATED}").fetchall()[0][0]
+        if self._bound.shaped and self._bound.shaped.lines:
+            # what was grouped by its id has each id once
+            return 0
+        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_IDS} (order_id VARCHAR)")
+        self._gather(
+            lambda _: f"INSERT INTO {_IDS} {self._query.ids}", self._ids, what := "finding ids that stand twice"
+        )
+        with self._reading(what):
+            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_REPEATED} AS {repeated(_IDS)}")
+            self._engine.execute(f"DROP TABLE {_IDS}")
+            count = int(self._engine.execute(f"SELECT count(*) FROM {_REPEATED}").fetchall()[0][0])
         if count:
-            self._engine.register(EXTRACT, self._all)
-            with self._reading(self._all, "comparing orders with one id"):
-                self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {DUPLICATES} AS {self._query.contents(_REPEATED)}")
+            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_CONTENTS} {CONTENTS}")
+            what = "comparing orders with one id"
+            self._gather(
+                lambda part: f"INSERT INTO {_CONTENTS} {self._query.contents(_REPEATED, part)}", self._all, what
+            )
+            with self._reading(what):
+                self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {DUPLICATES} AS {compared(_CONTENTS)}")
+                self._engine.execute(f"DROP TABLE {_CONTENTS}")
         self._duplicates = bool(count)
-        return int(count)
+        return count
 
     def read(self) -> Iterator[pa.RecordBatch]:
         """Yield every order once, in the extract's order; ids that stand twice with one content come last.
 
+        Where the extract is cut into parts, their orders come part after part. One reading at a time, to its end or
+        until its iterator is closed.
+
         :raises SqlError: the SQL text fails on the data
         :raises ExtractError: a file cannot be read
         """
-        self._engine.register(EXTRACT, self._all)
+        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {GIVEN} (order_id VARCHAR)")
         passes = (False, True) if self._duplicates else (None,)
         for duplicates in passes:
             sql = self._query.outgoing(accepted=self._accepted, chosen=self._chosen, duplicates=duplicates)
-            with self._reading(self._all, "reading orders"):
-                reader = self._engine.sql(sql).to_arrow_reader(ROWS)
+            for attempt in self._each_part(self._all, what := "reading orders"):
+                given = []
+                with attempt:
+                    for batch in self._batches(sql, what):
+                        # what was read once is not read again
+                        attempt.divisible = False
+                        given.append(batch.select(["order_id"]))
+                        yield batch
+                if duplicates and len(self._parts) > 1 and given:
+                    self._keep(pa.Table.from_batches(given), f"INSERT INTO {GIVEN} FROM {_ROWS}")
+
+    def _batches(self, sql: str, what: str) -> Iterator[pa.RecordBatch]:
+        with self._reading(what):
+            reader = self._engine.sql(sql).to_arrow_reader(ROWS)
+        with contextlib.closing(reader):
             while True:
-                with self._reading(self._all, "reading orders"):
+                with self._reading(what):
                     try:
                         batch = reader.read_next_batch()
                     except StopIteration:
                         break
                 yield batch
 
+    def _gather(self, sql: Callable[[int], str], columns: Columns, what: str) -> None:
+        for attempt in self._each_part(columns, what):
+            with attempt, self._reading(what):
+                self._engine.execute(sql(attempt.number))
+
+    def _each_part(self, columns: Columns, what: str) -> Iterator[Attempt]:
+        """Let the engine read one part after the other."""
+        parts = self._parts.each()
+        while True:
+            with self._reading(what):
+                attempt, extracts = next(parts, (None, None))
+            if attempt is None:
+                return
+            self._sources.show(columns, extracts)
+            yield attempt
+
+    @property
+    def _query(self) -> Query:
+        return self._bound.query
+
+    @property
+    def _subject(self) -> str:
+        by = "the SQL text" if self.settings.sql is not None else "the mapping" if self.settings.mapping else None
+        return f"{self.name}, shaped by {by}" if by else self.name
+
     def _keep(self, rows: pa.Table, sql: str) -> None:
         # a table of the engine's own can spill; an Arrow table cannot
         self._engine.register(_ROWS, rows)
-        self._engine.execute(sql)
+        with running("noting what earlier runs hold"):
+            self._engine.execute(sql)
         self._engine.unregister(_ROWS)
 
     @contextlib.contextmanager
-    def _reading(self, stream: _Stream, what: str) -> Iterator[None]:
-        subject = self.name if self.settings.sql is None else f"{self.name}, shaped by the SQL text"
+    def _reading(self, what: str) -> Iterator[None]:
+        advice = "raise memory_limit"
+        if not self._bound.keys:
+            advice = f"set partition_by to the column that tells which rows are one order's, or {advice}"
         try:
-            with running(f"{what} of {subject}"):
+            with running(f"{what} of {self._subject}", advice):
                 yield
-        except (SqlError, OSError):
-            if stream.error is not None:
+        except SqlError:
+            if self._sources.error is not None:
                 # the engine reports a file that cannot be read as text of its own; this is the error itself
-                raise stream.error from None
+                raise self._sources.error from None
             raise
-
-
-class _Stream:
-    """An extract as an Arrow stream that can be scanned more than once, as a self-join does.
-
-    It has all columns of the extract, so that every SQL text binds, and reads only `columns`: the others are null.
-    """
-
-    def __init__(self, extract: Extract, columns: list[str]) -> None:
-        self.extract = extract
-        self.columns = columns
-        self.error: Exception | None = None
-
-    def __arrow_c_schema__(self) -> object:
-        return self.extract.schema.__arrow_c_schema__()
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        reader = pa.RecordBatchReader.from_batches(self.extract.schema, self._batches())
-        return reader.__arrow_c_stream__(requested_schema)
-
-    def _batches(self) -> Iterator[pa.RecordBatch]:
-        schema = self.extract.schema
-        place = {name: i for i, name in enumerate(self.columns)}
-        most, nulls = -1, []
-        try:
-            for batch in self.extract.batches(self.columns):
-                rows = batch.num_rows
-                if rows > most:
-                    most, nulls = rows, [pa.nulls(0 if f.name in place else rows, f.type) for f in schema]
-                yield pa.RecordBatch.from_arrays(
-                    [
-                        batch.column(place[f.name]) if f.name in place else null.slice(0, rows)
-                        for f, null in zip(schema, nulls, strict=True)
-                    ],
-                    schema=schema,
-                )
-        except Exception as error:
-            self.error = error
-            raise
-
-
-def _bound(engine: duckdb.DuckDBPyConnection, schema: pa.Schema, settings: OrderSettings) -> Query:
-    source, what = f"SELECT * FROM {EXTRACT}", "extract"
-    if settings.sql is not None:
-        source, what = statement(settings.sql, engine), "SQL text's result"
-        try:
-            schema = engine.sql(f"SELECT * FROM ({source}\n) LIMIT 0").to_arrow_table().schema
-        except duckdb.Error as error:
-            # the extract is empty here: the message can quote nothing but the SQL text
-            raise SqlError(f"the SQL text cannot be run: {error}\nThe extract has: {', '.join(schema.names)}") from None
-    mapping = match_columns(schema, timezone=settings.timezone, source=what)
-    customer = mapping.field("customer")
-    if settings.matching and customer and not customer.child(settings.matching):
-        raise ColumnsError(
-            f"the matching mode {settings.matching} requires customer.{settings.matching}, "
-            f"and the {what} has no such column; add it, or correct the connection's matching mode"
-        )
-    future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    checks = order_checks(mapping, matching=settings.matching, future=text(future))
-    errors, warnings = errors_and_warnings(checks, settings.promoted)
-    return Query(source, mapping, errors, warnings)
-
-
-def _columns_read(engine: duckdb.DuckDBPyConnection, sql: str, schema: pa.Schema) -> list[str]:
-    """Return the extract's columns that `sql` reads, as the engine plans it over an extract of no rows."""
-    plan = engine.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]
-    found: set[str] = set()
-    pending: list[dict[str, Any]] = list(json.loads(plan))
-    while pending:
-        step = pending.pop()
-        pending += step.get("children", [])
-        if "ARROW_SCAN" in step["name"]:
-            columns = step["extra_info"].get("Projections", [])
-            found.update([columns] if isinstance(columns, str) else columns)
-    # a query that counts rows reads no column, and a stream needs one
-    return [name for name in schema.names if name in found] or schema.names[:1]

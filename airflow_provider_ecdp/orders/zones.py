@@ -11,10 +11,24 @@ from tzlocal import windows_tz
 #: The vendor's shop plugins send these two, which are no Windows names.
 _ALSO_SENT = ("UTC", "GMT")
 
+#: IANA's older names that CLDR's table lacks, from the file `backward` of the tz database.
+_LINKS = {
+    "CST6CDT": "America/Chicago",
+    "EST5EDT": "America/New_York",
+    "Europe/Uzhgorod": "Europe/Kyiv",
+    "Europe/Zaporozhye": "Europe/Kyiv",
+    "MST7MDT": "America/Denver",
+    "PST8PDT": "America/Los_Angeles",
+    "US/East-Indiana": "America/Indiana/Indianapolis",
+}
+
 
 def zone_table() -> pa.Table:
     """Return the columns `name` (lower case) and `windows` of every zone name that can be sent."""
-    names = {iana.lower(): windows for iana, windows in windows_tz.tz_win.items()}
+    # tzlocal's table has a name of no characters, which is no zone
+    ianas = {iana: windows for iana, windows in windows_tz.tz_win.items() if iana}
+    names = {link.lower(): ianas[iana] for link, iana in _LINKS.items() if iana in ianas}
+    names |= {iana.lower(): windows for iana, windows in ianas.items()}
     names |= {windows.lower(): windows for windows in windows_tz.win_tz}
     names |= {name.lower(): name for name in _ALSO_SENT}
     return pa.table({"name": list(names), "windows": list(names.values())})

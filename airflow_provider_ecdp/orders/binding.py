@@ -1,0 +1,89 @@
+"""From settings and extracts to the query: an SQL text or a mapping is bound over no rows, and its columns matched."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
+from airflow_provider_ecdp.orders.checks import errors_and_warnings, order_checks
+from airflow_provider_ecdp.orders.columns import ColumnMapping
+from airflow_provider_ecdp.orders.engine import statement
+from airflow_provider_ecdp.orders.json_text import unfolded
+from airflow_provider_ecdp.orders.mapping import match_columns
+from airflow_provider_ecdp.orders.order_settings import OrderSettings
+from airflow_provider_ecdp.orders.partitions import keys_of
+from airflow_provider_ecdp.orders.query import Query
+from airflow_provider_ecdp.orders.shaping import Shaped, shape
+from airflow_provider_ecdp.orders.sources import EXTRACT, Sources
+from airflow_provider_ecdp.orders.wires import text
+
+#: A date this much later than the start of the run is odd; clocks and zones make a day harmless.
+_FUTURE = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is to be run.
+
+    :param shaped: what became of the mapping, None without one
+    :param keys: the column by which each extract can be cut
+    """
+
+    query: Query
+    shaped: Shaped | None
+    keys: dict[str, str]
+
+
+def bind(engine: duckdb.DuckDBPyConnection, sources: Sources, settings: OrderSettings) -> Bound:
+    """Return the query.
+
+    :raises SqlError: the SQL text does not parse or bind, or asks for what the engine is locked against
+    :raises ColumnsError: the columns do not make orders
+    :raises ConfigurationError: the settings do not go with the extracts
+    """
+    if settings.timezone is not None:
+        try:
+            engine.execute(f"SELECT timezone({text(settings.timezone)}, TIMESTAMP '2000-01-01') IS NULL").fetchall()
+        except duckdb.Error:
+            raise ConfigurationError(f"timezone {settings.timezone!r} is no zone that the engine knows") from None
+    if settings.sql is None and list(sources.extracts) != [EXTRACT]:
+        raise ConfigurationError("extracts with names need an SQL text that selects from them (sql)")
+    keys = keys_of(settings.partition_by, sources.extracts)
+    source, what, shaped = f"SELECT * FROM {EXTRACT}", "extract", None
+    if settings.sql is not None:
+        source, what = statement(settings.sql, engine), "SQL text's result"
+        schema = _result(engine, source, sources)
+    elif settings.mapping is not None:
+        mapping = ColumnMapping.parse(settings.mapping)
+        shaped = shape(mapping, _result(engine, source, sources), EXTRACT, sources.held())
+        source, what = shaped.sql, "mapping's result"
+        schema = _result(engine, source, sources)
+        if shaped.key and not keys:
+            keys = keys_of(shaped.key, sources.extracts)
+    else:
+        schema = sources.extracts[EXTRACT].schema
+    if inner := unfolded(source, schema):
+        source, schema = inner, _result(engine, inner, sources)
+    mapping_ = match_columns(schema, timezone=settings.timezone, source=what)
+    customer = mapping_.field("customer")
+    if settings.matching and customer and not customer.child(settings.matching):
+        raise ColumnsError(
+            f"the matching mode {settings.matching} requires customer.{settings.matching}, "
+            f"and the {what} has no such column; add it, or correct the connection's matching mode"
+        )
+    future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    checks = order_checks(mapping_, matching=settings.matching, future=text(future))
+    errors, warnings = errors_and_warnings(checks, settings.promoted)
+    return Bound(Query(source, mapping_, errors, warnings), shaped, keys)
+
+
+def _result(engine: duckdb.DuckDBPyConnection, sql: str, sources: Sources) -> pa.Schema:
+    try:
+        return engine.sql(f"SELECT * FROM ({sql}\n) LIMIT 0").to_arrow_table().schema
+    except duckdb.Error as error:
+        # the extracts are empty here: the message can quote nothing but the SQL text
+        raise SqlError(f"the SQL text cannot be run: {error}\n{sources.held()}") from None

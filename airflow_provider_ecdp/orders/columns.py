@@ -1,0 +1,236 @@
+"""A mapping: which column, constant or sum is which field of the API, as the user writes it, in a dict or as JSON.
+
+Only its shape is looked at here. Which columns an extract has is the compiler's concern (`shaping.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, walk
+
+#: What a constant of a mapping can be.
+Constant = str | int | float | bool | Decimal
+
+_OPTIONS = {"column", "value", "sum", "map", "default"}
+_SHAPES = (
+    'a column\'s name, {"value": constant}, {"column": name, "map": {from: to}, "default": constant} '
+    'or {"sum": column or list of columns}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """Where a single value comes from: a constant, a column, or a sum over the lines of an order.
+
+    :param columns: names of columns; several are factors of a sum, as price and quantity are
+    :param changes: pairs of a column's value (any case; `*` stands for any characters) and what is sent for it
+    :param default: what is sent where the column has no value, or none that `changes` knows; as `columns` is empty,
+        the constant
+    """
+
+    columns: tuple[str, ...] = ()
+    summed: bool = False
+    changes: tuple[tuple[str, Constant], ...] = ()
+    default: Constant | None = None
+
+    def __str__(self) -> str:
+        if not self.columns:
+            return f"constant {self.default}"
+        if self.summed:
+            return f"sum of {' * '.join(self.columns)} over the lines"
+        told = f"column {self.columns[0]}"
+        if self.changes:
+            told += ", its values mapped"
+        return told if self.default is None else f"{told}, else {self.default}"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Attributes that are made of columns: pairs of an attribute's name and where its value comes from."""
+
+    values: tuple[tuple[str, Value], ...]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {value}" for name, value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMapping:
+    """A mapping whose shape is right.
+
+    :param sources: by the path of a field, such as `customer.email`; an object's or a list's own path stands for a
+        column that holds it whole
+    :param order_by: columns that say in which order the products of an order stand
+    :param unknown: names that are no field of the API
+    """
+
+    sources: Mapping[str, Value | Features]
+    order_by: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, mapping: Mapping[str, Any] | str) -> ColumnMapping:
+        """Read a mapping: a dict, or the JSON text of one.
+
+        :raises ConfigurationError: it is not shaped as a mapping
+        """
+        if isinstance(mapping, str):
+            mapping = _from_json(mapping)
+        if not isinstance(mapping, Mapping) or not mapping:
+            raise ConfigurationError(f"mapping: a dict of field names and where each comes from, not {_kind(mapping)}")
+        sources: dict[str, Value | Features] = {}
+        unknown: list[str] = []
+        order_by: tuple[str, ...] = ()
+        for name, given in _flattened(mapping, ""):
+            field = FIELDS.get(folded_path(name))
+            if folded_path(name) == "products.orderby":
+                order_by = _names(name, given)
+            elif field is None:
+                unknown.append(name)
+            else:
+                path, parameter = field
+                if path in sources:
+                    raise ConfigurationError(f"mapping: {path} is given twice; keep one of them")
+                sources[path] = _source(path, parameter, given)
+        return cls(sources, order_by, tuple(unknown))
+
+
+def folded_path(path: str) -> str:
+    """Return the form in which paths of fields are compared: case and underscores do not count."""
+    return path.replace("_", "").lower()
+
+
+def _mappable() -> Iterator[tuple[str, Field]]:
+    for path, field in walk():
+        # name and value of an attribute are its key and its source
+        if "Attributes." not in path:
+            yield path, field
+
+
+#: What a mapping can name, by its folded path.
+FIELDS = {folded_path(path): (path, field) for path, field in _mappable()}
+
+_NESTED = {field.name: field for field in ORDER if field.kind is Kind.OBJECT or field.name == "products"}
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_float=Decimal, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"mapping: the text is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"mapping: {', '.join(twice)} stands twice in one JSON object; keep one of them")
+    return dict(pairs)
+
+
+def _flattened(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield dotted names: {"customer": {"email": ...}} is {"customer.email": ...}."""
+    for name, given in mapping.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"mapping: a field's name is text, not {name!r}")
+        nested = not prefix and any(folded_path(name) == known.lower() for known in _NESTED)
+        if nested and isinstance(given, Mapping):
+            yield from _flattened(given, f"{name}.")
+        else:
+            yield prefix + name, given
+
+
+def _source(path: str, field: Field, given: Any) -> Value | Features:
+    if field.kind is Kind.LIST and field.name.endswith("Attributes") and isinstance(given, Mapping):
+        if not given:
+            raise ConfigurationError(f"mapping: {path}: at least one attribute's name and where its value comes from")
+        return Features(tuple((_named(path, name), _value(f"{path}: {name}", v)) for name, v in given.items()))
+    if field.fields:
+        if not isinstance(given, str) or not given:
+            raise ConfigurationError(f"mapping: {path}: {_nested_shape(field)}, not {_kind(given)}")
+        return Value((given,))
+    value = _value(path, given)
+    if value.summed and (field.kind is not Kind.NUMBER or "." in path):
+        raise ConfigurationError(f"mapping: {path}: only totalValue and returnsValue can be a sum over the lines")
+    return value
+
+
+def _nested_shape(field: Field) -> str:
+    if field.name.endswith("Attributes"):
+        return "the name of a column of attributes, or a dict of attributes' names and where their values come from"
+    return "the name of a column that holds it whole, or a dict of its fields"
+
+
+def _named(path: str, name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"mapping: {path}: an attribute's name is text, not {name!r}")
+    return name
+
+
+def _value(path: str, given: Any) -> Value:
+    if isinstance(given, str) and given:
+        return Value((given,))
+    if not isinstance(given, Mapping) or not given:
+        raise ConfigurationError(f"mapping: {path}: {_SHAPES}, not {_kind(given)}")
+    if unknown := [str(option) for option in given if option not in _OPTIONS]:
+        raise ConfigurationError(f"mapping: {path}: {', '.join(unknown)} means nothing here; write {_SHAPES}")
+    if len(given.keys() & {"column", "value", "sum"}) != 1:
+        raise ConfigurationError(f"mapping: {path}: exactly one of column, value and sum; write {_SHAPES}")
+    if "column" not in given:
+        if further := given.keys() & {"map", "default"}:
+            raise ConfigurationError(f"mapping: {path}: {', '.join(sorted(further))} goes with a column only")
+        if "value" in given:
+            return Value(default=_constant(path, "value", given["value"]))
+        return Value(_names(f"{path}: sum", given["sum"]), summed=True)
+    if not isinstance(given["column"], str) or not given["column"]:
+        raise ConfigurationError(f"mapping: {path}: column is a column's name, not {_kind(given['column'])}")
+    default = _constant(path, "default", given["default"]) if "default" in given else None
+    return Value((given["column"],), changes=_changes(path, given.get("map", {})), default=default)
+
+
+def _changes(path: str, given: Any) -> tuple[tuple[str, Constant], ...]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(
+            f"mapping: {path}: map is a dict of a column's values and what to send, not {_kind(given)}"
+        )
+    changes: dict[str, Constant] = {}
+    for found, sent in given.items():
+        if isinstance(found, bool) or not isinstance(found, str | int):
+            raise ConfigurationError(f"mapping: {path}: map: a column's value is text, not {found!r}")
+        folded = str(found).lower()
+        if folded in changes:
+            raise ConfigurationError(f"mapping: {path}: map: {found!r} stands twice, in two cases; case does not count")
+        changes[folded] = _constant(path, f"map: {found}", sent)
+    return tuple(changes.items())
+
+
+def _names(path: str, given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigurationError(f"mapping: {path}: a column's name or a list of them, not {_kind(given)}")
+    return tuple(names)
+
+
+def _constant(path: str, option: str, given: Any) -> Constant:
+    finite = not isinstance(given, float | Decimal) or math.isfinite(given)
+    if not isinstance(given, str | int | float | Decimal) or not finite:
+        raise ConfigurationError(
+            f"mapping: {path}: {option} is text, a finite number, true or false, not {_kind(given)}"
+        )
+    return given
+
+
+def _kind(given: Any) -> str:
+    if given is None or isinstance(given, float | Decimal):
+        return str(given)
+    if isinstance(given, str | Mapping | list | tuple) and not given:
+        return f"an empty {type(given).__name__}"
+    return type(given).__name__

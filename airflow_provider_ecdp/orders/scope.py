@@ -1,0 +1,75 @@
+"""What names in a mapping can mean: the columns of an extract, and the members of its structs.
+
+A name is taken as it is written; failing that, in whatever case, if only one column has it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """SQL of a value, and its Arrow type. `constant` says that it is the same in every row."""
+
+    sql: str
+    type: pa.DataType
+    constant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Names that SQL can reach through `base`, such as the alias of a table, and their types."""
+
+    base: str
+    types: Mapping[str, pa.DataType]
+
+    @classmethod
+    def of_struct(cls, base: str, type_: pa.DataType) -> Self:
+        """Return the members of a struct."""
+        return cls(base, {type_.field(i).name: type_.field(i).type for i in range(type_.num_fields)})
+
+    def column(self, name: str) -> str | None:
+        """Return the name as the extract spells it; None if no column, or more than one, is meant."""
+        if name in self.types:
+            return name
+        found = [known for known in self.types if known.lower() == name.lower()]
+        return found[0] if len(found) == 1 else None
+
+    def find(self, name: str) -> Expression | None:
+        """Return the column `name`, or the member of a struct that `name` leads to by dots."""
+        if column := self.column(name):
+            return Expression(f"{self.base}.{identifier(column)}", self.types[column])
+        head, _, rest = name.partition(".")
+        column = self.column(head)
+        if column is None or not rest or not pa.types.is_struct(self.types[column]):
+            return None
+        return Scope.of_struct(f"{self.base}.{identifier(column)}", self.types[column]).find(rest)
+
+    def names(self) -> list[str]:
+        """Return the names that `find` finds, those of members with their dots."""
+        found = []
+        for name, type_ in self.types.items():
+            found.append(name)
+            if pa.types.is_struct(type_):
+                found += [f"{name}.{inner}" for inner in Scope.of_struct("", type_).names()]
+        return found
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that names up to three of `known` that `name` may stand for; or nothing."""
+    folded: dict[str, str] = {}
+    for candidate in known:
+        folded.setdefault(candidate.replace("_", "").lower(), candidate)
+    found = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(folded[f]) for f in found)}?" if found else ""
+
+
+def identifier(name: str) -> str:
+    """Quote an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

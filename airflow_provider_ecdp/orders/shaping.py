@@ -1,0 +1,191 @@
+"""A mapping and the columns of an extract become one SELECT, which everything after it takes like a user's own.
+
+Order lines, one row each, are grouped by the order's id. What comes out does not depend on where the lines stand: an
+order's own values are the smallest of its lines, and its products are sorted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ColumnsError
+from airflow_provider_ecdp.orders.columns import ColumnMapping, Value, folded_path
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.finder import Finder
+from airflow_provider_ecdp.orders.mapping import DIFFERS, PROBLEMS
+from airflow_provider_ecdp.orders.scope import Expression, Scope, identifier
+from airflow_provider_ecdp.orders.wires import text
+
+
+@dataclass(frozen=True, slots=True)
+class Shaped:
+    """What became of a mapping.
+
+    :param sql: one SELECT that returns columns named as the API's fields
+    :param key: the column by whose values order lines go together; None if it is no plain column, or a row is an order
+    :param lines: whether a row is an order line
+    :param explained: where each field comes from, in words, by its path
+    """
+
+    sql: str
+    key: str | None
+    lines: bool
+    explained: dict[str, str]
+
+
+def shape(mapping: ColumnMapping, schema: pa.Schema, source: str, held: str) -> Shaped:
+    """Compile `mapping` for an extract with the columns of `schema`.
+
+    Fields that the mapping does not name are matched by the columns' names; `customer_email` is `customer.email`.
+
+    :param schema: as the engine knows it
+    :param source: SQL that can stand after FROM
+    :param held: tells the columns of the extract, for messages
+    :raises ColumnsError: the mapping names what is not there, leaves out what is required, or a column's type cannot
+        serve; all of it at once
+    """
+    shaping = _Shaping(mapping, schema)
+    fields = {field.name: found for field in ORDER if (found := shaping.field(field))}
+    if shaping.find.problems:
+        lines = "".join(f"\n  - {problem}" for problem in shaping.find.problems)
+        raise ColumnsError(f"the mapping and the columns of the extract do not make orders:{lines}\n{held}")
+    return Shaped(shaping.select(fields, source), shaping.key, shaping.find.lines, shaping.find.explained)
+
+
+class _Shaping:
+    """Walks the contract and finds the SQL of each field."""
+
+    def __init__(self, mapping: ColumnMapping, schema: pa.Schema) -> None:
+        self.find = Finder(mapping, schema)
+        self.order_by = mapping.order_by
+        #: what order lines are grouped by
+        self.group: str | None = None
+        self.key: str | None = None
+        if self.order_by and not self.find.lines:
+            self.find.note("products.order_by goes with order lines, one row each; here a row is an order")
+
+    def field(self, field: Field) -> Expression | None:
+        """Return the SQL of a field of the order; None if nothing gives it."""
+        if field.name == "id" and self.find.lines:
+            return self.id()
+        if field.name == "products":
+            return self.lines(field) if self.find.lines else self.column(field)
+        source = self.find.source(field.name)
+        if field.kind is Kind.OBJECT:
+            return self.members_of_rows(field) if source is None else self.column(field)
+        if field.kind is Kind.LIST and isinstance(source, Value):
+            return self.column(field)
+        if isinstance(source, Value) and source.summed:
+            return self.find.sum(field.name, source)
+        if source is None and field.required:
+            self.find.missing(field.name)
+        return self.find.find(field.name, source) if source else None
+
+    def id(self) -> Expression | None:
+        """Return the SQL of the id of an order whose lines are rows, and group by it."""
+        source = self.find.source("id")
+        if not isinstance(source, Value):
+            self.find.missing("id")
+            return None
+        found = self.find.find("id", source, each=True)
+        if found and found.constant:
+            self.find.note("id: order lines are grouped by it, so it cannot be a constant")
+        if source.columns and not source.changes and source.default is None:
+            self.key = self.find.rows.column(source.columns[0])
+        self.group = found.sql if found else None
+        return found
+
+    def column(self, field: Field) -> Expression | None:
+        """Return the SQL of an object or a list that is a column, with what the mapping says of its members."""
+        source = self.find.source(field.name)
+        if not isinstance(source, Value):
+            self.find.missing(field.name)
+            return None
+        given = [self.find.mapped(f"{field.name}.{child.name}") for child in field.fields]
+        names = [value.columns[0] for value in given if isinstance(value, Value) and value.columns]
+        found = self.find.whole(field, field.name, source, names)
+        if found is None:
+            return None
+        members = found.type if field.kind is Kind.OBJECT else getattr(found.type, "value_type", pa.null())
+        if not pa.types.is_struct(members) or not (self.find.lines or any(given)):
+            # it is taken as it is; what has a wrong type is the matcher's to tell
+            return self.find.of_order(field.name, found)
+        if field.kind is Kind.LIST:
+            struct = _struct(self.members(field, Scope.of_struct("p", members)))
+            each = f"lambda p: CASE WHEN p IS NOT NULL THEN {struct.sql} END"
+            return Expression(f"list_transform({found.sql}, {each})", pa.list_(struct.type))
+        struct = _struct(self.members(field, Scope.of_struct(found.sql, members)))
+        sql = struct.sql if self.find.lines else f"CASE WHEN {found.sql} IS NOT NULL THEN {struct.sql} END"
+        return Expression(sql, struct.type)
+
+    def members(self, field: Field, inner: Scope) -> dict[str, Expression]:
+        """Return the members of an object: those that the mapping names, and those that `inner` has by name."""
+        by_name = {folded_path(name): name for name in inner.types}
+        found = {}
+        for child in field.fields:
+            path = f"{field.name}.{child.name}"
+            name = by_name.get(folded_path(child.name))
+            source = self.find.mapped(path) or (Value((name,)) if name else None)
+            member = self.find.find(path, source, inner, each=field.kind is Kind.LIST) if source else None
+            if member:
+                found[child.name] = member
+        return found
+
+    def members_of_rows(self, field: Field) -> Expression | None:
+        """Return the SQL of an object whose members are columns of the extract."""
+        paths = {child.name: f"{field.name}.{child.name}" for child in field.fields}
+        sources = {name: source for name, path in paths.items() if (source := self.find.source(path))}
+        members = {n: found for n, source in sources.items() if (found := self.find.find(paths[n], source))}
+        if not members:
+            self.find.missing(field.name)
+        return _struct(members) if members else None
+
+    def lines(self, field: Field) -> Expression:
+        """Return the SQL of the products of an order whose lines are rows."""
+        members: dict[str, Expression] = {}
+        for i, name in enumerate(self.order_by):
+            if found := self.find.column("products.order_by", name, (self.find.rows,)):
+                # lists are sorted by their first member first; what has no field's name is not sent
+                members[f"ecdp_order_{i}"] = found
+        for child in field.fields:
+            path = f"{field.name}.{child.name}"
+            source = self.find.source(path)
+            member: Expression | None = None
+            if isinstance(source, Value) and child.kind is Kind.LIST:
+                member = self.find.whole(child, path, source, [])
+            elif source:
+                member = self.find.find(path, source, each=True)
+            elif child.required:
+                self.find.missing(path)
+            if member:
+                members[child.name] = member
+        by = ", ".join(self.order_by) or "all of a product's values"
+        self.find.explained["products"] = f"lines with one id, sorted by {by}"
+        struct = _struct(members)
+        # sorted when it is whole: an aggregate with ORDER BY takes more memory
+        return Expression(f"list_sort(list({struct.sql}))", pa.list_(struct.type))
+
+    def select(self, fields: dict[str, Expression], source: str) -> str:
+        """Return the SELECT."""
+        columns = [f"{found.sql} AS {identifier(name)}" for name, found in fields.items()]
+        told = [f"any_value(e.{name})" if self.group else f"e.{name}" for name in self.find.told]
+        problems = f"list_filter([{', '.join(told)}], lambda x: x IS NOT NULL)" if told else ""
+        if PROBLEMS in self.find.rows.types:
+            given = f"any_value(e.{PROBLEMS})" if self.group else f"e.{PROBLEMS}"
+            problems = f"coalesce({given}, []){f' || {problems}' if problems else ''}"
+        if problems:
+            columns.append(f"{problems} AS {PROBLEMS}")
+        if self.find.differing:
+            flags = ", ".join(f"{text(path)}: {sql}" for path, sql in self.find.differing.items())
+            columns.append(f"{{{flags}}} AS {DIFFERS}")
+        made = [f"{sql} AS {name}" for name, sql in self.find.computed.items()]
+        if made:
+            source = f"(SELECT e.*, {', '.join(made)} FROM {source} AS e)"
+        return f"SELECT {', '.join(columns)} FROM {source} AS e{f' GROUP BY {self.group}' if self.group else ''}"
+
+
+def _struct(members: dict[str, Expression]) -> Expression:
+    sql = ", ".join(f"{text(name)}: {found.sql}" for name, found in members.items())
+    return Expression(f"{{{sql}}}", pa.struct([(name, found.type) for name, found in members.items()]))
