@@ -151,9 +151,12 @@ class _Run:
         with ThreadPoolExecutor(self.settings.max_in_flight, thread_name_prefix="ecdp-send") as pool:
             try:
                 self._send_all(pool, sender)
-            except BaseException:
+            except BaseException as error:
                 # what is in flight is awaited and recorded; what waits in the queue is given back
                 self.stop.set(None)
+                if not isinstance(error, Exception):
+                    # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
+                    self.client.interrupt()
                 while self.pending or self.ended:
                     # the first error is raised, the others say no more
                     with contextlib.suppress(Exception):

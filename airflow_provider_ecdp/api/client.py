@@ -63,9 +63,10 @@ class ClientStats:
 class EcdpClient:
     """Speaks to the Orders API with one key, synchronously; safe to share between threads.
 
-    `clock` (monotonic) and `wall_clock` (since the epoch) return seconds, `random` a number from [0, 1). A `sleep` that
-    returns something true, as `threading.Event().wait` does once the event is set, ends the waiting: the call then
-    raises the error it was about to repeat, or UnreachableError if nothing was sent yet.
+    `clock` (monotonic) and `wall_clock` (since the epoch) return seconds, `random` a number from [0, 1). All waiting is
+    done by `sleep`, which `interrupt` ends if none is given. One that returns something true, as
+    `threading.Event().wait` does once the event is set, ends the waiting too: the call then raises the error it was
+    about to repeat, or UnreachableError if nothing was sent yet.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class EcdpClient:
         policy: RetryPolicy = RetryPolicy(),  # noqa: B008  # a frozen value
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         random: Callable[[], float] = randomness.random,
     ) -> None:
         self.settings = settings
@@ -84,14 +85,15 @@ class EcdpClient:
         self._api_key = checked_key(api_key)
         self._clock = clock
         self._wall_clock = wall_clock
-        self._sleep = sleep
+        self._interrupted = threading.Event()
+        self._sleep = sleep or self._interrupted.wait
         self._random = random
         self._quota = RetryQuota()
         self._pacer = Pacer(
             requests_per_second=settings.requests_per_second,
             max_in_flight=settings.max_in_flight,
             clock=clock,
-            sleep=sleep,
+            sleep=self._sleep,
         )
         self._transport = Transport(settings, self._api_key, clock)
         self._stats = ClientStats()
@@ -107,6 +109,10 @@ class EcdpClient:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def interrupt(self) -> None:
+        """End all waiting, now and later: for a process that is told to end. What is being sent is not cut off."""
+        self._interrupted.set()
 
     def close(self) -> None:
         """Close the connections."""

@@ -86,6 +86,8 @@ class EcdpHook(BaseHook):
     def stop(self) -> None:
         """Wait for nothing any more: no pause before a request, and none between tries. For a task that is killed."""
         self._stopping.set()
+        if self._client is not None:
+            self._client.interrupt()
 
     @property
     def stopping(self) -> bool:
@@ -105,7 +107,9 @@ class EcdpHook(BaseHook):
             self._settings = read_settings(
                 connection, max_in_flight=self._max_in_flight, user_agent_suffix=f"apache-airflow/{airflow_version}"
             )
-            self._client = EcdpClient(key, self._settings.client, policy=self._policy, sleep=self._stopping.wait)
+            self._client = EcdpClient(key, self._settings.client, policy=self._policy)
+            if self.stopping:
+                self._client.interrupt()
         return self._client
 
     def test_connection(self) -> tuple[bool, str]:

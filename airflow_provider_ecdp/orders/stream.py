@@ -186,7 +186,8 @@ class Orders:
                     for batch in self._batches(sql, what):
                         # what was read once is not read again
                         attempt.divisible = False
-                        given.append(batch.select(["order_id"]))
+                        if duplicates:
+                            given.append(batch.select(["order_id"]))
                         yield batch
                 if duplicates and len(self._parts) > 1 and given:
                     self._keep(pa.Table.from_batches(given), f"INSERT INTO {GIVEN} FROM {_ROWS}")

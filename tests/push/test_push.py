@@ -11,7 +11,6 @@ import pytest
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
-from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import (
     ConfigurationError,
@@ -170,16 +169,16 @@ class TestStopping:
             report.raise_for_failures(MaxFailed(share=1.0))
         assert caught.value.key_refused
 
-    def test_an_outage_in_mid_run_counts_what_was_not_attempted(self, foreign, client, many_orders, tmp_path):
+    def test_an_outage_in_mid_run_counts_what_was_not_attempted(self, foreign, hasty, client, many_orders, tmp_path):
         foreign.refuse = lambda orders, mode: (503, None, {}) if len(foreign.posts) > 6 else None
 
-        report = pushed(client, many_orders(5_000), ledger=Ledger(tmp_path), max_in_flight=2)
+        report = pushed(hasty, many_orders(5_000), ledger=Ledger(tmp_path), max_in_flight=2)
 
         assert isinstance(report.stopped, ServerError)
         assert report.summary["accepted"] == 3_000
         assert report.summary["unresolved"] + report.summary["not_attempted"] == 2_000
         assert report.summary["unresolved"] <= 2 * 500
-        assert len(foreign.posts) <= 6 + 2 * RetryPolicy().max_attempts
+        assert len(foreign.posts) <= 6 + 2
 
         foreign.refuse = lambda *_: None
         again = pushed(client, many_orders(5_000), ledger=Ledger(tmp_path))
@@ -374,3 +373,22 @@ class TestVerdict:
             report.raise_for_failures(MaxFailed())
         assert "@" not in str(caught.value)
         assert "@" not in json.dumps(report.as_json())
+
+
+class TestInterruption:
+    def test_a_time_limit_does_not_wait_for_a_server_to_recover(self, foreign, many_orders, tmp_path):
+        class TimeLimit(BaseException):
+            pass
+
+        foreign.refuse = lambda orders, mode: (503, None, {"Retry-After": "50"}) if len(foreign.posts) > 2 else None
+
+        def limit(progress):
+            if progress.done >= 1_000:
+                raise TimeLimit
+
+        # real waiting: the server asks for 50 seconds
+        with EcdpClient("foreign-key", ClientSettings(base_url=foreign.url)) as client, pytest.raises(TimeLimit):
+            pushed(client, many_orders(5_000), ledger=Ledger(tmp_path), progress=limit, max_in_flight=2)
+
+        accepted = {r["order_id"] for r in ledger_rows(tmp_path) if r["outcome"] == "accepted"}
+        assert accepted == set(foreign.stored)
