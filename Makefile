@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test soak check format clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | sort | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,6 +24,9 @@ demo: setup  ## Run the example DAG with Airflow against the sandbox, and show w
 
 test: setup  ## Run the tests
 	$(BIN)/python -m pytest
+
+soak: setup  ## Run thousands of pushes with faults and kills; ECDP_SOAK_RUNS and ECDP_SOAK_SEED choose
+	$(BIN)/python tests/faults/soak.py
 
 check: setup  ## Check format, lint and types
 	$(BIN)/ruff format --check .

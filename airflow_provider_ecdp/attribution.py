@@ -225,5 +225,6 @@ class _Trace:
 
     def count(self, group: Group, attempts: int) -> None:
         group.attempts += attempts
-        # what the client repeats on its own for an outage or a limit is not this batch's doing
-        self.requests += 1
+        # what the client repeats on its own for an outage or a limit is not this batch's doing; and where the server
+        # takes smaller batches, nobody has to be found out: halving ends by itself
+        self.requests += not isinstance(group.refusal, TooLargeError)

@@ -82,9 +82,16 @@ class Ledger:
         self._files = 0
 
     def begin(self) -> None:
-        """Leave a sign that a run has begun, if there is none: one that is killed early has written nothing else."""
-        if not self.exists():
+        """Leave a sign that a run has begun, if there is none: one that is killed early has written nothing else.
+
+        :raises ConfigurationError: nothing can be written here
+        """
+        if self.exists():
+            return
+        try:
             self._write(SCHEMA.empty_table())
+        except OSError as error:
+            raise ConfigurationError(f"results path {self.path} cannot be written: {error}") from error
 
     def add(self, settled: Settled, reasons: Sequence[str | None] | None) -> None:
         """Note the outcome of orders; written at the next flush."""

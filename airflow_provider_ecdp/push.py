@@ -133,9 +133,8 @@ class _Run:
         self.resumed |= own is not None or history is not None or replay is not None
         if repeated := self.orders.find_duplicates():
             log.warning("%d order ids stand more than once in %s", repeated, self.orders.name)
-        if not self.settings.mode.repeatable:
-            for ledger in self.ledgers:
-                ledger.begin()
+        for ledger in self.ledgers:
+            ledger.begin()
 
     def everything(self) -> None:
         """Read, send and record until the extract ends."""

@@ -68,13 +68,15 @@ def _same(sent: Any, stored: Any) -> bool:
         return isinstance(stored, list) and len(sent) == len(stored) and _same_elements(sent, stored)
     if isinstance(sent, str) and isinstance(stored, str):
         return _plain(sent) == _plain(stored) or _same_instant(sent, stored)
-    if isinstance(sent, int | float) and isinstance(stored, int | float):
-        try:
-            # both are doubles on the wire
-            return float(sent) == float(stored)
-        except OverflowError:
-            return False
-    return bool(sent == stored)
+    return bool(sent == stored) or _same_double(sent, stored)
+
+
+def _same_double(sent: Any, stored: Any) -> bool:
+    try:
+        # numbers are doubles on the wire
+        return isinstance(sent, int | float) and isinstance(stored, int | float) and float(sent) == float(stored)
+    except OverflowError:
+        return False
 
 
 def _same_elements(sent: list[Any], stored: list[Any]) -> bool:

@@ -14,6 +14,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_provider_ecdp.api.counts import ClientStats, Counter
 from airflow_provider_ecdp.api.pacing import Pacer
 from airflow_provider_ecdp.api.paths import order_path
 from airflow_provider_ecdp.api.responses import read_answer
@@ -48,16 +49,6 @@ class PostResult:
 
     attempts: int
     status: int = 201
-
-
-@dataclass(frozen=True, slots=True)
-class ClientStats:
-    """What a client has done so far: requests with their repetitions, repetitions, bytes of request bodies, 429s."""
-
-    requests: int = 0
-    retries: int = 0
-    bytes: int = 0
-    throttled: int = 0
 
 
 class EcdpClient:
@@ -96,8 +87,7 @@ class EcdpClient:
             sleep=self._sleep,
         )
         self._transport = Transport(settings, self._api_key, clock)
-        self._stats = ClientStats()
-        self._stats_lock = threading.Lock()
+        self._counter = Counter()
 
     def __repr__(self) -> str:
         return f"EcdpClient({self.settings.base_url!r})"
@@ -125,8 +115,7 @@ class EcdpClient:
 
     def stats(self) -> ClientStats:
         """Return the counts so far; all of them of one moment."""
-        with self._stats_lock:
-            return self._stats
+        return self._counter.stats
 
     def post_orders(
         self, mode: Mode, orders: bytes | bytearray | memoryview, *, match_by: MatchBy | None = None
@@ -181,7 +170,7 @@ class EcdpClient:
         wait = self.policy.delay(error, attempt, self._random, repeatable=True, elapsed=0.0)
         if wait is None or self._quota.take(error) is None:
             return False
-        self._count(retries=1)
+        self._counter.add(retries=1)
         # after a 503 it is the pacer that waits
         return error.status == 503 or not self._sleep(wait)
 
@@ -204,7 +193,7 @@ class EcdpClient:
     ) -> tuple[dict[str, Any] | None, int]:
         """Send until an answer settles it or the policy gives up; return the result and the number of requests."""
         policy = policy or self.policy
-        call = f"{method} {path}"
+        call = f"{method} {self.settings.base_url}{path}"
         error: ApiError | None = None
         cost: int | None = None
         attempt = 0
@@ -245,7 +234,7 @@ class EcdpClient:
                 policy.max_attempts,
                 wait,
             )
-            self._count(retries=1)
+            self._counter.add(retries=1)
             if self._sleep(wait):
                 break
         if error is None:
@@ -258,22 +247,15 @@ class EcdpClient:
         try:
             answer = self._transport.exchange(method, path, body, call)
         except ApiError as error:
-            self._count(requests=1, bytes=0 if isinstance(error, UnreachableError) else size)
+            self._counter.add(requests=1, sent=0 if isinstance(error, UnreachableError) else size)
             raise
-        self._count(requests=1, bytes=size, throttled=int(answer.status == 429))
+        self._counter.add(requests=1, sent=size, throttled=int(answer.status == 429))
         return read_answer(method, answer, call=call, now=self._wall_clock(), secret=self._api_key)
 
     def _settled(self, cost: int | None) -> None:
         """Note an answer that shows the server at work: a success, or a refusal of what was sent."""
         self._quota.give_back(cost)
         self._pacer.succeeded()
-
-    def _count(self, *, requests: int = 0, retries: int = 0, bytes: int = 0, throttled: int = 0) -> None:  # noqa: A002  # the field's name
-        with self._stats_lock:
-            was = self._stats
-            self._stats = ClientStats(
-                was.requests + requests, was.retries + retries, was.bytes + bytes, was.throttled + throttled
-            )
 
 
 def _cause(error: ApiError) -> str:

@@ -191,7 +191,7 @@ def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError
     if refused is not None:
         return _not_connected(refused, call, settings)
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return UnreachableError(f"{call}: no connection to {settings.base_url} within {settings.connect_timeout:g} s")
+        return UnreachableError(f"{call}: no connection within {settings.connect_timeout:g} s")
     if isinstance(error, requests.exceptions.ReadTimeout):
         return NoAnswerError(f"{call}: sent, and no answer within {settings.read_timeout:g} s")
     # InvalidHeader is a ValueError too, of the answer: Content-Length given twice. Our own headers were checked.
@@ -219,10 +219,10 @@ def _not_connected(refused: NewConnectionError, call: str, settings: ClientSetti
             f"no TLS connection ({_reason(tls)}): does the base URL's port speak https, and is the CA bundle readable?"
         )
     if any(isinstance(cause, TimeoutError) for cause in causes):
-        return UnreachableError(f"{call}: no connection to {settings.base_url} within {settings.connect_timeout:g} s")
+        return UnreachableError(f"{call}: no connection within {settings.connect_timeout:g} s")
     if any(isinstance(cause, NameResolutionError) for cause in causes):
         return UnreachableError(f"{call}: the host name of the base URL, or of a proxy, is not known")
-    return UnreachableError(f"{call}: no connection to {settings.base_url} ({_reason(causes[-1])})")
+    return UnreachableError(f"{call}: no connection ({_reason(causes[-1])})")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exits import Exit
 from airflow_provider_ecdp.cli.interruption import Interruption
@@ -10,12 +9,9 @@ from airflow_provider_ecdp.errors import OrdersFailedError, PushStoppedError
 from airflow_provider_ecdp.outcomes import MaxFailed, Outcome, Report
 
 
-def ending(
-    report: Report, max_failed: MaxFailed, client: EcdpClient, interruption: Interruption, *, brief: bool
-) -> int:
+def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *, brief: bool) -> int:
     """Return the exit code that `report` calls for.
 
-    :param client: whose address an outage is about
     :param brief: reasons are on the screen already
     """
     if interruption.code is not None:

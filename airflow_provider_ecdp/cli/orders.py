@@ -30,7 +30,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         output.out_json(report.as_json())
     else:
         _print(report, arguments)
-    return ending(report, MaxFailed(), client, interruption, brief=not (arguments.json or arguments.quiet))
+    return ending(report, MaxFailed(), interruption, brief=not (arguments.json or arguments.quiet))
 
 
 def _get(client: EcdpClient, arguments: Namespace) -> Report:

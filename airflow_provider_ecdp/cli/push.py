@@ -50,7 +50,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         output.out_json(report.as_json())
     elif not arguments.quiet:
         output.err(output.rendered(sys.stderr, *summary(report)))
-    return ending(report, max_failed, client, interruption, brief=not (arguments.json or arguments.quiet))
+    return ending(report, max_failed, interruption, brief=not (arguments.json or arguments.quiet))
 
 
 @contextlib.contextmanager

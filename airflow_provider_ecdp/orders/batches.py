@@ -43,8 +43,11 @@ def cut(chunks: Iterable[pa.RecordBatch], max_orders: int, max_bytes: int) -> It
 def halves(orders: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Cut two orders or more in two, as even in bytes as whole orders allow."""
     offsets, _ = _json(orders)
-    middle = (offsets[0] + offsets[len(orders)]) // 2
-    count = min(max(_rank(offsets, middle, len(orders)), 1), len(orders) - 1)
+    ends = offsets[0] + offsets[len(orders)]
+    before = _rank(offsets, ends // 2, len(orders))
+    # the last order that ends before the middle, or the first that ends behind it
+    nearest = min((before, before + 1), key=lambda count: abs(2 * offsets[count] - ends))
+    count = min(max(nearest, 1), len(orders) - 1)
     return orders.slice(0, count), orders.slice(count)
 
 

@@ -10,8 +10,9 @@ import contextlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO, Any, Protocol
 
 import fsspec
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ExtractError
+from airflow_provider_ecdp.orders import hive
 from airflow_provider_ecdp.orders.broken_text import marked
 
 #: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
@@ -82,15 +84,21 @@ class ParquetExtract:
     filesystem: Any
     schema: pa.Schema
     rows: int
+    #: columns that the files' paths hold, with a row for each file; None for none
+    folders: pa.Table | None = None
 
     @classmethod
-    def open(cls, *paths: str | os.PathLike[str], filesystem: Any = None) -> ParquetExtract:
+    def open(
+        cls, *paths: str | os.PathLike[str], filesystem: Any = None, partitions: hive.Wanted | None = None
+    ) -> ParquetExtract:
         """Find the files behind `paths` (each a file, a folder, a glob, or an fsspec URL) and read their footers.
 
         In a folder, every file that ends in .parquet, .parq or .pq counts, at any depth, but for names that start
         with `_` or `.`, which writers use for what is not data; a glob matches those only if it spells them out, and
-        takes what is in the folders that it matches. One file system serves all paths.
+        takes what is in the folders that it matches. One file system serves all paths. Folders that are called
+        `name=value` are columns too, unless the files have a column of that name.
 
+        :param partitions: values of such columns, one or a list for each; no other files are looked at
         :raises ExtractError: nothing is there, it is no Parquet, or the files' columns do not go together
         """
         name = ", ".join(str(path) for path in paths)
@@ -105,9 +113,14 @@ class ParquetExtract:
                     filesystem, inner = fsspec.url_to_fs(inner)
                 except (ImportError, ValueError) as error:
                     raise ExtractError(f"{path}: {error}") from None
-            files += _find(filesystem, filesystem._strip_protocol(inner), str(path))  # noqa: SLF001 - fsspec has no public name for it
+            inner = filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
+            if partitions and not _GLOB.search(inner):
+                inner = hive.narrowed(filesystem, inner, partitions)
+            files += _find(filesystem, inner, str(path))
         if not files:
             raise ExtractError("no path of an extract was given")
+        if partitions:
+            files = hive.chosen(files, partitions, name)
         schemas = []
         rows = 0
         for file in files:
@@ -117,12 +130,16 @@ class ParquetExtract:
             if twice := [column for column, times in Counter(schema.names).items() if times > 1]:
                 raise ExtractError(f"{file}: more than one column is called {', '.join(twice)}; rename them")
             schemas.append(schema)
-        return cls(name, tuple(files), filesystem, _one_schema(name, schemas), rows)
+        schema = _one_schema(name, schemas)
+        folders = hive.partition_columns(files, schema.names)
+        return cls(name, tuple(files), filesystem, pa.schema([*schema, *folders.schema]), rows, folders)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given; a file that lacks one gives nulls."""
         wanted = pa.schema([self.schema.field(column) for column in columns])
-        for file in self.files:
+        folders = [c for c in columns if self.folders is not None and c in self.folders.column_names]
+        for i, file in enumerate(self.files):
+            constants = {c: self.folders.column(c)[i] for c in folders} if self.folders is not None else {}
             with _parquet(self.filesystem, file) as parquet:
                 held = set(parquet.schema_arrow.names)
                 for group in range(parquet.num_row_groups):
@@ -130,7 +147,7 @@ class ParquetExtract:
                     for batch in parquet.iter_batches(
                         BATCH_ROWS, row_groups=[group], columns=[c for c in columns if c in held]
                     ):
-                        yield _aligned(marked(batch, file), wanted)
+                        yield _aligned(marked(batch, file), wanted, constants)
 
 
 def _one_schema(name: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
@@ -204,9 +221,16 @@ def _parquet(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
         raise ExtractError(f"{path}: cannot be read: {error}") from error
 
 
-def _aligned(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+def _aligned(
+    batch: pa.RecordBatch, wanted: pa.Schema, constants: Mapping[str, pa.Scalar] = MappingProxyType({})
+) -> pa.RecordBatch:
+    """Return the columns of `wanted`; what the batch lacks is a constant, or null."""
     if batch.schema.equals(wanted):
         return batch
     held = set(batch.schema.names)
-    arrays = [batch.column(f.name).cast(f.type) if f.name in held else pa.nulls(batch.num_rows, f.type) for f in wanted]
+    absent = {f.name: constants.get(f.name, pa.scalar(None, f.type)) for f in wanted if f.name not in held}
+    arrays = [
+        pa.repeat(absent[f.name], batch.num_rows) if f.name in absent else batch.column(f.name).cast(f.type)
+        for f in wanted
+    ]
     return pa.RecordBatch.from_arrays(arrays, schema=wanted)

@@ -65,7 +65,7 @@ def test_missing_columns_are_named_with_the_columns_that_are_there(pointed, ecdp
 
 
 def test_a_column_of_the_wrong_kind_is_named(pointed, ecdp, table):
-    run = ecdp("push", table([GOOD | {"products": "three socks"}]))
+    run = ecdp("push", table([GOOD | {"products": 3}]))
 
     assert run.code == 2
     assert "products" in run.err

@@ -1,0 +1,38 @@
+"""What a client has done, counted over all of its threads."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ClientStats:
+    """What a client has done so far: requests with their repetitions, repetitions, bytes of request bodies, 429s."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+    throttled: int = 0
+
+
+class Counter:
+    """Adds up; `stats` are all of one moment."""
+
+    def __init__(self) -> None:
+        self._stats = ClientStats()
+        self._lock = threading.Lock()
+
+    @property
+    def stats(self) -> ClientStats:
+        """The counts so far."""
+        with self._lock:
+            return self._stats
+
+    def add(self, *, requests: int = 0, retries: int = 0, sent: int = 0, throttled: int = 0) -> None:
+        """Add to each count; `sent` is in bytes."""
+        with self._lock:
+            was = self._stats
+            self._stats = ClientStats(
+                was.requests + requests, was.retries + retries, was.bytes + sent, was.throttled + throttled
+            )

@@ -1,0 +1,112 @@
+"""Values in the names of folders, such as `dt=2026-11-22`, as Hive, Spark and BigQuery lay out partitions.
+
+All folders of a file's path count, so that the folder of one partition has the column too.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+
+#: What Hive writes for a value that is absent.
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+_FOLDER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+#: What has leading zeros is a code, or an hour.
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+
+#: Values that a message names.
+_SHOWN = 5
+
+#: A value of each partition column that is wanted, or several.
+Wanted = Mapping[str, object | Sequence[object]]
+
+
+def partition_values(path: str) -> dict[str, str | None]:
+    """Return the values in the folders of a file's path, by their names."""
+    values: dict[str, str | None] = {}
+    for folder in path.split("/")[:-1]:
+        if found := _FOLDER.fullmatch(folder):
+            value = unquote(found[2])
+            values[found[1]] = None if value == _NULL else value
+    return values
+
+
+def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
+    """Return the files of the partitions that are wanted.
+
+    :param name: of the extract, for messages
+    :raises ExtractError: there is no such partition
+    """
+    texts = {column: _texts(value) for column, value in wanted.items()}
+    values = {file: partition_values(file) for file in files}
+    for column, asked in texts.items():
+        there = sorted({str(found[column]) for found in values.values() if column in found})
+        if not there:
+            known = sorted({known for found in values.values() for known in found})
+            raise ExtractError(
+                f"{name}: no folder is called {column}=...; "
+                f"{'partitions are by ' + ', '.join(known) if known else 'its paths have no partitions'}"
+            )
+        if not set(asked) & set(there):
+            raise ExtractError(
+                f"{name}: there is no partition {column}={' or '.join(asked)}; "
+                f"there are {len(there)}, the last of them {', '.join(there[-_SHOWN:])}"
+            )
+    files = [f for f in files if all(str(values[f].get(column)) in asked for column, asked in texts.items())]
+    if not files:
+        told = ", ".join(f"{column}={' or '.join(asked)}" for column, asked in texts.items())
+        raise ExtractError(f"{name}: there is no partition {told}")
+    return files
+
+
+def narrowed(filesystem: Any, path: str, wanted: Wanted) -> str:
+    """Return the folder of the partition that is wanted, as far as its name is known without listing others."""
+    left = {column: texts[0] for column, value in wanted.items() if len(texts := _texts(value)) == 1}
+    while True:
+        folders = {column: f"{path.rstrip('/')}/{column}={quote(value, safe=' ')}" for column, value in left.items()}
+        there = next((column for column, folder in folders.items() if filesystem.isdir(folder)), None)
+        if there is None:
+            return path
+        path = folders[there]
+        del left[there]
+
+
+def partition_columns(files: Sequence[str], held: Iterable[str]) -> pa.Table:
+    """Return the columns that the paths of `files` hold, with a row for each file; those of `held` are left out.
+
+    A column is of dates or of whole numbers if all its values are, else of text.
+    """
+    values = [partition_values(file) for file in files]
+    taken = {name.lower() for name in held}
+    names = dict.fromkeys(name for found in values for name in found if name.lower() not in taken)
+    return pa.table({name: _typed([found.get(name) for found in values]) for name in names})
+
+
+def _typed(texts: list[str | None]) -> pa.Array:
+    given = [text for text in texts if text is not None]
+    if given and all(_DATE.fullmatch(text) for text in given):
+        try:
+            return pa.array([None if text is None else dt.date.fromisoformat(text) for text in texts], pa.date32())
+        except ValueError:
+            return pa.array(texts, pa.string())
+    if given and all(_INTEGER.fullmatch(text) for text in given):
+        return pa.array([None if text is None else int(text) for text in texts], pa.int64())
+    return pa.array(texts, pa.string())
+
+
+def _texts(value: object | Sequence[object]) -> list[str]:
+    values = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    texts = [str(one) for one in values if one is not None and str(one)]
+    if not texts or isinstance(value, Mapping):
+        raise ConfigurationError(f"partitions: a value, or a list of them, not {value!r}")
+    return texts
