@@ -17,6 +17,7 @@ from airflow_provider_ecdp.orders.mapping import match_columns
 from airflow_provider_ecdp.orders.order_settings import OrderSettings
 from airflow_provider_ecdp.orders.partitions import keys_of
 from airflow_provider_ecdp.orders.query import Query
+from airflow_provider_ecdp.orders.scan import readable_schema
 from airflow_provider_ecdp.orders.shaping import Shaped, shape
 from airflow_provider_ecdp.orders.sources import EXTRACT, Sources
 from airflow_provider_ecdp.orders.wires import text
@@ -59,7 +60,11 @@ def bind(engine: duckdb.DuckDBPyConnection, sources: Sources, settings: OrderSet
         schema = _result(engine, source, sources)
     elif settings.mapping is not None:
         mapping = ColumnMapping.parse(settings.mapping)
-        shaped = shape(mapping, _result(engine, source, sources), EXTRACT, sources.held())
+        known = _result(engine, source, sources)
+        own = readable_schema(sources.extracts[EXTRACT].schema).names
+        spelled = dict(zip(own, known.names, strict=True))
+        named = pa.schema([pa.field(name, f.type) for name, f in zip(own, known, strict=True)])
+        shaped = shape(mapping, named, spelled, EXTRACT, sources.held())
         source, what = shaped.sql, "mapping's result"
         schema = _result(engine, source, sources)
         if shaped.key and not keys:

@@ -5,6 +5,8 @@ In order lines, one row each, a value of the order is the smallest of its lines,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders import json_text
@@ -22,12 +24,12 @@ class Finder:
     problems of the row. `differing` is SQL, by path, that is true if a value differs between the lines of an order.
     """
 
-    def __init__(self, mapping: ColumnMapping, schema: pa.Schema) -> None:
+    def __init__(self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str]) -> None:
         self._sources = mapping.sources
         self._named: dict[str, list[str]] = {}
         for name in schema.names:
             self._named.setdefault(folded_path(name.replace(".", "")), []).append(name)
-        self.rows = Scope("e", {f.name: f.type for f in schema})
+        self.rows = Scope("e", {f.name: f.type for f in schema}, spelled)
         fields = [path for path, _ in FIELDS.values()]
         self.problems = [f"{name} is no field of the API{nearest(name, fields)}" for name in mapping.unknown]
         self.explained: dict[str, str] = {}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import pyarrow as pa
@@ -24,10 +24,14 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Names that SQL can reach through `base`, such as the alias of a table, and their types."""
+    """Names that SQL can reach through `base`, such as the alias of a table, and their types.
+
+    `spelled` tells where SQL knows a column by another name.
+    """
 
     base: str
     types: Mapping[str, pa.DataType]
+    spelled: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of_struct(cls, base: str, type_: pa.DataType) -> Self:
@@ -44,12 +48,12 @@ class Scope:
     def find(self, name: str) -> Expression | None:
         """Return the column `name`, or the member of a struct that `name` leads to by dots."""
         if column := self.column(name):
-            return Expression(f"{self.base}.{identifier(column)}", self.types[column])
+            return Expression(self._sql(column), self.types[column])
         head, _, rest = name.partition(".")
         column = self.column(head)
         if column is None or not rest or not pa.types.is_struct(self.types[column]):
             return None
-        return Scope.of_struct(f"{self.base}.{identifier(column)}", self.types[column]).find(rest)
+        return Scope.of_struct(self._sql(column), self.types[column]).find(rest)
 
     def names(self) -> list[str]:
         """Return the names that `find` finds, those of members with their dots."""
@@ -59,6 +63,9 @@ class Scope:
             if pa.types.is_struct(type_):
                 found += [f"{name}.{inner}" for inner in Scope.of_struct("", type_).names()]
         return found
+
+    def _sql(self, column: str) -> str:
+        return f"{self.base}.{identifier(self.spelled.get(column, column))}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

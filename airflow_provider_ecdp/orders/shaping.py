@@ -6,6 +6,7 @@ order's own values are the smallest of its lines, and its products are sorted.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -35,18 +36,19 @@ class Shaped:
     explained: dict[str, str]
 
 
-def shape(mapping: ColumnMapping, schema: pa.Schema, source: str, held: str) -> Shaped:
+def shape(mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str], source: str, held: str) -> Shaped:
     """Compile `mapping` for an extract with the columns of `schema`.
 
     Fields that the mapping does not name are matched by the columns' names; `customer_email` is `customer.email`.
 
-    :param schema: as the engine knows it
+    :param schema: names as in the extract, types as the engine has them
+    :param spelled: by the name of a column, its name in SQL
     :param source: SQL that can stand after FROM
     :param held: tells the columns of the extract, for messages
     :raises ColumnsError: the mapping names what is not there, leaves out what is required, or a column's type cannot
         serve; all of it at once
     """
-    shaping = _Shaping(mapping, schema)
+    shaping = _Shaping(mapping, schema, spelled)
     fields = {field.name: found for field in ORDER if (found := shaping.field(field))}
     if shaping.find.problems:
         lines = "".join(f"\n  - {problem}" for problem in shaping.find.problems)
@@ -57,8 +59,8 @@ def shape(mapping: ColumnMapping, schema: pa.Schema, source: str, held: str) -> 
 class _Shaping:
     """Walks the contract and finds the SQL of each field."""
 
-    def __init__(self, mapping: ColumnMapping, schema: pa.Schema) -> None:
-        self.find = Finder(mapping, schema)
+    def __init__(self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str]) -> None:
+        self.find = Finder(mapping, schema, spelled)
         self.order_by = mapping.order_by
         #: what order lines are grouped by
         self.group: str | None = None

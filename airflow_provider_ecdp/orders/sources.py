@@ -18,12 +18,14 @@ from airflow_provider_ecdp.orders.extract import Extract
 from airflow_provider_ecdp.orders.scan import Scan, readable_schema
 from airflow_provider_ecdp.orders.scope import identifier
 from airflow_provider_ecdp.orders.wires import readable
+from airflow_provider_ecdp.orders.zones import ZONE_COLUMNS
 
 #: The name under which an SQL text finds the extract, if there is only one.
 EXTRACT = "extract"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_CODE = re.compile(r"([0-9]+)\.([0-9]+)")
+#: A column in a plan, or a member of one: `0.5`, `0.5.contact.email`.
+_CODE = re.compile(r"([0-9]+)\.([0-9]+)(\..*)?", re.DOTALL)
 
 #: Columns by the name of their extract.
 Columns = Mapping[str, list[str]]
@@ -76,11 +78,14 @@ class Sources:
         :raises ColumnsError: two columns that it reads have one name
         """
         plan = self._engine.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]
-        found = {(int(code[1]), int(code[2])) for code in _codes(json.loads(plan))}
+        codes = [_CODE.fullmatch(column) for column in _scanned(json.loads(plan)) if column not in ZONE_COLUMNS]
+        found = {(int(code[1]), int(code[2])) for code in codes if code}
+        # a column that is not read is null: should another engine write plans in another way, all are read
+        unclear = None in codes
         read = {}
         for i, (name, extract) in enumerate(self.extracts.items()):
             names = readable_schema(extract.schema).names
-            read[name] = [column for j, column in enumerate(names) if (i, j) in found]
+            read[name] = [column for j, column in enumerate(names) if unclear or (i, j) in found]
             for column in read[name]:
                 if names.count(column) > 1:
                     raise ColumnsError(
@@ -146,12 +151,10 @@ def _coded(number: int, schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(f"{number}.{i}", f.type) for i, f in enumerate(schema)])
 
 
-def _codes(steps: list[dict[str, Any]]) -> Iterator[re.Match[str]]:
+def _scanned(steps: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the columns that the scans of a plan project."""
     for step in steps:
-        yield from _codes(step.get("children", []))
+        yield from _scanned(step.get("children", []))
         if "ARROW_SCAN" in step["name"]:
             columns = step["extra_info"].get("Projections", [])
-            for column in [columns] if isinstance(columns, str) else columns:
-                # the zones are an Arrow table too
-                if code := _CODE.fullmatch(column):
-                    yield code
+            yield from [columns] if isinstance(columns, str) else columns

@@ -23,6 +23,10 @@ _LINKS = {
 }
 
 
+#: Columns of `zone_table`.
+ZONE_COLUMNS = ("name", "windows")
+
+
 def zone_table() -> pa.Table:
     """Return the columns `name` (lower case) and `windows` of every zone name that can be sent."""
     # tzlocal's table has a name of no characters, which is no zone
@@ -31,4 +35,4 @@ def zone_table() -> pa.Table:
     names |= {iana.lower(): windows for iana, windows in ianas.items()}
     names |= {windows.lower(): windows for windows in windows_tz.win_tz}
     names |= {name.lower(): name for name in _ALSO_SENT}
-    return pa.table({"name": list(names), "windows": list(names.values())})
+    return pa.table([list(names), list(names.values())], names=ZONE_COLUMNS)

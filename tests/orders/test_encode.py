@@ -1,0 +1,421 @@
+"""Checks and JSON of the query against a second implementation of both, in plain Python, and against the sandbox's."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import re
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+
+from airflow_provider_ecdp.orders.contract import WARNINGS
+from airflow_provider_ecdp.sandbox import models
+
+SANDBOX = TypeAdapter(models.Order)
+INT32 = range(-(2**31), 2**31)
+ZONES = {
+    "Europe/Warsaw": "Central European Standard Time",
+    "EUROPE/warsaw": "Central European Standard Time",
+    "Pacific Standard Time": "Pacific Standard Time",
+    "utc": "UTC",
+    "GMT": "GMT",
+    "America/New_York": "Eastern Standard Time",
+}
+STATUSES = {
+    "placed": "Placed",
+    "paid": "Paid",
+    "completed": "Completed",
+    "canceled": "Canceled",
+    "cancelled": "Canceled",
+}
+WHOLE = "a whole number from -2147483648 to 2147483647"
+
+#: Warnings that need more than one order's columns: they come from a mapping, and are tested with it.
+MAPPED = {"lines_differ"}
+
+#: What our checks refuse and the sandbox takes: of a time zone the page limits only the length.
+OURS_ALONE = {("timeZone", "a Windows or IANA time zone")}
+
+
+class Reference:
+    """What the contract makes of one order: problems, warnings, and what is to be sent."""
+
+    def __init__(self, order):
+        self.problems: list[tuple[str, str]] = []
+        self.warnings: list[tuple[str, str]] = []
+        self.sent = {
+            "id": self.text("id", order["id"], low=1, high=128, required=True),
+            "date": self.date(order["date"]),
+            "timeZone": self.zone(order["timeZone"]),
+            "websiteId": self.integer("websiteId", order["websiteId"]),
+            "status": self.status(order["status"]),
+            "currency": self.currency(order["currency"]),
+            "totalValue": self.number("totalValue", order["totalValue"], required=True),
+            "returnsValue": self.double("returnsValue", order["returnsValue"]),
+            "customer": self.customer(order["customer"]),
+            "products": self.products(order["products"]),
+            "orderAttributes": self.attributes("orderAttributes", order["orderAttributes"]),
+        }
+        self.total(order)
+
+    def add(self, path, rule):
+        self.problems.append((path, rule))
+
+    def text(self, path, value, *, low=0, high=None, required=False):
+        if value is None:
+            if required:
+                self.add(path, "required")
+            return None
+        if len(value) < low:
+            self.add(path, "at least 1 character")
+        if high is not None and len(value) > high:
+            self.add(path, f"at most {high} characters")
+        return value
+
+    def number(self, path, value, *, required=False):
+        if value is None and required:
+            self.add(path, "required")
+        return None if value is None else format(value, ".4f")
+
+    def double(self, path, value):
+        if value is None or abs(value) < float("inf"):
+            return value
+        return self.add(path, "a finite number")
+
+    def integer(self, path, value, *, required=False):
+        if value is None and required:
+            self.add(path, "required")
+        if value is not None and value not in INT32:
+            return self.add(path, WHOLE)
+        return None if value is None else str(value)
+
+    def date(self, value):
+        if value is None:
+            return self.add("date", "required")
+        if value.year > 2090:
+            self.warnings.append(("date", "future_date"))
+        return f"{value.year:04}-{value:%m-%dT%H:%M:%S}.{value.microsecond // 1000:03}Z"
+
+    def zone(self, value):
+        if value is not None and value not in ZONES:
+            return self.add("timeZone", "a Windows or IANA time zone")
+        return ZONES.get(value)
+
+    def status(self, value):
+        if value is not None and value.lower() not in STATUSES:
+            return self.add("status", "one of placed, paid, completed, canceled")
+        if value is not None and value.lower() == "cancelled":
+            self.warnings.append(("status", "status_spelling"))
+        return None if value is None else STATUSES[value.lower()]
+
+    def currency(self, value):
+        if value is not None and len(value) != 3:
+            self.add("currency", "exactly 3 characters")
+        return value
+
+    def customer(self, value):
+        if value is None:
+            return self.add("customer", "required")
+        limits = {"email": 320, "phone": 20, "crmId": 128}
+        sent = {name: self.text(f"customer.{name}", value[name], high=high) or None for name, high in limits.items()}
+        if not any(sent.values()):
+            self.add("customer", "at least one of email, phone, crmId")
+        if sent["email"] and "@" not in sent["email"]:
+            self.warnings.append(("customer.email", "email_without_at"))
+        return sent
+
+    def products(self, value):
+        if value is None:
+            return self.add("products", "required")
+        if not value:
+            self.warnings.append(("products", "no_products"))
+        return [self.product(f"products[{i}]", line) for i, line in enumerate(value)]
+
+    def product(self, path, line):
+        if line is None:
+            return self.add(path, "required")
+        for name in ("id", "name"):
+            if line[name] == "":
+                self.warnings.append((f"{path}.{name}", "empty_text"))
+        if line["quantity"] is not None and line["quantity"] < 0 and line["quantity"] in INT32:
+            self.warnings.append((f"{path}.quantity", "negative_quantity"))
+        return {
+            "id": self.text(f"{path}.id", line["id"], high=128, required=True),
+            "name": self.text(f"{path}.name", line["name"], high=2048, required=True),
+            "price": self.number(f"{path}.price", line["price"], required=True),
+            "quantity": self.integer(f"{path}.quantity", line["quantity"], required=True),
+            "returned": self.integer(f"{path}.returned", line["returned"]),
+            **{name: self.text(f"{path}.{name}", line[name], high=2048) for name in ("url", "imageUrl", "category")},
+            "productAttributes": self.attributes(f"{path}.productAttributes", line["productAttributes"]),
+        }
+
+    def attributes(self, path, value):
+        if value is None:
+            return None
+        return [self.attribute(f"{path}[{i}]", feature) for i, feature in enumerate(value)]
+
+    def attribute(self, path, feature):
+        if feature is None:
+            return self.add(path, "required")
+        name = self.text(f"{path}.name", feature["name"], low=1, high=256, required=True)
+        return {"name": name, "value": feature["value"]}
+
+    def total(self, order):
+        lines = [
+            line["price"] * line["quantity"]
+            for line in order["products"] or ()
+            if line and None not in (line["price"], line["quantity"]) and line["quantity"] in INT32
+        ]
+        if lines and order["totalValue"] is not None and abs(order["totalValue"] - sum(lines)) > Decimal("0.01"):
+            self.warnings.append(("totalValue", "total_mismatch"))
+
+
+def present(value):
+    """Leave out what is absent."""
+    if isinstance(value, dict):
+        return {name: present(inner) for name, inner in value.items() if inner is not None}
+    return [present(inner) for inner in value] if isinstance(value, list) else value
+
+
+# what orders are made of: mostly good values, the edges of every limit, and characters that JSON escapes
+
+CHARACTERS = st.characters(codec="utf-8", exclude_characters="\ufdd0")
+NASTY = st.sampled_from(
+    [
+        "",
+        " ",
+        '"',
+        "\\",
+        "/",
+        "\b\f\n\r\t",
+        "\0",
+        "\x1f\x7f\x80",
+        "\u2028\u2029",
+        "\ufeff",
+        "😀👩‍👩‍👧",
+        "</script>",
+        "'';--",
+        "{}",
+    ]
+)
+
+
+def texts(most):
+    edge = st.tuples(st.sampled_from("xż😀"), st.integers(most - 1, most + 1)).map(lambda t: t[0] * t[1])
+    return st.one_of(st.text(CHARACTERS, max_size=12), st.text(CHARACTERS, min_size=1, max_size=12), NASTY, edge)
+
+
+def mostly(strategy, *others):
+    return st.integers(0, 24).flatmap(lambda n: st.one_of(*others) if n == 13 else strategy)
+
+
+def maybe(strategy):
+    return mostly(strategy, st.none())
+
+
+MONEY = st.integers(-10_000_000, 10_000_000).map(lambda n: Decimal(n).scaleb(-4))
+PIECES = mostly(st.integers(-3, 50), st.sampled_from([2**31 - 1, 2**31, -(2**31), -(2**31) - 1, 2**63 - 1]))
+FEATURES = maybe(
+    st.lists(maybe(st.fixed_dictionaries({"name": maybe(texts(256)), "value": maybe(texts(30))})), max_size=2)
+)
+PRODUCTS = st.fixed_dictionaries(
+    {
+        "id": maybe(texts(128)),
+        "name": maybe(texts(2048)),
+        "price": maybe(MONEY),
+        "quantity": maybe(PIECES),
+        "returned": st.none() | PIECES,
+        "url": st.none() | texts(2048),
+        "imageUrl": st.none() | texts(10),
+        "category": st.none() | texts(10),
+        "productAttributes": FEATURES,
+    }
+)
+DATES = st.datetimes(timezones=st.just(dt.UTC)).filter(lambda date: not 2025 < date.year < 2091)
+CASES = st.sampled_from([str.lower, str.upper, str.capitalize])
+ORDERS = st.fixed_dictionaries(
+    {
+        "id": maybe(texts(128)),
+        "date": maybe(DATES),
+        "timeZone": mostly(st.none() | st.sampled_from(sorted(ZONES)), st.sampled_from(["", "Mars", "x" * 101])),
+        "websiteId": st.none() | PIECES,
+        "status": mostly(
+            st.none() | st.tuples(CASES, st.sampled_from(sorted(STATUSES))).map(lambda t: t[0](t[1])), texts(10)
+        ),
+        "currency": mostly(st.none() | st.sampled_from(["EUR", "USD", "żół", "😀😀😀"]), texts(3)),
+        "totalValue": maybe(MONEY),
+        "returnsValue": mostly(
+            st.none() | st.floats(allow_nan=False, allow_infinity=False),
+            st.sampled_from([float("nan"), float("inf"), float("-inf")]),
+        ),
+        "customer": maybe(
+            st.fixed_dictionaries(
+                {
+                    "email": st.just("customer@example.com") | st.none() | texts(320),
+                    "phone": st.none() | texts(20),
+                    "crmId": st.none() | texts(128),
+                }
+            )
+        ),
+        "products": maybe(st.lists(maybe(PRODUCTS), max_size=3)),
+        "orderAttributes": FEATURES,
+    }
+)
+
+
+def _total(order, cents):
+    """Give an order the total of its lines, but for some hundredths of a cent."""
+    lines = [p for p in order["products"] or () if p and None not in (p["price"], p["quantity"])]
+    exact = sum((p["price"] * p["quantity"] for p in lines), Decimal(0))
+    # doubles add up larger totals less exactly than a hundredth of a cent
+    return order | {"totalValue": exact + Decimal(cents).scaleb(-4)} if lines and abs(exact) < 10**6 else order
+
+
+TOTALLED = st.builds(_total, ORDERS, st.sampled_from([0, 0, 1, 100, -100, 101, -101, 500]))
+
+
+def same(sent, expected):
+    """Whether what was read from JSON is the value; doubles may be written in any form."""
+    if isinstance(expected, dict):
+        return list(sent) == list(expected) and all(same(sent[name], expected[name]) for name in expected)
+    if isinstance(expected, list):
+        return len(sent) == len(expected) and all(map(same, sent, expected))
+    return float(sent) == expected if isinstance(expected, float) else sent == expected
+
+
+@pytest.fixture(scope="module")
+def judged(read, table):
+    """A few hundred orders, the same in every run, and what the query says of each; all are read together."""
+    orders = []
+
+    @settings(derandomize=True, max_examples=500, deadline=None, database=None, phases=[Phase.generate])
+    @given(ORDERS | TOTALLED)
+    def collect(order):
+        orders.append(order)
+
+    collect()
+    return list(zip(orders, read(table(*orders)), strict=True))
+
+
+def test_the_query_says_of_orders_what_the_contract_says(judged):
+    for order, row in judged:
+        reference = Reference(order)
+
+        assert sorted((p["field"], p["rule"]) for p in row.problems) == sorted(reference.problems)
+        assert sorted((w["field"], w["rule"].partition(":")[0]) for w in row.warnings) == sorted(reference.warnings)
+        assert row.order_id == order["id"]
+        assert bool(row.text) != bool(reference.problems)
+        if row.text:
+            assert same(row.sent, present(reference.sent)), (row.sent, present(reference.sent))
+
+
+def test_the_orders_that_are_compared_are_of_every_sort(judged):
+    """Or the tests around this one would compare little."""
+    rules = {p["rule"] for _, row in judged for p in row.problems}
+    warnings = {w["rule"].partition(":")[0] for _, row in judged for w in row.warnings}
+    good = [row.sent for _, row in judged if row.text]
+
+    assert len(judged) >= 500
+    assert len(good) > 60
+    assert sum("currency" in order and "customer" in order and bool(order["products"]) for order in good) > 20
+    assert warnings == set(WARNINGS) - MAPPED
+    assert rules >= {"required", "a finite number", WHOLE, "exactly 3 characters", "at least 1 character"}
+    assert rules >= {f"at most {n} characters" for n in (20, 128, 256, 320, 2048)}
+
+
+def raw_json(order):
+    """Return an order as it is, as JSON: what a server would get from somebody who checks nothing."""
+    date = order["date"]
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {name: plain(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [plain(inner) for inner in value]
+        return float(value) if isinstance(value, Decimal) else value
+
+    sent = date and f"{date.year:04}-{date:%m-%dT%H:%M:%S}.000Z"
+    return json.dumps(plain(order | {"date": sent}))
+
+
+def test_the_sandbox_takes_what_the_checks_pass(judged):
+    for _, row in judged:
+        if row.text:
+            SANDBOX.validate_json(row.text[:-1])
+
+
+def test_the_sandbox_refuses_what_the_checks_refuse(judged):
+    for order, row in judged:
+        faults = {(p["field"], p["rule"]) for p in row.problems}
+        if faults - OURS_ALONE or (faults and len(order["timeZone"]) > 100):
+            with pytest.raises(ValidationError):
+                SANDBOX.validate_json(raw_json(order))
+
+
+def test_what_only_the_checks_refuse_is_known(judge, good):
+    ours = {("timeZone", "a Windows or IANA time zone"): good | {"timeZone": "Mars/Olympus"}}
+    rows = judge(ours)
+
+    assert set(ours) == OURS_ALONE
+    for fault, order in ours.items():
+        assert [(p["field"], p["rule"]) for p in rows[fault].problems] == [fault]
+        SANDBOX.validate_json(raw_json(order))
+
+
+def test_every_character_that_json_escapes_arrives(read, table, good):
+    odd = "".join(map(chr, range(0x20))) + '"\\/\x7f\x80\u2028\u2029\ufeff\ufffe\U0010ffff😀ż'
+    texts = ["", *odd, odd]
+    attributes = [{"name": "n", "value": text} for text in texts]
+    (row,) = read(table(good | {"orderAttributes": attributes}))
+
+    assert [a["value"] for a in row.sent["orderAttributes"]] == texts
+    # within the text of JSON stand no bare control characters, and nothing is escaped without need
+    assert not re.search("[\x00-\x1f]", row.text)
+    assert "😀ż" in row.text
+
+
+def test_the_text_of_an_order_is_as_short_as_json_can_be(read, table, good):
+    (row,) = read(table(good | {"websiteId": 7, "returnsValue": 0.5, "orderAttributes": []}))
+    assert row.text == (
+        '{"id":"A-1","date":"2026-01-02T10:30:00.000Z","websiteId":7,"totalValue":20.5000,"returnsValue":0.5,'
+        '"customer":{"email":"customer@example.com"},'
+        '"products":[{"id":"p-1","name":"Mug","price":10.2500,"quantity":2}],"orderAttributes":[]},'
+    )
+
+
+def test_fields_are_sent_in_the_order_of_the_contract_whatever_that_of_the_columns(read, table, good):
+    source = table(good | {"currency": "EUR", "timeZone": "UTC"})
+    turned = source.select(source.schema.names[::-1])
+    assert read(turned)[0].text == read(source)[0].text
+
+
+def test_a_customer_without_its_first_value_has_no_comma_before_its_second(read, table, good):
+    (row,) = read(table(good | {"customer": {"email": None, "phone": "1", "crmId": "2"}}))
+    assert '"customer":{"phone":"1","crmId":"2"}' in row.text
+
+
+def test_the_content_hash_tells_contents_apart(read, table, good):
+    rows = read(table(good, good, good | {"currency": "EUR"}, good | {"totalValue": Decimal("20.5001")}))
+    assert rows[0].content_hash == rows[1].content_hash
+    assert len({row.content_hash for row in rows}) == 3
+
+
+def test_the_content_hash_does_not_change_between_versions(read, table, good):
+    """Or the next run over an old ledger would send every order again."""
+    assert read(table(good))[0].content_hash == "f12a85d0504d4c634ad0c2f6b5c0b38b"
+
+
+def test_an_order_of_many_lines_is_one_text(read, table, good):
+    lines = [good["products"][0] | {"id": str(i)} for i in range(5000)]
+    (row,) = read(table(good | {"products": lines}))
+    assert [p["id"] for p in row.sent["products"]] == [str(i) for i in range(5000)]
+
+
+def test_a_table_of_no_rows_gives_none(read, table):
+    assert read(table()) == []
+    assert read(pa.Table.from_batches([], table().schema)) == []
