@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from airflow_provider_ecdp.addressing import checked_id, checked_updates, checked_website, listed_status
 from airflow_provider_ecdp.api.client import ClientStats, EcdpClient
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError, RequestRejectedError
-from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome, Report
+from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome
+from airflow_provider_ecdp.report import Report
 
 __all__ = [
     "Missing",

@@ -23,8 +23,9 @@ from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
 from airflow_provider_ecdp.ledger import Ledger
 from airflow_provider_ecdp.orders import batches
 from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.outcomes import Outcome, Report, Settled, Tally, reason
+from airflow_provider_ecdp.outcomes import Outcome, Settled, Tally, reason
 from airflow_provider_ecdp.push_settings import Progress, PushSettings
+from airflow_provider_ecdp.report import Report
 
 __all__ = ["Progress", "PushSettings", "push"]
 
@@ -246,12 +247,6 @@ class _Run:
             "bytes": stats.bytes - self.before.bytes,
             "duration_seconds": round(self.clock() - self.started, 3),
         }
-        commonest = sorted(self.tally.reasons.items(), key=lambda item: -item[1].count)
-        return Report(
-            summary,
-            self.tally.results,
-            self.ledger.path if self.ledger else None,
-            {name: {"count": w.count, "example": w.example} for name, w in sorted(self.tally.warnings.items())},
-            [{"reason": text, "count": r.count, "example": r.example} for text, r in commonest[:10]],
-            self.stop.error,
-        )
+        path = self.ledger.path if self.ledger else None
+        tally = self.tally
+        return Report(summary, tally.results, path, tally.warned, tally.commonest, self.stop.error)

@@ -13,7 +13,8 @@ from airflow_provider_ecdp.orders_by_id import (
     listed_status,
     update_order_statuses,
 )
-from airflow_provider_ecdp.outcomes import MaxFailed, Outcome
+from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.report import MaxFailed
 from airflow_provider_ecdp.sandbox.faults import Faults
 
 

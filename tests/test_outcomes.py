@@ -14,7 +14,8 @@ from airflow_provider_ecdp.errors import (
     PushStoppedError,
     ThrottledError,
 )
-from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, MaxFailed, Outcome, Report, Settled, Tally, reason
+from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome, Settled, Tally, reason
+from airflow_provider_ecdp.report import MaxFailed, Report
 
 WARNING = pa.list_(pa.struct([("field", pa.string()), ("rule", pa.string()), ("got", pa.string())]))
 NEGATIVE = {"field": "products[0].quantity", "rule": "negative_quantity: below zero", "got": "-1"}

@@ -11,12 +11,12 @@ import logging
 import random as randomness
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_ecdp.api.counts import ClientStats, Counter
+from airflow_provider_ecdp.api.counts import ClientStats, Counter, PostResult
 from airflow_provider_ecdp.api.pacing import Pacer
-from airflow_provider_ecdp.api.paths import order_path
+from airflow_provider_ecdp.api.paths import ID_OF_NO_ORDER, order_path
 from airflow_provider_ecdp.api.responses import read_answer
 from airflow_provider_ecdp.api.retry import RetryPolicy, RetryQuota
 from airflow_provider_ecdp.api.settings import ClientSettings, checked_key
@@ -38,17 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["ClientSettings", "ClientStats", "EcdpClient", "PostResult"]
 
 log = logging.getLogger(__name__)
-
-#: an order id that nobody uses: asking for it tells whether the key is accepted, and changes nothing
-_ID_OF_NO_ORDER = "airflow-provider-ecdp-connection-test"
-
-
-@dataclass(frozen=True, slots=True)
-class PostResult:
-    """A POST that ECDP answered with 201: the whole batch is stored. `attempts` counts the requests it took."""
-
-    attempts: int
-    status: int = 201
 
 
 class EcdpClient:
@@ -157,7 +146,7 @@ class EcdpClient:
         Nothing is written and nothing repeated. KeyRefusedError: the key is wrong; UnreachableError: no connection.
         """
         try:
-            self._call("GET", order_path(_ID_OF_NO_ORDER), policy=replace(self.policy, max_attempts=1))
+            self._call("GET", order_path(ID_OF_NO_ORDER), policy=replace(self.policy, max_attempts=1))
         except NotFoundError:
             return
 

@@ -7,6 +7,14 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class PostResult:
+    """A POST that ECDP answered with 201: the whole batch is stored. `attempts` counts the requests it took."""
+
+    attempts: int
+    status: int = 201
+
+
+@dataclass(frozen=True, slots=True)
 class ClientStats:
     """What a client has done so far: requests with their repetitions, repetitions, bytes of request bodies, 429s."""
 

@@ -6,6 +6,9 @@ from urllib.parse import quote
 
 from airflow_provider_ecdp.errors import ConfigurationError
 
+#: an order id that nobody uses: asking for it tells whether the key is accepted, and changes nothing
+ID_OF_NO_ORDER = "airflow-provider-ecdp-connection-test"
+
 
 def order_path(order_id: str) -> str:
     """Return the path of one order.

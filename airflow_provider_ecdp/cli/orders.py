@@ -17,7 +17,8 @@ from airflow_provider_ecdp.orders_by_id import (
     listed_status,
     update_order_statuses,
 )
-from airflow_provider_ecdp.outcomes import MaxFailed, Outcome, Report
+from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.report import MaxFailed, Report
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:

@@ -16,8 +16,8 @@ from airflow_provider_ecdp.cli.interruption import Interruption
 from airflow_provider_ecdp.cli.summary import summary
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger import Ledger
-from airflow_provider_ecdp.outcomes import MaxFailed
 from airflow_provider_ecdp.push import Progress, PushSettings, push
+from airflow_provider_ecdp.report import MaxFailed
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:

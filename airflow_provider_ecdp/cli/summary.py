@@ -10,7 +10,8 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from airflow_provider_ecdp.orders.contract import WARNINGS
-from airflow_provider_ecdp.outcomes import Outcome, Report
+from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.report import Report
 
 #: What a shell reads in double quotes.
 _EXPANDED = '"$`\\!'

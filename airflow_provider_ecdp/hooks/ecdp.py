@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_ecdp.ledger import Ledger
     from airflow_provider_ecdp.orders.extract import Extract
-    from airflow_provider_ecdp.outcomes import Report
     from airflow_provider_ecdp.push import Progress
+    from airflow_provider_ecdp.report import Report
 
 
 class EcdpHook(BaseHook):
@@ -166,7 +166,7 @@ class EcdpHook(BaseHook):
         :raises ExtractError: the orders cannot be read
         """
         from airflow_provider_ecdp.orders.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
-        from airflow_provider_ecdp.outcomes import MaxFailed  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.report import MaxFailed  # noqa: PLC0415  # as above
 
         tolerated = MaxFailed.parse(max_failed)
         extract = extract_from_records(orders) if isinstance(orders, Iterable) else orders

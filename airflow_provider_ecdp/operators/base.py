@@ -18,7 +18,7 @@ from airflow_provider_ecdp.retries import is_transient, with_retry_policy
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_ecdp.outcomes import MaxFailed, Report
+    from airflow_provider_ecdp.report import MaxFailed, Report
 
 #: Seconds between two lines about how far a run is.
 PROGRESS_SECONDS = 10.0

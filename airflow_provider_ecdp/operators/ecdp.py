@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_ecdp.hooks.ecdp import EcdpHook
     from airflow_provider_ecdp.orders.extract import Extract
-    from airflow_provider_ecdp.outcomes import Report
+    from airflow_provider_ecdp.report import Report
 
 _Orders = Iterable[Mapping[str, Any]]
 
@@ -86,7 +86,7 @@ class _ByIdOperator(EcdpOperator):
         self, context: Context, use_case: Callable[..., Report], given: Sequence[Any], **settings: Any
     ) -> dict[str, Any]:
         from airflow_provider_ecdp.orders_by_id import Missing  # noqa: PLC0415  # Arrow, at parse time
-        from airflow_provider_ecdp.outcomes import MaxFailed  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.report import MaxFailed  # noqa: PLC0415  # as above
 
         with self._to_airflow() as hook:
             tolerated = MaxFailed.parse(self.max_failed)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.orders.extract import Extract
-    from airflow_provider_ecdp.outcomes import Report
     from airflow_provider_ecdp.push import Progress
+    from airflow_provider_ecdp.report import Report
 
 ON_EMPTY = ("fail", "skip", "succeed")
 
@@ -99,7 +99,7 @@ class PushOperator(EcdpOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the orders, and return `summary`, `results`, `results_path`, `warnings` and `reasons`."""
-        from airflow_provider_ecdp.outcomes import MaxFailed  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.report import MaxFailed  # noqa: PLC0415  # Arrow, at parse time
 
         with self._to_airflow() as hook:
             tolerated = MaxFailed.parse(self.max_failed)

@@ -1,7 +1,7 @@
 """Extracts larger than memory, in parts: the query runs on one after another, for the engine's `list` cannot spill.
 
 Each extract is read once, into buckets on the local disk by the values of a column; a part is as many buckets as fit
-the memory. A part for which the memory does not do all the same is halved.
+the memory. Where the memory does not do all the same, the parts that are left are halved.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ class Partitions:
             attempt = Attempt(part.start, len(part) > 1)
             yield attempt, self._stand_ins(part)
             if attempt.failed:
-                middle = (part.start + part.stop) // 2
-                self._parts[place : place + 1] = [range(part.start, middle), range(middle, part.stop)]
+                # the others are as large: without this, each of them would fail first
+                self._parts[place:] = [half for whole in self._parts[place:] for half in _halves(whole)]
             else:
                 place += 1
 
@@ -167,6 +167,11 @@ def keys_of(given: str | Mapping[str, str] | None, extracts: Mapping[str, Extrac
         told = ", ".join(f"{name}.{keys[name]} is {type_}" for name, type_ in types.items())
         raise ConfigurationError(f"partition_by: the columns must be of one type, and {told}; cast them in the export")
     return keys
+
+
+def _halves(part: range) -> list[range]:
+    middle = (part.start + part.stop) // 2
+    return [half for half in (range(part.start, middle), range(middle, part.stop)) if half]
 
 
 def _merged(sizes: list[int], budget: int) -> Iterator[range]:

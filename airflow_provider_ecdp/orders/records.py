@@ -21,6 +21,9 @@ from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.extract import TableExtract
 from airflow_provider_ecdp.orders.mapping import PROBLEMS, folded_name
 
+#: Digits before the point of the largest double.
+_DOUBLE_DIGITS = 309
+
 
 def extract_from_records(records: Iterable[Mapping[str, Any]], name: str = "the list of orders") -> TableExtract:
     """Return `records` as an extract. Keys match fields whatever their case and underscores; others are ignored.
@@ -100,8 +103,8 @@ def _text(value: Any) -> str | None:
     if isinstance(value, dt.datetime | dt.date):
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
-        # never 1E+2: JSON takes it, and nobody who looks an amount up does
-        return format(value, "f")
+        # never 1E+2: JSON takes it, and nobody who looks an amount up does; beyond doubles, digits would fill memory
+        return format(value, "f") if abs(value.adjusted()) <= _DOUBLE_DIGITS else str(value)
     if isinstance(value, numbers.Real | uuid.UUID):
         # numpy's numbers are Real too; more digits than Python writes are no amount
         with contextlib.suppress(ValueError):

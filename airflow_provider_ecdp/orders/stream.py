@@ -69,9 +69,12 @@ class Orders:
             self._bound = bind(self._engine, self._sources, self.settings)
             try:
                 self._ids = self._sources.columns_read(self._query.ids)
-                self._all = self._sources.columns_read(self._query.hashed)
+                self._all = self._sources.columns_read(self._query.prepared)
+                if self.settings.sql is not None:
+                    # an SQL text can return types that Arrow's do not tell, such as BIT
+                    self._engine.sql(self._query.hashed)
             except duckdb.Error as error:
-                # types that Arrow's do not tell, such as BIT; the extract is empty here: no value is quoted
+                # the extract is empty here: no value is quoted
                 raise ColumnsError(f"the columns of {self._subject} do not make orders: {error}") from None
             folder = tempfile.TemporaryDirectory(prefix="ecdp-parts-", ignore_cleanup_errors=True)
             self._parts = Partitions(

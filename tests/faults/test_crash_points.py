@@ -132,7 +132,6 @@ class TestAddAfterARunThatWasNotRecorded:
 
         assert {row["outcome"] for row in newest_rows(tmp_path).values()} == {"unresolved"}
 
-
     def test_a_request_that_is_stored_after_its_client_has_given_up(self, foreign):
         read, stored = threading.Event(), threading.Event()
         answer = foreign.answer

@@ -25,8 +25,9 @@ from airflow_provider_ecdp.ledger import Ledger
 from airflow_provider_ecdp.orders.extract import TableExtract
 from airflow_provider_ecdp.orders.records import extract_from_records
 from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
-from airflow_provider_ecdp.outcomes import MaxFailed, Outcome
+from airflow_provider_ecdp.outcomes import Outcome
 from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.report import MaxFailed
 
 FAILURES = ("rejected", "invalid", "unresolved", "not_attempted")
 

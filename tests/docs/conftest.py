@@ -1,0 +1,160 @@
+"""The pages of the documentation, as its tests read them."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+_FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"(?:<!-- ([^\n]*) -->\n)?```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A code block, and the comment in the line before it."""
+
+    comment: str
+    language: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page."""
+
+    path: Path
+
+    def __str__(self):
+        return str(self.path.relative_to(ROOT))
+
+    @property
+    def text(self):
+        return self.path.read_text(encoding="utf-8")
+
+    @property
+    def prose(self):
+        """The text without its code blocks."""
+        return _FENCE.sub("", self.text)
+
+    @property
+    def links(self):
+        """The targets of links and images."""
+        return re.findall(r"\]\(([^)\s]+)\)", self.prose)
+
+    @property
+    def anchors(self):
+        """The anchors that GitHub makes of the headings."""
+        headings = re.findall(r"^#+ (.+)$", self.prose, re.MULTILINE)
+        return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+    def blocks(self, *languages):
+        """The code blocks in these languages."""
+        return [Block(*found) for found in _BLOCK.findall(self.text) if found[1] in languages]
+
+    def section(self, title):
+        """The prose under a heading, up to the next heading."""
+        found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", self.prose, re.DOTALL | re.MULTILINE)
+        assert found, f"{self} has no section {title!r}"
+        return found[1]
+
+    def table(self, title, column):
+        """The rows of the tables in a section that have this column, each by the headings of the columns."""
+        return [row for row in _rows(self.section(title)) if column in row]
+
+    @property
+    def rows(self):
+        """The rows of all tables."""
+        return _rows(self.prose)
+
+
+def _rows(text):
+    found = []
+    for table in re.findall(r"(?:^\|.*\|\n?)+", text, re.MULTILINE):
+        head, _, *rows = ([cell.strip() for cell in line[1:-1].split("|")] for line in table.splitlines())
+        assert all(len(row) == len(head) for row in rows), table
+        found += [dict(zip(head, row, strict=True)) for row in rows]
+    return found
+
+
+@pytest.fixture(scope="session")
+def pages():
+    """All pages, the README first."""
+    return [Page(path) for path in (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))]
+
+
+@pytest.fixture(scope="session")
+def readme(pages):
+    return pages[0]
+
+
+@pytest.fixture(scope="session")
+def page():
+    """A page of docs/ by its name."""
+    return lambda name: Page(ROOT / "docs" / f"{name}.md")
+
+
+def literal(node):
+    """The text of a string, an f-string or a format, with `…` for values; None for anything else."""
+    if isinstance(node, ast.Constant):
+        return re.sub(r"%(\.\d)?[dfrs]", "…", node.value) if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+    return None
+
+
+@dataclass(frozen=True)
+class Source:
+    """The package's code, parsed and not imported."""
+
+    trees: dict[str, ast.Module]
+
+    @functools.cached_property
+    def texts(self):
+        """All texts in it."""
+        return [text for tree in self.trees.values() for node in ast.walk(tree) if (text := literal(node))]
+
+    @functools.cached_property
+    def errors(self):
+        """The messages of the errors that it makes, by the name of the error's class."""
+        found = []
+        for tree in self.trees.values():
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Call) and node.args:
+                    called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                    if called.endswith("Error") and (text := literal(node.args[0])):
+                        found.append((called, text))
+        return found
+
+    def says(self, message):
+        """Whether a message that is documented is in the code."""
+        return any(_says(text, message) for text in self.texts)
+
+
+def _says(text, message):
+    # the parts of the message, in their order; what is between them is a value, or more of the text
+    at = 0
+    for part in filter(None, (part.strip() for part in message.split("…"))):
+        at = text.find(part, at) + len(part)
+        if at < len(part):
+            return False
+    return True
+
+
+@pytest.fixture(scope="session")
+def says():
+    """Whether a text of the code says what is documented, where `…` stands for values."""
+    return _says
+
+
+@pytest.fixture(scope="session")
+def source():
+    package = ROOT / "airflow_provider_ecdp"
+    files = {str(path.relative_to(package)): path for path in sorted(package.rglob("*.py"))}
+    return Source({name: ast.parse(path.read_text(encoding="utf-8")) for name, path in files.items()})
