@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import shutil
 import tempfile
 from pathlib import Path
@@ -27,6 +28,10 @@ os.environ.update(
     AIRFLOW__SCHEDULER__ENABLE_TRACEMALLOC="False",
     AIRFLOW__USAGE_DATA_COLLECTION__ENABLED="False",
 )
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell has what it starts in the background ignore Ctrl-C, and the children of that too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure():

@@ -15,7 +15,7 @@ import pytest
 
 from airflow_provider_ecdp.sandbox.faults import Faults
 
-DEADLINE = 20
+DEADLINE = 60
 
 
 def wait_until(condition):
