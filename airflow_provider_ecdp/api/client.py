@@ -14,7 +14,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from airflow_provider_ecdp.api.concurrency import Concurrency
 from airflow_provider_ecdp.api.counts import ClientStats, Counter, PostResult
+from airflow_provider_ecdp.api.mode import envelope
 from airflow_provider_ecdp.api.pacing import Pacer
 from airflow_provider_ecdp.api.paths import ID_OF_NO_ORDER, order_path
 from airflow_provider_ecdp.api.responses import read_answer
@@ -69,12 +71,8 @@ class EcdpClient:
         self._sleep = sleep or self._interrupted.wait
         self._random = random
         self._quota = RetryQuota()
-        self._pacer = Pacer(
-            requests_per_second=settings.requests_per_second,
-            max_in_flight=settings.max_in_flight,
-            clock=clock,
-            sleep=self._sleep,
-        )
+        self._pacer = Pacer(requests_per_second=settings.requests_per_second, clock=clock, sleep=self._sleep)
+        self._concurrency = Concurrency(settings.max_in_flight, clock)
         self._transport = Transport(settings, self._api_key, clock)
         self._counter = Counter()
 
@@ -99,8 +97,8 @@ class EcdpClient:
 
     @property
     def in_flight_limit(self) -> int:
-        """Requests that should be in flight at once now: `max_in_flight`, fewer while the server throttles."""
-        return self._pacer.limit
+        """Requests that should be in flight at once now: `max_in_flight`, fewer while the server struggles."""
+        return self._concurrency.limit
 
     def stats(self) -> ClientStats:
         """Return the counts so far; all of them of one moment."""
@@ -114,8 +112,8 @@ class EcdpClient:
         Raise ApiError; `maybe_stored` says whether the batch may be in ECDP all the same. In mode Add the request is
         repeated only after an error that proves that it was not processed.
         """
-        matching = f',"matchBy":"{match_by}"' if match_by else ""
-        body = b"".join((f'{{"mode":"{mode}"{matching},"data":['.encode(), orders, b"]}"))
+        before, after = envelope(mode, match_by)
+        body = b"".join((before, orders, after))
         _, attempts = self._call("POST", "/orders", body, repeatable=mode.repeatable)
         return PostResult(attempts)
 
@@ -198,7 +196,7 @@ class EcdpClient:
                 error = failure
                 error.attempts = attempt
             else:
-                self._settled(cost)
+                self._settled(cost, started, body)
                 return result, attempt
             elapsed = self._clock() - began
             wait = policy.delay(error, attempt, self._random, repeatable=repeatable, elapsed=elapsed)
@@ -206,8 +204,9 @@ class EcdpClient:
             if overload:
                 pause = policy.backoff(error, attempt, self._random) if wait is None else wait
                 self._pacer.throttled(pause, started)
+                self._concurrency.refused(started)
             elif not error.transient:
-                self._settled(cost)
+                self._settled(cost, started, body)
             if wait is None:
                 break
             cost = self._quota.take(error)
@@ -241,10 +240,11 @@ class EcdpClient:
         self._counter.add(requests=1, sent=size, throttled=int(answer.status == 429))
         return read_answer(method, answer, call=call, now=self._wall_clock(), secret=self._api_key)
 
-    def _settled(self, cost: int | None) -> None:
+    def _settled(self, cost: int | None, started: float, body: bytes | None) -> None:
         """Note an answer that shows the server at work: a success, or a refusal of what was sent."""
         self._quota.give_back(cost)
         self._pacer.succeeded()
+        self._concurrency.answered(started, len(body) if body else 0)
 
 
 def _cause(error: ApiError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,16 @@ class PostResult:
 
 @dataclass(frozen=True, slots=True)
 class ClientStats:
-    """What a client has done so far: requests with their repetitions, repetitions, bytes of request bodies, 429s."""
+    """What a client has done so far: requests with their repetitions, repetitions, bytes of request bodies, 429s.
+
+    `of_thread` are the requests of the thread that asks for the counts.
+    """
 
     requests: int = 0
     retries: int = 0
     bytes: int = 0
     throttled: int = 0
+    of_thread: int = field(default=0, compare=False)
 
 
 class Counter:
@@ -30,15 +34,17 @@ class Counter:
     def __init__(self) -> None:
         self._stats = ClientStats()
         self._lock = threading.Lock()
+        self._thread = threading.local()
 
     @property
     def stats(self) -> ClientStats:
         """The counts so far."""
         with self._lock:
-            return self._stats
+            return replace(self._stats, of_thread=getattr(self._thread, "requests", 0))
 
     def add(self, *, requests: int = 0, retries: int = 0, sent: int = 0, throttled: int = 0) -> None:
         """Add to each count; `sent` is in bytes."""
+        self._thread.requests = getattr(self._thread, "requests", 0) + requests
         with self._lock:
             was = self._stats
             self._stats = ClientStats(

@@ -41,6 +41,12 @@ class MatchBy(enum.StrEnum):
         return _parse(MatchBy, text, "matching mode")
 
 
+def envelope(mode: Mode, match_by: MatchBy | None) -> tuple[bytes, bytes]:
+    """Return what stands before and after the orders in the body of a POST."""
+    matching = f',"matchBy":"{match_by}"' if match_by else ""
+    return f'{{"mode":"{mode}"{matching},"data":['.encode(), b"]}"
+
+
 _Choice = TypeVar("_Choice", Mode, MatchBy)
 
 

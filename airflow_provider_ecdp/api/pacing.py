@@ -1,4 +1,4 @@
-"""Holds back the requests of a run so that the server can keep up: slots, pauses, and a rate that learns.
+"""Holds back the starts of requests so that the server can keep up: slots, pauses, and a rate that learns.
 
 A refusal for load (429, 503) is news for the whole run: nobody starts a request before the pause ends, and then they
 go one by one at a lower rate. The rate falls by a factor and rises along a cubic curve: soon back to what the server
@@ -39,7 +39,6 @@ class Pacer:
         self,
         *,
         requests_per_second: float | None,
-        max_in_flight: int,
         clock: Callable[[], float],
         sleep: Callable[[float], object],
     ) -> None:
@@ -53,19 +52,12 @@ class Pacer:
         self._next_slot = -math.inf
         self._paused_until = -math.inf
         self._reduced_at = -math.inf
-        self._max_in_flight = max_in_flight
-        self._limit = float(max_in_flight)
         self._successes: deque[float] = deque()
 
     @property
     def rate(self) -> float:
         """Requests per second that may start now; infinite if nothing bounds them."""
         return self._rate
-
-    @property
-    def limit(self) -> int:
-        """Requests that should be in flight at once, from 1 to `max_in_flight`; advice for who starts the threads."""
-        return int(self._limit)
 
     def acquire(self) -> float | None:
         """Block until a request may start and return that moment, or None if the sleep was interrupted."""
@@ -95,17 +87,15 @@ class Pacer:
             rate = min(self._rate, self._measured(now))
             self._rate_borne, self._rises_from = rate, self._paused_until
             self._rate = min(self._rate, max(_MIN_RATE, _DECREASE * rate))
-            self._limit = max(1.0, self._limit / 2)
 
     def succeeded(self) -> None:
-        """Note an answer that was no refusal for load: rate and limit rise a little."""
+        """Note an answer that was no refusal for load: the rate rises a little."""
         with self._lock:
             now = self._clock()
             self._successes.append(now)
             self._forget(now)
             if self._rate < math.inf:
                 self._rate = min(self._ceiling, max(self._rate, self._curve(now - self._rises_from)))
-            self._limit = min(float(self._max_in_flight), self._limit + 1.0 / self._limit)
 
     def _curve(self, elapsed: float) -> float:
         """Return the rate that may be tried `elapsed` seconds after the last pause."""

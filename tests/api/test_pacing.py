@@ -26,8 +26,8 @@ class Clock:
         self.now += seconds
 
 
-def a_pacer(clock, rate=None, most=4):
-    return Pacer(requests_per_second=rate, max_in_flight=most, clock=clock, sleep=clock.sleep)
+def a_pacer(clock, rate=None):
+    return Pacer(requests_per_second=rate, clock=clock, sleep=clock.sleep)
 
 
 rates = st.floats(0.1, 200)
@@ -58,7 +58,6 @@ def test_starts_keep_to_the_rate_and_to_every_pause(rate, events):
         else:
             pacer.throttled(pause, started)
             paused_until = max(paused_until, clock.now + pause)
-        assert 1 <= pacer.limit <= 4
         assert min(rate, 0.5) - EPSILON <= pacer.rate <= rate
     assert_never_more_than(rate, starts)
 
@@ -67,7 +66,7 @@ def test_starts_keep_to_the_rate_and_to_every_pause(rate, events):
 @given(st.integers(1, 20), st.integers(1, 6), st.lists(st.none() | st.floats(0.01, 3), min_size=1, max_size=40))
 def test_threads_together_keep_to_the_rate_and_to_every_pause(virtual_time, rate, threads, answers):
     time = virtual_time()
-    pacer = Pacer(requests_per_second=rate, max_in_flight=threads, clock=time.clock, sleep=time.sleep)
+    pacer = Pacer(requests_per_second=rate, clock=time.clock, sleep=time.sleep)
     starts = []
     pauses = []
     todo = list(answers)
@@ -136,24 +135,22 @@ def test_throttling_from_the_start_leaves_a_slow_trickle():
 
 def test_the_refusals_of_one_burst_count_once():
     clock = Clock()
-    pacer = a_pacer(clock, rate=100, most=8)
+    pacer = a_pacer(clock, rate=100)
     burst = [pacer.acquire() for _ in range(8)]
     clock.now += 1.0
     pacer.succeeded()
     pacer.throttled(1.0, burst[0])
-    rate, limit = pacer.rate, pacer.limit
+    rate = pacer.rate
     for started in burst[1:]:
         # even long after the pause: slow answers to requests of before
         clock.now += 0.5
         pacer.throttled(1.0, started)
-    assert (pacer.rate, pacer.limit) == (rate, limit) == (0.7, 4)
-    pacer.throttled(1.0, pacer.acquire())
-    assert pacer.limit == 2
+    assert pacer.rate == rate == 0.7
 
 
-def test_rate_and_limit_recover_without_a_jump_up_to_what_was_asked_for():
+def test_the_rate_recovers_without_a_jump_up_to_what_was_asked_for():
     clock = Clock()
-    pacer = a_pacer(clock, rate=10, most=4)
+    pacer = a_pacer(clock, rate=10)
     for _ in range(20):
         pacer.acquire()
         pacer.succeeded()
@@ -166,7 +163,6 @@ def test_rate_and_limit_recover_without_a_jump_up_to_what_was_asked_for():
     assert 0.6 * 10 < rates_seen[0] < 0.8 * 10
     assert all(early <= late < early + 1.5 for early, late in pairwise(rates_seen))
     assert 2 < clock.now < 10
-    assert pacer.limit == 4
 
 
 def test_after_one_bad_moment_of_a_fast_server_the_rate_is_soon_no_bound():
@@ -210,7 +206,7 @@ def test_a_later_shorter_pause_does_not_end_a_longer_one():
 
 def test_an_interrupted_sleep_ends_the_waiting():
     clock = Clock()
-    pacer = Pacer(requests_per_second=1, max_in_flight=1, clock=clock, sleep=lambda _: True)
+    pacer = Pacer(requests_per_second=1, clock=clock, sleep=lambda _: True)
     assert pacer.acquire() == 0.0
     assert pacer.acquire() is None
 
@@ -221,7 +217,7 @@ def test_behind_a_limiting_server_everything_is_done_with_few_refusals(
     virtual_time, allowed, threads, latency, retry_after
 ):
     time = virtual_time()
-    pacer = Pacer(requests_per_second=None, max_in_flight=threads, clock=time.clock, sleep=time.sleep)
+    pacer = Pacer(requests_per_second=None, clock=time.clock, sleep=time.sleep)
     accepted = []
     refused = []
     todo = list(range(60))
