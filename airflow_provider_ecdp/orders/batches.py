@@ -40,6 +40,17 @@ def cut(chunks: Iterable[pa.RecordBatch], max_orders: int, max_bytes: int) -> It
         yield held
 
 
+def first(chunks: Iterator[pa.RecordBatch], count: int) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch]]:
+    """Take the first `count` orders off a stream; return them, and what is left of the chunk that was cut."""
+    taken: list[pa.RecordBatch] = []
+    for chunk in chunks:
+        taken.append(chunk.slice(0, count))
+        count -= len(taken[-1])
+        if not count:
+            return taken, [chunk.slice(len(taken[-1]))]
+    return taken, []
+
+
 def halves(orders: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Cut two orders or more in two, as even in bytes as whole orders allow."""
     offsets, _ = _json(orders)

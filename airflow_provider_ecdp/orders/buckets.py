@@ -75,7 +75,7 @@ def store(
         for bucket in buckets:
             sink = files.enter_context(pa.OSFile(str(bucket.file), "wb"))
             writers.append(files.enter_context(pa.ipc.new_stream(sink, schema, options=options)))
-        for batch in _gathered(extract.batches(columns)):
+        for batch in gathered(extract.batches(columns)):
             for number, rows in _cut(batch, key, len(buckets), engine):
                 writers[number].write_batch(rows)
                 buckets[number].rows += len(rows)
@@ -112,7 +112,8 @@ def _cut(
         start += size
 
 
-def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the same rows in larger batches, of 16 MB or a little more."""
     held: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:

@@ -6,7 +6,8 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 import duckdb
 import pyarrow as pa
@@ -77,6 +78,25 @@ def statement(sql: str, engine: duckdb.DuckDBPyConnection) -> str:
         if kind == duckdb.token_type.operator and query[at : at + 1] == b";":
             query[at : at + 1] = b" "
     return query.decode().strip()
+
+
+def record_batches(
+    engine: duckdb.DuckDBPyConnection, sql: str, rows: int, guarded: Callable[[], AbstractContextManager[None]]
+) -> Iterator[pa.RecordBatch]:
+    """Yield what `sql` returns, in record batches of about `rows` rows, until the end or until the iterator is closed.
+
+    :param guarded: such as `running`, around what the engine does; not around what the caller does with a batch
+    """
+    with guarded():
+        reader = engine.sql(sql).to_arrow_reader(rows)
+    with contextlib.closing(reader):
+        while True:
+            with guarded():
+                try:
+                    batch = reader.read_next_batch()
+                except StopIteration:
+                    return
+            yield batch
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,12 +22,11 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders import hive
 from airflow_provider_ecdp.orders.broken_text import marked
+from airflow_provider_ecdp.orders.files import GLOB, find
+from airflow_provider_ecdp.orders.storage import reading
 
 #: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
 BATCH_ROWS = 4096
-
-_GLOB = re.compile(r"[*?\[]")
-_SUFFIXES = (".parquet", ".parq", ".pq")
 
 
 class Extract(Protocol):
@@ -86,6 +84,12 @@ class ParquetExtract:
     rows: int
     #: columns that the files' paths hold, with a row for each file; None for none
     folders: pa.Table | None = None
+    #: of each file, the rows and the bytes of its row groups, as its footer tells
+    row_groups: tuple[tuple[tuple[int, int], ...], ...] = ()
+    #: of each file, the number of the first that has the same columns
+    alike: tuple[int, ...] = ()
+    #: of each file, the rows that are read; None for all
+    ranges: tuple[range, ...] | None = None
 
     @classmethod
     def open(
@@ -114,40 +118,56 @@ class ParquetExtract:
                 except (ImportError, ValueError) as error:
                     raise ExtractError(f"{path}: {error}") from None
             inner = filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
-            if partitions and not _GLOB.search(inner):
-                inner = hive.narrowed(filesystem, inner, partitions)
-            files += _find(filesystem, inner, str(path))
+            # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
+            filesystem.invalidate_cache()
+            if partitions and not GLOB.search(inner):
+                with reading(filesystem, str(path)):
+                    inner = hive.narrowed(filesystem, inner, partitions)
+            files += find(filesystem, inner, str(path))
         if not files:
             raise ExtractError("no path of an extract was given")
         if partitions:
             files = hive.chosen(files, partitions, name)
         schemas = []
-        rows = 0
+        groups = []
         for file in files:
             with _parquet(filesystem, file) as parquet:
                 schema = parquet.schema_arrow.remove_metadata()
-                rows += parquet.metadata.num_rows
+                footer = parquet.metadata
+                each = (footer.row_group(i) for i in range(footer.num_row_groups))
+                groups.append(tuple((group.num_rows, group.total_byte_size) for group in each))
             if twice := [column for column, times in Counter(schema.names).items() if times > 1]:
                 raise ExtractError(f"{file}: more than one column is called {', '.join(twice)}; rename them")
             schemas.append(schema)
         schema = _one_schema(name, schemas)
         folders = hive.partition_columns(files, schema.names)
-        return cls(name, tuple(files), filesystem, pa.schema([*schema, *folders.schema]), rows, folders)
+        first: dict[Any, int] = {}
+        kinds = [
+            (one, hive.partition_columns([file], schema.names).schema) for one, file in zip(schemas, files, strict=True)
+        ]
+        return cls(
+            name,
+            tuple(files),
+            filesystem,
+            pa.schema([*schema, *folders.schema]),
+            sum(rows for each in groups for rows, _ in each),
+            folders,
+            tuple(groups),
+            tuple(first.setdefault(kind, i) for i, kind in enumerate(kinds)),
+        )
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given; a file that lacks one gives nulls."""
         wanted = pa.schema([self.schema.field(column) for column in columns])
         folders = [c for c in columns if self.folders is not None and c in self.folders.column_names]
         for i, file in enumerate(self.files):
+            if self.ranges and not self.ranges[i]:
+                continue
             constants = {c: self.folders.column(c)[i] for c in folders} if self.folders is not None else {}
             with _parquet(self.filesystem, file) as parquet:
                 held = set(parquet.schema_arrow.names)
-                for group in range(parquet.num_row_groups):
-                    # group by group: with pre_buffer, all row groups that are named are fetched ahead
-                    for batch in parquet.iter_batches(
-                        BATCH_ROWS, row_groups=[group], columns=[c for c in columns if c in held]
-                    ):
-                        yield _aligned(marked(batch, file), wanted, constants)
+                for batch in _rows(parquet, self.ranges[i] if self.ranges else None, [c for c in columns if c in held]):
+                    yield _aligned(marked(batch, file), wanted, constants)
 
 
 def _one_schema(name: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
@@ -164,61 +184,41 @@ def _one_schema(name: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
     return schema
 
 
-def _find(filesystem: Any, path: str, name: str) -> list[str]:
-    try:
-        if filesystem.isfile(path):
-            return [path]
-        if filesystem.isdir(path):
-            if files := sorted(_data_files(filesystem, path)):
-                return files
-            others = len(filesystem.find(path))
-            held = f"it holds {others} other files" if others else "it is empty"
-            raise ExtractError(f"{name}: no Parquet file in this folder ({held}; looked for {', '.join(_SUFFIXES)})")
-        # after the others: brackets may stand in a name
-        if _GLOB.search(path):
-            return _matching(filesystem, path, name)
-    except OSError as error:
-        raise ExtractError(f"{name}: cannot be read: {error}") from error
-    raise ExtractError(f"{name}: no such file or folder")
-
-
-def _matching(filesystem: Any, pattern: str, name: str) -> list[str]:
-    files: set[str] = set()
-    fixed = _GLOB.split(pattern, maxsplit=1)[0].rpartition("/")[0]
-    # a pattern that names what is hidden means it
-    meant = _hidden(pattern, fixed)
-    for match, info in filesystem.glob(pattern, detail=True).items():
-        if _hidden(match, fixed) and not meant:
-            continue
-        inside = info["type"] == "directory"
-        files.update(_data_files(filesystem, match) if inside else [match])
-    if not files:
-        raise ExtractError(f"{name}: no file matches")
-    return sorted(files)
-
-
-def _data_files(filesystem: Any, folder: str) -> list[str]:
-    return [f for f in filesystem.find(folder) if f.lower().endswith(_SUFFIXES) and not _hidden(f, folder)]
-
-
-def _hidden(path: str, folder: str) -> bool:
-    return any(part[:1] in ("_", ".") for part in path[len(folder.rstrip("/")) :].split("/") if part)
-
-
 @contextlib.contextmanager
 def _parquet(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
     local = isinstance(filesystem, LocalFileSystem)
-    try:
-        source: str | IO[bytes] = path if local else filesystem.open(path, "rb")
-        with (
-            contextlib.nullcontext() if isinstance(source, str) else source,
-            pq.ParquetFile(source, pre_buffer=not local) as parquet,
-        ):
-            yield parquet
-    except pa.ArrowInvalid as error:
-        raise ExtractError(f"{path}: cannot be read as Parquet: {error}") from None
-    except OSError as error:
-        raise ExtractError(f"{path}: cannot be read: {error}") from error
+    with reading(filesystem, path):
+        # pyarrow knows what it needs; fsspec would read 50 MB beyond each of its reads
+        source: str | IO[bytes] = path if local else filesystem.open(path, "rb", cache_type="none")
+        try:
+            with (
+                contextlib.nullcontext() if isinstance(source, str) else source,
+                # INT96 that is read as nanoseconds ends in 2262, and a date of the year 9999 is one of 1816
+                pq.ParquetFile(source, pre_buffer=not local, coerce_int96_timestamp_unit="us") as parquet,
+            ):
+                yield parquet
+        except pa.ArrowInvalid as error:
+            raise ExtractError(f"{path}: cannot be read as Parquet: {error}") from None
+
+
+def _rows(parquet: pq.ParquetFile, wanted: range | None, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows `wanted` of a file, None for all; row groups without any of them are not read."""
+    end = 0
+    for group in range(parquet.num_row_groups):
+        start, end = end, end + parquet.metadata.row_group(group).num_rows
+        if wanted is not None and (end <= wanted.start or wanted.stop <= start):
+            continue
+        # group by group: with pre_buffer, all row groups that are named are fetched ahead
+        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+            if wanted is None:
+                yield batch
+                continue
+            first, start = start, start + len(batch)
+            if first >= wanted.stop:
+                break
+            if start > wanted.start:
+                skipped = max(0, wanted.start - first)
+                yield batch.slice(skipped, min(start, wanted.stop) - first - skipped)
 
 
 def _aligned(

@@ -12,8 +12,8 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders import json_text
 from airflow_provider_ecdp.orders.columns import FIELDS, ColumnMapping, Features, Value, folded_path
 from airflow_provider_ecdp.orders.contract import Field
-from airflow_provider_ecdp.orders.scope import Expression, Scope, nearest
-from airflow_provider_ecdp.orders.values import attribute_text, features, plain, single, summed
+from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, nearest
+from airflow_provider_ecdp.orders.values import attribute_text, decoded, features, plain, single, summed
 
 
 class Finder:
@@ -29,7 +29,7 @@ class Finder:
         self._named: dict[str, list[str]] = {}
         for name in schema.names:
             self._named.setdefault(folded_path(name.replace(".", "")), []).append(name)
-        self.rows = Scope("e", {f.name: f.type for f in schema}, spelled)
+        self.rows = Scope(ROWS, {f.name: f.type for f in schema}, spelled)
         fields = [path for path, _ in FIELDS.values()]
         self.problems = [f"{name} is no field of the API{nearest(name, fields)}" for name in mapping.unknown]
         self.explained: dict[str, str] = {}
@@ -70,7 +70,7 @@ class Finder:
             if found and attribute_text(found) is None:
                 self.note(f"{of}: an attribute is a single value, not {found.type}")
             elif found:
-                made.append((name, found if each else self.of_order(of, found)))
+                made.append((name, found if each else self.of_order(of, decoded(found))))
         return features(made) if made else None
 
     def whole(self, field: Field, path: str, source: Value, members: list[str]) -> Expression | None:
@@ -87,7 +87,7 @@ class Finder:
         self.computed[name] = sql
         self.computed[told] = json_text.problem(path, field, found.sql, name)
         self.told.append(told)
-        return Expression(f"e.{name}", type_)
+        return Expression(f"{ROWS}.{name}", type_)
 
     def sum(self, path: str, source: Value) -> Expression | None:
         """Return the SQL of a sum over the lines of an order."""

@@ -20,6 +20,9 @@ ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
 #: The table of ids, of those that stand twice, that were read in an earlier part.
 GIVEN = "ecdp_given"
 
+#: Members of the column `facts`: wire texts, NULL where there is none.
+FACTS = ("date", "status", "currency")
+
 #: No rule limits what a wrong column may hold where an id should be; a ledger needs no more of it.
 _ID_CHARACTERS = 256
 
@@ -63,7 +66,7 @@ class Query:
 
     @property
     def checked(self) -> str:
-        """SQL of order_id, text, problems, warnings."""
+        """SQL of order_id, text, facts, problems, warnings; the engine makes those that are used."""
         broken, problems = self.errors.any_broken(), self.errors.problems()
         broken = f"{broken} OR contains(ecdp_text, {text(BROKEN)})"
         odd = self.warnings.any_broken() or "FALSE"
@@ -75,7 +78,7 @@ class Query:
             broken, problems = f"{broken} OR len({given}) > 0", f"{others} || {given}"
         # the lists are built only for the rows that need them: a CASE evaluates a branch for its own rows
         return (
-            f"SELECT {self._id} AS order_id, ecdp_text AS text, "
+            f"SELECT {self._id} AS order_id, ecdp_text AS text, {self._facts} AS facts, "
             f"CASE WHEN {broken} THEN {problems} END AS problems, "
             f"CASE WHEN {odd} THEN {self.warnings.problems()} END AS warnings "
             f"FROM (SELECT o.*, {order_json(self.mapping)} AS ecdp_text FROM ({self.prepared}) AS o) AS o"
@@ -83,15 +86,15 @@ class Query:
 
     @property
     def hashed(self) -> str:
-        """SQL of order_id, content_hash, text, problems, warnings."""
+        """SQL of order_id, content_hash, text, facts, problems, warnings."""
         return (
-            "SELECT order_id, md5(text) AS content_hash, text, "
+            "SELECT order_id, md5(text) AS content_hash, text, facts, "
             f"CASE WHEN problems IS NULL AND text IS NULL THEN {_UNENCODABLE} ELSE problems END AS problems, warnings "
             f"FROM ({self.checked})"
         )
 
-    def outgoing(self, *, accepted: bool, chosen: bool, duplicates: bool | None) -> str:
-        """Return SQL of order_id, content_hash, json, problems, warnings, known.
+    def outgoing(self, *, accepted: bool, chosen: bool, duplicates: bool | None, facts: bool = False) -> str:
+        """Return SQL of order_id, content_hash, json, problems, warnings, known, and of facts if they are asked for.
 
         :param accepted: what ACCEPTED holds with the same content is known, by the word in its column `known`
         :param chosen: read no other orders than those in CHOSEN
@@ -115,8 +118,8 @@ class Query:
         return (
             "SELECT order_id, content_hash, "
             "CASE WHEN problems IS NULL AND known IS NULL THEN text || ',' ELSE '' END AS json, "
-            "problems, warnings, known "
-            f"FROM (SELECT h.order_id, h.content_hash, h.text, {problems} AS problems, h.warnings, {known} AS known "
+            f"problems, warnings, known{', facts' if facts else ''} FROM (SELECT h.order_id, h.content_hash, h.text, "
+            f"{problems} AS problems, h.warnings, {known} AS known, h.facts "
             f"FROM ({self.hashed}) AS h {joins} WHERE {where})"
         )
 
@@ -129,8 +132,32 @@ class Query:
         )
 
     @property
+    def _facts(self) -> str:
+        """SQL of what tells at a glance whether these are the orders that were meant."""
+        nodes = {name: self.mapping.field(name) for name in FACTS}
+        members = [
+            f"'{name}': {f'CAST({node.wire} AS VARCHAR)' if node else 'NULL::VARCHAR'}" for name, node in nodes.items()
+        ]
+        return f"{{{', '.join(members)}}}"
+
+    @property
     def _id(self) -> str:
         return f"left({self.mapping.fields[0].wire}, {_ID_CHARACTERS})"
+
+
+def hashed_ids(ids: str) -> str:
+    """Return SQL of the hashes of ids, NULL for one that is NULL: 8 bytes each, whatever ids look like."""
+    return f"SELECT CASE WHEN order_id IS NOT NULL THEN hash(order_id) END AS id_hash FROM ({ids})"
+
+
+def repeated_hashes(hashes: str, part: int, parts: int) -> str:
+    """Return SQL of the hashes in the table `hashes` that stand more than once; of all of them, one part of many."""
+    return f"SELECT id_hash FROM {hashes} WHERE id_hash % {parts} = {part} GROUP BY id_hash HAVING count(*) > 1"
+
+
+def suspected(ids: str, hashes: str) -> str:
+    """Return SQL of the ids whose hash is in the table `hashes`."""
+    return f"SELECT order_id FROM ({ids}) WHERE hash(order_id) IN (SELECT id_hash FROM {hashes})"
 
 
 def repeated(ids: str) -> str:

@@ -12,6 +12,10 @@ from typing import Self
 
 import pyarrow as pa
 
+#: What SQL calls the rows of an extract. Like the variables of lambdas, its name is no column's: to the engine,
+#: `e.id` can be a member of a column `e` as well.
+ROWS = "ecdp_row"
+
 
 @dataclass(frozen=True, slots=True)
 class Expression:

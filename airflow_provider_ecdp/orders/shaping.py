@@ -16,7 +16,7 @@ from airflow_provider_ecdp.orders.columns import ColumnMapping, Value, folded_pa
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.finder import Finder
 from airflow_provider_ecdp.orders.mapping import DIFFERS, PROBLEMS
-from airflow_provider_ecdp.orders.scope import Expression, Scope, identifier
+from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, identifier
 from airflow_provider_ecdp.orders.wires import text
 
 
@@ -115,9 +115,10 @@ class _Shaping:
             # it is taken as it is; what has a wrong type is the matcher's to tell
             return self.find.of_order(field.name, found)
         if field.kind is Kind.LIST:
-            struct = _struct(self.members(field, Scope.of_struct("p", members)))
-            each = f"lambda p: CASE WHEN p IS NOT NULL THEN {struct.sql} END"
-            return Expression(f"list_transform({found.sql}, {each})", pa.list_(struct.type))
+            struct = _struct(self.members(field, Scope.of_struct("ecdp_p", members)))
+            each = f"lambda ecdp_p: CASE WHEN ecdp_p IS NOT NULL THEN {struct.sql} END"
+            made = Expression(f"list_transform({found.sql}, {each})", pa.list_(struct.type))
+            return self.find.of_order(field.name, made)
         struct = _struct(self.members(field, Scope.of_struct(found.sql, members)))
         sql = struct.sql if self.find.lines else f"CASE WHEN {found.sql} IS NOT NULL THEN {struct.sql} END"
         return Expression(sql, struct.type)
@@ -172,10 +173,10 @@ class _Shaping:
     def select(self, fields: dict[str, Expression], source: str) -> str:
         """Return the SELECT."""
         columns = [f"{found.sql} AS {identifier(name)}" for name, found in fields.items()]
-        told = [f"any_value(e.{name})" if self.group else f"e.{name}" for name in self.find.told]
-        problems = f"list_filter([{', '.join(told)}], lambda x: x IS NOT NULL)" if told else ""
+        told = [f"any_value({ROWS}.{name})" if self.group else f"{ROWS}.{name}" for name in self.find.told]
+        problems = f"list_filter([{', '.join(told)}], lambda ecdp_x: ecdp_x IS NOT NULL)" if told else ""
         if PROBLEMS in self.find.rows.types:
-            given = f"any_value(e.{PROBLEMS})" if self.group else f"e.{PROBLEMS}"
+            given = f"any_value({ROWS}.{PROBLEMS})" if self.group else f"{ROWS}.{PROBLEMS}"
             problems = f"coalesce({given}, []){f' || {problems}' if problems else ''}"
         if problems:
             columns.append(f"{problems} AS {PROBLEMS}")
@@ -184,8 +185,8 @@ class _Shaping:
             columns.append(f"{{{flags}}} AS {DIFFERS}")
         made = [f"{sql} AS {name}" for name, sql in self.find.computed.items()]
         if made:
-            source = f"(SELECT e.*, {', '.join(made)} FROM {source} AS e)"
-        return f"SELECT {', '.join(columns)} FROM {source} AS e{f' GROUP BY {self.group}' if self.group else ''}"
+            source = f"(SELECT {ROWS}.*, {', '.join(made)} FROM {source} AS {ROWS})"
+        return f"SELECT {', '.join(columns)} FROM {source} AS {ROWS}{f' GROUP BY {self.group}' if self.group else ''}"
 
 
 def _struct(members: dict[str, Expression]) -> Expression:

@@ -95,6 +95,15 @@ class Sources:
             read[name] = read[name] or names[:1]
         return read
 
+    def told(self, columns: Columns) -> dict[str, tuple[pa.Schema, list[str]]]:
+        """Return, of each extract, the columns that are among `columns`, and the names of the others."""
+        found = {}
+        for name, extract in self.extracts.items():
+            schema = extract.schema
+            others = [column for column in schema.names if column not in columns[name]]
+            found[name] = (pa.schema([schema.field(column) for column in columns[name]]), others)
+        return found
+
     def show(self, columns: Columns, extracts: Mapping[str, Extract] | None = None) -> None:
         """Let the engine read `columns`, from the extracts or from what stands in for them."""
         self._scans = []

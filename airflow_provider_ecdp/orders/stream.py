@@ -6,20 +6,21 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, SqlError
 from airflow_provider_ecdp.orders.binding import bind
-from airflow_provider_ecdp.orders.engine import locked_engine, running
+from airflow_provider_ecdp.orders.engine import locked_engine, record_batches, running
 from airflow_provider_ecdp.orders.extract import Extract
 from airflow_provider_ecdp.orders.mapping import ZONES
 from airflow_provider_ecdp.orders.mapping import Mapping as FieldMapping
 from airflow_provider_ecdp.orders.order_settings import OrderSettings
 from airflow_provider_ecdp.orders.partitions import Attempt, Partitions
-from airflow_provider_ecdp.orders.query import ACCEPTED, CHOSEN, CONTENTS, DUPLICATES, GIVEN, Query, compared, repeated
+from airflow_provider_ecdp.orders.query import ACCEPTED, CHOSEN, CONTENTS, DUPLICATES, GIVEN, compared
+from airflow_provider_ecdp.orders.repeats import REPEATED, find_repeats
 from airflow_provider_ecdp.orders.sources import Columns, Sources
 from airflow_provider_ecdp.orders.wires import text
 from airflow_provider_ecdp.orders.zones import zone_table
@@ -29,8 +30,7 @@ __all__ = ["ROWS", "OrderSettings", "Orders"]
 #: Orders of one record batch: the engine's own vector, so that nothing is copied to make larger ones.
 ROWS = 2048
 
-_IDS, _REPEATED, _CONTENTS = "ecdp_ids", "ecdp_repeated", "ecdp_contents"
-_ROWS = "ecdp_rows"
+_IDS, _CONTENTS, _ROWS = "ecdp_ids", "ecdp_contents", "ecdp_rows"
 
 
 class Orders:
@@ -59,6 +59,7 @@ class Orders:
         """
         self.settings = settings or OrderSettings()
         self._accepted = self._chosen = self._duplicates = False
+        self.count: int | None = None  #: orders, repeated ones too, if `find_duplicates` has counted them
         self._stack = contextlib.ExitStack()
         try:
             self._engine = self._stack.enter_context(
@@ -67,6 +68,7 @@ class Orders:
             self._engine.register(ZONES, zone_table())
             self._sources = Sources(self._engine, extracts)
             self._bound = bind(self._engine, self._sources, self.settings)
+            self._query = self._bound.query
             try:
                 self._ids = self._sources.columns_read(self._query.ids)
                 self._all = self._sources.columns_read(self._query.prepared)
@@ -77,13 +79,8 @@ class Orders:
                 # the extract is empty here: no value is quoted
                 raise ColumnsError(f"the columns of {self._subject} do not make orders: {error}") from None
             folder = tempfile.TemporaryDirectory(prefix="ecdp-parts-", ignore_cleanup_errors=True)
-            self._parts = Partitions(
-                self._sources.extracts,
-                self._all,
-                self._bound.keys,
-                self._engine,
-                Path(self._stack.enter_context(folder)),
-            )
+            place = Path(self._stack.enter_context(folder))
+            self._parts = Partitions(self._sources.extracts, self._all, self._bound.keys, self._engine, place)
         except BaseException:
             self._stack.close()
             raise
@@ -117,12 +114,9 @@ class Orders:
         return dict(self._bound.shaped.explained) if self._bound.shaped else {}
 
     @property
-    def columns(self) -> dict[str, tuple[list[str], list[str]]]:
-        """The columns of each extract: those that are read, and those that are not."""
-        return {
-            name: (self._all[name], [c for c in extract.schema.names if c not in self._all[name]])
-            for name, extract in self._sources.extracts.items()
-        }
+    def columns(self) -> dict[str, tuple[pa.Schema, list[str]]]:
+        """The columns of each extract: those that are read, and the names of those that are not."""
+        return self._sources.told(self._all)
 
     def skip(self, accepted: pa.Table, known: str) -> None:
         """Do not send what `accepted` (columns `order_id`, `content_hash`) holds with the same content.
@@ -141,6 +135,13 @@ class Orders:
         self._keep(ids, f"CREATE OR REPLACE TEMP TABLE {CHOSEN} AS SELECT DISTINCT order_id FROM {_ROWS}")
         self._chosen = True
 
+    def ids(self) -> pa.Table:
+        """Read the ids alone, and return each once, as `order_id`."""
+        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_IDS} (order_id VARCHAR)")
+        self._gather(lambda _: f"INSERT INTO {_IDS} {self._query.ids}", self._ids, what := "reading ids")
+        with self._reading(what):
+            return self._engine.sql(f"SELECT DISTINCT order_id FROM {_IDS}").to_arrow_table()
+
     def find_duplicates(self) -> int:
         """Read the ids once, and note those that stand more than once; return how many ids do.
 
@@ -150,19 +151,17 @@ class Orders:
         if self._bound.shaped and self._bound.shaped.lines:
             # what was grouped by its id has each id once
             return 0
-        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_IDS} (order_id VARCHAR)")
-        self._gather(
-            lambda _: f"INSERT INTO {_IDS} {self._query.ids}", self._ids, what := "finding ids that stand twice"
+        self.count, count = find_repeats(
+            self._engine,
+            self._query.ids,
+            lambda sql, what: self._gather(lambda _: sql, self._ids, what),
+            self._reading,
         )
-        with self._reading(what):
-            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_REPEATED} AS {repeated(_IDS)}")
-            self._engine.execute(f"DROP TABLE {_IDS}")
-            count = int(self._engine.execute(f"SELECT count(*) FROM {_REPEATED}").fetchall()[0][0])
         if count:
             self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_CONTENTS} {CONTENTS}")
             what = "comparing orders with one id"
             self._gather(
-                lambda part: f"INSERT INTO {_CONTENTS} {self._query.contents(_REPEATED, part)}", self._all, what
+                lambda part: f"INSERT INTO {_CONTENTS} {self._query.contents(REPEATED, part)}", self._all, what
             )
             with self._reading(what):
                 self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {DUPLICATES} AS {compared(_CONTENTS)}")
@@ -170,23 +169,28 @@ class Orders:
         self._duplicates = bool(count)
         return count
 
-    def read(self) -> Iterator[pa.RecordBatch]:
+    def duplicates(self, most: int) -> list[dict[str, Any]]:
+        """Return `order_id`, `times` and `contents` of the first ids that `find_duplicates` has found."""
+        sql = f"SELECT order_id, times, contents FROM {DUPLICATES} ORDER BY order_id LIMIT {most}"
+        return list(self._engine.sql(sql).to_arrow_table().to_pylist()) if self._duplicates else []
+
+    def read(self, *, facts: bool = False) -> Iterator[pa.RecordBatch]:
         """Yield every order once, in the extract's order; ids that stand twice with one content come last.
 
         Where the extract is cut into parts, their orders come part after part. One reading at a time, to its end or
         until its iterator is closed.
 
+        :param facts: whether there is a column `facts`, a struct of the wire texts of date, status and currency
         :raises SqlError: the SQL text fails on the data
         :raises ExtractError: a file cannot be read
         """
         self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {GIVEN} (order_id VARCHAR)")
-        passes = (False, True) if self._duplicates else (None,)
-        for duplicates in passes:
-            sql = self._query.outgoing(accepted=self._accepted, chosen=self._chosen, duplicates=duplicates)
+        for duplicates in (False, True) if self._duplicates else (None,):
+            sql = self._query.outgoing(accepted=self._accepted, chosen=self._chosen, duplicates=duplicates, facts=facts)
             for attempt in self._each_part(self._all, what := "reading orders"):
                 given = []
                 with attempt:
-                    for batch in self._batches(sql, what):
+                    for batch in record_batches(self._engine, sql, ROWS, lambda: self._reading(what)):
                         # what was read once is not read again
                         attempt.divisible = False
                         if duplicates:
@@ -194,18 +198,6 @@ class Orders:
                         yield batch
                 if duplicates and len(self._parts) > 1 and given:
                     self._keep(pa.Table.from_batches(given), f"INSERT INTO {GIVEN} FROM {_ROWS}")
-
-    def _batches(self, sql: str, what: str) -> Iterator[pa.RecordBatch]:
-        with self._reading(what):
-            reader = self._engine.sql(sql).to_arrow_reader(ROWS)
-        with contextlib.closing(reader):
-            while True:
-                with self._reading(what):
-                    try:
-                        batch = reader.read_next_batch()
-                    except StopIteration:
-                        break
-                yield batch
 
     def _gather(self, sql: Callable[[int], str], columns: Columns, what: str) -> None:
         for attempt in self._each_part(columns, what):
@@ -222,10 +214,6 @@ class Orders:
                 return
             self._sources.show(columns, extracts)
             yield attempt
-
-    @property
-    def _query(self) -> Query:
-        return self._bound.query
 
     @property
     def _subject(self) -> str:

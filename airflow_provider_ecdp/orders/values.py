@@ -10,7 +10,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders.columns import Constant, Value
 from airflow_provider_ecdp.orders.contract import ATTRIBUTE
 from airflow_provider_ecdp.orders.scope import Expression
-from airflow_provider_ecdp.orders.wires import is_text, text, wire
+from airflow_provider_ecdp.orders.wires import is_bytes, is_text, text, wire
 
 #: The engine's widest decimal, in digits.
 _WIDEST = 38
@@ -55,10 +55,17 @@ def attribute_text(found: Expression) -> str | None:
     return wire(_ATTRIBUTE_VALUE, found.sql, found.type, None)[0]
 
 
+def decoded(found: Expression) -> Expression:
+    """Return bytes as the text that they are: the engine takes no aggregate of them inside of what decodes them."""
+    if not is_bytes(found.type):
+        return found
+    return Expression(attribute_text(found) or found.sql, pa.string(), found.constant)
+
+
 def features(values: Sequence[tuple[str, Expression]]) -> Expression:
     """Return the list of attributes with these names and texts; those without a value are left out, NULL if all are."""
     made = ", ".join(f"{{'name': {text(name)}, 'value': {attribute_text(found)}}}" for name, found in values)
-    given = f"list_filter([{made}], lambda a: a.value IS NOT NULL)"
+    given = f"list_filter([{made}], lambda ecdp_a: ecdp_a.value IS NOT NULL)"
     constant = all(found.constant for _, found in values)
     return Expression(f"CASE WHEN len({given}) > 0 THEN {given} END", _ATTRIBUTES, constant)
 

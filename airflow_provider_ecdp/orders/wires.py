@@ -65,7 +65,7 @@ def shown(raw: str, type_: pa.DataType) -> str:
 
     Return no characters for the others.
     """
-    if _is_bytes(type_):
+    if is_bytes(type_):
         return f"octet_length({raw}) || ' bytes'"
     if pa.types.is_timestamp(type_) and type_.unit in ("s", "ms"):
         # the engine fails on the text of a time that its microseconds cannot hold
@@ -95,19 +95,20 @@ def is_text(type_: pa.DataType) -> bool:
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
 
 
+def is_bytes(type_: pa.DataType) -> bool:
+    """Whether `type_` is one of Arrow's three kinds of bytes."""
+    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
+
+
 def _text(raw: str, type_: pa.DataType) -> Wire:
     whole = pa.types.is_decimal(type_) and type_.scale == 0
     if is_text(type_) or whole or pa.types.is_integer(type_) or pa.types.is_boolean(type_) or _is_extension(type_):
         # nothing to cast for text; but what SQL makes of type UUID or JSON comes as text too
         return f"CAST({raw} AS VARCHAR)", True
-    if _is_bytes(type_):
+    if is_bytes(type_):
         # some writers leave out the mark that says a BYTE_ARRAY is text
         return f"TRY(decode({raw}))", False
     return None, False
-
-
-def _is_bytes(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
 
 
 def _is_extension(type_: pa.DataType) -> bool:

@@ -182,10 +182,18 @@ def test_timestamps_of_96_bits_have_no_zone(read, with_columns, tmp_path):
     pq.write_table(with_columns(date=array), tmp_path / "o.parquet", use_deprecated_int96_timestamps=True)
     extract = ParquetExtract.open(tmp_path / "o.parquet")
 
-    assert extract.schema.field("date").type == pa.timestamp("ns")
+    assert extract.schema.field("date").type == pa.timestamp("us")
     assert dates(read(extract, timezone="Europe/Warsaw")) == ["2026-07-01T10:00:00.123Z"]
-    with pytest.raises(ColumnsError, match=r"date: the column is timestamp\[ns\], without a time zone"):
+    with pytest.raises(ColumnsError, match=r"date: the column is timestamp\[us\], without a time zone"):
         read(extract)
+
+
+def test_timestamps_of_96_bits_reach_years_that_nanoseconds_do_not(read, with_columns, tmp_path):
+    """Warehouses mark what has no end with the year 9999; in nanoseconds it would be one of 1816."""
+    array = pa.array(moments("9999-12-31T22:59:59", "0001-01-01T12:00:00"), pa.timestamp("us"))
+    pq.write_table(with_columns(date=array), tmp_path / "o.parquet", use_deprecated_int96_timestamps=True)
+    rows = read(ParquetExtract.open(tmp_path / "o.parquet"), timezone="UTC")
+    assert dates(rows) == ["9999-12-31T22:59:59.000Z", "0001-01-01T12:00:00.000Z"]
 
 
 @pytest.mark.parametrize("zone", ["Warsaw", "", "Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe/Warsaw'"])

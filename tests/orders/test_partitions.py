@@ -304,7 +304,7 @@ print(count, bad, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) 
 JOINED = """
 SELECT order_id AS id, any_value(ordered_at) AS date, sum(price * qty) AS total_value,
     {'email': any_value(email), 'crmId': any_value(customer_id)} AS customer,
-    list({'id': sku, 'name': name, 'price': price, 'quantity': qty} ORDER BY line) AS products,
+    list_sort(list({'line': line, 'id': sku, 'name': name, 'price': price, 'quantity': qty})) AS products,
     [{'name': 'Payment', 'value': any_value(method)}, {'name': 'Note', 'value': any_value(note)},
      {'name': 'Address', 'value': any_value(address)}, {'name': 'Reference', 'value': any_value(reference)}]
     AS order_attributes
