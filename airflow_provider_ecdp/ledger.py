@@ -11,17 +11,19 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import duckdb
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.newest_rows import COLUMNS, newest
 from airflow_provider_ecdp.orders.extract import ParquetExtract
+from airflow_provider_ecdp.orders.storage import reading
 from airflow_provider_ecdp.outcomes import Outcome, Settled
+from airflow_provider_ecdp.whole_files import first_write, put_whole
 
 SCHEMA = pa.schema(
     [
@@ -41,8 +43,8 @@ FLUSH_SECONDS = 5.0
 #: Rows that are flushed without waiting; about 10 MB.
 FLUSH_ROWS = 100_000
 
-#: Protocols of fsspec under which a file is there once its upload has ended, and not before.
-_OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "oss", "oci", "memory"})
+#: Bytes from which a ledger is not held in memory as a whole: half a million rows, which take 100 MB there.
+LARGE = 10_000_000
 
 #: An id that is noted keeps the whole record batch that it came in alive, order texts and all, until it is copied.
 _COPY_ROWS = 4096
@@ -80,18 +82,17 @@ class Ledger:
         # sorts by time, and two processes never share a name
         self._run = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}-{uuid.uuid4().hex[:8]}"
         self._files = 0
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ecdp-ledger")
+        self._writing: tuple[Future[None], pa.Table] | None = None
 
     def begin(self) -> None:
         """Leave a sign that a run has begun, if there is none: one that is killed early has written nothing else.
 
         :raises ConfigurationError: nothing can be written here
         """
-        if self.exists():
-            return
-        try:
-            self._write(SCHEMA.empty_table())
-        except OSError as error:
-            raise ConfigurationError(f"results path {self.path} cannot be written: {error}") from error
+        if not self.exists():
+            with first_write(self.path):
+                self._write(SCHEMA.empty_table())
 
     def add(self, settled: Settled, reasons: Sequence[str | None] | None) -> None:
         """Note the outcome of orders; written at the next flush."""
@@ -114,22 +115,59 @@ class Ledger:
             self._copy()
 
     def flush_if_due(self) -> None:
-        """Flush if the last flush is long ago, or much is pending."""
-        if self._pending >= FLUSH_ROWS or (self._pending and self._clock() - self._flushed >= self._flush_seconds):
-            self.flush()
+        """Begin to write, in a thread of its own, if the last time is long ago or much is pending.
+
+        :raises OSError: what was begun before could not be written; it is pending again
+        """
+        if self._writing is not None and self._writing[0].done():
+            self._written()
+        now = self._clock()
+        full = self._pending >= FLUSH_ROWS
+        if not (full or (self._pending and now - self._flushed >= self._flush_seconds)):
+            return
+        self._flushed = now
+        if self._writing is not None:
+            if not full:
+                return
+            # the storage is slower than the run, and memory is no place to wait
+            self._written()
+        rows = self._take()
+        self._writing = self._writer.submit(self._write, rows), rows
 
     def due_in(self) -> float | None:
         """Return the seconds until a flush is due; None if nothing is pending."""
         return max(0.0, self._flush_seconds - (self._clock() - self._flushed)) if self._pending else None
 
     def flush(self) -> None:
-        """Write what is pending as one file, which is whole or absent."""
+        """Write what is pending as one file, which is whole or absent, and wait for it.
+
+        :raises OSError: it could not be written, and is still pending
+        """
         self._flushed = self._clock()
-        if not self._pending:
-            return
+        if self._writing is not None:
+            self._written()
+        if self._pending:
+            rows = self._take()
+            self._writing = self._writer.submit(self._write, rows), rows
+            self._written()
+
+    def _take(self) -> pa.Table:
         self._copy()
-        self._write(pa.concat_tables(self._rows))
+        rows = pa.concat_tables(self._rows)
         self._rows, self._pending = [], 0
+        return rows
+
+    def _written(self) -> None:
+        """Wait for what is being written; what could not be written is pending again."""
+        if self._writing is None:
+            return
+        (future, rows), self._writing = self._writing, None
+        try:
+            future.result()
+        except BaseException:
+            self._rows.insert(0, rows)
+            self._pending += len(rows)
+            raise
 
     def _write(self, rows: pa.Table) -> None:
         sink = pa.BufferOutputStream()
@@ -143,62 +181,67 @@ class Ledger:
             self._fresh = []
 
     def _put(self, name: str, data: bytes) -> None:
-        folder = self._folder.rstrip("/")
-        self._filesystem.makedirs(folder, exist_ok=True)
-        protocol = self._filesystem.protocol
-        if not _OBJECT_STORES.isdisjoint([protocol] if isinstance(protocol, str) else protocol):
-            self._filesystem.pipe_file(f"{folder}/{name}", data)
-            return
-        hidden = f"{folder}/.{name}.part"
-        if not isinstance(self._filesystem, LocalFileSystem):
-            # SFTP, SMB, HDFS: a file is there from its first byte on
-            self._filesystem.pipe_file(hidden, data)
-            self._filesystem.mv(hidden, f"{folder}/{name}")
-            return
-        with open(hidden, "wb") as file:  # noqa: PTH123 - the path is a string of fsspec's
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(hidden, f"{folder}/{name}")  # noqa: PTH105 - as above
+        put_whole(self._filesystem, self._folder, name, data)
+
+    def keep(self, what: str, note: bytes) -> None:
+        """Keep a note beside the outcomes; the newest of its kind counts.
+
+        :raises ConfigurationError: nothing can be written here
+        """
+        with first_write(self.path):
+            self._put(f"_{what}-{self._run}.json", note)
+
+    def kept(self, what: str) -> bytes | None:
+        """Return the newest note of its kind, None if there is none."""
+        found = self._files_here(f"_{what}-", ".json")
+        with reading(self._filesystem, f"results path {self.path}"):
+            return bytes(self._filesystem.cat_file(found[-1])) if found else None
 
     def exists(self) -> bool:
         """Whether an earlier run has written here."""
         return bool(self._files_here())
 
-    def _files_here(self) -> list[str]:
+    def _files_here(self, start: str = "", end: str = ".parquet") -> list[str]:
         # listed, not globbed: a folder may be named with brackets. What another process has added since is not cached
         self._filesystem.invalidate_cache(self._folder)
-        try:
-            found = self._filesystem.ls(self._folder, detail=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        with reading(self._filesystem, f"results path {self.path}"):
+            try:
+                found = self._filesystem.ls(self._folder, detail=False)
+            except (FileNotFoundError, NotADirectoryError):
+                return []
         names = {path: path.rstrip("/").rpartition("/")[2] for path in found}
-        return sorted(path for path, name in names.items() if name.endswith(".parquet") and name[0] not in "._")
+        hidden = () if start else (".", "_")
+        return sorted(
+            p
+            for p, name in names.items()
+            if name.startswith(start) and name.endswith(end) and not name.startswith(hidden)
+        )
 
-    def accepted(self) -> pa.Table | None:
+    def accepted(self, among: Callable[[], pa.Table] | None = None) -> pa.Table | None:
         """Return what ECDP holds as far as the ledger knows; None for a new ledger.
 
         The columns are `order_id`, `content_hash` and `outcome`: accepted or skipped.
+
+        :param among: returns the ids (column `order_id`) that are asked for; called if the ledger is large
         """
         taken = f"'{Outcome.ACCEPTED}', '{Outcome.SKIPPED}'"
-        return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})")
+        return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})", among)
 
     def unfinished(self) -> pa.Table | None:
         """Return `order_id` of the orders that an earlier run left rejected or unresolved; None for a new ledger."""
         return self._newest("order_id", f"outcome IN ('{Outcome.REJECTED}', '{Outcome.UNRESOLVED}')")
 
-    def _newest(self, columns: str, condition: str) -> pa.Table | None:
+    def rows(self, columns: Sequence[str]) -> pa.RecordBatchReader | None:
+        """Return these columns of all rows, older ones of an order too; None for a new ledger."""
         files = self._files_here()
         if not files:
             return None
-        needed = ["order_id", "content_hash", "outcome", "at"]
-        schema = pa.schema([SCHEMA.field(c) for c in needed])
-        batches = ParquetExtract(self.path, tuple(files), self._filesystem, SCHEMA, 0).batches(needed)
+        batches = ParquetExtract(self.path, tuple(files), self._filesystem, SCHEMA, 0).batches(columns)
+        return pa.RecordBatchReader.from_batches(pa.schema([SCHEMA.field(c) for c in columns]), batches)
 
-        with duckdb.connect(":memory:", config={"threads": 1}) as engine:
-            engine.register("rows", pa.RecordBatchReader.from_batches(schema, batches))
-            newest = (
-                'SELECT order_id, arg_max(content_hash, "at") AS content_hash, arg_max(outcome, "at") AS outcome '
-                "FROM rows WHERE order_id IS NOT NULL GROUP BY order_id"
-            )
-            return engine.sql(f"SELECT {columns} FROM ({newest}) WHERE {condition}").to_arrow_table()
+    def _newest(self, columns: str, condition: str, among: Callable[[], pa.Table] | None = None) -> pa.Table | None:
+        rows = self.rows(COLUMNS)
+        if rows is None:
+            return None
+        large = among is not None and sum(self._filesystem.size(file) or 0 for file in self._files_here()) > LARGE
+        return newest(rows, columns, condition, among if large else None)

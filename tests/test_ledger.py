@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import threading
 from pathlib import Path
 
 import duckdb
@@ -169,8 +170,9 @@ def test_nothing_is_written_before_it_is_due(folder, clock):
 
     clock.now += 0.5
     ledger.flush_if_due()
-    assert len(files(folder)) == 1
     assert ledger.due_in() is None
+    ledger.flush()
+    assert len(files(folder)) == 1
 
 
 def test_the_time_to_the_next_flush_counts_from_the_last(folder, clock):
@@ -179,6 +181,7 @@ def test_the_time_to_the_next_flush_counts_from_the_last(folder, clock):
         note(ledger, Outcome.ACCEPTED, ["A"])
         clock.now += wait
         ledger.flush_if_due()
+        ledger._written()
         assert len(files(folder)) == written
 
 
@@ -197,7 +200,50 @@ def test_much_is_written_without_waiting(folder, clock):
     assert not folder.exists()
     note(ledger, Outcome.ACCEPTED, ["last"])
     ledger.flush_if_due()
+    ledger._written()
     assert pq.read_table(folder).num_rows == FLUSH_ROWS
+
+
+class Slow(Ledger):
+    """Writes when it may."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.may, self.error = threading.Event(), None
+
+    def _put(self, name, data):
+        assert self.may.wait(20)
+        if self.error:
+            raise self.error
+        super()._put(name, data)
+
+
+def test_a_slow_storage_does_not_hold_the_run_up(folder, clock):
+    ledger = Slow(folder, clock=clock)
+    for i in range(5):
+        note(ledger, Outcome.ACCEPTED, [str(i)])
+        clock.now += FLUSH_SECONDS
+        ledger.flush_if_due()
+    assert not folder.exists()
+    ledger.may.set()
+    ledger.flush()
+    assert pq.read_table(folder)["order_id"].to_pylist() == ["0", "1", "2", "3", "4"]
+    assert len(files(folder)) == 2
+
+
+def test_what_could_not_be_written_is_told_and_not_lost(folder, clock):
+    ledger = Slow(folder, clock=clock)
+    ledger.error = OSError("no space left on device")
+    note(ledger, Outcome.ACCEPTED, ["A"])
+    clock.now += FLUSH_SECONDS
+    ledger.flush_if_due()
+    note(ledger, Outcome.ACCEPTED, ["B"])
+    ledger.may.set()
+    with pytest.raises(OSError, match="no space"):
+        ledger.flush()
+    ledger.error = None
+    ledger.flush()
+    assert pq.read_table(folder)["order_id"].to_pylist() == ["A", "B"]
 
 
 def test_what_was_written_is_not_written_again(folder):
@@ -254,6 +300,15 @@ def test_the_newest_row_of_an_order_counts(folder):
 
     assert taken(Ledger(folder).accepted()) == {"ok": "content 0", "lost": "content 1", "changed": "content 2"}
     assert sorted(Ledger(folder).unfinished()["order_id"].to_pylist()) == ["new", "was ok"]
+
+
+@pytest.mark.parametrize(("large", "found"), [(0, {"B": "hash of B"}), (10**9, {"A": "hash of A", "B": "hash of B"})])
+def test_a_large_ledger_is_asked_for_some_ids_alone(folder, monkeypatch, large, found):
+    monkeypatch.setattr("airflow_provider_ecdp.ledger.LARGE", large)
+    ledger = Ledger(folder)
+    note(ledger, Outcome.ACCEPTED, ["A", "B"])
+    ledger.flush()
+    assert taken(Ledger(folder).accepted(lambda: pa.table({"order_id": ["B", "C"]}))) == found
 
 
 def test_the_newest_row_counts_within_a_run_too(folder):

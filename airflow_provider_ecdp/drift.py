@@ -1,0 +1,142 @@
+"""Whether an extract still has the columns that the run before read, as they were.
+
+What a run reads is kept beside its ledger's Parquet files. Columns that no run reads do not count: they change nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
+from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.orders.stream import Orders
+from airflow_provider_ecdp.orders.wires import is_text
+
+log = logging.getLogger(__name__)
+
+#: Changes that a message names.
+_TOLD = 20
+
+#: Types of columns by their paths, such as `customer.email` or `products[].price`, by the name of the extract.
+Columns = Mapping[str, Mapping[str, str]]
+
+
+class OnDrift(enum.StrEnum):
+    """What other columns than in the run before are: nothing, a warning, or a failure before anything is sent."""
+
+    IGNORE = "ignore"
+    WARN = "warn"
+    FAIL = "fail"
+
+    @staticmethod
+    def parse(text: str) -> OnDrift:
+        """Read `ignore`, `warn` or `fail`.
+
+        :raises ConfigurationError: anything else
+        """
+        try:
+            return OnDrift(str(text).strip().lower())
+        except ValueError:
+            raise ConfigurationError(f"on_drift is {text!r}: it must be ignore, warn or fail") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One column that is not as it was; `now` is its type, None if it is gone."""
+
+    extract: str
+    column: str
+    was: str
+    now: str | None
+
+    def __str__(self) -> str:
+        where = f"{self.extract}: {self.column}" if self.extract != "extract" else self.column
+        return f"{where} ({self.was}) is gone" if self.now is None else f"{where} was {self.was} and is {self.now}"
+
+
+def look_for_drift(orders: Orders, ledger: Ledger, on_drift: OnDrift) -> list[Change]:
+    """Compare what `orders` reads with what the run before read, and keep what this one reads.
+
+    A failure keeps nothing: the next run compares with the same.
+
+    :param ledger: where the run before has kept it
+    :raises ColumnsError: columns are gone or have changed, and `on_drift` is FAIL
+    """
+    if on_drift is OnDrift.IGNORE:
+        return []
+    now, before = columns_of(orders), _kept(ledger)
+    if before == now:
+        return []
+    changes = list(changed(before, now))
+    if changes:
+        told = "".join(f"\n  - {change}" for change in changes[:_TOLD])
+        if len(changes) > _TOLD:
+            told += f"\n  - and {len(changes) - _TOLD} more"
+        message = f"{orders.name} has other columns than in the run before:{told}"
+        if on_drift is OnDrift.FAIL:
+            raise ColumnsError(
+                f"{message}\nNothing was sent. If this is meant, run once with on_drift set to warn; "
+                f"what the run before read is kept in {ledger.path}"
+            )
+        log.warning("%s", message)
+    kept = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "columns": now}
+    ledger.keep(_NOTE, json.dumps(kept, ensure_ascii=False, indent=1).encode())
+    return changes
+
+
+def drifted(orders: Orders, ledger: Ledger) -> list[Change] | None:
+    """Compare what `orders` reads with what the run before read; None if nothing is kept of one. Keep nothing."""
+    before = _kept(ledger)
+    return list(changed(before, columns_of(orders))) if before else None
+
+
+def columns_of(orders: Orders) -> Columns:
+    """Return the columns that `orders` reads, with their types; members of structs and lists are columns too."""
+    return {
+        name: dict(path for column in read for path in _leaves(column.name, column.type))
+        for name, (read, _) in orders.columns.items()
+    }
+
+
+def changed(before: Columns, now: Columns) -> Iterator[Change]:
+    """Yield the columns of `before` that are gone or have another type, in their order."""
+    for extract, columns in before.items():
+        for column, was in columns.items():
+            found = now.get(extract, {}).get(column)
+            if found != was:
+                yield Change(extract, column, was, found)
+
+
+_NOTE = "schema"
+
+
+def _kept(ledger: Ledger) -> Columns:
+    text = ledger.kept(_NOTE)
+    if text is None:
+        return {}
+    try:
+        columns: Columns = json.loads(text)["columns"]
+    except (ValueError, KeyError, TypeError):
+        log.warning("what an earlier run has kept of its columns in %s cannot be read; it is not compared", ledger.path)
+        return {}
+    return columns
+
+
+def _leaves(path: str, type_: pa.DataType) -> Iterator[tuple[str, str]]:
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if pa.types.is_struct(type_):
+        for field in type_:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    elif pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
+        yield from _leaves(f"{path}[]", type_.value_type)
+    else:
+        # writers differ in which kind of text they write, and nothing follows from it
+        yield path, "string" if is_text(type_) else str(type_)

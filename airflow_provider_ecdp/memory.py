@@ -1,0 +1,71 @@
+"""What earlier runs tell this one: which orders are not to be sent, and whether the extract is still the same kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from airflow_provider_ecdp.drift import OnDrift, look_for_drift
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.orders.stream import Orders
+from airflow_provider_ecdp.outcomes import Outcome
+
+#: Why an order is not sent: this run's ledger holds it as accepted, or that of an earlier run does.
+RESUMED, UNCHANGED = "resumed", "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Where earlier runs have kept what became of orders.
+
+    :param ledger: of this run, which may have been tried before
+    :param history: of all runs, for a run that sends only what has changed since
+    :param replay: of an earlier run: only the orders that it holds as rejected or unresolved are read
+    :param columns: where the columns that a run reads are kept; None is `history`, or else `ledger`
+    """
+
+    ledger: Ledger | None = None
+    history: Ledger | None = None
+    replay: Ledger | None = None
+    columns: Ledger | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a run has to know of those before.
+
+    :param resumed: whether one of them may have stored orders without an answer, or without time to record it
+    :param nothing_left: whether a replay has nothing to send
+    """
+
+    resumed: bool
+    nothing_left: bool
+
+
+def learn(orders: Orders, memory: Memory, on_drift: OnDrift) -> Learned:
+    """Tell `orders` what is not to be sent.
+
+    :raises ConfigurationError: there is nothing to replay
+    :raises ColumnsError: columns are gone or have changed, and that is a failure
+    """
+    columns = memory.columns or memory.history or memory.ledger
+    if columns is not None:
+        look_for_drift(orders, columns, on_drift)
+    own = memory.ledger.accepted() if memory.ledger else None
+    if own is not None:
+        # what an earlier try of this run skipped as unchanged is not counted as sent by it
+        orders.skip(own.filter(pc.field("outcome") == Outcome.ACCEPTED.value), RESUMED)
+        orders.skip(own.filter(pc.field("outcome") == Outcome.SKIPPED.value), UNCHANGED)
+    history = memory.history.accepted(among=orders.ids) if memory.history else None
+    if history is not None:
+        orders.skip(history, UNCHANGED)
+    nothing_left = False
+    if memory.replay is not None:
+        unfinished = memory.replay.unfinished()
+        if unfinished is None:
+            raise ConfigurationError(f"{memory.replay.path} holds no results of an earlier run to replay")
+        orders.choose(unfinished)
+        nothing_left = not len(unfinished)
+    return Learned(own is not None or history is not None or memory.replay is not None, nothing_left)
