@@ -1,0 +1,142 @@
+"""What there is to say of an extract before it is sent, as data and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+#: Examples of what breaks a rule, of values that do, and of ids that stand twice.
+EXAMPLES = 3
+
+
+@dataclass(slots=True)
+class Rule:
+    """One rule, or one warning.
+
+    :param count: orders that break it; of a warning, those that are good otherwise
+    :param invalid: of a warning, orders that are not sent anyway
+    :param examples: ids of the first of them
+    :param got: what was there instead, with the number of times
+    """
+
+    field: str
+    rule: str
+    count: int = 0
+    invalid: int = 0
+    examples: list[str | None] = dataclasses.field(default_factory=list)
+    got: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return {
+            "field": self.field,
+            "rule": self.rule,
+            "count": self.count,
+            "examples": self.examples,
+            "got": _counts(self.got, EXAMPLES),
+        } | ({"in_invalid_orders": self.invalid} if self.invalid else {})
+
+
+@dataclass(slots=True)
+class Findings:
+    """What there is to say of the orders of an extract. Rules are told apart by field, with no position in lists.
+
+    :param to_send: orders that a push would send, in `requests` requests of `bytes` bytes
+    :param known: orders that it would not send, though they are good, by why: `resumed`, `unchanged`, `repeated`
+    :param duplicates: ids that stand more than once, with `times` and `contents`; the first of `duplicate_ids`
+    :param dates: the first and the last, as they would be sent
+    :param sample: JSON text of the first order to be sent, without what identifies a person
+    :param used: columns that are read; `ignored` are not
+    :param not_fields: columns that the SQL text returns, and that are no fields
+    :param fields: where each field comes from, if a mapping says so
+    :param drift: columns that are not as in the run before; None if there is none to compare with
+    """
+
+    rows: int = 0
+    total: int = 0
+    invalid: int = 0
+    to_send: int = 0
+    requests: int = 0
+    bytes: int = 0
+    with_warnings: int = 0
+    known: Counter[str] = dataclasses.field(default_factory=Counter)
+    problems: dict[tuple[str, str], Rule] = dataclasses.field(default_factory=dict)
+    warnings: dict[tuple[str, str], Rule] = dataclasses.field(default_factory=dict)
+    duplicate_ids: int = 0
+    duplicates: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    dates: tuple[str, str] | None = None
+    statuses: Counter[str | None] = dataclasses.field(default_factory=Counter)
+    currencies: Counter[str | None] = dataclasses.field(default_factory=Counter)
+    sample: str | None = None
+    used: list[str] = dataclasses.field(default_factory=list)
+    ignored: list[str] = dataclasses.field(default_factory=list)
+    not_fields: list[str] = dataclasses.field(default_factory=list)
+    fields: dict[str, str] = dataclasses.field(default_factory=dict)
+    drift: list[str] | None = None
+
+    @property
+    def valid(self) -> int:
+        """Orders that break no rule."""
+        return self.total - self.invalid
+
+    @property
+    def repeated(self) -> int:
+        """Orders that stand in the extract again."""
+        return self.known["repeated"]
+
+    @property
+    def skipped(self) -> int:
+        """Orders that ECDP has, as earlier runs know."""
+        return self.known.total() - self.repeated
+
+    @property
+    def commonest_problems(self) -> list[Rule]:
+        """The rules that are broken, the commonest first."""
+        return sorted(self.problems.values(), key=lambda rule: -rule.count)
+
+    @property
+    def commonest_warnings(self) -> list[Rule]:
+        """The warnings, the commonest first."""
+        return sorted(self.warnings.values(), key=lambda rule: (-rule.count, -rule.invalid))
+
+    def json_text(self) -> str:
+        """Return the text of `as_json`, on one line; the numbers of the sample keep their digits."""
+        text = json.dumps(self.as_json() | {"sample": None}, ensure_ascii=False, separators=(",", ":"))
+        before, _, after = text.rpartition('"sample":null')
+        return f'{before}"sample":{self.sample or "null"}{after}'
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types. Numbers of the sample become doubles."""
+        return {
+            "summary": {
+                "rows": self.rows,
+                "total": self.total,
+                "valid": self.valid,
+                "invalid": self.invalid,
+                "to_send": self.to_send,
+                "skipped": self.skipped,
+                "repeated": self.repeated,
+                "warnings": self.with_warnings,
+                "duplicate_ids": self.duplicate_ids,
+                "requests": self.requests,
+                "bytes": self.bytes,
+            },
+            "problems": [rule.as_json() for rule in self.commonest_problems],
+            "warnings": [rule.as_json() for rule in self.commonest_warnings],
+            "duplicates": self.duplicates,
+            "dates": {"first": self.dates[0], "last": self.dates[1]} if self.dates else None,
+            "statuses": _counts(self.statuses),
+            "currencies": _counts(self.currencies),
+            "sample": None if self.sample is None else json.loads(self.sample),
+            "columns": {"used": self.used, "ignored": self.ignored},
+            "not_fields": self.not_fields,
+            "fields": self.fields,
+            "drift": self.drift,
+        }
+
+
+def _counts(values: Counter[Any], most: int | None = None) -> list[dict[str, Any]]:
+    return [{"value": value, "count": count} for value, count in values.most_common(most)]
