@@ -6,7 +6,6 @@ key stops the run, for it would stop every later request too; anything else conc
 
 from __future__ import annotations
 
-import enum
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +14,8 @@ from typing import Any, TypeVar
 
 from airflow_provider_ecdp.addressing import checked_id, checked_updates, checked_website, listed_status
 from airflow_provider_ecdp.api.client import ClientStats, EcdpClient
-from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError, RequestRejectedError
+from airflow_provider_ecdp.asking import NOT_REACHED, Answer, Asker, Missing, Operation
+from airflow_provider_ecdp.errors import ApiError, ConfigurationError
 from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome
 from airflow_provider_ecdp.report import Report
 
@@ -30,33 +30,11 @@ __all__ = [
 
 _T = TypeVar("_T")
 
-_ABSENT = "ECDP has no such order"
-_GONE = "ECDP has no such order: it was deleted before, or never there"
-_NOT_REACHED = "the run was stopped before this order"
-
 #: Sends one request, and returns what the result holds beside the outcome.
 _Send = Callable[[], dict[str, Any]]
 
 #: Called with the number of orders that have an outcome, and of those that failed.
 Progress = Callable[[int, int], None]
-
-
-class Missing(enum.StrEnum):
-    """What an order that ECDP does not have is: a failure, or a fact to report."""
-
-    FAIL = "fail"
-    REPORT = "report"
-
-    @staticmethod
-    def parse(text: str) -> Missing:
-        """Read `fail` or `report`.
-
-        :raises ConfigurationError: anything else
-        """
-        try:
-            return Missing(str(text).strip().lower())
-        except ValueError:
-            raise ConfigurationError(f"missing is {text!r}: it must be fail or report") from None
 
 
 def get_orders(
@@ -83,11 +61,10 @@ def get_orders(
 
         return send
 
-    absent = (Outcome.SKIPPED, _ABSENT) if missing is Missing.REPORT else (Outcome.REJECTED, _ABSENT)
-    run = _Run(client, absent, progress, results_limit, extra={"order": None})
+    run = _Run(Asker(client, Operation.GET, missing), progress, results_limit, extra={"order": None})
     for given in order_ids:
         run.ask(given, prepare, given)
-    return run.report("get")
+    return run.report()
 
 
 def update_order_statuses(
@@ -115,11 +92,10 @@ def update_order_statuses(
 
         return send
 
-    absent = (Outcome.SKIPPED, _ABSENT) if missing is Missing.REPORT else (Outcome.REJECTED, _ABSENT)
-    run = _Run(client, absent, progress, results_limit)
+    run = _Run(Asker(client, Operation.UPDATE_STATUS, missing), progress, results_limit)
     for update in checked_updates(updates):
         run.ask(update["order_id"], prepare, update)
-    return run.report("update_status")
+    return run.report()
 
 
 def delete_orders(
@@ -145,23 +121,20 @@ def delete_orders(
 
         return send
 
-    absent = (Outcome.ACCEPTED, _GONE) if missing is Missing.REPORT else (Outcome.REJECTED, _ABSENT)
-    run = _Run(client, absent, progress, results_limit)
+    run = _Run(Asker(client, Operation.DELETE, missing), progress, results_limit)
     for given in order_ids:
         run.ask(given, prepare, given)
-    return run.report("delete")
+    return run.report()
 
 
 @dataclass(slots=True)
 class _Run:
     """Asks, and counts.
 
-    :param absent: outcome and reason of an order that ECDP does not have
     :param extra: what a result without an order holds
     """
 
-    client: EcdpClient
-    absent: tuple[Outcome, str]
+    asker: Asker
     progress: Progress
     results_limit: int
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -175,51 +148,39 @@ class _Run:
     def __post_init__(self) -> None:
         if self.results_limit < 0:
             raise ConfigurationError(f"results_limit must be 0 or more, not {self.results_limit}")
-        self.before = self.client.stats()
+        self.before = self.asker.client.stats()
 
     def ask(self, order_id: object, prepare: Callable[[_T], _Send], given: _T) -> None:
-        requests = self.client.stats().requests
-        if self.stopped is None:
-            outcome, reason, status, extra = self._outcome(prepare, given)
-        else:
-            outcome, reason, status, extra = Outcome.NOT_ATTEMPTED, _NOT_REACHED, None, self.extra
-        self.counts[outcome] += 1
+        answer = self._answer(prepare, given)
+        self.stopped = self.stopped or answer.error
+        self.missing += answer.missing
+        self.counts[answer.outcome] += 1
         self.results.append(
             {
                 "order_id": _shown(order_id),
-                "outcome": outcome.value,
-                "reason": reason[:REASON_CHARACTERS] if reason else None,
-                "http_status": status,
-                "attempts": self.client.stats().requests - requests,
-                **extra,
+                "outcome": answer.outcome.value,
+                "reason": answer.reason,
+                "http_status": answer.http_status,
+                "attempts": answer.attempts,
+                **self.extra,
+                **answer.held,
             }
         )
         self.progress(len(self.results), sum(count for outcome, count in self.counts.items() if outcome.failed))
 
-    def _outcome(
-        self, prepare: Callable[[_T], _Send], given: _T
-    ) -> tuple[Outcome, str | None, int | None, Mapping[str, Any]]:
+    def _answer(self, prepare: Callable[[_T], _Send], given: _T) -> Answer:
+        if self.stopped is not None:
+            return Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
         try:
             send = prepare(given)
         except ConfigurationError as error:
-            return Outcome.INVALID, str(error), None, self.extra
-        try:
-            return Outcome.ACCEPTED, None, 200, send()
-        except NotFoundError as error:
-            self.missing += 1
-            outcome, reason = self.absent
-            return outcome, reason, error.status, self.extra
-        except RequestRejectedError as error:
-            return Outcome.REJECTED, "; ".join(error.details) or str(error), error.status, self.extra
-        except ApiError as error:
-            self.stopped = error
-            outcome = Outcome.UNRESOLVED if error.maybe_stored else Outcome.NOT_ATTEMPTED
-            return outcome, str(error), error.status, self.extra
+            return Answer(Outcome.INVALID, str(error)[:REASON_CHARACTERS])
+        return self.asker.ask(send)
 
-    def report(self, operation: str) -> Report:
-        stats = self.client.stats()
+    def report(self) -> Report:
+        stats = self.asker.client.stats()
         summary = {
-            "operation": operation,
+            "operation": self.asker.operation.value,
             "total": len(self.results),
             **{outcome.value: self.counts[outcome] for outcome in Outcome},
             "missing": self.missing,
