@@ -22,7 +22,7 @@ def listed_status(status: object) -> str:
     """
     if isinstance(status, str) and (listed := _STATUSES.get(status.strip().lower())):
         return listed
-    shown = repr(redact(status, max_length=50)) if isinstance(status, str) else type(status).__name__
+    shown = repr(redact(status, max_length=50)) if isinstance(status, str) else _kind(status)
     raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(_STATUSES.values()))}, got {shown}")
 
 
@@ -33,7 +33,7 @@ def checked_id(order_id: object, *, in_path: bool = False) -> str:
     """
     # a warehouse's integer column is an id; a float is one that lost its type on the way, and a bool is none
     if isinstance(order_id, bool) or not isinstance(order_id, (str, int)):
-        raise ConfigurationError(f"order id: text or a whole number, got {type(order_id).__name__}")
+        raise ConfigurationError(f"order id: text or a whole number, got {_kind(order_id)}")
     text = str(order_id)
     if not text:
         raise ConfigurationError("order id: at least one character, got none")
@@ -70,3 +70,7 @@ def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
             held = f"the keys {', '.join(map(str, update))}" if isinstance(update, Mapping) else type(update).__name__
             raise ConfigurationError(f"updates[{i}]: a dict with order_id and status, got {held}")
     return found
+
+
+def _kind(given: object) -> str:
+    return "nothing" if given is None else type(given).__name__

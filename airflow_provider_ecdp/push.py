@@ -11,7 +11,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.attribution import BatchSender, Stop
-from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
+from airflow_provider_ecdp.dispatch import Dispatcher
+from airflow_provider_ecdp.errors import EmptyExtractError
 from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.memory import RESUMED, UNCHANGED, Memory, learn
 from airflow_provider_ecdp.orders import batches
 from airflow_provider_ecdp.orders.stream import Orders
 from airflow_provider_ecdp.outcomes import Outcome, Settled, Tally, reason
@@ -31,13 +33,12 @@ __all__ = ["Progress", "PushSettings", "push"]
 
 log = logging.getLogger(__name__)
 
-#: Batches that are read ahead of the requests in flight.
-_AHEAD = 2
-
 #: Most seconds without a look at whether a flush is due.
 _PATIENCE = 60.0
 
-_RESUMED, _UNCHANGED, _REPEATED = "resumed", "unchanged", "repeated"
+_REPEATED = "repeated"
+
+_Dispatcher = Dispatcher[pa.RecordBatch, list[Settled]]
 
 
 def push(
@@ -48,6 +49,7 @@ def push(
     ledger: Ledger | None = None,
     history: Ledger | None = None,
     replay: Ledger | None = None,
+    columns: Ledger | None = None,
     progress: Callable[[Progress], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Report:
@@ -56,21 +58,16 @@ def push(
     :param ledger: where this run's outcomes are kept; what it holds as accepted with the same content is not sent again
     :param history: where the outcomes of all runs are kept, for a run that sends only what has changed since
     :param replay: of an earlier run: only the orders that it holds as rejected or unresolved are read
+    :param columns: where the columns that a run reads are kept, for the next to compare; None is history, or ledger
     :param progress: called in this thread, after each batch
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
+    :raises ColumnsError: the columns are not those of the run before, and `on_drift` is FAIL
     :raises ExtractError: the extract cannot be read to its end; what was sent until then is in the ledger
     """
-    run = _Run(
-        orders=orders,
-        client=client,
-        settings=settings or PushSettings(),
-        ledger=ledger,
-        history=history,
-        progress=progress,
-        clock=clock,
-    )
+    memory = Memory(ledger, history, replay, columns)
+    run = _Run(orders, client, settings or PushSettings(), memory, progress=progress, clock=clock)
     try:
-        run.prepare(replay)
+        run.prepare()
         run.everything()
     finally:
         run.flush()
@@ -82,21 +79,19 @@ class _Run:
 
     def __init__(
         self,
-        *,
         orders: Orders,
         client: EcdpClient,
         settings: PushSettings,
-        ledger: Ledger | None,
-        history: Ledger | None,
+        memory: Memory,
+        *,
         progress: Callable[[Progress], None],
         clock: Callable[[], float],
     ) -> None:
         self.orders = orders
         self.client = client
         self.settings = settings
-        self.ledger = ledger
-        self.ledgers = [kept for kept in (ledger, history) if kept is not None]
-        self.history = history
+        self.memory = memory
+        self.ledgers = [kept for kept in (memory.ledger, memory.history) if kept is not None]
         self.progress = progress
         self.clock = clock
         self.started = clock()
@@ -105,33 +100,21 @@ class _Run:
         self.rows = 0
         self.resumed = settings.resumed
         self.may_be_empty = settings.allow_empty
+        self.begun = False
+        self.halted: str | None = None
         self.before = client.stats()
         self.skipped = {
-            _RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
-            _UNCHANGED: (Outcome.SKIPPED, "accepted before with this content, in an earlier run"),
+            RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
+            UNCHANGED: (Outcome.SKIPPED, "accepted before with this content, in an earlier run"),
             _REPEATED: (Outcome.SKIPPED, "stands in the extract more than once, always with this content"),
         }
-        self.pending: set[Future[list[Settled]]] = set()
         self.ended: deque[Settled] = deque()
 
-    def prepare(self, replay: Ledger | None) -> None:
+    def prepare(self) -> None:
         """Learn what is not to be sent."""
-        own = self.ledger.accepted() if self.ledger else None
-        if own is not None:
-            # what an earlier try of this run skipped as unchanged is not counted as sent by it
-            self.orders.skip(own.filter(pc.field("outcome") == Outcome.ACCEPTED.value), _RESUMED)
-            self.orders.skip(own.filter(pc.field("outcome") == Outcome.SKIPPED.value), _UNCHANGED)
-        history = self.history.accepted() if self.history else None
-        if history is not None:
-            self.orders.skip(history, _UNCHANGED)
-        if replay is not None:
-            unfinished = replay.unfinished()
-            if unfinished is None:
-                raise ConfigurationError(f"{replay.path} holds no results of an earlier run to replay")
-            self.orders.choose(unfinished)
-            self.may_be_empty |= not len(unfinished)
-        # each of them tells of runs that may have stored orders without an answer, or without time to record it
-        self.resumed |= own is not None or history is not None or replay is not None
+        learned = learn(self.orders, self.memory, self.settings.on_drift)
+        self.resumed |= learned.resumed
+        self.may_be_empty |= learned.nothing_left
         if repeated := self.orders.find_duplicates():
             log.warning("%d order ids stand more than once in %s", repeated, self.orders.name)
         for ledger in self.ledgers:
@@ -148,32 +131,49 @@ class _Run:
             # what Add repeats is refused; the other modes repeat without harm
             resumed=self.resumed and not self.settings.mode.repeatable,
         )
-        with ThreadPoolExecutor(self.settings.max_in_flight, thread_name_prefix="ecdp-send") as pool:
+        with Dispatcher(sender.send, self._in_flight, self.settings.max_in_flight) as dispatcher:
             try:
-                self._send_all(pool, sender)
+                self._send_all(dispatcher)
             except BaseException as error:
                 # what is in flight is awaited and recorded; what waits in the queue is given back
                 self.stop.set(None)
                 if not isinstance(error, Exception):
                     # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
                     self.client.interrupt()
-                while self.pending or self.ended:
+                while dispatcher.pending or self.ended:
                     # the first error is raised, the others say no more
                     with contextlib.suppress(Exception):
-                        self._settle(0)
+                        self._settle(dispatcher, 0)
                 raise
         if not self.rows and not self.may_be_empty:
             raise EmptyExtractError(
                 f"{self.orders.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
             )
 
-    def _send_all(self, pool: ThreadPoolExecutor, sender: BatchSender) -> None:
-        first = True
-        for batch in batches.cut(self._sendable(), self.settings.batch_size, self.settings.batch_bytes):
-            self.pending.add(pool.submit(sender.send, batch))
-            self._settle(0 if first else self.settings.max_in_flight + _AHEAD - 1)
-            first = False
-        self._settle(0)
+    def _send_all(self, dispatcher: _Dispatcher) -> None:
+        sendable = self._sendable()
+        if self.settings.canary:
+            canary, left = batches.first(sendable, self.settings.canary)
+            self._send(dispatcher, iter(canary))
+            sendable = chain(left, sendable)
+            failed = self.tally.counts[Outcome.REJECTED] + self.tally.counts[Outcome.UNRESOLVED]
+            if failed and not self.stop:
+                self.halted = f"canary: {failed} of the first {sum(map(len, canary))} orders failed, no others are sent"
+        if self.halted is None:
+            self._send(dispatcher, sendable)
+        else:
+            for batch in sendable:
+                self._record(Settled(batch, Outcome.NOT_ATTEMPTED, self.halted))
+
+    def _send(self, dispatcher: _Dispatcher, orders: Iterator[pa.RecordBatch]) -> None:
+        for batch in batches.cut(orders, self.settings.batch_size, self.settings.batch_bytes):
+            dispatcher.put(batch)
+            self._settle(dispatcher, self.settings.most_pending(batches.size(batch)) if self.begun else 0)
+            self.begun = True
+        self._settle(dispatcher, 0)
+
+    def _in_flight(self) -> int:
+        return min(self.settings.max_in_flight, self.client.in_flight_limit)
 
     def _sendable(self) -> Iterator[pa.RecordBatch]:
         """Yield the orders that are to be sent; record the others."""
@@ -197,21 +197,19 @@ class _Run:
             if len(sendable):
                 yield sendable
 
-    def _settle(self, most: int) -> None:
+    def _settle(self, dispatcher: _Dispatcher, most: int) -> None:
         """Wait until at most `most` batches are pending, and record those that have ended."""
         while True:
             while self.ended:
                 self._record(self.ended.popleft())
             for ledger in self.ledgers:
                 ledger.flush_if_due()
-            waiting = len(self.pending) > most
-            done, _ = wait(self.pending, self._patience() if waiting else 0, FIRST_COMPLETED)
-            if not done and not waiting:
+            waiting = dispatcher.pending > most
+            settled = dispatcher.take(self._patience() if waiting else 0)
+            if settled is not None:
+                self.ended.extend(settled)
+            elif not waiting:
                 return
-            for future in done:
-                # one by one: should a result be an error, the others are still pending
-                self.pending.remove(future)
-                self.ended.extend(future.result())
 
     def _patience(self) -> float:
         return min([_PATIENCE, *(due for ledger in self.ledgers if (due := ledger.due_in()) is not None)])
@@ -223,7 +221,8 @@ class _Run:
         for ledger in self.ledgers:
             ledger.flush_if_due()
         done = self.tally.counts.total()
-        self.progress(Progress(done, self.tally.failed, self.orders.rows, self.clock() - self.started))
+        total = None if self.memory.replay else self.orders.count
+        self.progress(Progress(done, self.tally.failed, total, self.clock() - self.started))
 
     def flush(self) -> None:
         """Write what is not written yet."""
@@ -245,8 +244,9 @@ class _Run:
             "requests": stats.requests - self.before.requests,
             "retries": stats.retries - self.before.retries,
             "bytes": stats.bytes - self.before.bytes,
+            "in_flight": self._in_flight(),
             "duration_seconds": round(self.clock() - self.started, 3),
         }
-        path = self.ledger.path if self.ledger else None
+        path = self.memory.ledger.path if self.memory.ledger else None
         tally = self.tally
-        return Report(summary, tally.results, path, tally.warned, tally.commonest, self.stop.error)
+        return Report(summary, tally.results, path, tally.warned, tally.commonest, self.stop.error, self.halted)

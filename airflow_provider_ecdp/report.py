@@ -25,6 +25,8 @@ class Report:
     warnings: dict[str, dict[str, Any]]
     reasons: list[dict[str, Any]]
     stopped: ApiError | None = None
+    #: why the run sent no more than its first orders
+    halted: str | None = None
 
     @property
     def failed(self) -> int:
@@ -54,7 +56,7 @@ class Report:
         """Raise what the run's outcome calls for.
 
         :raises PushStoppedError: the run was stopped before its end
-        :raises OrdersFailedError: more orders failed than `max_failed` allows
+        :raises OrdersFailedError: more orders failed than `max_failed` allows, or one of the canary
         """
         if self.stopped is not None:
             raise PushStoppedError(
@@ -63,6 +65,8 @@ class Report:
                 retry_after=self.stopped.retry_after,
                 key_refused=isinstance(self.stopped, KeyRefusedError),
             )
+        if self.halted is not None:
+            raise OrdersFailedError(f"{self.halted}\n{self.message()}", summary=self.summary)
         if self.failed > max_failed.of(self.summary["total"]):
             raise OrdersFailedError(f"{self.message()}\nTolerated: {max_failed}", summary=self.summary)
 

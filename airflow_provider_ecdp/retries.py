@@ -28,7 +28,8 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same task can succeed later with nothing changed."""
     if isinstance(error, ExtractError):
         # a storage that does not answer is not an extract that is wrong
-        return isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError)
+        cause = error.__cause__
+        return cause is not None and not isinstance(cause, FileNotFoundError | ValueError)
     if isinstance(error, EcdpError):
         return error.transient and not getattr(error, "key_refused", False)
     return True

@@ -75,6 +75,7 @@ def test_a_storage_that_does_not_answer_is_transient_and_a_file_that_is_not_ther
 
     assert is_transient(extract_error(OSError("connection reset")))
     assert is_transient(extract_error(PermissionError("token expired")))
+    assert is_transient(extract_error(Exception("what a storage's client raises: no network")))
     assert not is_transient(extract_error(FileNotFoundError("gone")))
     assert not is_transient(extract_error(ValueError("no Parquet")))
 

@@ -151,7 +151,7 @@ class Run:
 
     def outcome_is_true(self, order_id: str, result: dict[str, Any]) -> None:
         sent = self.after.writes.get(order_id, 0) - self.before.writes.get(order_id, 0)
-        stopped = self.report.stopped is not None
+        stopped = self.report.stopped is not None or self.report.halted is not None
         facts = (order_id, result, f"written {sent} times")
         good = order_id not in self.never_sent and order_id in self.texts
         match result["outcome"]:
@@ -170,12 +170,14 @@ class Run:
             case "not_attempted":
                 self.require(stopped and good and not sent, "not attempted in a run that ended, or sent", *facts)
             case "unresolved":
-                self.require(stopped or self.budget < 200, "unresolved in a run that ended", *facts)
+                ended = self.report.stopped is None and self.budget == 200
+                self.require(not ended, "unresolved in a run that ended", *facts)
 
     def repeats_are_bounded(self) -> None:
         settings, faults = self.scenario.settings, self.after.by_fault - self.before.by_fault
         size, orders = settings["batch_size"], len(self.texts)
-        batches = 2 + math.ceil(orders / size)
+        # the canary and the orders that stand twice begin batches of their own
+        batches = 4 + math.ceil(orders / size)
         batches += 2 * sum(len(t.encode()) + 1 for t in self.texts.values()) // settings["batch_bytes"]
         bad = sum(self.may_be_refused(i) or i in self.before.writes for i in self.texts)
         each = 2 * math.ceil(math.log2(size + 1)) + 2
@@ -183,6 +185,9 @@ class Run:
         posts = (self.after.by_method - self.before.by_method)["POST"]
         most = batches + faults.total() * (1 + each) + bad * each + splits
         self.require(posts <= most, "more POST requests than faults and refusals explain", posts, most)
+        if not splits:
+            most = batches * self.budget + faults.total()
+            self.require(posts <= most, "more POST requests than the budget of each batch", posts, most)
         gets = (self.after.by_method - self.before.by_method)["GET"]
         unknown = self.scenario.mode is Mode.ADD and (self.begun or faults.total() > 0)
         self.require(unknown or not gets, "read back without need", gets)

@@ -90,7 +90,9 @@ class World:
     ) -> Any:
         scenario = self.scenario
         settings = PushSettings(
-            mode=scenario.mode, results_limit=10_000, **scenario.settings | ({"request_budget": 200} if final else {})
+            mode=scenario.mode,
+            results_limit=10_000,
+            **scenario.settings | ({"request_budget": 200, "canary": 0} if final else {}),
         )
         history = self.folder / "history" if scenario.history else None
         ledgers = {folder, history} - {None}

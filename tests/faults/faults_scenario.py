@@ -44,7 +44,7 @@ _OFTEN = {
     FaultKind.CUT_SHORT: 0.05,
     FaultKind.CUT_JSON: 0.05,
     FaultKind.EMPTY: 0.05,
-    FaultKind.BLAME_NOBODY: 0.1,
+    FaultKind.BLAME_NOBODY: 0.25,
 }
 
 
@@ -106,6 +106,7 @@ def scenario(seed: int, most: int = 60) -> Scenario:
         "max_in_flight": dice.randint(1, 4),
         "request_budget": dice.choice((200, 200, 200, dice.randint(1, 12))),
         "batch_bytes": dice.choice((4_000_000, 4_000_000, 1500)),
+        "canary": dice.choice((0, 0, 0, 4)),
     }
     rules = _rules(dice)
     return Scenario(

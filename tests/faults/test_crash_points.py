@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from decimal import Decimal
 
 import pyarrow as pa
@@ -51,9 +52,15 @@ def client(foreign):
         yield client
 
 
-def client_of(foreign, kind=EcdpClient, **options):
+def client_of(foreign, kind=EcdpClient, *, max_in_flight=4, **options):
     clock = FakeClock()
-    return kind(KEY, ClientSettings(base_url=foreign.url), clock=clock, sleep=clock.sleep, **options)
+    return kind(
+        KEY,
+        ClientSettings(base_url=foreign.url, max_in_flight=max_in_flight),
+        clock=clock,
+        sleep=clock.sleep,
+        **options,
+    )
 
 
 def pushed(client, extract, *, ledger=None, history=None, replay=None, progress=lambda _: None, **settings):
@@ -225,23 +232,38 @@ def test_a_refusal_for_load_after_a_lost_answer_leaves_orders_unresolved(foreign
 
 class TestWhatIsInFlightWhenARunBreaks:
     def test_a_request_that_cannot_be_made_does_not_lose_the_others(self, foreign, tmp_path):
-        gate = threading.Barrier(3, timeout=20)
+        together, ended = threading.Barrier(6, timeout=20), threading.Barrier(6, timeout=20)
 
         class Broken(EcdpClient):
             def post_orders(self, mode, orders, **options):
-                if b"ORD-000001" in bytes(orders):
+                first, broken = b"ORD-000001" in bytes(orders), b"ORD-000004" in bytes(orders)
+                try:
+                    if not first:
+                        together.wait()
+                    if broken:
+                        # as a proxy without a name does
+                        raise ConfigurationError("a proxy of the environment is malformed")
                     return super().post_orders(mode, orders, **options)
-                # three at once: two are stored, and the third fails as a proxy without a name does
-                gate.wait()
-                if b"ORD-000003" in bytes(orders):
-                    raise ConfigurationError("a proxy of the environment is malformed")
-                return super().post_orders(mode, orders, **options)
+                finally:
+                    # one is recorded when it has ended, the others have all ended when it has been recorded
+                    if not first and b"ORD-000002" not in bytes(orders):
+                        ended.wait()
 
-        with client_of(foreign, Broken) as client, pytest.raises(ConfigurationError, match="proxy"):
-            pushed(client, orders_of(4), batch_size=1, max_in_flight=3, ledger=Ledger(tmp_path))
+        class Slow(Ledger):
+            recorded = 0
+
+            def add(self, settled, reasons):
+                super().add(settled, reasons)
+                Slow.recorded += 1
+                if Slow.recorded == 2:
+                    ended.wait()
+                    time.sleep(0.1)
+
+        with client_of(foreign, Broken, max_in_flight=6) as client, pytest.raises(ConfigurationError, match="proxy"):
+            pushed(client, orders_of(7), batch_size=1, max_in_flight=6, ledger=Slow(tmp_path))
 
         assert {i for i, row in newest_rows(tmp_path).items() if row["outcome"] == "accepted"} == set(foreign.stored)
-        assert len(foreign.stored) == 3
+        assert len(foreign.stored) == 6
 
     def test_every_outcome_is_recorded_though_the_ledger_cannot_be_written_for_a_while(self, foreign, client, tmp_path):
         class Full(Ledger):
@@ -249,7 +271,8 @@ class TestWhatIsInFlightWhenARunBreaks:
 
             def _put(self, name, data):
                 Full.tries += 1
-                if Full.tries == 2:
+                # the first ones are the signs that the run has begun
+                if Full.tries == 3:
                     raise OSError("no space left on device")
                 super()._put(name, data)
 

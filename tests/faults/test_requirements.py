@@ -224,15 +224,18 @@ class TestOutage:
             run = ecdp(foreign, path, *results)
 
         assert run.code == 3
-        assert run.summary["accepted"] == len(foreign.stored) == 3_500
-        assert run.summary["not_attempted"] + run.summary["unresolved"] == 6_500
-        assert run.summary["unresolved"] <= 4 * 500
+        assert len(foreign.stored) == 3_500
+        accepted, unresolved = run.summary["accepted"], run.summary["unresolved"]
+        # the server may be gone before the last of its answers is
+        assert accepted <= 3_500 <= accepted + unresolved
+        assert run.summary["not_attempted"] + unresolved == 10_000 - accepted
+        assert unresolved <= 4 * 500
 
         foreign.gone_after = None
         with serving(foreign):
             run = ecdp(foreign, path, *results)
 
-        assert (run.code, run.summary["accepted"], run.summary["skipped"]) == (0, 6_500, 3_500)
+        assert (run.code, run.summary["accepted"], run.summary["skipped"]) == (0, 10_000 - accepted, accepted)
         assert sorted(foreign.stored) == order_ids(10_000)
         assert foreign.writes.most_common(1)[0][1] == 1
 

@@ -69,6 +69,7 @@ def test_ten_thousand_orders_are_twenty_requests_and_each_order_once(foreign, cl
         "requests": 20,
         "retries": 0,
         "bytes": 0,
+        "in_flight": 4,
         "duration_seconds": 0,
     }
     assert [len(p) for p in foreign.posts] == [500] * 20
@@ -335,7 +336,7 @@ class TestConcurrency:
         pushed(
             client,
             many_orders(2_500),
-            progress=lambda p: told.append((threading.get_ident(), p.done, p.rows)),
+            progress=lambda p: told.append((threading.get_ident(), p.done, p.total)),
         )
 
         assert {thread for thread, _, _ in told} == {threading.get_ident()}
@@ -393,3 +394,11 @@ class TestInterruption:
 
         accepted = {r["order_id"] for r in ledger_rows(tmp_path) if r["outcome"] == "accepted"}
         assert accepted == set(foreign.stored)
+
+
+def test_a_server_that_struggles_gets_fewer_requests_at_once_and_the_summary_tells(foreign, client, many_orders):
+    # and the answers that are left are too few to climb back
+    foreign.refuse = lambda *_: (429, None, {"Retry-After": "0"}) if len(foreign.posts) in (6, 8) else None
+    report = pushed(client, many_orders(400), batch_size=50)
+    assert counts(report) == {"accepted": 400}
+    assert 1 <= report.summary["in_flight"] < 4
