@@ -38,6 +38,11 @@ def get_provider_info() -> dict[str, Any]:
                 "target-integration-name": "ExpertSender CDP",
                 "python-module": "airflow_provider_ecdp.transfers.parquet_to_ecdp",
             },
+            {
+                "source-integration-name": "Parquet",
+                "target-integration-name": "ExpertSender CDP",
+                "python-module": "airflow_provider_ecdp.transfers.parquet_to_ecdp_changes",
+            },
         ],
         "connection-types": [
             {

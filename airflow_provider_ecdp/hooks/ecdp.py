@@ -17,13 +17,15 @@ from airflow_provider_ecdp.addressing import listed_status
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
-from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, KeyRefusedError
+from airflow_provider_ecdp.errors import EcdpError, KeyRefusedError
 from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
+from airflow_provider_ecdp.hooks.run_settings import RunSettings
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from airflow_provider_ecdp.ledger import Ledger
+    from airflow_provider_ecdp.findings import Findings
+    from airflow_provider_ecdp.memory import Memory
     from airflow_provider_ecdp.orders.extract import Extract
     from airflow_provider_ecdp.push import Progress
     from airflow_provider_ecdp.report import Report
@@ -56,7 +58,7 @@ class EcdpHook(BaseHook):
         self._policy = policy or RetryPolicy()
         self._stopping = threading.Event()
         self._client: EcdpClient | None = None
-        self._settings: ConnectionSettings | None = None
+        self._connection: tuple[str, ConnectionSettings] | None = None
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
@@ -81,7 +83,7 @@ class EcdpHook(BaseHook):
         """Close the connections; the hook opens new ones when it is used again."""
         if self._client is not None:
             self._client.close()
-            self._client = None
+        self._client = self._connection = None
 
     def stop(self) -> None:
         """Wait for nothing any more: no pause before a request, and none between tries. For a task that is killed."""
@@ -100,17 +102,22 @@ class EcdpHook(BaseHook):
         :raises ConfigurationError: a field of the connection has a value that it cannot have
         """
         if self._client is None:
+            key, settings = self._read_connection()
+            self._client = EcdpClient(key, settings.client, policy=self._policy)
+            if self.stopping:
+                self._client.interrupt()
+        return self._client
+
+    def _read_connection(self) -> tuple[str, ConnectionSettings]:
+        if self._connection is None:
             connection = self.get_connection(self.ecdp_conn_id)
             key = api_key(connection)
             # Airflow masks passwords that it fetches itself, but not those of a connection that is only tested
             mask_secret(key)
-            self._settings = read_settings(
-                connection, max_in_flight=self._max_in_flight, user_agent_suffix=f"apache-airflow/{airflow_version}"
-            )
-            self._client = EcdpClient(key, self._settings.client, policy=self._policy)
-            if self.stopping:
-                self._client.interrupt()
-        return self._client
+            suffix = f"apache-airflow/{airflow_version}"
+            settings = read_settings(connection, max_in_flight=self._max_in_flight, user_agent_suffix=suffix)
+            self._connection = key, settings
+        return self._connection
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask ECDP whether it takes the key, by a request that changes nothing; return the answer and what it means."""
@@ -160,7 +167,7 @@ class EcdpHook(BaseHook):
         :param orders: dicts with the API's fields, or an extract such as `ParquetExtract.open(path)`
         :param mode: `add`, `replace` or `add_or_replace`
         :param max_failed: how many orders may fail: a count (10), or a share of all ("1%")
-        :param settings: as those of `push`
+        :param settings: those of `RunSettings`, and `memory` and `progress` of `push`
         :raises OrdersFailedError: more orders failed, after everything else was sent
         :raises PushStoppedError: an outage, or a refused key, stopped the run
         :raises ExtractError: the orders cannot be read
@@ -176,73 +183,56 @@ class EcdpHook(BaseHook):
 
     def push(
         self,
-        extract: Extract,
+        extract: Extract | Mapping[str, Extract],
         *,
-        mode: str = Mode.ADD_OR_REPLACE,
-        sql: str | None = None,
-        timezone: str | None = None,
-        warnings_as_errors: Iterable[str] = (),
-        batch_size: int | None = None,
-        batch_bytes: int | None = None,
-        request_budget: int = 200,
-        results_limit: int = 1000,
-        allow_empty: bool = False,
-        memory_limit: str = "256MB",
-        ledger: Ledger | None = None,
-        history: Ledger | None = None,
-        replay: Ledger | None = None,
-        resumed: bool = False,
-        continues: bool = False,
+        memory: Memory | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
+        **settings: Any,
     ) -> Report:
         """Send the orders of an extract and return the report; refusals and outages are in it, not raised.
 
-        :param sql: a SELECT from `extract` that returns orders; None takes the columns as they are
-        :param timezone: IANA name of the zone of timestamps without one
-        :param warnings_as_errors: names of warnings that make an order invalid, or `all`
-        :param batch_size: most orders of one request; None leaves it to the connection
-        :param batch_bytes: most bytes of one request; None leaves it to the connection
-        :param request_budget: most requests for one refused batch, to find out which orders are at fault
-        :param results_limit: how many results the report lists, failures first
-        :param allow_empty: whether no orders at all is a success
-        :param memory_limit: of the engine that shapes and checks
-        :param ledger: of this run: what it holds as accepted with the same content is not sent again
-        :param history: of all runs: the same, for runs that send only what has changed
-        :param replay: of an earlier run: only its rejected and unresolved orders are sent
-        :param resumed: whether an earlier try of this run may have stored orders
-        :param continues: whether what the ledger holds counts as accepted by this run, not as skipped
+        :param extract: one, or several by the names that the SQL text has for them
+        :param memory: where the outcomes of this run and of earlier ones are kept
+        :param settings: those of `RunSettings`
         :raises ExtractError: the extract cannot be read as orders
         :raises ConfigurationError: a value is out of range
         """
         # Arrow and DuckDB, which a DAG file must not load when it is parsed
-        from airflow_provider_ecdp.orders.stream import Orders, OrderSettings  # noqa: PLC0415
-        from airflow_provider_ecdp.outcomes import Outcome  # noqa: PLC0415
-        from airflow_provider_ecdp.push import PushSettings, push  # noqa: PLC0415
+        from airflow_provider_ecdp.memory import Memory  # noqa: PLC0415
+        from airflow_provider_ecdp.orders.stream import Orders  # noqa: PLC0415
+        from airflow_provider_ecdp.push import push  # noqa: PLC0415
 
-        client, connection = self.get_conn(), self._settings
-        if connection is None:
-            raise ConfigurationError("the hook was closed while it was used")
-        sizes = {
-            "batch_size": batch_size or connection.batch_size,
-            "batch_bytes": batch_bytes or connection.batch_bytes,
-        }
-        push_settings = PushSettings(
-            mode=Mode.parse(mode),
-            match_by=connection.match_by,
-            max_in_flight=client.settings.max_in_flight,
-            request_budget=request_budget,
-            results_limit=results_limit,
-            allow_empty=allow_empty,
-            resumed=resumed,
-            count_resumed_as=Outcome.ACCEPTED if continues else Outcome.SKIPPED,
-            **{name: size for name, size in sizes.items() if size is not None},
-        )
-        order_settings = OrderSettings(
-            sql=sql,
-            timezone=timezone,
-            matching=connection.matching,
-            warnings_as_errors=frozenset(warnings_as_errors),
-            memory_limit=memory_limit,
-        )
-        with Orders(extract, order_settings) as orders:
-            return push(orders, client, push_settings, ledger=ledger, history=history, replay=replay, progress=progress)
+        run, kept = RunSettings(**settings), memory or Memory()
+        _, connection = self._read_connection()
+        with Orders(extract, run.of_orders(connection)) as orders:
+            return push(
+                orders,
+                self.get_conn(),
+                run.of_push(connection),
+                ledger=kept.ledger,
+                history=kept.history,
+                replay=kept.replay,
+                columns=kept.columns,
+                progress=progress,
+            )
+
+    def check(
+        self,
+        extract: Extract | Mapping[str, Extract],
+        *,
+        memory: Memory | None = None,
+        progress: Callable[[int], None] = lambda _: None,
+        **settings: Any,
+    ) -> Findings:
+        """Do everything that `push` does, but for sending, and return what is to be said of the orders.
+
+        :raises ExtractError: the extract cannot be read as orders
+        :raises ConfigurationError: a value is out of range
+        """
+        from airflow_provider_ecdp.checking import check  # noqa: PLC0415  # Arrow and DuckDB, as above
+        from airflow_provider_ecdp.orders.stream import Orders  # noqa: PLC0415  # as above
+
+        run = RunSettings(**settings)
+        _, connection = self._read_connection()
+        with Orders(extract, run.of_orders(connection)) as orders:
+            return check(orders, run.of_push(connection), memory, progress=progress)

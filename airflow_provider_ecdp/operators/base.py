@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator
 
-from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, PushError, PushStoppedError
+from airflow_provider_ecdp.errors import (
+    ConfigurationError,
+    EcdpError,
+    EmptyExtractError,
+    PushError,
+    PushStoppedError,
+)
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException
+from airflow_provider_ecdp.operators.sharding import open_extract
+from airflow_provider_ecdp.operators.version_compat import (
+    AirflowFailException,
+    AirflowSkipException,
+    get_hook_lineage_collector,
+)
 from airflow_provider_ecdp.retries import is_transient, with_retry_policy
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
+    from airflow_provider_ecdp.ledger import Ledger
+    from airflow_provider_ecdp.orders.extract import Extract
     from airflow_provider_ecdp.report import MaxFailed, Report
 
 #: Seconds between two lines about how far a run is.
-PROGRESS_SECONDS = 10.0
+PROGRESS_SECONDS = 5.0
 
 _OUTCOMES = ("accepted", "rejected", "invalid", "unresolved", "not_attempted", "skipped")
 
@@ -68,6 +83,13 @@ class EcdpOperator(BaseOperator):
             )
         return value
 
+    def _one_of(self, name: str, value: str, choices: Sequence[str]) -> str:
+        if value not in choices:
+            raise ConfigurationError(
+                f"{type(self).__name__} {self.task_id}: {name} must be one of {', '.join(choices)}, not {value!r}"
+            )
+        return value
+
     @contextmanager
     def _to_airflow(self) -> Iterator[EcdpHook]:
         """Give the hook, and close it; turn errors that no retry can heal into one that Airflow does not retry."""
@@ -79,6 +101,35 @@ class EcdpOperator(BaseOperator):
                 raise
             # `from None`: the message says it all, and a log that shows it twice hides it
             raise AirflowFailException(str(error)) from None
+
+    def _unless_empty(self, run: Callable[[], dict[str, Any]], on_empty: str) -> dict[str, Any]:
+        """Run; where there are no orders at all and `on_empty` says so, skip the task."""
+        try:
+            return run()
+        except EmptyExtractError as error:
+            if on_empty == "skip":
+                raise AirflowSkipException(str(error)) from None
+            raise
+
+    def _note_earlier(self, ledger: Ledger | None, *, retried: bool) -> None:
+        if ledger and not retried and ledger.exists():
+            self.log.warning(
+                "%s holds results of an earlier run of this name: what they accept is skipped", ledger.path
+            )
+
+    def _open(
+        self,
+        given: Any,
+        hook: EcdpHook,
+        conn_id: str | None,
+        partitions: Mapping[str, Any] | None = None,
+    ) -> Extract:
+        """Open an extract or a shard, and tell Airflow's lineage of it."""
+        url, extract = open_extract(given, conn_id or None, partitions)
+        self.log.info("Reading %s", extract.name)
+        uri = url if "://" in url else Path(url).absolute().as_uri()
+        get_hook_lineage_collector().add_input_asset(context=hook, uri=uri)
+        return extract
 
     def _heartbeat(self, total: int | None = None) -> Heartbeat:
         return Heartbeat(self.log.info, lambda: self.hook.stopping, total)
@@ -109,7 +160,9 @@ class Heartbeat:
 
     :param log: takes a format and its arguments
     :param stopping: whether the task was told to end
-    :param total: of the orders, if it is known
+    :param total: of the orders, if it is known before
+    :param clock: in seconds
+    :param now: the time of day
     """
 
     def __init__(
@@ -119,23 +172,35 @@ class Heartbeat:
         total: int | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self._log = log
         self._stopping = stopping
-        self._of = f" of {total:,}" if total is not None else ""
+        self._total = total
         self._clock = clock
-        self._last = clock()
+        self._now = now
+        self._started = self._last = clock()
 
-    def __call__(self, done: int, failed: int) -> None:
+    def __call__(self, done: int, failed: int, total: int | None = None) -> None:
         """Note the progress.
 
         :raises PushStoppedError: the task was told to end
         """
         if self._stopping():
             raise PushStoppedError(f"the task was told to end after {done} orders; what was sent is recorded")
-        if self._clock() - self._last >= PROGRESS_SECONDS:
-            self._last = self._clock()
-            self._log("%s%s orders done, %s failed", f"{done:,}", self._of, f"{failed:,}")
+        moment = self._clock()
+        if moment - self._last < PROGRESS_SECONDS:
+            return
+        self._last = moment
+        total = self._total if total is None else total
+        rate = done / (moment - self._started)
+        of, end = "", ""
+        if total:
+            of = f" of {total:,} ({min(100 * done // total, 100)} %)"
+            if rate:
+                left = dt.timedelta(seconds=round((max(total - done, 0)) / rate))
+                end = f", to end at about {self._now() + left:%H:%M:%S} UTC, in {left}"
+        self._log("%s%s orders done, %s failed, %s orders/s%s", f"{done:,}", of, f"{failed:,}", f"{rate:,.0f}", end)
 
 
 def summary_table(
@@ -149,6 +214,8 @@ def summary_table(
     lines.append(
         f"  {summary['requests']:,} requests, {summary['retries']:,} repeated, {summary['bytes']:,} bytes sent"
     )
+    if summary.get("in_flight"):
+        lines[-1] += f", {summary['in_flight']:,} at a time"
     if results_path:
         lines.append(f"  results of every order: {results_path}")
     return "\n".join(lines)

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_ecdp.api.mode import Mode
-from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
+from airflow_provider_ecdp.errors import ConfigurationError, OrdersFailedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.operators.base import EcdpOperator
-from airflow_provider_ecdp.operators.results import history_folder, open_ledger, own_folder, results_root
-from airflow_provider_ecdp.operators.version_compat import AirflowSkipException
+from airflow_provider_ecdp.operators.results import (
+    columns_folder,
+    history_folder,
+    open_ledger,
+    own_folder,
+    results_root,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
+    from airflow_provider_ecdp.memory import Memory
     from airflow_provider_ecdp.orders.extract import Extract
-    from airflow_provider_ecdp.push import Progress
-    from airflow_provider_ecdp.report import Report
+    from airflow_provider_ecdp.report import MaxFailed, Report
 
 ON_EMPTY = ("fail", "skip", "succeed")
+ON_DRIFT = ("ignore", "warn", "fail")
 
 
 class PushOperator(EcdpOperator):
@@ -44,6 +51,10 @@ class PushOperator(EcdpOperator):
     :param replay_from: the results of an earlier run: of the orders, only those that it left rejected or unresolved
         are sent, as they are now
     :param on_empty: what no orders at all are: `fail`, `skip` or `succeed`
+    :param canary: how many orders are sent first, alone; the others follow if all of them are accepted
+    :param on_drift: what it is if a column that the run before has read is gone, or has another type: `ignore`,
+        `warn` or `fail`. It needs a `results_path`
+    :param dry_run: do everything but send: the log tells what is wrong with the orders, XCom has it under `check`
     :param memory_limit: of the engine that shapes and checks; beyond it, it spills to disk
     :param ecdp_conn_id: the connection, of type `ecdp`
     :raises ConfigurationError: a parameter has a value that it cannot have
@@ -71,6 +82,9 @@ class PushOperator(EcdpOperator):
         only_changed: bool = False,
         replay_from: str | None = None,
         on_empty: Literal["fail", "skip", "succeed"] = "fail",
+        canary: int = 0,
+        on_drift: Literal["ignore", "warn", "fail"] = "warn",
+        dry_run: bool = False,
         memory_limit: str = "256MB",
         **kwargs: Any,
     ) -> None:
@@ -85,11 +99,11 @@ class PushOperator(EcdpOperator):
         self.results_path = results_path
         self.only_changed = only_changed
         self.replay_from = replay_from
-        if on_empty not in ON_EMPTY:
-            raise ConfigurationError(
-                f"{type(self).__name__} {self.task_id}: on_empty must be one of {', '.join(ON_EMPTY)}, not {on_empty!r}"
-            )
-        self.on_empty = on_empty
+        self.on_empty = self._one_of("on_empty", on_empty, ON_EMPTY)
+        self.canary = self._whole("canary", canary, least=0)
+        self.on_drift = self._one_of("on_drift", on_drift, ON_DRIFT)
+        # BaseOperator has a method of the parameter's name
+        self.check_only = dry_run
         self.memory_limit = memory_limit
 
     @cached_property
@@ -103,59 +117,84 @@ class PushOperator(EcdpOperator):
 
         with self._to_airflow() as hook:
             tolerated = MaxFailed.parse(self.max_failed)
-            mode = Mode.parse(self.mode)
-            try:
-                report = self._push(context, hook, mode)
-            except EmptyExtractError as error:
-                if self.on_empty == "skip":
-                    raise AirflowSkipException(str(error)) from None
-                raise
-            return self._conclude(context, report, tolerated)
+            return self._unless_empty(lambda: self._run(context, hook, tolerated), self.on_empty)
 
-    def _push(self, context: Context, hook: EcdpHook, mode: Mode) -> Report:
+    def _run(self, context: Context, hook: EcdpHook, tolerated: MaxFailed) -> dict[str, Any]:
+        if self.check_only:
+            return self._check(context, hook, tolerated)
+        return self._conclude(context, self._push(context, hook), tolerated)
+
+    def _push(self, context: Context, hook: EcdpHook) -> Report:
         ti = context["ti"]
+        memory = self._memory(ti)
+        retried = ti.try_number > 1
+        self._note_earlier(memory.ledger, retried=retried)
+        heartbeat = self._heartbeat()
+        report = hook.push(
+            self._extract(context, hook),
+            memory=memory,
+            # a try that was killed may have stored orders that no ledger knows of
+            resumed=retried,
+            continues=retried,
+            progress=lambda now: heartbeat(now.done, now.failed, now.total),
+            **self._settings(),
+        )
         root = results_root(self.results_path)
-        own = own_folder(root, ti) if root else None
-        history = history_folder(root, ti, self.ecdp_conn_id) if root and self.only_changed else None
+        return replace(report, results_path=own_folder(root, ti) if root else None)
+
+    def _check(self, context: Context, hook: EcdpHook, tolerated: MaxFailed) -> dict[str, Any]:
+        from airflow_provider_ecdp.operators.dry_run import as_text, as_xcom  # noqa: PLC0415  # Arrow, at parse time
+
+        heartbeat = self._heartbeat()
+        findings = hook.check(
+            self._extract(context, hook),
+            memory=self._memory(context["ti"]),
+            progress=lambda done: heartbeat(done, 0),
+            **self._settings(),
+        )
+        value = as_xcom(findings, Mode.parse(self.mode).value)
+        self.log.info("%s", as_text(findings))
+        if findings.invalid > tolerated.of(findings.total):
+            if self.do_xcom_push:
+                context["ti"].xcom_push(key="return_value", value=value)
+            raise OrdersFailedError(
+                f"dry run: {findings.invalid} of {findings.total} orders are invalid; the log says why, and XCom under"
+                f" check; nothing was sent. Tolerated: {tolerated}",
+                summary=value["summary"],
+            )
+        return value
+
+    def _memory(self, ti: RuntimeTaskInstanceProtocol) -> Memory:
+        from airflow_provider_ecdp.memory import Memory  # noqa: PLC0415  # Arrow, at parse time
+
+        root = results_root(self.results_path)
         if self.only_changed and not root:
             raise ConfigurationError(
                 "only_changed needs a memory: set results_path, or results_path in the section [ecdp] of Airflow"
             )
-        retried = ti.try_number > 1
-        ledger = open_ledger(own) if own else None
-        if ledger and not retried and ledger.exists():
-            self.log.warning("%s holds results of an earlier run of this name: what they accept is skipped", own)
-        heartbeat = self._heartbeat()
-
-        def progress(now: Progress) -> None:
-            heartbeat(now.done, now.failed)
-
-        report = hook.push(
-            self._extract(context, hook),
-            mode=mode,
-            sql=self._sql(),
-            timezone=self.timezone or None,
-            warnings_as_errors=self.warnings_as_errors,
-            batch_size=self.batch_size,
-            batch_bytes=self.batch_bytes,
-            request_budget=self.request_budget,
-            results_limit=self.results_limit,
-            allow_empty=self.on_empty == "succeed",
-            memory_limit=self.memory_limit,
-            ledger=ledger,
-            history=open_ledger(history) if history else None,
+        return Memory(
+            ledger=open_ledger(own_folder(root, ti)) if root else None,
+            history=open_ledger(history_folder(root, ti, self.ecdp_conn_id)) if root and self.only_changed else None,
             replay=open_ledger(self.replay_from) if self.replay_from else None,
-            # a try that was killed may have stored orders that no ledger knows of
-            resumed=retried,
-            continues=retried,
-            progress=progress,
+            columns=open_ledger(columns_folder(root, ti)) if root else None,
         )
-        return replace(report, results_path=own)
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what the hook's `push` and `check` are told."""
+        return {
+            "mode": self.mode,
+            "timezone": self.timezone or None,
+            "warnings_as_errors": self.warnings_as_errors,
+            "batch_size": self.batch_size,
+            "batch_bytes": self.batch_bytes,
+            "request_budget": self.request_budget,
+            "results_limit": self.results_limit,
+            "allow_empty": self.on_empty == "succeed",
+            "canary": self.canary,
+            "on_drift": self.on_drift,
+            "memory_limit": self.memory_limit,
+        }
 
     @abstractmethod
-    def _extract(self, context: Context, hook: EcdpHook) -> Extract:
+    def _extract(self, context: Context, hook: EcdpHook) -> Extract | Mapping[str, Extract]:
         """Return what is to be sent."""
-
-    def _sql(self) -> str | None:
-        """Return the SQL text that makes orders of the extract."""
-        return None

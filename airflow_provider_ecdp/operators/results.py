@@ -39,6 +39,11 @@ def history_folder(root: str, ti: RuntimeTaskInstanceProtocol, conn_id: str) -> 
     return _join(root, ti.dag_id, ti.task_id, "history", conn_id)
 
 
+def columns_folder(root: str, ti: RuntimeTaskInstanceProtocol) -> str:
+    """Return the folder where a task keeps which columns its extract has: `{root}/{dag_id}/{task_id}/columns`."""
+    return _join(root, ti.dag_id, ti.task_id, "columns")
+
+
 def open_storage(path: str | ObjectStoragePath, conn_id: str | None = None) -> tuple[str, str, Any]:
     """Return the URL for people, the path, and the file system of a path or of a URL such as `s3://conn_id@bucket/key`.
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.operators.push import PushOperator
-from airflow_provider_ecdp.operators.results import open_storage
-from airflow_provider_ecdp.operators.version_compat import get_hook_lineage_collector
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -22,14 +19,23 @@ if TYPE_CHECKING:
 class ParquetToEcdpOperator(PushOperator):
     """Sends the orders of Parquet files to ExpertSender CDP.
 
-    Columns named like the API's fields (`totalValue` or `total_value`), nested, need no configuration; `sql` shapes
-    anything else. The task fails after everything was sent if more than `max_failed` orders failed, and Airflow does
-    not try it again; an outage fails it at once, and Airflow's retries go on where it stopped.
+    Columns named like the API's fields (`totalValue` or `total_value`), nested, need no configuration; `mapping` says
+    which column is which field, and `sql` shapes anything else. The task fails after everything was sent if more than
+    `max_failed` orders failed, and Airflow does not try it again; an outage fails it at once, and Airflow's retries go
+    on where it stopped.
 
     :param path: a Parquet file, a folder or a glob: a path on the worker, or a URL of an object storage, such as
-        `s3://conn_id@bucket/orders/{{ ds }}/*.parquet`
-    :param sql: one SELECT from `extract` that returns the API's fields as columns, or the path of a `.sql` file
-    :param object_storage_conn_id: Airflow's connection of the storage, where the URL of `path` names none
+        `s3://conn_id@bucket/orders/{{ ds }}/*.parquet`; or a shard of one, from `operators.sharding.shards`
+    :param extracts: instead of `path`, several such paths by the names that `sql` has for them
+    :param partitions: values of Hive partitions that are wanted, one or a list for each, such as `{"dt": "{{ ds }}"}`;
+        no other files of `path` are looked at
+    :param mapping: which column is which field, such as `{"id": "order_no", "customer.email": "email"}`: a dict, its
+        JSON text, or the path of a `.json` file. Order lines are grouped where `products.` fields name columns
+    :param sql: one SELECT from `extract`, or from `extracts` by their names, that returns the API's fields as columns,
+        or the path of a `.sql` file
+    :param partition_by: for extracts that are larger than memory, the column by whose values the rows of an order go
+        together, or one for each of `extracts`
+    :param object_storage_conn_id: Airflow's connection of the storage, where the URL of a path names none
     :param mode: `add`, `replace` or `add_or_replace`, any of the API's spellings
     :param timezone: IANA name of the zone in which timestamps without a zone are read
     :param warnings_as_errors: names of warnings that keep an order from being sent, or `all`
@@ -46,37 +52,70 @@ class ParquetToEcdpOperator(PushOperator):
     :param replay_from: the results of an earlier run: of the orders, only those that it left rejected or unresolved
         are sent, as they are now
     :param on_empty: what an extract without orders is: `fail`, `skip` or `succeed`
+    :param canary: how many orders are sent first, alone; the others follow if all of them are accepted
+    :param on_drift: what it is if a column that the run before has read is gone, or has another type: `ignore`,
+        `warn` or `fail`. It needs a `results_path`
+    :param dry_run: do everything but send: the log tells what is wrong with the orders, XCom has it under `check`
     :param memory_limit: of the engine that shapes and checks; beyond it, it spills to disk
     :param ecdp_conn_id: the connection, of type `ecdp`
     :raises ConfigurationError: a parameter has a value that it cannot have
     """
 
-    template_fields: Sequence[str] = (*PushOperator.template_fields, "path", "sql", "object_storage_conn_id")
-    template_ext: Sequence[str] = (".sql",)
-    template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql"}
+    template_fields: Sequence[str] = (
+        *PushOperator.template_fields,
+        "path",
+        "extracts",
+        "partitions",
+        "mapping",
+        "sql",
+        "object_storage_conn_id",
+    )
+    template_ext: Sequence[str] = (".sql", ".json")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "mapping": "json"}
 
     def __init__(
         self,
         *,
-        path: str | ObjectStoragePath,
+        path: str | ObjectStoragePath | Mapping[str, Any] | None = None,
+        extracts: Mapping[str, str | ObjectStoragePath] | None = None,
+        partitions: Mapping[str, Any] | None = None,
+        mapping: Mapping[str, Any] | str | None = None,
         sql: str | None = None,
+        partition_by: str | Mapping[str, str] | None = None,
         object_storage_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        name = f"{type(self).__name__} {self.task_id}"
+        if (path is None) == (extracts is None):
+            raise ConfigurationError(f"{name}: give path, or extracts (a path for each name)")
+        if partitions is not None and extracts is not None:
+            raise ConfigurationError(
+                f"{name}: partitions choose files of path; with extracts, write them into its paths"
+                " (orders/dt={{ ds }}/)"
+            )
+        if mapping is not None and sql is not None:
+            raise ConfigurationError(f"{name}: sql and mapping both say what an order is made of; keep one of them")
         self.path = path
+        self.extracts = extracts
+        self.partitions = partitions
+        self.mapping = mapping
         self.sql = sql
+        self.partition_by = partition_by
         self.object_storage_conn_id = object_storage_conn_id
 
-    def _extract(self, context: Context, hook: EcdpHook) -> Extract:  # noqa: ARG002  # the others need it
-        from airflow_provider_ecdp.orders.extract import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
+    def _extract(
+        self,
+        context: Context,  # noqa: ARG002  # the others need it
+        hook: EcdpHook,
+    ) -> Extract | Mapping[str, Extract]:
+        if self.extracts is None:
+            return self._open(self.path, hook, self.object_storage_conn_id, self.partitions)
+        return {name: self._open(path, hook, self.object_storage_conn_id) for name, path in self.extracts.items()}
 
-        url, path, filesystem = open_storage(self.path, self.object_storage_conn_id or None)
-        self.log.info("Reading %s", url)
-        extract = ParquetExtract.open(path, filesystem=filesystem)
-        uri = url if "://" in url else Path(url).absolute().as_uri()
-        get_hook_lineage_collector().add_input_asset(context=hook, uri=uri)
-        return replace(extract, name=url)
-
-    def _sql(self) -> str | None:
-        return self.sql or None
+    def _settings(self) -> dict[str, Any]:
+        return super()._settings() | {
+            "sql": self.sql or None,
+            "mapping": self.mapping or None,
+            "partition_by": self.partition_by or None,
+        }

@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.sample import Sample
@@ -102,6 +103,29 @@ def test_statuses_and_deletions(airflow, sandbox):
     assert sandbox.store.ids() == ["ORD-00000001", "ORD-00000002", "ORD-00000004", "ORD-00000005"]
 
 
+def test_change_extracts(airflow, sandbox):
+    Sample(orders=5, day=DAY).write(airflow.extracts / "orders_2026-11-04.parquet")
+    day = dt.datetime(2026, 11, 4, tzinfo=dt.UTC)
+    airflow.run("example_ecdp_nightly_push", logical_date=day)
+    duckdb.sql(
+        f"""COPY (SELECT * FROM (VALUES
+            ('ORD-00000001', 'paid'), ('ORD-00000002', 'VOIDED'), ('ORD-99999999', 'paid'), ('ORD-00000001', 'shipped')
+        ) AS changes (order_no, state)) TO '{airflow.extracts}/order_statuses_2026-11-04.parquet' (FORMAT parquet)"""
+    )
+    duckdb.sql(
+        f"""COPY (SELECT 'ORD-00000003' AS order_id)
+        TO '{airflow.extracts}/order_deletions_2026-11-04.parquet' (FORMAT parquet)"""
+    )
+    run = airflow.run("example_ecdp_change_extracts", logical_date=day)
+    assert run.state == "success"
+    updated, deleted = run.xcom["update_statuses"], run.xcom["delete_orders"]
+    assert (updated["summary"]["accepted"], updated["summary"]["skipped"], updated["summary"]["missing"]) == (3, 1, 1)
+    assert deleted["summary"]["accepted"] == 1
+    assert [sandbox.store.get(f"ORD-0000000{i}")["status"] for i in (1, 2)] == ["Completed", "Canceled"]
+    assert "ORD-00000003" not in sandbox.store.ids()
+    assert duckdb.sql(f"SELECT count(*) FROM '{updated['results_path']}/*.parquet'").fetchall() == [(4,)]
+
+
 def test_taskflow_with_the_hook(airflow, sandbox):
     run = airflow.run("example_ecdp_taskflow")
     assert run.state == "success"
@@ -109,3 +133,20 @@ def test_taskflow_with_the_hook(airflow, sandbox):
     assert run.xcom["record_returns"]["accepted"] == 1
     assert sandbox.store.get("2026-11-01-1")["returnsValue"] == Decimal("59.8")
     assert "returnsValue" not in sandbox.store.get("2026-11-01-2")
+
+
+def test_shards_on_any_worker_and_their_sum(airflow, sandbox):
+    folder = airflow.extracts / "all_orders"
+    folder.mkdir()
+    Sample(orders=300, faulty=2, day=DAY).write(airflow.extracts / "whole.parquet")
+    pq.write_table(pq.read_table(airflow.extracts / "whole.parquet"), folder / "orders.parquet", row_group_size=50)
+    run = airflow.run("example_ecdp_sharded", conf={"shards": 3})
+    # two shards have a bad order each: the sum is there, and the run is red
+    assert (run.state, run.states["all_pushed"]) == ("failed", "upstream_failed")
+    assert sorted(run.states["push_orders"]) == ["failed", "failed", "success"]
+    total = run.xcom["add_up"]
+    assert (total["summary"]["total"], total["summary"]["accepted"], total["summary"]["invalid"]) == (300, 298, 2)
+    assert (total["summary"]["shards"], total["summary"]["shards_failed"]) == (3, 2)
+    assert [result["outcome"] for result in total["results"]] == ["invalid"] * 2
+    ledgers = duckdb.sql(f"SELECT count(*) FROM '{total['results_path']}/*/*/*.parquet'").fetchall()
+    assert (sandbox.store.count(), ledgers) == (298, [(300,)])

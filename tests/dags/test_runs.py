@@ -1,7 +1,9 @@
 import datetime as dt
 import os
+import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.sample import Sample
@@ -30,6 +32,18 @@ def test_a_retry_after_an_outage_goes_on_and_counts_the_whole_run(airflow, sandb
     summary = run.xcom["push"]["summary"]
     assert (summary["total"], summary["accepted"], summary["skipped"], summary["requests"]) == (40, 40, 0, 2)
     assert sandbox.store.total_writes() == 40
+
+
+def test_a_retry_of_deletions_goes_on_and_counts_the_whole_run(airflow, sandbox, connect, forty):
+    connect(sandbox.url)
+    airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
+    # the client asks five times for the eleventh deletion, and gives up
+    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=11, last_request=15)
+    run = airflow.run("tried_deletions", conf=forty, logical_date=dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
+    assert (run.state, run.tries["delete"]) == ("success", 2)
+    summary = run.xcom["delete"]["summary"]
+    assert (summary["total"], summary["accepted"], summary["missing"], summary["requests"]) == (40, 40, 0, 30)
+    assert sandbox.store.count() == 0
 
 
 def test_clearing_a_task_pushes_again(airflow, sandbox, connect, forty):
@@ -101,3 +115,57 @@ def test_mapped_tasks_have_outcomes_and_folders_of_their_own(airflow, sandbox, c
     assert [xcom["summary"]["accepted"] for xcom in run.xcom["get"]] == [1, 2]
     assert "1 orders, which may hold personal data and are not shown" in rendered_fields()
     assert "customer@example.com" not in rendered_fields()
+
+
+@pytest.fixture
+def sharded(airflow):
+    """A folder of 80 good orders in eight row groups."""
+    Sample(orders=80, day=DAY).write(airflow.extracts / "eighty.parquet")
+    folder = airflow.extracts / "sharded"
+    folder.mkdir(exist_ok=True)
+    pq.write_table(pq.read_table(airflow.extracts / "eighty.parquet"), folder / "orders.parquet", row_group_size=10)
+
+
+@pytest.mark.usefixtures("sharded")
+def test_shards_resume_and_remember_each_for_itself_and_for_all(airflow, sandbox, connect):
+    connect(sandbox.url)
+    # the client asks five times for the first batch of the second shard, and gives up: its retry goes on
+    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=4, last_request=8)
+    run = airflow.run("tried_shards", conf={"most": 4}, logical_date=dt.datetime(2026, 11, 6, tzinfo=dt.UTC))
+    total = run.xcom["add_up"]["summary"]
+    assert (run.state, sorted(run.tries["push"])) == ("success", [1, 1, 1, 2])
+    assert (total["total"], total["accepted"], total["shards"], total["shards_missing"]) == (80, 80, 4, 0)
+    assert sandbox.store.total_writes() == 80
+    # another layout the next time: what any shard had accepted is not sent again
+    again = airflow.run("tried_shards", conf={"most": 2}, logical_date=dt.datetime(2026, 11, 7, tzinfo=dt.UTC))
+    total = again.xcom["add_up"]["summary"]
+    assert (total["total"], total["skipped"], total["requests"], total["shards"]) == (80, 80, 0, 2)
+
+
+@pytest.mark.usefixtures("sharded")
+def test_a_shard_that_fails_is_in_the_sum_and_one_without_a_result_is_missing(airflow, sandbox, connect):
+    connect(sandbox.url)
+    sandbox.faults = Faults(reject_ids=frozenset({"ORD-00000013"}))
+    shutil.rmtree(airflow.results / "sharded", ignore_errors=True)
+    run = airflow.run(
+        "tried_shards", conf={"most": 4, "outdated": 2}, logical_date=dt.datetime(2026, 11, 8, tzinfo=dt.UTC)
+    )
+    assert run.states["push"] == ["failed", "success", "failed", "success"]
+    total = run.xcom["add_up"]
+    assert (total["summary"]["accepted"], total["summary"]["rejected"], total["summary"]["total"]) == (59, 1, 60)
+    assert (total["summary"]["shards_failed"], total["summary"]["shards_missing"]) == (1, 1)
+    assert [result["order_id"] for result in total["results"]] == ["ORD-00000013"]
+
+
+def test_a_dag_reads_s3_keeps_its_results_there_and_goes_on_from_them(airflow, sandbox, connect, s3, tmp_path, capfd):
+    connect(sandbox.url)
+    Sample(orders=40, day=DAY).write(tmp_path / "part.parquet")
+    s3.files.put(str(tmp_path / "part.parquet"), "warehouse/orders/2026-11-06/part.parquet")
+    # the client asks five times for the third batch, and gives up
+    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=3, last_request=7)
+    run = airflow.run("tried_storage", logical_date=dt.datetime(2026, 11, 6, tzinfo=dt.UTC))
+    assert (run.state, run.tries["push"]) == ("success", 2)
+    xcom = run.xcom["push"]
+    assert (xcom["summary"]["accepted"], xcom["summary"]["requests"], sandbox.store.total_writes()) == (40, 2, 40)
+    assert s3.files.find(xcom["results_path"].replace("s3://aws_default@", ""))
+    assert "made-up-storage-secret" not in "".join(capfd.readouterr())

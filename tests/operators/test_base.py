@@ -1,24 +1,56 @@
+import datetime as dt
+
 import pytest
 
 from airflow_provider_ecdp.errors import PushStoppedError
 from airflow_provider_ecdp.operators.base import Heartbeat, summary_table
 
 
-def test_how_far_a_run_is_is_logged_every_ten_seconds():
-    now, lines = [0.0], []
-    heartbeat = Heartbeat(lambda text, *values: lines.append(text % values), lambda: False, clock=lambda: now[0])
-    for second in range(36):
+@pytest.fixture
+def told():
+    """Make a heartbeat at noon, whose clock stands still; return it, its clock, and the lines that it logs."""
+
+    def make(total=None):
+        now, lines = [0.0], []
+        heartbeat = Heartbeat(
+            lambda text, *values: lines.append(text % values),
+            lambda: False,
+            total,
+            clock=lambda: now[0],
+            now=lambda: dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC) + dt.timedelta(seconds=now[0]),
+        )
+        return heartbeat, now, lines
+
+    return make
+
+
+def test_how_far_a_run_is_is_logged_every_five_seconds_with_its_rate(told):
+    heartbeat, now, lines = told()
+    for second in range(18):
         now[0] = float(second)
         heartbeat(second * 1000, second)
-    assert lines == ["10,000 orders done, 10 failed", "20,000 orders done, 20 failed", "30,000 orders done, 30 failed"]
+    assert lines == [
+        "5,000 orders done, 5 failed, 1,000 orders/s",
+        "10,000 orders done, 10 failed, 1,000 orders/s",
+        "15,000 orders done, 15 failed, 1,000 orders/s",
+    ]
 
 
-def test_the_total_is_told_where_it_is_known():
-    now, lines = [0.0], []
-    heartbeat = Heartbeat(lambda text, *values: lines.append(text % values), lambda: False, 5000, clock=lambda: now[0])
+@pytest.mark.parametrize("known_before", [True, False])
+def test_the_total_and_the_expected_end_are_told_where_the_total_is_known(told, known_before):
+    heartbeat, now, lines = told(5000 if known_before else None)
     now[0] = 10.0
-    heartbeat(1000, 0)
-    assert lines == ["1,000 of 5,000 orders done, 0 failed"]
+    heartbeat(1000, 0, None if known_before else 5000)
+    assert lines == [
+        "1,000 of 5,000 (20 %) orders done, 0 failed, 100 orders/s, to end at about 12:00:50 UTC, in 0:00:40"
+    ]
+
+
+def test_nothing_is_promised_of_a_run_that_has_done_nothing(told):
+    heartbeat, now, lines = told(5000)
+    now[0] = 10.0
+    heartbeat(0, 0)
+    assert lines == ["0 of 5,000 (0 %) orders done, 0 failed, 0 orders/s"]
 
 
 def test_a_task_that_was_told_to_end_goes_no_further():

@@ -66,9 +66,9 @@ def test_a_ledger_is_a_local_folder_or_a_url(tmp_path, url):
 
 def test_a_storage_that_airflow_has_no_file_system_for_is_a_configuration_error():
     with pytest.raises(
-        ConfigurationError, match="No filesystem registered for scheme s3; install the Airflow provider"
+        ConfigurationError, match="No filesystem registered for scheme gs; install the Airflow provider"
     ):
-        open_storage("s3://bucket/key")
+        open_storage("gs://bucket/key")
 
 
 def test_a_path_object_is_taken_too(tmp_path):

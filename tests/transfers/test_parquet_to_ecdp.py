@@ -265,7 +265,7 @@ def test_a_parameter_that_is_wrong_is_an_error_of_the_dag_that_names_it(argument
         ({"sql": "SELEC"}, "SQL text does not parse"),
         ({"sql": "SELECT * FROM read_csv('/etc/passwd')"}, "SQL"),
         ({"path": "/no/such/file.parquet"}, "no such file"),
-        ({"path": "s3://bucket/orders.parquet"}, "install the Airflow provider"),
+        ({"path": "gs://bucket/orders.parquet"}, "install the Airflow provider"),
         ({"replay_from": "/no/such/results"}, "holds no results of an earlier run"),
     ],
 )

@@ -1,0 +1,84 @@
+"""What a task says that looks at its orders and sends none: for its log, and for XCom in the shape of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ecdp.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from airflow_provider_ecdp.findings import Findings, Rule
+
+#: Names, values and changes of one kind that the log lists; XCom has all.
+_LISTED = 20
+
+
+def as_xcom(findings: Findings, mode: str) -> dict[str, Any]:
+    """Return what a push returns, and `check`; what would be sent is `not_attempted`."""
+    check = findings.as_json()
+    # an order is a payload, and XCom is shown to more people than a log
+    del check["sample"]
+    counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+    counts |= {
+        Outcome.INVALID.value: findings.invalid,
+        Outcome.SKIPPED.value: findings.known.total(),
+        Outcome.NOT_ATTEMPTED.value: findings.to_send,
+    }
+    summary = {"mode": mode, "total": findings.total, **counts, "warnings": findings.with_warnings}
+    summary |= {"requests": 0, "retries": 0, "bytes": 0, "in_flight": 0, "duration_seconds": 0.0, "dry_run": True}
+    return {
+        "summary": summary,
+        "results": [],
+        "results_path": None,
+        "warnings": {},
+        "reasons": [],
+        "check": check,
+    }
+
+
+def as_text(findings: Findings) -> str:
+    """Return what a person wants to know before the orders are sent, in lines."""
+    return "\n".join(_lines(findings))
+
+
+def _lines(found: Findings) -> Iterator[str]:
+    yield f"Dry run: {found.total:,} orders of {found.rows:,} rows were looked at, nothing is sent"
+    yield f"  {found.to_send:,} would be sent, in {found.requests:,} requests of {found.bytes:,} bytes"
+    if found.invalid:
+        yield f"  {found.invalid:,} are invalid, and would not be sent:"
+        yield from map(_rule, found.commonest_problems[:_LISTED])
+    if known := found.known.total():
+        yield f"  {known:,} are skipped: accepted before with this content, or in the extract twice"
+    if found.duplicate_ids:
+        some = ", ".join(str(one["order_id"]) for one in found.duplicates)
+        yield f"  {found.duplicate_ids:,} ids stand more than once, for example {some}"
+    if found.warnings:
+        yield "  warnings, sent all the same:"
+        yield from map(_rule, found.commonest_warnings[:_LISTED])
+    yield from _seen(found)
+    if found.drift:
+        yield "  not as in the run before:"
+        yield from (f"    {change}" for change in found.drift[:_LISTED])
+    if found.sample:
+        yield f"  the first order, without what identifies a person: {found.sample}"
+
+
+def _seen(found: Findings) -> Iterator[str]:
+    if found.dates:
+        yield f"  dates: {found.dates[0]} to {found.dates[1]}"
+    for name, values in (("statuses", found.statuses), ("currencies", found.currencies)):
+        told = ", ".join(f"{value or '(none)'} {count:,}" for value, count in values.most_common(_LISTED))
+        yield f"  {name}: {told or 'none'}"
+    yield f"  columns used: {', '.join(found.used) or 'none'}"
+    if found.ignored:
+        yield f"  columns ignored: {', '.join(found.ignored)}"
+    if found.not_fields:
+        yield f"  columns of the SQL text that are no fields: {', '.join(found.not_fields)}"
+
+
+def _rule(rule: Rule) -> str:
+    examples = ", ".join(example or "(no id)" for example in rule.examples)
+    return (
+        f"    {rule.count:>9,} x {rule.field}: {rule.rule} (for example {examples or 'only orders that are invalid'})"
+    )

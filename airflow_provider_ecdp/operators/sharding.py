@@ -1,0 +1,85 @@
+"""Shards of an extract, for tasks that are mapped over them on any executor, and the sum of what they return.
+
+Functions, for TaskFlow: call `shards` in a task, expand `ParquetToEcdpOperator` over what it returns, and call
+`summarise` in a task that takes the output of the operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_ecdp.operators.results import open_storage
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+    from airflow_provider_ecdp.orders.extract import Extract
+
+
+def shards(
+    path: str | ObjectStoragePath,
+    most: int,
+    *,
+    object_storage_conn_id: str | None = None,
+    order_id: str | None = None,
+    scattered: bool = False,
+    partitions: Mapping[str, Any] | None = None,
+) -> list[dict[str, Any]]:
+    """Cut an extract into at most `most` shards of about the same size, each of whole orders, to be given as `path`.
+
+    Footers are read, and the column `order_id` if it is given; no shard is empty, unless the whole extract is.
+
+    :param path: a Parquet file, a folder or a glob: a path on the workers, or a URL of an object storage
+    :param most: how many at most; Airflow maps over 1,024 unless `[core] max_map_length` says otherwise
+    :param object_storage_conn_id: Airflow's connection of the storage, where the URL of `path` names none
+    :param order_id: the column that tells which rows are one order's; None where each row is an order
+    :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
+    :param partitions: values of Hive partitions that are wanted, one or a list for each, such as `{"dt": "2026-11-22"}`
+    :raises ConfigurationError: a setting cannot be meant
+    :raises ExtractError: the extract cannot be read, or a cut would tear an order
+    """
+    from airflow_provider_ecdp.orders.extract import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
+    from airflow_provider_ecdp.orders.shards import cut  # noqa: PLC0415  # as above
+
+    url, inner, filesystem = open_storage(path, object_storage_conn_id)
+    extract = ParquetExtract.open(inner, filesystem=filesystem, partitions=partitions)
+    return cut(extract, most, path=url, order_id=order_id, scattered=scattered)
+
+
+def summarise(
+    results: Iterable[Mapping[str, Any] | None], *, expected: int | None = None, results_limit: int = 100
+) -> dict[str, Any]:
+    """Return the sum of what mapped tasks have returned, in the shape of what each of them returned; it raises nothing.
+
+    Each result is looked at once and let go, so that those of many tasks are never in memory together.
+
+    :param results: the output of the mapped operator
+    :param expected: how many shards there are; those of them without a result are `summary.shards_missing`
+    :param results_limit: how many failed orders are listed
+    """
+    from airflow_provider_ecdp import reducer  # noqa: PLC0415  # Arrow, at parse time
+
+    return reducer.summarise(results, expected=expected, results_limit=results_limit)
+
+
+def open_extract(
+    path: str | ObjectStoragePath | Mapping[str, Any],
+    conn_id: str | None = None,
+    partitions: Mapping[str, Any] | None = None,
+) -> tuple[str, Extract]:
+    """Return the URL for people, and the extract, of a path or of a shard.
+
+    :param partitions: values of Hive partitions that are wanted; those of a shard were chosen when it was cut
+
+    :raises ConfigurationError: Airflow has no file system for this URL, or this is no shard
+    :raises ExtractError: the files cannot be read
+    """
+    from airflow_provider_ecdp.orders.extract import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
+    from airflow_provider_ecdp.orders.shards import open_shard  # noqa: PLC0415  # as above
+
+    url, inner, filesystem = open_storage(path.get("path", "") if isinstance(path, Mapping) else path, conn_id)
+    if isinstance(path, Mapping):
+        return url, open_shard(path, inner, filesystem)
+    return url, replace(ParquetExtract.open(inner, filesystem=filesystem, partitions=partitions), name=url)

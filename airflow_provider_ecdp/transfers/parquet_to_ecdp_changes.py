@@ -1,0 +1,177 @@
+"""Beyond orders that exist: the statuses of a Parquet extract reach ECDP, and its deletions, each with an outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.operators.base import EcdpOperator
+from airflow_provider_ecdp.operators.push import ON_EMPTY
+from airflow_provider_ecdp.operators.results import open_ledger, own_folder, results_root
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_ecdp.report import Report
+
+
+class _ParquetToEcdpChangesOperator(EcdpOperator):
+    """What the two transfers share: parameters, the memory of a task instance, and the way of one run."""
+
+    template_fields: Sequence[str] = (
+        *EcdpOperator.template_fields,
+        "path",
+        "sql",
+        "mapping",
+        "object_storage_conn_id",
+        "missing",
+        "results_path",
+    )
+    template_ext: Sequence[str] = (".sql",)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "mapping": "json"}
+
+    #: as `Operation` has it, which a DAG file must not import: it comes with Arrow
+    operation: ClassVar[str]
+
+    max_deletions: int | None = None
+
+    def __init__(
+        self,
+        *,
+        path: str | ObjectStoragePath,
+        sql: str | None = None,
+        mapping: Mapping[str, Any] | None = None,
+        object_storage_conn_id: str | None = None,
+        missing: str = "fail",
+        max_in_flight: int | None = None,
+        results_path: str | None = None,
+        on_empty: Literal["fail", "skip", "succeed"] = "fail",
+        memory_limit: str = "256MB",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.path = path
+        self.sql = sql
+        self.mapping = mapping
+        self.object_storage_conn_id = object_storage_conn_id
+        self.missing = missing
+        self.max_in_flight = None if max_in_flight is None else self._whole("max_in_flight", max_in_flight)
+        self.results_path = results_path
+        self.on_empty = self._one_of("on_empty", on_empty, ON_EMPTY)
+        self.memory_limit = memory_limit
+
+    @cached_property
+    def hook(self) -> EcdpHook:
+        """The hook of the connection; it reads nothing before it is used."""
+        return EcdpHook(self.ecdp_conn_id, max_in_flight=self.max_in_flight)
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Send the changes, and return `summary`, `results`, `results_path`, `warnings` and `reasons`."""
+        from airflow_provider_ecdp.report import MaxFailed  # noqa: PLC0415  # Arrow, at parse time
+
+        with self._to_airflow() as hook:
+            tolerated = MaxFailed.parse(self.max_failed)
+            return self._unless_empty(
+                lambda: self._conclude(context, self._apply(context, hook), tolerated), self.on_empty
+            )
+
+    def _apply(self, context: Context, hook: EcdpHook) -> Report:
+        # Arrow and DuckDB, at parse time
+        from airflow_provider_ecdp.asking import Missing, Operation  # noqa: PLC0415
+        from airflow_provider_ecdp.change_queue import ChangeQueue  # noqa: PLC0415
+        from airflow_provider_ecdp.changes import ChangeSettings, apply_changes  # noqa: PLC0415
+        from airflow_provider_ecdp.outcomes import Outcome  # noqa: PLC0415
+
+        ti = context["ti"]
+        retried = ti.try_number > 1
+        client = hook.get_conn()
+        settings = ChangeSettings(
+            missing=Missing.parse(self.missing),
+            max_in_flight=client.settings.max_in_flight,
+            max_deletions=self.max_deletions,
+            results_limit=self.results_limit,
+            allow_empty=self.on_empty == "succeed",
+            # a try that was killed may have sent what no ledger knows of
+            resumed=retried,
+            count_resumed_as=Outcome.ACCEPTED if retried else Outcome.SKIPPED,
+        )
+        root = results_root(self.results_path)
+        own = own_folder(root, ti) if root else None
+        ledger = open_ledger(own) if own else None
+        self._note_earlier(ledger, retried=retried)
+        with ChangeQueue(
+            self._open(self.path, hook, self.object_storage_conn_id),
+            Operation(self.operation),
+            sql=self.sql or None,
+            mapping=self.mapping or None,
+            memory_limit=self.memory_limit,
+        ) as queue:
+            report = apply_changes(queue, client, settings, ledger=ledger, progress=self._heartbeat(len(queue)))
+        return replace(report, results_path=own)
+
+
+class ParquetToEcdpStatusesOperator(_ParquetToEcdpChangesOperator):
+    """Changes the status of orders: a row of the Parquet files for each change, with `order_id` and `status`.
+
+    All rows are read and checked before the first is sent. Statuses of one order are sent in the order of the rows. A
+    status that the API does not list is `invalid`, and not sent. What fails the task, what Airflow tries again, and
+    what a retry does not send again, is as with `ParquetToEcdpOperator`.
+
+    :param path: a Parquet file, a folder or a glob: a path on the worker, or a URL of an object storage, such as
+        `s3://conn_id@bucket/statuses/{{ ds }}/*.parquet`
+    :param sql: one SELECT from `extract` that returns the columns `order_id`, `status` and, if it is to be sent,
+        `website_id`; or the path of a `.sql` file
+    :param mapping: instead of `sql`, which column is which of the three, and what is sent for other names, such as
+        `{"order_id": "order_no", "status": {"column": "state", "map": {"shipped": "completed"}}}`
+    :param object_storage_conn_id: Airflow's connection of the storage, where the URL of `path` names none
+    :param missing: what an order that ECDP does not have is: `fail`, or `report`, which counts it as skipped
+    :param max_failed: how many rows may fail: a count (10), or a share of all ("1%"); 0 unless set
+    :param max_in_flight: most requests at a time; None leaves it to the connection
+    :param results_path: folder or object storage URL, such as `s3://conn_id@bucket/results`, under which each task
+        instance keeps the outcome of every row; None takes Airflow's setting `[ecdp] results_path`. With it, a retry
+        goes on where the try before it stopped
+    :param results_limit: how many results XCom lists, failures first
+    :param on_empty: what an extract without rows is: `fail`, `skip` or `succeed`
+    :param memory_limit: of the engine that reads and sorts; beyond it, it spills to disk
+    :param ecdp_conn_id: the connection, of type `ecdp`
+    :raises ConfigurationError: a parameter has a value that it cannot have
+    """
+
+    operation = "update_status"
+
+
+class ParquetToEcdpDeletionsOperator(_ParquetToEcdpChangesOperator):
+    """Marks orders as deleted: a row of the Parquet files for each of them, with `order_id`.
+
+    All rows are read and checked before the first is sent. What fails the task, what Airflow tries again, and what a
+    retry does not send again, is as with `ParquetToEcdpOperator`.
+
+    :param path: a Parquet file, a folder or a glob: a path on the worker, or a URL of an object storage, such as
+        `s3://conn_id@bucket/deletions/{{ ds }}/*.parquet`
+    :param max_deletions: if the extract has more rows, nothing is deleted, and the task fails; None for no limit
+    :param sql: one SELECT from `extract` that returns the column `order_id`, or the path of a `.sql` file
+    :param mapping: instead of `sql`, which column is the id, such as `{"order_id": "order_no"}`
+    :param object_storage_conn_id: Airflow's connection of the storage, where the URL of `path` names none
+    :param missing: what an order that ECDP does not have is: `report` counts it as accepted, for it is gone, which
+        was the aim, and a second deletion may be answered so; `fail` counts it as rejected
+    :param max_failed: how many rows may fail: a count (10), or a share of all ("1%"); 0 unless set
+    :param max_in_flight: most requests at a time; None leaves it to the connection
+    :param results_path: folder or object storage URL, such as `s3://conn_id@bucket/results`, under which each task
+        instance keeps the outcome of every row; None takes Airflow's setting `[ecdp] results_path`. With it, a retry
+        goes on where the try before it stopped
+    :param results_limit: how many results XCom lists, failures first
+    :param on_empty: what an extract without rows is: `fail`, `skip` or `succeed`
+    :param memory_limit: of the engine that reads and sorts; beyond it, it spills to disk
+    :param ecdp_conn_id: the connection, of type `ecdp`
+    :raises ConfigurationError: a parameter has a value that it cannot have
+    """
+
+    operation = "delete"
+
+    def __init__(self, *, max_deletions: int | None = None, missing: str = "report", **kwargs: Any) -> None:
+        super().__init__(missing=missing, **kwargs)
+        self.max_deletions = None if max_deletions is None else self._whole("max_deletions", max_deletions, least=0)

@@ -1,0 +1,104 @@
+import datetime as dt
+import json
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_ecdp import ledger
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.operators.sharding import shards, summarise
+from airflow_provider_ecdp.operators.version_compat import AirflowFailException
+from airflow_provider_ecdp.sample import Sample
+from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
+
+DAY = dt.date(2026, 11, 1)
+
+
+@pytest.fixture(autouse=True)
+def connection(sandbox, connect):
+    connect(sandbox.url, extra={"max_in_flight": 1})
+
+
+@pytest.fixture
+def extract(tmp_path):
+    """A folder of 60 good orders, in row groups of 10 in two files."""
+    Sample(orders=60, day=DAY).write(tmp_path / "whole.parquet")
+    table = pq.read_table(tmp_path / "whole.parquet")
+    (tmp_path / "orders").mkdir()
+    for number in range(2):
+        part = table.slice(number * 30, 30)
+        pq.write_table(part, tmp_path / "orders" / f"{number}.parquet", row_group_size=10)
+    return tmp_path / "orders"
+
+
+@pytest.fixture
+def push(make_context):
+    """Push one shard, as a mapped task does."""
+
+    def run(shard, map_index, run_id="run-1", **arguments):
+        # as it comes out of XCom
+        operator = ParquetToEcdpOperator(task_id="push", path=json.loads(json.dumps(shard)), **arguments)
+        return operator.execute(make_context(map_index=map_index, run_id=run_id))
+
+    return run
+
+
+def test_shards_of_a_folder_are_pushed_and_add_up(extract, push, sandbox, tmp_path):
+    listed = shards(str(extract), 4)
+    results = [push(shard, i, results_path=str(tmp_path / "results")) for i, shard in enumerate(listed)]
+    total = summarise(results, expected=len(listed))
+    assert (len(listed), total["summary"]["accepted"], total["summary"]["shards_missing"]) == (4, 60, 0)
+    assert sandbox.store.count() == sandbox.store.total_writes() == 60
+    ledgers = duckdb.sql(f"SELECT count(DISTINCT order_id) FROM '{total['results_path']}/*/*/*.parquet'")
+    assert ledgers.fetchall() == [(60,)]
+
+
+def test_a_url_of_an_object_storage_is_cut_and_opened_with_its_connection(extract, push):
+    listed = shards(ObjectStoragePath(f"file://{extract}"), 2)
+    assert [shard["path"] for shard in listed] == [f"file://{extract}"] * 2
+    assert sum(push(shard, i)["summary"]["accepted"] for i, shard in enumerate(listed)) == 60
+
+
+@pytest.mark.parametrize("large", [0, 10**9], ids=["history-is-asked-by-id", "history-is-held"])
+def test_only_changed_holds_for_another_number_of_shards(extract, push, sandbox, tmp_path, monkeypatch, large):
+    monkeypatch.setattr(ledger, "LARGE", large)
+    arguments = {"results_path": str(tmp_path / "results"), "only_changed": True}
+    for i, shard in enumerate(shards(str(extract), 6)):
+        push(shard, i, **arguments)
+    again = [push(shard, i, "run-2", **arguments) for i, shard in enumerate(shards(str(extract), 2))]
+    total = summarise(again)["summary"]
+    assert (total["total"], total["skipped"], total["requests"]) == (60, 60, 0)
+    assert sandbox.store.total_writes() == 60
+
+
+def test_a_shard_that_is_listed_anew_under_its_number_loses_nothing(extract, push, sandbox, tmp_path):
+    results = str(tmp_path / "results")
+    push(shards(str(extract), 6)[0], 0, results_path=results)
+    # the same task instance, with other orders: a ledger knows orders, not positions
+    again = push(shards(str(extract), 2)[0], 0, results_path=results)
+    assert (again["summary"]["total"], again["summary"]["skipped"], again["summary"]["accepted"]) == (30, 10, 20)
+    assert sandbox.store.count() == 30
+
+
+def test_an_empty_extract_fails_its_one_task(tmp_path, push):
+    pq.write_table(pq.read_table(_one(tmp_path)).slice(0, 0), tmp_path / "orders.parquet")
+    (shard,) = shards(str(tmp_path / "orders.parquet"), 5)
+    with pytest.raises(AirflowFailException, match=r"\(shard 1 of 1\) holds no orders"):
+        push(shard, 0)
+
+
+def _one(folder):
+    Sample(orders=1, day=DAY).write(folder / "one.parquet")
+    return folder / "one.parquet"
+
+
+def test_an_object_that_is_no_shard_fails_for_good(push):
+    with pytest.raises(AirflowFailException, match="a shard as shards"):
+        push({"path": "/data/orders"}, 0)
+
+
+def test_a_storage_that_airflow_does_not_know_is_refused():
+    with pytest.raises(ConfigurationError, match="nowhere://x"):
+        shards("nowhere://x", 2)

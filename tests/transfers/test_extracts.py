@@ -1,0 +1,217 @@
+"""What an extract may be for the operator: mapped columns, several tables, partitions; and the look before sending."""
+
+import datetime as dt
+import json
+
+import duckdb
+import pytest
+from airflow.sdk import DAG, BaseOperator
+
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.operators.sharding import summarise
+from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
+from airflow_provider_ecdp.sample import Sample
+from airflow_provider_ecdp.sandbox.faults import Faults
+from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
+
+DAY = dt.date(2026, 11, 1)
+MAPPING = {
+    "id": "order_no",
+    "date": "ordered_at",
+    "currency": {"value": "PLN"},
+    "totalValue": {"sum": ["price", "qty"]},
+    "status": {"column": "state", "map": {"shipped": "completed"}},
+    "customer.email": "mail",
+    "products.id": "sku",
+    "products.name": "title",
+    "products.price": "price",
+    "products.quantity": "qty",
+    "orderAttributes": {"Shipping Method": "ship_method"},
+}
+LINES = """SELECT * FROM (VALUES
+    ('A-1', '2026-07-01T12:00:00Z', 'shipped', 'a@example.com', 'mug', 'Mug', 10.50, 2, 'courier'),
+    ('A-2', '2026-07-02T12:00:00Z', 'paid', 'b@example.com', 'pen', 'Pen', 1.25, 4, 'post'),
+    ('A-1', '2026-07-01T12:00:00Z', 'shipped', 'a@example.com', 'pen', 'Pen', 1.25, 1, 'courier'))
+    AS t(order_no, ordered_at, state, mail, sku, title, price, qty, ship_method)"""
+
+
+@pytest.fixture(autouse=True)
+def connection(sandbox, connect):
+    connect(sandbox.url)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def copy(name, sql):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        duckdb.sql(f"COPY ({sql}) TO '{path}'")
+        return str(path)
+
+    return copy
+
+
+def operator(**arguments):
+    return ParquetToEcdpOperator(task_id="push", **arguments)
+
+
+def stored(sandbox, order_id):
+    return sandbox.store.get(order_id)
+
+
+# what an extract may be
+
+
+def check_lines(sandbox):
+    first = stored(sandbox, "A-1")
+    assert (first["currency"], first["status"], first["totalValue"]) == ("PLN", "Completed", 22.25)
+    assert [(p["id"], p["quantity"]) for p in first["products"]] == [("mug", 2), ("pen", 1)]
+    assert first["orderAttributes"] == [{"name": "Shipping Method", "value": "courier"}]
+    assert stored(sandbox, "A-2")["totalValue"] == 5
+
+
+def test_order_lines_are_pushed_by_a_mapping_alone(write, context, sandbox):
+    xcom = operator(path=write("lines.parquet", LINES), mapping=MAPPING).execute(context)
+    assert (xcom["summary"]["total"], xcom["summary"]["accepted"]) == (2, 2)
+    check_lines(sandbox)
+
+
+def test_a_mapping_is_a_json_file_of_the_dag_folder_with_templates(write, context, sandbox, tmp_path):
+    (tmp_path / "mapping.json").write_text(json.dumps(MAPPING).replace("PLN", "{{ params.currency }}"))
+    with DAG("rendering", schedule=None, template_searchpath=str(tmp_path)):
+        task = operator(path=write("lines.parquet", LINES), mapping="mapping.json")
+    context["params"] = {"currency": "PLN"}
+    task.render_template_fields(context)
+    task.execute(context)
+    check_lines(sandbox)
+
+
+def test_a_mapping_of_columns_that_are_not_there_says_which(write, context, sandbox):
+    with pytest.raises(AirflowFailException, match="order_nr"):
+        operator(path=write("lines.parquet", LINES), mapping=MAPPING | {"id": "order_nr"}).execute(context)
+    assert not sandbox.store.requests
+
+
+def test_several_extracts_are_joined_by_sql(write, context, sandbox):
+    orders = write("orders.parquet", f"SELECT DISTINCT order_no, ordered_at, state, mail FROM ({LINES})")
+    items = write("items/1.parquet", f"SELECT order_no, sku, title, price, qty FROM ({LINES})")
+    sql = """SELECT order_no AS id, any_value(ordered_at) AS date, 'PLN' AS currency, 'paid' AS status,
+        sum(price * qty) AS totalValue, {'email': any_value(mail)} AS customer,
+        list({'id': sku, 'name': title, 'price': price, 'quantity': qty} ORDER BY sku) AS products
+        FROM orders JOIN items USING (order_no) GROUP BY order_no"""
+    extracts = {"orders": orders, "items": items.removesuffix("1.parquet")}
+    xcom = operator(extracts=extracts, sql=sql, partition_by="order_no").execute(context)
+    assert xcom["summary"]["accepted"] == 2
+    assert stored(sandbox, "A-1")["totalValue"] == 22.25
+
+
+def test_the_partitions_that_are_wanted_are_read_and_no_others(context, tmp_path):
+    for day in (1, 2, 3):
+        path = tmp_path / f"orders/dt=2026-11-0{day}/part-0.parquet"
+        path.parent.mkdir(parents=True)
+        Sample(orders=10 * day, seed=day, day=DAY).write(path)
+    (tmp_path / "orders/dt=2026-11-03/part-0.parquet").write_bytes(b"not looked at")
+    with DAG("rendering", schedule=None):
+        task = operator(path=str(tmp_path / "orders"), partitions={"dt": "{{ params.day }}"})
+    context["params"] = {"day": "2026-11-02"}
+    task.render_template_fields(context)
+    assert task.execute(context)["summary"]["accepted"] == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "give path, or extracts"),
+        ({"path": "a", "extracts": {"b": "c"}}, "give path, or extracts"),
+        ({"extracts": {"b": "c"}, "partitions": {"dt": "1"}}, "partitions choose files of path"),
+        ({"path": "a", "sql": "SELECT 1", "mapping": {"id": "id"}}, "sql and mapping both say"),
+        ({"path": "a", "canary": -1}, "canary must be a whole number, 0 or more"),
+        ({"path": "a", "on_drift": "stop"}, "on_drift must be one of ignore, warn, fail"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_errors_of_the_dag(arguments, message):
+    with pytest.raises(ConfigurationError, match=f"ParquetToEcdpOperator push: {message}"):
+        operator(**arguments)
+
+
+# the look before sending
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    """A file of 40 orders, two of them faulty."""
+    path = tmp_path / "faulty.parquet"
+    Sample(orders=40, faulty=2, day=DAY).write(path)
+    return str(path)
+
+
+def test_a_dry_run_tells_all_and_sends_nothing(faulty, context, sandbox, tmp_path, capsys):
+    results = tmp_path / "results"
+    xcom = operator(path=faulty, dry_run=True, max_failed=2, results_path=str(results)).execute(context)
+    json.dumps(xcom)
+    summary = xcom["summary"]
+    assert (summary["dry_run"], summary["total"], summary["invalid"], summary["not_attempted"]) == (True, 40, 2, 38)
+    assert sum(problem["count"] for problem in xcom["check"]["problems"]) == 2
+    assert xcom["check"]["summary"]["requests"] == 1
+    log = capsys.readouterr().out
+    assert "38 would be sent, in 1 requests of" in log
+    assert '"customer": {"phone": "***", "crmId": "***"}' in log
+    assert "sample" not in xcom["check"]
+    assert "@example" not in log + json.dumps(xcom)
+    assert not sandbox.store.requests
+    assert not results.exists()
+    # what adds up the results of shards takes that of a dry run too
+    assert summarise([xcom, xcom])["summary"]["not_attempted"] == 76
+
+
+def test_a_dry_run_fails_where_the_run_would_have_too_many_invalid_orders(faulty, context):
+    with pytest.raises(AirflowFailException, match="dry run: 2 of 40 orders are invalid; the log says why"):
+        operator(path=faulty, dry_run=True, max_failed=1).execute(context)
+    assert context["ti"].xcoms["return_value"]["summary"]["invalid"] == 2
+
+
+def test_a_dry_run_of_nothing_does_as_the_run_would(context, write):
+    empty = write("empty.parquet", f"SELECT * FROM ({LINES}) LIMIT 0")
+    with pytest.raises(AirflowSkipException):
+        operator(path=empty, mapping=MAPPING, dry_run=True, on_empty="skip").execute(context)
+
+
+def test_a_dry_run_knows_what_earlier_runs_have_sent(faulty, make_context, tmp_path):
+    settings = {"results_path": str(tmp_path / "results"), "only_changed": True, "max_failed": 2}
+    operator(path=faulty, **settings).execute(make_context(run_id="first"))
+    look = operator(path=faulty, dry_run=True, **settings).execute(make_context(run_id="second"))
+    assert (look["summary"]["skipped"], look["summary"]["not_attempted"]) == (38, 0)
+
+
+def test_airflows_own_dry_run_is_still_a_method(faulty):
+    task = operator(path=faulty, dry_run=True)
+    assert task.dry_run.__func__ is BaseOperator.dry_run
+
+
+def test_the_first_orders_alone_stop_the_others_if_one_is_refused(faulty, context, sandbox):
+    sandbox.faults = Faults(reject_ids=frozenset({"ORD-00000003"}))
+    with pytest.raises(AirflowFailException, match="canary: 1 of the first 5 orders failed"):
+        operator(path=faulty, canary=5, max_failed=10).execute(context)
+    assert sandbox.store.count() == 4
+    assert context["ti"].xcoms["return_value"]["summary"]["not_attempted"] == 33
+
+
+# other columns than before
+
+
+def test_a_column_that_has_changed_its_type_is_told_or_fails_before_anything_is_sent(
+    write, make_context, sandbox, tmp_path, caplog
+):
+    settings = {"mapping": MAPPING, "results_path": str(tmp_path / "results")}
+    operator(path=write("monday.parquet", LINES), **settings).execute(make_context(run_id="monday"))
+    path = write("tuesday.parquet", f"SELECT * REPLACE (1 AS sku) FROM ({LINES})")
+    sent = len(sandbox.store.requests)
+    with pytest.raises(AirflowFailException, match="sku was string and is int32"):
+        operator(path=path, on_drift="fail", **settings).execute(make_context(run_id="tuesday"))
+    assert len(sandbox.store.requests) == sent
+    caplog.clear()
+    operator(path=path, **settings).execute(make_context(run_id="tuesday"))
+    assert "sku was string and is int32" in caplog.text
+    caplog.clear()
+    operator(path=path, **settings).execute(make_context(run_id="wednesday"))
+    assert "sku was" not in caplog.text

@@ -1,0 +1,273 @@
+import re
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from airflow.sdk import DAG, Asset
+
+from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
+from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
+from airflow_provider_ecdp.sandbox.faults import Faults
+from airflow_provider_ecdp.transfers import parquet_to_ecdp_changes
+from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import (
+    ParquetToEcdpDeletionsOperator,
+    ParquetToEcdpStatusesOperator,
+)
+
+IDS = [f"O-{i:02}" for i in range(20)]
+
+
+@pytest.fixture(autouse=True)
+def stored(sandbox, connect, order):
+    """Twenty orders that ECDP has."""
+    connect(sandbox.url, extra={"max_in_flight": 2})
+    with EcdpHook() as hook:
+        hook.push_orders([order(order_id) for order_id in IDS])
+
+
+@pytest.fixture
+def write(tmp_path):
+    def extract(name="changes.parquet", **columns):
+        pq.write_table(pa.table(columns), tmp_path / name)
+        return str(tmp_path / name)
+
+    return extract
+
+
+def without_retries(operator):
+    """Take one try for a request, so that an outage takes no time."""
+    operator.hook = EcdpHook(operator.ecdp_conn_id, policy=RetryPolicy(max_attempts=1))
+    return operator
+
+
+def statuses(path, **arguments):
+    return without_retries(ParquetToEcdpStatusesOperator(task_id="statuses", path=path, **arguments))
+
+
+def deletions(path, **arguments):
+    return without_retries(ParquetToEcdpDeletionsOperator(task_id="deletions", path=path, **arguments))
+
+
+def requests(sandbox, method):
+    return [request for request in sandbox.store.requests if request.method == method]
+
+
+def test_statuses_of_a_file_are_changed_and_every_row_has_an_outcome(context, sandbox, write):
+    xcom = statuses(write(order_id=["O-01", "O-02", "O-01"], status=["paid", "cancelled", "completed"])).execute(
+        context
+    )
+    assert [sandbox.store.get(i)["status"] for i in ("O-01", "O-02")] == ["Completed", "Canceled"]
+    assert (xcom["summary"]["operation"], xcom["summary"]["total"], xcom["summary"]["accepted"]) == (
+        "update_status",
+        3,
+        3,
+    )
+    assert xcom["results"][0] == {
+        "order_id": "O-01",
+        "outcome": "accepted",
+        "reason": None,
+        "http_status": 200,
+        "attempts": 1,
+    }
+    assert xcom["results_path"] is None
+
+
+def test_orders_of_a_folder_are_deleted_and_once_more(context, sandbox, write, tmp_path):
+    write("a.parquet", order_id=["O-01", "O-02"])
+    write("b.parquet", order_id=["O-03"])
+    assert deletions(str(tmp_path)).execute(context)["summary"]["accepted"] == 3
+    assert sandbox.store.ids() == [i for i in IDS if i not in ("O-01", "O-02", "O-03")]
+    again = deletions(str(tmp_path)).execute(context)
+    assert (again["summary"]["accepted"], again["summary"]["missing"]) == (3, 3)
+
+
+def test_a_mapping_names_columns_and_statuses(context, sandbox, write):
+    mapping = {"order_id": "no", "status": {"column": "state", "map": {"shipped": "completed"}}}
+    statuses(write(no=["O-01"], state=["Shipped"]), mapping=mapping).execute(context)
+    assert sandbox.store.get("O-01")["status"] == "Completed"
+
+
+def test_what_is_templated_is_rendered_and_sql_can_be_a_file(context, sandbox, write, tmp_path):
+    write("of_changes.parquet", no=["O-01", "O-02"], state=["gone", "there"])
+    (tmp_path / "gone.sql").write_text("SELECT no AS order_id FROM extract WHERE state = '{{ params.state }}'", "utf-8")
+    with DAG("rendering", schedule=None, template_searchpath=str(tmp_path)):
+        operator = ParquetToEcdpDeletionsOperator(
+            task_id="changes",
+            path=f"{tmp_path}/of_{{{{ ti.task_id }}}}.parquet",
+            sql="gone.sql",
+            missing="{{ params.missing }}",
+            max_failed="{{ params.tolerated }}",
+            results_path=f"{tmp_path}/{{{{ params.results }}}}",
+        )
+        mapped = ParquetToEcdpStatusesOperator(task_id="m", path="x", mapping={"order_id": "{{ params.column }}"})
+    context["ti"].task_id = "changes"
+    context["params"] = {"state": "gone", "missing": "fail", "tolerated": "1%", "results": "results", "column": "no"}
+    operator.render_template_fields(context)
+    mapped.render_template_fields(context)
+    assert operator.execute(context)["summary"]["accepted"] == 1
+    assert "O-01" not in sandbox.store.ids()
+    assert mapped.mapping == {"order_id": "no"}
+
+
+def test_rows_that_failed_fail_the_task_for_good_after_the_others_and_xcom_tells_which(context, write, tmp_path):
+    path = write(order_id=["O-01", "nobody", "O-02", None], status=["paid", "paid", "shipped", "paid"])
+    with pytest.raises(AirflowFailException, match="3 of 4 orders failed") as raised:
+        statuses(path, results_path=str(tmp_path / "results")).execute(context)
+    assert "rejected: ECDP has no such order (for example order nobody)" in str(raised.value)
+    xcom = context["ti"].xcoms["return_value"]
+    assert (xcom["summary"]["accepted"], xcom["summary"]["rejected"], xcom["summary"]["invalid"]) == (1, 1, 2)
+    held = pq.read_table(xcom["results_path"]).to_pylist()
+    assert {(row["order_id"], row["outcome"]) for row in held} == {
+        ("O-01", "accepted"),
+        ("nobody", "rejected"),
+        ("O-02", "invalid"),
+        (None, "invalid"),
+    }
+
+
+def test_what_is_tolerated_does_not_fail_the_task(context, write):
+    path = write(order_id=["O-01", "nobody"], status=["paid", "paid"])
+    assert statuses(path, max_failed="50%").execute(context)["summary"]["rejected"] == 1
+    assert statuses(path, missing="report").execute(context)["summary"]["skipped"] == 1
+
+
+def test_an_outage_is_left_to_airflows_retries_which_go_on_where_it_stopped(make_context, sandbox, write, tmp_path):
+    path, results = write(order_id=IDS, status=["completed"] * 20), str(tmp_path / "results")
+    sandbox.faults = Faults(throttle=1, retry_after=11, first_request=8)
+    with pytest.raises(PushStoppedError) as raised:
+        statuses(path, results_path=results).execute(make_context())
+    assert raised.value.retry_after == 11.0
+    done = [i for i in IDS if sandbox.store.get(i)["status"] == "Completed"]
+    assert len(done) == 7
+    sandbox.faults = Faults()
+    before = len(requests(sandbox, "PUT"))
+    xcom = statuses(path, results_path=results).execute(make_context(try_number=2))
+    summary = xcom["summary"]
+    assert (summary["total"], summary["accepted"], summary["skipped"], summary["requests"]) == (20, 20, 0, 13)
+    assert len(requests(sandbox, "PUT")) - before == 13
+
+
+def test_a_killed_task_records_what_it_has_sent_and_a_retry_goes_on(make_context, sandbox, write, tmp_path):
+    path, results = write(order_id=IDS), str(tmp_path / "results")
+    killed = deletions(path, results_path=results, missing="fail")
+    killed.on_kill()
+    with pytest.raises(PushStoppedError, match="the task was told to end"):
+        killed.execute(make_context())
+    left = len(sandbox.store.ids())
+    assert 0 < left < 20
+    xcom = deletions(path, results_path=results, missing="fail").execute(make_context(try_number=2))
+    assert (xcom["summary"]["accepted"], xcom["summary"]["requests"]) == (20, left)
+    assert sandbox.store.ids() == []
+
+
+def test_a_cleared_task_sends_everything_again(make_context, write, tmp_path):
+    path, results = write(order_id=IDS[:3], status=["paid"] * 3), str(tmp_path / "results")
+    first = statuses(path, results_path=results).execute(make_context())
+    cleared = statuses(path, results_path=results).execute(make_context(try_number=2, max_tries=4))
+    assert (cleared["summary"]["accepted"], cleared["summary"]["requests"]) == (3, 3)
+    assert cleared["results_path"] != first["results_path"]
+
+
+def test_a_run_that_is_made_again_under_its_name_skips_what_is_accepted(context, write, tmp_path, capsys):
+    path, results = write(order_id=["O-01"], status=["paid"]), str(tmp_path / "results")
+    statuses(path, results_path=results).execute(context)
+    xcom = statuses(path, results_path=results).execute(context)
+    assert (xcom["summary"]["skipped"], xcom["summary"]["requests"]) == (1, 0)
+    assert "holds results of an earlier run of this name" in capsys.readouterr().out
+
+
+def test_too_many_deletions_delete_nothing_and_fail_for_good(context, sandbox, write):
+    path = write(order_id=IDS)
+    with pytest.raises(AirflowFailException, match="has 20 rows, and max_deletions is 19: nothing was sent"):
+        deletions(path, max_deletions=19).execute(context)
+    assert not requests(sandbox, "DELETE")
+    assert deletions(path, max_deletions=20).execute(context)["summary"]["accepted"] == 20
+
+
+@pytest.mark.parametrize("kind", [statuses, deletions])
+def test_an_extract_without_rows_is_a_failure_a_skip_or_a_success(kind, context, write):
+    path = write(order_id=pa.array([], pa.string()), status=pa.array([], pa.string()))
+    with pytest.raises(AirflowFailException, match="holds no orders"):
+        kind(path).execute(context)
+    with pytest.raises(AirflowSkipException, match="holds no orders"):
+        kind(path, on_empty="skip").execute(context)
+    assert kind(path, on_empty="succeed").execute(context)["summary"]["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"path": "/nowhere.parquet"}, "no such file"),
+        ({"sql": "SELECT no FROM extract"}, "the SQL text cannot be run"),
+        ({"mapping": {"order_id": "order_i"}}, "there is no column 'order_i'; did you mean 'order_id'"),
+        ({"missing": "ignore"}, "must be fail or report"),
+        ({"max_failed": "some"}, "max_failed"),
+        ({"memory_limit": "much"}, "the engine refuses memory_limit"),
+        ({"sql": "SELECT 1", "mapping": {"order_id": "a"}}, "sql and mapping both say"),
+    ],
+)
+@pytest.mark.parametrize("kind", [statuses, deletions])
+def test_what_is_wrong_fails_for_good_before_anything_is_sent(kind, context, sandbox, write, arguments, message):
+    given = {"path": write(order_id=["O-01"], status=["paid"])} | arguments
+    with pytest.raises(AirflowFailException, match=message):
+        kind(given.pop("path"), **given).execute(context)
+    assert not [*requests(sandbox, "PUT"), *requests(sandbox, "DELETE")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"max_deletions": -1}, "ParquetToEcdpDeletionsOperator deletions: max_deletions must be a whole number, 0"),
+        ({"max_deletions": "10"}, "max_deletions must be a whole number"),
+        ({"max_in_flight": 0}, "max_in_flight must be a whole number, 1 or more"),
+        ({"on_empty": "ignore"}, "on_empty must be one of fail, skip, succeed"),
+    ],
+)
+def test_a_number_that_is_none_is_refused_when_the_dag_is_parsed(arguments, message):
+    with pytest.raises(ConfigurationError, match=message):
+        ParquetToEcdpDeletionsOperator(task_id="deletions", path="x", **arguments)
+
+
+def test_a_refused_key_fails_for_good_and_costs_one_request(context, connect, sandbox, write):
+    connect(sandbox.url, password="not-the-key")
+    with pytest.raises(AirflowFailException, match="API key is refused") as raised:
+        deletions(write(order_id=IDS)).execute(context)
+    assert "not-the-key" not in str(raised.value)
+    assert len(requests(sandbox, "DELETE")) == 1
+    assert context["ti"].xcoms["return_value"]["summary"]["not_attempted"] == 20
+
+
+def test_the_counts_are_logged_as_a_table(context, write, tmp_path, capsys):
+    xcom = deletions(write(order_id=IDS), results_path=str(tmp_path / "results")).execute(context)
+    log = capsys.readouterr().out
+    assert "ECDP delete: 20 orders in " in log
+    assert re.search(r"^  accepted +20$", log, re.MULTILINE)
+    assert f"results of every order: {xcom['results_path']}" in log
+
+
+def test_outlets_and_lineage_are_told(context, write, monkeypatch):
+    collector = pytest.importorskip("airflow.sdk.lineage", reason="Airflow 3.3 has it here").HookLineageCollector()
+    monkeypatch.setattr(parquet_to_ecdp_changes, "get_hook_lineage_collector", lambda: collector)
+    event = SimpleNamespace(extra={})
+    context["outlet_events"] = {Asset("ecdp_orders"): event}
+    path = write(order_id=["O-01"])
+    xcom = deletions(path, outlets=[Asset("ecdp_orders")]).execute(context)
+    assert event.extra == {**xcom["summary"], "results_path": None}
+    assert [read.asset.uri for read in collector.collected_assets.inputs] == [f"file://{path}"]
+
+
+def test_parsing_a_dag_loads_no_arrow_and_no_duckdb():
+    code = (
+        "import sys;"
+        "from airflow_provider_ecdp.transfers import parquet_to_ecdp_changes as m;"
+        "m.ParquetToEcdpStatusesOperator(task_id='s', path='x.parquet');"
+        "m.ParquetToEcdpDeletionsOperator(task_id='d', path='x.parquet', max_deletions=1);"
+        "print(sorted({'pyarrow', 'duckdb'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
