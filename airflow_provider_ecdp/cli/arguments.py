@@ -8,13 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ecdp import __version__
+from airflow_provider_ecdp.cli.change_arguments import add_extract
 from airflow_provider_ecdp.cli.exits import EXPLAINED
-
-_ENVIRONMENT = """\
-environment:
-  ECDP_API_KEY   the API key (in ECDP: Settings > API); it is never an argument
-  ECDP_BASE_URL  stands in for --base-url
-"""
+from airflow_provider_ecdp.cli.options import ENVIRONMENT, SELECTING, connection, extract
 
 #: Faults of the sandbox that have an option of their own; --faults knows all of them.
 FAULTS: dict[str, tuple[type, str]] = {
@@ -36,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog="ecdp",
         description="Send orders from Parquet extracts to ExpertSender CDP, and look after them.",
-        epilog=f"{_ENVIRONMENT}\n{EXPLAINED}",
+        epilog=f"{ENVIRONMENT}\n{EXPLAINED}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -69,14 +65,20 @@ def _command(commands: Any, name: str, module: str, what: str) -> argparse.Argum
 
 
 def _check(command: argparse.ArgumentParser) -> None:
-    command.epilog = f"{_SELECTING}\n{EXPLAINED}"
-    _extract(command)
+    command.epilog = f"{SELECTING}\n{EXPLAINED}"
+    extract(command)
+    command.add_argument_group("results").add_argument(
+        "--results",
+        metavar="DIR",
+        help="what the pushes before have kept here is sent already; compare columns with it",
+    )
 
 
 def _push(command: argparse.ArgumentParser) -> None:
-    command.epilog = f"{_SELECTING}\n{_ENVIRONMENT}\n{EXPLAINED}"
-    _extract(command)
+    command.epilog = f"{SELECTING}\n{ENVIRONMENT}\n{EXPLAINED}"
+    extract(command)
     sending = command.add_argument_group("sending")
+    sending.add_argument("--dry-run", action="store_true", help="check as this run would be, and send nothing")
     sending.add_argument(
         "--mode", default="AddOrReplace", help="Add, AddOrReplace, Replace: any spelling (default: %(default)s)"
     )
@@ -94,6 +96,19 @@ def _push(command: argparse.ArgumentParser) -> None:
         default="0",
         metavar="N",
         help="how many orders may fail: a count (10) or a share (1%%), default: %(default)s",
+    )
+    sending.add_argument(
+        "--canary",
+        type=int,
+        default=0,
+        metavar="N",
+        help="send this many orders first; if one of them fails, send no others (default: %(default)s)",
+    )
+    sending.add_argument(
+        "--on-drift",
+        default="warn",
+        metavar="WHAT",
+        help="if columns are gone or changed since the run before: ignore, warn or fail (default: %(default)s)",
     )
     memory = command.add_argument_group("results")
     memory.add_argument(
@@ -116,24 +131,29 @@ def _push(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="most results of --json, failures first (default: %(default)s)",
     )
-    _connection(command, in_flight=4)
+    connection(command, in_flight=4)
 
 
 def _get(command: argparse.ArgumentParser) -> None:
     _ids(command)
+    connection(command)
     _missing_ok(command)
 
 
 def _status(command: argparse.ArgumentParser) -> None:
-    _ids(command)
-    command.add_argument("status", metavar="STATUS", help="placed, paid, completed or canceled")
+    _ids(command, "order id; the last is the status: placed, paid, completed or canceled", given="ID [ID ...] STATUS")
     command.add_argument("--website-id", type=int, metavar="N", help="send websiteId (default: do not)")
     _missing_ok(command)
+    add_extract(command, "`order_id`, `status` and perhaps `website_id`")
+    connection(command)
 
 
 def _delete(command: argparse.ArgumentParser) -> None:
-    _ids(command)
+    _ids(command, given="ID [ID ...]")
     command.add_argument("--missing-fails", action="store_true", help="an order that ECDP does not have is a failure")
+    group = add_extract(command, "`order_id`")
+    group.add_argument("--max-deletions", type=int, metavar="N", help="delete nothing if the extract has more rows")
+    connection(command)
 
 
 def _sandbox(command: argparse.ArgumentParser) -> None:
@@ -186,62 +206,12 @@ def _sample(command: argparse.ArgumentParser) -> None:
     )
 
 
-_SELECTING = """\
-An extract is a Parquet file, a folder, a glob or an fsspec URL (s3://...). Columns are named as the API's fields, in
-camelCase or snake_case; for others, --sql names a file with one SELECT from `extract` that returns such columns.
-"""
-
-
-def _extract(command: argparse.ArgumentParser) -> None:
-    command.add_argument("extract", nargs="+", metavar="EXTRACT", help="file, folder, glob or URL; several are one run")
-    reading = command.add_argument_group("reading")
-    reading.add_argument("--sql", type=Path, metavar="FILE", help="the SQL text that shapes the extract into orders")
-    reading.add_argument(
-        "--timezone", metavar="ZONE", help="IANA zone of timestamps without a zone; without it they are refused"
-    )
-    reading.add_argument(
-        "--matching",
-        metavar="FIELD",
-        help="what the business unit matches customers by: email, phone or crmId is then required",
-    )
-    reading.add_argument(
-        "--warnings-as-errors",
-        metavar="NAMES",
-        help="warnings that make an order invalid: names with commas between them, or all",
-    )
-    reading.add_argument(
-        "--memory-limit", default="256MB", metavar="SIZE", help="of the SQL engine (default: %(default)s)"
-    )
-    reading.add_argument("--allow-empty", action="store_true", help="an extract without orders is fine")
-
-
-def _ids(command: argparse.ArgumentParser) -> None:
-    command.epilog = f"{_ENVIRONMENT}\n{EXPLAINED}"
-    command.add_argument("id", nargs="+", metavar="ID", help="order id")
-    _connection(command)
+def _ids(command: argparse.ArgumentParser, what: str = "order id", given: str | None = None) -> None:
+    command.epilog = f"{ENVIRONMENT}\n{EXPLAINED}"
+    command.add_argument("id", nargs="*" if given else "+", metavar="ID", help=what)
+    if given:
+        command.usage = f"%(prog)s [options] {given}\n       %(prog)s [options] --from EXTRACT [EXTRACT ...]"
 
 
 def _missing_ok(command: argparse.ArgumentParser) -> None:
     command.add_argument("--missing-ok", action="store_true", help="an order that ECDP does not have is fine")
-
-
-def _connection(command: argparse.ArgumentParser, in_flight: int | None = None) -> None:
-    group = command.add_argument_group("connection")
-    group.add_argument("--base-url", metavar="URL", help="where ECDP is (default: https://api.ecdp.app)")
-    group.add_argument("--ca-bundle", metavar="FILE", help="certificates to trust (default: those of the system)")
-    group.add_argument("--allow-http", action="store_true", help="plain http beyond this machine; the key is readable")
-    group.add_argument(
-        "--connect-timeout", type=float, default=10.0, metavar="S", help="seconds (default: %(default)s)"
-    )
-    group.add_argument("--read-timeout", type=float, default=60.0, metavar="S", help="seconds (default: %(default)s)")
-    group.add_argument(
-        "--requests-per-second", type=float, metavar="X", help="most requests a second (default: no limit)"
-    )
-    if in_flight is not None:
-        group.add_argument(
-            "--max-in-flight",
-            type=int,
-            default=in_flight,
-            metavar="N",
-            help="most requests at a time (default: %(default)s)",
-        )

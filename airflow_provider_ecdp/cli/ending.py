@@ -25,7 +25,8 @@ def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *,
         output.err(f"ecdp: stopped: {report.stopped}; {_failures(report)}")
         return Exit.STOPPED
     except OrdersFailedError:
-        output.err(f"ecdp: {_failures(report)}{'' if brief else _reason(report)}")
+        halted = f"{report.halted}; " if report.halted else ""
+        output.err(f"ecdp: {halted}{_failures(report)}{'' if brief else _reason(report)}")
         return Exit.FAILED
     return Exit.DONE
 

@@ -1,4 +1,4 @@
-"""`ecdp get`, `ecdp status` and `ecdp delete`: orders by their ids."""
+"""`ecdp get`, `ecdp status` and `ecdp delete`: orders by their ids, or the changes of an extract."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from argparse import Namespace
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli import changes, output
 from airflow_provider_ecdp.cli.connection import open_client
 from airflow_provider_ecdp.cli.ending import ending
 from airflow_provider_ecdp.cli.interruption import Interruption
@@ -23,6 +23,9 @@ from airflow_provider_ecdp.report import MaxFailed, Report
 
 def run(arguments: Namespace, interruption: Interruption) -> int:
     """Ask for each order, print what came of it, and return the exit code."""
+    if getattr(arguments, "extract", None):
+        return changes.run(arguments, interruption)
+    changes.refuse_without_extract(arguments)
     # after a signal the client sends nothing more, and what is left is reported
     interruption.patient = True
     with open_client(arguments, interruption) as client:
@@ -40,8 +43,10 @@ def _get(client: EcdpClient, arguments: Namespace) -> Report:
 
 
 def _status(client: EcdpClient, arguments: Namespace) -> Report:
-    status = listed_status(arguments.status)
-    updates = [{"order_id": one, "status": status, "website_id": arguments.website_id} for one in arguments.id]
+    *ids, status = arguments.id
+    # what is printed is of the orders
+    arguments.id, status = ids, listed_status(status)
+    updates = [{"order_id": one, "status": status, "website_id": arguments.website_id} for one in ids]
     missing = Missing.REPORT if arguments.missing_ok else Missing.FAIL
     return update_order_statuses(client, updates, missing=missing, results_limit=len(updates))
 

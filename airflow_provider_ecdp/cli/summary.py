@@ -1,4 +1,4 @@
-"""The report of a push as a person reads it: counts, reasons, warnings, cost, and where to look further."""
+"""The report of a run as a person reads it: counts, reasons, warnings, cost, and where to look further."""
 
 from __future__ import annotations
 
@@ -25,6 +25,15 @@ _EXPLAINED = {
     Outcome.SKIPPED: "not sent again: accepted before with this content, or in the extract twice",
 }
 
+_EXPLAINED_OF_CHANGES = {
+    Outcome.ACCEPTED: "ECDP has done it",
+    Outcome.REJECTED: "ECDP refused it, or has no such order",
+    Outcome.INVALID: "no id, or a status that the API does not list; not sent",
+    Outcome.UNRESOLVED: _EXPLAINED[Outcome.UNRESOLVED],
+    Outcome.NOT_ATTEMPTED: _EXPLAINED[Outcome.NOT_ATTEMPTED],
+    Outcome.SKIPPED: "done before, or as the change before it; or ECDP has no such order",
+}
+
 
 def summary(report: Report) -> Iterator[RenderableType]:
     """Yield tables and texts for a rich console."""
@@ -49,7 +58,8 @@ def outcomes(report: Report) -> Table:
     table.add_column("orders", f"{report.summary['total']:,}", justify="right", no_wrap=True)
     table.add_column("outcome", "in the extract")
     table.add_column("")
-    for outcome, meaning in _EXPLAINED.items():
+    explained = _EXPLAINED_OF_CHANGES if "operation" in report.summary else _EXPLAINED
+    for outcome, meaning in explained.items():
         if count := report.summary[outcome.value]:
             table.add_row(f"{count:,}", outcome.value, meaning)
     return table
@@ -69,9 +79,10 @@ def cost(report: Report) -> str:
     counts = report.summary
     seconds = float(counts["duration_seconds"])
     rate = f", {counts['total'] / seconds:,.0f} orders/s" if seconds else ""
+    how = f"mode {counts['mode']}" if "mode" in counts else f"operation {counts['operation']}"
     return (
-        f"{counts['requests']:,} requests ({counts['retries']:,} of them repeated), "
-        f"{counts['bytes'] / 1e6:,.1f} MB, {seconds:,.1f} s{rate}, mode {counts['mode']}"
+        f"{counts['requests']:,} requests ({counts['retries']:,} repeated, {counts['in_flight']:,} at a time), "
+        f"{counts['bytes'] / 1e6:,.1f} MB, {seconds:,.1f} s{rate}, {how}"
     )
 
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 
 import pytest
+
+from airflow_provider_ecdp.cli import check
+from airflow_provider_ecdp.cli.arguments import parser
+from airflow_provider_ecdp.cli.interruption import Interruption
 
 ORDER = {
     "date": dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
@@ -21,13 +26,19 @@ def test_good_orders_are_valid_without_a_key_or_a_host(ecdp, sample, monkeypatch
     run = ecdp("check", sample(orders=100), "--json")
 
     assert run.code == 0
-    assert run.json["summary"] == {
+    summary = run.json["summary"]
+    assert summary.pop("bytes") > 100 * 500
+    assert summary == {
+        "rows": 100,
         "total": 100,
         "valid": 100,
         "invalid": 0,
-        "warnings": 0,
+        "to_send": 100,
+        "skipped": 0,
         "repeated": 0,
+        "warnings": 0,
         "duplicate_ids": 0,
+        "requests": 1,
     }
     assert run.json["problems"] == run.json["warnings"] == []
     assert run.err == ""
@@ -73,9 +84,10 @@ def test_the_screen_shows_columns_duplicates_and_rules(ecdp, table):
 
     assert run.code == 1
     assert run.err == ""
-    assert run.out.splitlines()[0].endswith(
-        "5 orders in " + str(table([ORDER | row for row in rows])) + ": 3 valid, 2 invalid"
-    )
+    assert run.out.splitlines()[:2] == [
+        f"5 orders in {table([ORDER | row for row in rows])}: 3 valid, 2 invalid",
+        "2 would be sent, in 1 request of 0.0 MB together, mode AddOrReplace; 1 are repeated",
+    ]
     assert "id: one content for one id" in run.out
     assert "2 ids stand more than once" in run.out
     assert "(1 orders are not sent again)" in run.out
@@ -108,3 +120,95 @@ def test_what_is_not_there_cannot_be_read(ecdp, tmp_path, name):
     assert run.code == 2
     assert run.out == ""
     assert name in run.err
+
+
+@pytest.fixture
+def screen(ecdp):
+    """What a check prints, as one text without the breaks of its tables."""
+
+    def show(*arguments):
+        run = ecdp(*arguments)
+        assert run.err == ""
+        return " ".join(run.out.split())
+
+    return show
+
+
+def test_the_screen_tells_each_rule_with_what_was_there_and_three_ids(screen, sample):
+    text = screen("check", sample(orders=700, faulty=70, odd=9))
+
+    ids = r"ORD-\d{8}, ORD-\d{8}, ORD-\d{8}"
+    assert re.search(rf" 5 status: one of placed, paid, completed, canceled, got shipped {ids} ", text)
+    assert re.search(rf" 5 totalValue: required {ids} ", text)
+    assert "5 customer: at least one of email, phone, crmId ORD-" in text
+    assert "warning, sent all the same" in text
+
+
+def test_the_screen_tells_what_would_be_sent_and_what_it_is(screen, sample):
+    text = screen("check", sample(orders=1_200))
+
+    assert "1,200 would be sent, in 3 requests of 1.2 MB together, mode AddOrReplace Dates: 2025-01-01T" in text
+    assert re.search(r"Statuses: \d+ Completed, \d+ Paid, \d+ Placed, \d+ Canceled Currencies: \d+ EUR", text)
+    assert "Columns since" not in text
+    sample_ = text.partition("The first order to be sent, without personal data: ")[2]
+    assert sample_.startswith('id: "ORD-00000001" date: "2025-01-01T')
+    assert 'customer: {"email": "***"' in sample_
+    assert "@" not in sample_
+
+
+def test_ids_that_are_too_wide_together_stand_below_each_other(ecdp, table):
+    rows = [ORDER | {"id": f"0000000{n}-aaaa-bbbb-cccc-000000000000", "currency": "ZLOTY"} for n in range(4)]
+    lines = ecdp("check", table(rows)).out.splitlines()
+
+    place = next(i for i, line in enumerate(lines) if "currency: exactly 3 characters, got 5 characters" in line)
+    shown = [line.split()[-1] for line in lines[place : place + 3]]
+    assert shown == [row["id"] for row in rows[:3]]
+
+
+def test_many_values_are_counted_and_not_all_listed(screen, table):
+    rows = [ORDER | {"id": str(n), "currency": f"A{chr(65 + n)}Z"} for n in range(14)]
+    assert "1 AJZ, 4 of 4 others Columns used" in screen("check", table(rows))
+
+
+# what earlier runs tell
+
+
+@pytest.mark.parametrize("memory", ["--results", "--only-changed"])
+def test_results_tell_what_is_there_already_and_whether_columns_are_the_same(pointed, ecdp, screen, table, memory):
+    rows = [ORDER | {"id": str(n), "currency": "EUR"} for n in range(5)]
+    extract, kept = table(rows), table(rows).with_name("kept")
+    assert "Columns of the run before: none are kept" in screen("check", extract, "--results", kept)
+    assert not kept.exists()
+    assert ecdp("push", extract, memory, kept, "--quiet").code == 0
+    files = sorted(kept.iterdir())
+
+    text = screen("check", extract, "--results", kept)
+    assert "0 would be sent, in 0 requests of 0.0 MB together, mode AddOrReplace; 5 are there already" in text
+    assert "Columns are those of the run before." in text
+
+    less = table([{name: v for name, v in row.items() if name != "currency"} for row in rows])
+    assert "Columns are not those of the run before: - currency (string) is gone" in screen(
+        "check", less, "--results", kept
+    )
+    run = ecdp("check", less, "--results", kept, "--json")
+    assert (run.code, run.json["drift"], run.json["summary"]["to_send"]) == (0, ["currency (string) is gone"], 5)
+    assert sorted(kept.iterdir()) == files
+    assert pointed.store.post_count == 1
+
+
+def test_a_signal_during_a_check_gives_no_half_answer(sample, capsys):
+    class Struck(Interruption):
+        """One that comes while the second record batch is read."""
+
+        asked = 0
+
+        def __getattribute__(self, name):
+            if name == "number" and object.__getattribute__(self, "patient"):
+                self.asked += 1
+                return 2 if self.asked > 1 else None
+            return object.__getattribute__(self, name)
+
+    arguments = parser().parse_args(["check", str(sample(orders=5_000)), "--json"])
+    with pytest.raises(KeyboardInterrupt):
+        check.run(arguments, Struck())
+    assert capsys.readouterr().out == ""

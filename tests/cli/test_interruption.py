@@ -117,12 +117,14 @@ def test_the_sandbox_ends_with_a_signal(started):
     assert process.returncode == 0
 
 
+@pytest.mark.parametrize("command", ["push", "check"])
 @pytest.mark.parametrize(("options", "drawn"), [([], True), (["--json"], False), (["--quiet"], False)])
-def test_a_terminal_gets_a_progress_bar_unless_the_output_is_for_scripts(pointed, sample, options, drawn):
+def test_a_terminal_gets_a_progress_bar_unless_the_output_is_for_scripts(pointed, sample, command, options, drawn):
     pointed.faults = Faults(latency_ms=100)
+    batches = ["--batch-size", "50"] if command == "push" else []
     terminal, side = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "airflow_provider_ecdp", "push", sample(orders=400), "--batch-size", "50", *options],
+        [sys.executable, "-m", "airflow_provider_ecdp", command, sample(orders=400), *batches, *options],
         stdout=subprocess.PIPE,
         stderr=side,
         env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
@@ -140,5 +142,5 @@ def test_a_terminal_gets_a_progress_bar_unless_the_output_is_for_scripts(pointed
 
     assert process.returncode == 0
     assert ("━" in screen.decode()) is drawn
-    assert bool(out) is (options == ["--json"])
-    assert pointed.store.count() == 400
+    assert bool(out) is (options == ["--json"] or (command == "check" and not options))
+    assert pointed.store.count() == (400 if command == "push" else 0)

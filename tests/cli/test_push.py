@@ -27,6 +27,7 @@ SUMMARY = {
     "requests",
     "retries",
     "bytes",
+    "in_flight",
     "duration_seconds",
 }
 

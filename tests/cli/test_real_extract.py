@@ -24,6 +24,17 @@ FROM extract
 GROUP BY InvoiceNo
 """
 
+MAPPING = {
+    "id": "InvoiceNo",
+    "date": "InvoiceDate",
+    "timeZone": {"value": "Europe/London"},
+    "status": {"column": "InvoiceNo", "map": {"C*": "canceled"}, "default": "completed"},
+    "currency": {"value": "GBP"},
+    "totalValue": {"sum": ["UnitPrice", "Quantity"]},
+    "customer.crmId": "CustomerID",
+    "products": {"id": "StockCode", "name": "Description", "price": "UnitPrice", "quantity": "Quantity"},
+}
+
 pytestmark = pytest.mark.skipif(not LINES.exists(), reason="the online_retail extract is not beside the repository")
 
 
@@ -80,5 +91,33 @@ def test_the_checks_alone_come_to_the_same_counts(ecdp, sql):
     run = ecdp("check", LINES, "--sql", sql, "--json")
 
     assert run.code == 1
-    assert run.json["summary"]["valid"] == 1_623
-    assert run.json["columns"]["ignored"] == []
+    assert run.json["columns"]["ignored"] == ["Country"]
+    the_facts_of_its_readme(run.json)
+
+
+def test_a_mapping_alone_comes_to_them_too(ecdp, tmp_path):
+    path = tmp_path / "mapping.json"
+    path.write_text(json.dumps(MAPPING), encoding="utf-8")
+    run = ecdp("check", LINES, "--mapping", path, "--timezone", "Europe/London", "--json")
+
+    assert run.code == 1
+    assert run.json["fields"]["totalValue"] == "sum of UnitPrice * Quantity over the lines"
+    the_facts_of_its_readme(run.json)
+
+
+def the_facts_of_its_readme(found):
+    summary = found["summary"]
+    assert (summary["rows"], summary["total"], summary["valid"]) == (39_522, 1_892, 1_623)
+    assert (summary["to_send"], summary["requests"], summary["duplicate_ids"]) == (1_623, 4, 0)
+    assert {(p["field"], p["rule"]): p["count"] for p in found["problems"]} == {
+        ("customer", "at least one of email, phone, crmId"): 269,
+        ("products[].name", "required"): 123,
+    }
+    # of 368 invoices with a line below zero, the others lack a customer or a description
+    [negative] = [w for w in found["warnings"] if w["rule"].startswith("negative_quantity")]
+    assert (negative["count"], negative["in_invalid_orders"]) == (283, 368 - 283)
+    assert {s["value"]: s["count"] for s in found["statuses"]} == {"Completed": 1_892 - 299, "Canceled": 299}
+    assert found["currencies"] == [{"value": "GBP", "count": 1_892}]
+    assert found["dates"] == {"first": "2010-12-01T08:26:00.000Z", "last": "2010-12-20T16:09:00.000Z"}
+    assert found["sample"]["customer"] == {"crmId": "***"}
+    assert all(len(rule["examples"]) == 3 for rule in found["problems"])

@@ -68,7 +68,7 @@ def test_the_version_is_that_of_the_package(ecdp):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["pull"], ["push", "x", "--batch-size", "many"], ["status", "1"], ["push", "x", "--key", "k"]]
+    "arguments", [[], ["pull"], ["push", "x", "--batch-size", "many"], ["get"], ["push", "x", "--key", "k"]]
 )
 def test_wrong_usage_is_exit_code_2(ecdp, arguments):
     run = ecdp(*arguments)

@@ -1,0 +1,146 @@
+"""`ecdp status --from` and `ecdp delete --from` against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_ecdp.sandbox.faults import Faults
+
+DEADLINE = 60
+
+
+def wait_until(condition):
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def filled(pointed, ecdp, sample):
+    """The sandbox with the orders ORD-00000001 to ORD-00000005."""
+    assert ecdp("push", sample(orders=5), "--quiet").code == 0
+    return pointed
+
+
+def statuses(*pairs):
+    return [{"order_id": f"ORD-0000000{i}", "status": status} for i, status in pairs]
+
+
+def test_statuses_of_an_extract_are_changed_and_summed_up(filled, ecdp, table):
+    run = ecdp("status", "--from", table(statuses((1, "paid"), (2, "cancelled"), (1, "completed"))))
+
+    assert run.code == 0
+    assert run.out == ""
+    assert filled.store.get("ORD-00000001")["status"] == "Completed"
+    assert filled.store.get("ORD-00000002")["status"] == "Canceled"
+    assert "      3   accepted         ECDP has done it" in run.err
+    assert "3 requests (0 repeated" in run.err
+    assert run.err.rstrip().endswith("orders/s, operation update_status")
+
+
+def test_deletions_of_an_extract_are_shaped_by_sql_and_run_again_from_results(filled, ecdp, table, tmp_path):
+    path = table([{"no": 1, "gone": True}, {"no": 2, "gone": False}, {"no": 9, "gone": True}])
+    (tmp_path / "gone.sql").write_text("SELECT 'ORD-0000000' || no AS order_id FROM extract WHERE gone", "utf-8")
+    command = ["delete", "--from", path, "--sql", tmp_path / "gone.sql", "--results", tmp_path / "results", "--json"]
+    run = ecdp(*command)
+
+    assert run.code == 0
+    assert (run.json["summary"]["accepted"], run.json["summary"]["missing"]) == (2, 1)
+    assert run.json["results_path"] == str(tmp_path / "results")
+    assert filled.store.count() == 4
+    again = ecdp(*command)
+    assert (again.json["summary"]["skipped"], again.json["summary"]["requests"]) == (2, 0)
+
+
+def test_what_fails_is_told_and_can_be_tolerated(filled, ecdp, table):  # noqa: ARG001 - orders that are there
+    path = table(statuses((1, "paid"), (9, "paid"), (2, "sent")))
+    run = ecdp("status", "--from", path)
+
+    assert run.code == 1
+    assert "rejected: ECDP has no such order" in run.err
+    assert "2 of 3 orders failed (1 rejected, 1 invalid, 1 accepted)" in run.err
+    assert ecdp("status", "--from", path, "--max-failed", 2).code == 0
+    assert ecdp("status", "--from", path, "--max-failed", 1, "--missing-ok", "--quiet").code == 0
+
+
+def test_too_many_deletions_delete_nothing(filled, ecdp, table):
+    run = ecdp("delete", "--from", table(statuses((1, ""), (2, ""))), "--max-deletions", 1)
+
+    assert run.code == 2
+    assert "has 2 rows, and max_deletions is 1: nothing was sent" in run.err
+    assert filled.store.count() == 5
+
+
+def test_an_extract_without_rows_fails_unless_it_is_allowed(pointed, ecdp, table):  # noqa: ARG001 - the environment
+    path = table([{"order_id": "1"}][:0], schema=pq.read_schema(table([{"order_id": "1"}], name="other.parquet")))
+    assert ecdp("delete", "--from", path).code == 2
+    assert ecdp("delete", "--from", path, "--allow-empty").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["status", "1", "paid", "--results", "x"], "--results goes with an extract: add --from EXTRACT"),
+        (["delete", "1", "--max-deletions", "1"], "--max-deletions goes with an extract"),
+        (["delete", "1", "--allow-empty"], "--allow-empty goes with an extract"),
+        (["status", "paid"], "nothing to do: give an order id and a status, or an extract (--from)"),
+        (["delete"], "nothing to do: give an order id, or"),
+        (["delete", "1", "--from", "x.parquet"], "name orders by their ids, or an extract with --from, not both"),
+        (["status", "--from", "x.parquet", "--website-id", "1"], "--website-id goes with ids"),
+        (["status", "--from", "x.parquet", "--max-failed", "some"], "max_failed 'some' is neither"),
+        (["status", "--from", "x.parquet", "--sql", "nowhere.sql"], "the SQL file nowhere.sql cannot be read"),
+        (["status", "--from", "x.parquet"], "x.parquet: no such file or folder"),
+    ],
+)
+def test_what_does_not_go_together_is_wrong_usage(pointed, ecdp, arguments, message):
+    run = ecdp(*arguments)
+
+    assert run.code == 2
+    assert message in run.err
+    assert not pointed.store.requests
+
+
+def test_a_refused_key_stops(pointed, ecdp, table, monkeypatch):
+    monkeypatch.setenv("ECDP_API_KEY", "another-key-entirely")
+    run = ecdp("delete", "--from", table(statuses((1, ""), (2, ""))), "--json")
+
+    assert run.code == 3
+    assert run.json["summary"]["not_attempted"] == 2
+    assert len(pointed.store.requests) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_stopped_or_killed_is_gone_on_with(pointed, started, ecdp, sample, tmp_path, number):
+    extract, results = sample(orders=600), tmp_path / "results"
+    assert ecdp("push", extract, "--quiet").code == 0
+    (tmp_path / "ids.sql").write_text("SELECT id FROM extract", "utf-8")
+    command = ["delete", "--from", extract, "--sql", tmp_path / "ids.sql", "--missing-fails", "--results", results]
+    pointed.faults = Faults(latency_ms=10)
+    process = started(*command, "--json")
+    wait_until(lambda: pointed.store.count() <= 550)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=DEADLINE)
+    left = pointed.store.count()
+    assert 0 < left < 600
+    if number == signal.SIGTERM:
+        assert process.returncode == 143
+        summary = json.loads(out)["summary"]
+        assert (summary["accepted"], summary["not_attempted"]) == (600 - left, left)
+        assert "the same command goes on from here" in err
+
+    pointed.faults = Faults()
+    again = ecdp(*command, "--json")
+    assert again.code == 0
+    assert pointed.store.count() == 0
+    summary = again.json["summary"]
+    assert summary["accepted"] + summary["skipped"] == summary["total"] == 600
+    # a kill loses what was not flushed: it is asked for again, and being gone is no failure
+    assert summary["missing"] == summary["requests"] - left
+    if number == signal.SIGTERM:
+        assert summary["requests"] == left
