@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check format clean
+.PHONY: help setup demo test soak celery bench check format clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | sort | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -14,7 +14,7 @@ setup: $(INSTALLED)  ## Make .venv with the versions of constraints.txt; instant
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=python3.12")'
-	@echo "Setting up $(VENV) (the first time this downloads Airflow, about 150 packages)"
+	@echo "Setting up $(VENV) (the first time this downloads Airflow, about 180 packages)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -28,6 +28,12 @@ test: setup  ## Run the tests
 soak: setup  ## Run thousands of pushes with faults and kills; ECDP_SOAK_RUNS and ECDP_SOAK_SEED choose
 	$(BIN)/python tests/faults/soak.py
 
+celery: setup  ## Push a million orders from two Celery workers, and kill one; needs Postgres and Redis, and says how to get them
+	$(BIN)/python tests/celery/celery_run.py
+
+bench: setup  ## Measure against the peers, and write docs/performance.md; half an hour; ECDP_BENCH=quick for a look
+	$(BIN)/python tests/benchmarks/bench_run.py
+
 check: setup  ## Check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -38,4 +44,4 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove what make has made
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .bench .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
