@@ -6,10 +6,13 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+import requests
 
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 
@@ -98,3 +101,73 @@ def make_context():
 @pytest.fixture
 def context(make_context):
     return make_context()
+
+
+#: A process of its own, which ends with the tests whatever ends them: its standard input is closed then.
+S3_SERVER = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(*server.get_host_and_port(), flush=True)
+sys.stdin.read()
+server.stop()
+"""
+
+S3_KEY, S3_SECRET = "made-up-key-id", "made-up-storage-secret"
+
+
+class S3:
+    """An S3 server on loopback with a bucket `warehouse`; `files` is a file system of the tests' own."""
+
+    def __init__(self, url):
+        import s3fs
+
+        self.url = url
+        self.files = s3fs.S3FileSystem(
+            key=S3_KEY,
+            secret=S3_SECRET,
+            endpoint_url=url,
+            client_kwargs={"region_name": "us-east-1"},
+            use_listings_cache=False,
+            skip_instance_cache=True,
+        )
+
+    def reset(self):
+        requests.post(f"{self.url}/moto-api/reset", timeout=10).raise_for_status()
+        requests.put(f"{self.url}/warehouse", timeout=10).raise_for_status()
+
+    def connection(self, **changes):
+        """Return an Airflow connection to it, as users write it, for the environment."""
+        extra = {"endpoint_url": self.url, "region_name": "us-east-1", **changes.pop("extra", {})}
+        return json.dumps({"conn_type": "aws", "login": S3_KEY, "password": S3_SECRET, "extra": extra, **changes})
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    process = subprocess.Popen(
+        [sys.executable, "-c", S3_SERVER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        host, port = process.stdout.readline().split()
+        yield S3(f"http://{host}:{port}")
+    finally:
+        process.communicate(timeout=30)
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch):
+    """An S3 server with an empty bucket `warehouse`, and Airflow's connection `aws_default` to it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    # an account of whoever runs the tests is not theirs to use
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", s3_server.connection())
+    s3_server.reset()
+    return s3_server

@@ -28,19 +28,31 @@ MAY_IMPORT = {
     "api": {"errors", "api"},
     "outcomes": {"errors"},
     "report": {"errors", "outcomes"},
-    "ledger": {"errors", "orders", "outcomes"},
+    "ledger": {"errors", "newest_rows", "orders", "outcomes", "whole_files"},
+    "newest_rows": set(),
+    "whole_files": {"errors"},
+    "findings": {"errors"},
+    "sample_order": {"errors", "api", "orders"},
+    "drift": {"errors", "ledger", "orders"},
+    "memory": {"errors", "drift", "ledger", "orders", "outcomes"},
     "sandbox": {"errors", "sandbox"},
     "sample": {"errors", "sample"},
 }
 #: What the use cases, which stand above orders and api, must not reach up to.
 ABOVE = {"hooks", "operators", "transfers", "cli", "demo", "__main__", "sandbox"}
-USE_CASES = {"push", "push_settings", "attribution", "blame", "readback", "orders_by_id", "outcomes", "ledger"}
+USE_CASES = {
+    *("push", "push_settings", "dispatch", "attribution", "blame", "readback", "orders_by_id", "outcomes", "ledger"),
+    *("asking", "changes", "change_queue"),
+    *("checking", "findings", "sample_order", "drift", "memory"),
+}
 
 #: Libraries that a part must do without.
 MUST_NOT_NEED = {
     "orders": {"requests", "urllib3", "http", "socket"},
     "api": {"pyarrow", "duckdb", "fsspec"},
     "errors": {"pyarrow", "duckdb", "requests"},
+    "findings": {"pyarrow", "duckdb", "requests", "rich"},
+    "checking": {"requests", "rich"},
     "sandbox": {"pyarrow", "duckdb", "requests"},
 }
 

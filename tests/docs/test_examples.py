@@ -13,6 +13,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import requests
 
@@ -23,9 +24,12 @@ from airflow_provider_ecdp.cli.arguments import parser
 from airflow_provider_ecdp.ledger import Ledger
 from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.records import extract_from_records
+from airflow_provider_ecdp.orders.shards import cut, open_shard
 from airflow_provider_ecdp.orders.stream import Orders
 from airflow_provider_ecdp.orders_by_id import Missing, get_orders
+from airflow_provider_ecdp.outcomes import Outcome
 from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.reducer import summarise
 from airflow_provider_ecdp.sample import Sample
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +91,9 @@ class TestCommands:
             sandbox.reset()
             (tmp_path / str(number)).mkdir()
             monkeypatch.chdir(tmp_path / str(number))
+            for block in page.blocks("json"):
+                if block.comment.startswith("file: "):
+                    Path(block.comment.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
             for block in page.blocks("console"):
                 for command, shown in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block.text, re.MULTILINE):
                     printed = run(command)
@@ -131,6 +138,18 @@ def pushed(sandbox, _order, folder):
         return push(orders, client, PushSettings(results_limit=3), ledger=Ledger(folder / "results")).as_json()
 
 
+def summed(sandbox, _order, folder):
+    Sample(orders=500, faulty=2, odd=1, day=dt.date(2026, 11, 1)).write(folder / "whole.parquet")
+    pq.write_table(pq.read_table(folder / "whole.parquet"), folder / "orders.parquet", row_group_size=100)
+    extract = ParquetExtract.open(folder / "orders.parquet")
+    results = []
+    for i, shard in enumerate(cut(extract, 3, path="orders.parquet")):
+        opened = open_shard(shard, str(folder / "orders.parquet"), extract.filesystem)
+        with client_of(sandbox) as client, Orders(opened) as orders:
+            results.append(push(orders, client, ledger=Ledger(folder / "push_orders" / str(i) / "3")).as_json())
+    return summarise(results, expected=3)
+
+
 def read(sandbox, order, _folder):
     mugs = [{"id": "MUG-1", "name": "Mug", "price": "29.90", "quantity": 2}]
     extract = extract_from_records([order("O-1", currency="EUR", totalValue="59.80", products=mugs)])
@@ -149,20 +168,33 @@ def client_of(sandbox):
 
 
 #: By the comment before a JSON block: what makes it.
-MAKERS = {"xcom: push": pushed, "xcom: get": read, "sandbox: counts": counted}
+MAKERS = {"xcom: push": pushed, "xcom: sum": summed, "xcom: get": read, "sandbox: counts": counted}
 
 
 def test_json_is_what_comes_out(pages, sandbox, order, tmp_path):
     for page in pages:
-        for number, block in enumerate(page.blocks("json")):
+        made_here = [block for block in page.blocks("json") if not block.comment.startswith("file: ")]
+        for number, block in enumerate(made_here):
             folder = tmp_path / f"{page.path.stem}-{number}"
             folder.mkdir()
             sandbox.reset()
             made, shown = MAKERS[block.comment](sandbox, order, folder), json.loads(block.text)
             if "summary" in made:
                 # a time and a place differ; of what kind they are does not
-                for of, name in ((shown["summary"], "duration_seconds"), (shown, "results_path")):
+                timed = [name for name in made["summary"] if name.endswith("_seconds")]
+                for of, name in (*((shown["summary"], name) for name in timed), (shown, "results_path")):
                     real = made["summary"] if name in made["summary"] else made
                     assert type(of[name]) is type(real[name])
                     of[name] = real[name]
             assert shown == made, f"{page}: {block.comment}"
+
+
+def test_every_part_of_xcom_is_explained(page, sandbox, order, tmp_path):
+    explained = {
+        part for row in page("operators").table("XCom", "part") for part in re.findall(r"`([^`]+)`", row["part"])
+    }
+    for make in (pushed, read):
+        made = make(sandbox, order, tmp_path)
+        parts = {f"summary.{name}" for name in made["summary"]} - {f"summary.{o}" for o in Outcome}
+        parts |= {f"results[].{name}" for name in made["results"][0]} - {"results[].order_id", "results[].outcome"}
+        assert parts | made.keys() - {"summary"} <= explained

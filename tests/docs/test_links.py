@@ -27,6 +27,8 @@ def test_every_page_can_be_reached_from_the_readme(pages, readme):
     reached, pending = set(), [readme.path.resolve()]
     while pending:
         path = pending.pop()
+        # a link to a folder shows its files
+        pending += [file for file in by_path if file.parent == path]
         if path in by_path and path not in reached:
             reached.add(path)
             pending += [(path.parent / target.partition("#")[0]).resolve() for target in by_path[path].links]

@@ -13,7 +13,7 @@ NAMED = {"Mode.ADD_OR_REPLACE.value": "AddOrReplace", "Mode.ADD_OR_REPLACE": "Ad
 NAMED |= {"EcdpHook.default_conn_name": "ecdp_default", "default_conn_name": "ecdp_default"}
 
 #: Parameters of ParquetToEcdpOperator that say where the extract is.
-OF_FILES = {"path", "sql", "object_storage_conn_id"}
+OF_FILES = {"path", "extracts", "partitions", "mapping", "sql", "partition_by", "object_storage_conn_id"}
 
 
 @dataclass(frozen=True)
@@ -23,20 +23,22 @@ class Class:
     parameters: dict[str, str]
     templated: set[str]
     methods: dict[str, dict[str, str]]
+    fields: set[str]
 
 
 @pytest.fixture(scope="session")
 def classes(source):
     """The classes of the adapters by name, with what they inherit from each other."""
-    files = ("hooks/ecdp.py", "operators/base.py", "operators/push.py", "operators/ecdp.py")
-    files += ("transfers/parquet_to_ecdp.py",)
+    files = ("hooks/ecdp.py", "hooks/run_settings.py", "operators/base.py", "operators/push.py", "operators/ecdp.py")
+    files += ("transfers/parquet_to_ecdp.py", "transfers/parquet_to_ecdp_changes.py")
     found = {}
     for node in (node for file in files for node in source.trees[file].body if isinstance(node, ast.ClassDef)):
         bases = [found[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in found]
         methods = {m.name: parameters(m) for m in node.body if isinstance(m, ast.FunctionDef)}
         inherited = {name: default for base in bases for name, default in base.parameters.items()}
         templated = {name for base in bases for name in base.templated} | template_fields(node)
-        found[node.name] = Class(inherited | methods.get("__init__", {}), templated, methods)
+        fields = {f.target.id for f in node.body if isinstance(f, ast.AnnAssign)}
+        found[node.name] = Class(inherited | methods.get("__init__", {}), templated, methods, fields)
     return found
 
 
@@ -77,7 +79,14 @@ def documented(page):
 
 @pytest.mark.parametrize(
     "name",
-    ["ParquetToEcdpOperator", "EcdpUpdateOrderStatusOperator", "EcdpDeleteOrderOperator", "EcdpGetOrderOperator"],
+    [
+        "ParquetToEcdpOperator",
+        "ParquetToEcdpStatusesOperator",
+        "ParquetToEcdpDeletionsOperator",
+        "EcdpUpdateOrderStatusOperator",
+        "EcdpDeleteOrderOperator",
+        "EcdpGetOrderOperator",
+    ],
 )
 def test_every_parameter_of_an_operator_is_documented(name, classes, documented):
     assert documented(name) == expected(classes[name])
@@ -106,7 +115,7 @@ def test_every_method_of_the_hook_is_documented(page, classes):
 
 
 def test_every_setting_of_a_push_is_documented(page, classes):
-    settings = classes["EcdpHook"].methods["push"].keys() - {"extract", "mode"}
+    settings = classes["RunSettings"].fields
     cells = [row["setting"] for row in page("operators").table("EcdpHook", "setting")]
     assert {part.strip("` ") for cell in cells for part in cell.split(",")} == settings
 
@@ -114,9 +123,10 @@ def test_every_setting_of_a_push_is_documented(page, classes):
 @pytest.mark.slow
 def test_what_is_read_of_the_code_is_what_airflow_sees(classes):
     from airflow_provider_ecdp.operators import ecdp
-    from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
+    from airflow_provider_ecdp.transfers import parquet_to_ecdp, parquet_to_ecdp_changes
 
     for name, read in classes.items():
-        operator = ParquetToEcdpOperator if name == "ParquetToEcdpOperator" else getattr(ecdp, name, None)
-        if operator is not None and not name.startswith("_"):
+        found = (getattr(module, name, None) for module in (ecdp, parquet_to_ecdp, parquet_to_ecdp_changes))
+        operator = next(filter(None, found), None)
+        if operator is not None and name.endswith("Operator") and not name.startswith("_"):
             assert set(operator.template_fields) == read.templated
