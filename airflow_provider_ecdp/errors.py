@@ -2,7 +2,7 @@
 
     EcdpError
     ├── ConfigurationError         a setting is wrong: correct it, nothing was sent
-    ├── ExtractError               the extract cannot be read as orders: correct the data or the SQL, nothing was sent
+    ├── ExtractError               the extract cannot be read as orders: correct the data or the SQL
     │   ├── EmptyExtractError      it holds no orders
     │   ├── ColumnsError           a required column is missing, or a column has the wrong kind
     │   └── SqlError               the SQL text fails, or asks for what the engine is locked against
@@ -33,7 +33,12 @@ from typing import ClassVar
 class EcdpError(Exception):
     """Anything that this package raises on purpose."""
 
-    transient: ClassVar[bool] = False
+    _transient: ClassVar[bool] = False
+
+    @property
+    def transient(self) -> bool:
+        """Whether the same call can succeed later with nothing changed."""
+        return self._transient
 
 
 class ConfigurationError(EcdpError):
@@ -41,7 +46,12 @@ class ConfigurationError(EcdpError):
 
 
 class ExtractError(EcdpError):
-    """The extract cannot be read as orders; nothing was sent."""
+    """The extract cannot be read as orders; what was sent before that was noticed is recorded."""
+
+    @property
+    def transient(self) -> bool:
+        """A storage that does not answer is not an extract that is wrong: the cause tells them apart."""
+        return self.__cause__ is not None and not isinstance(self.__cause__, FileNotFoundError | ValueError)
 
 
 class EmptyExtractError(ExtractError):
@@ -117,26 +127,26 @@ class NotFoundError(ApiError):
 class ThrottledError(ApiError):
     """429: the request was not processed, the server asks for a pause."""
 
-    transient = True
+    _transient = True
 
 
 class UnreachableError(ApiError):
     """No connection could be made: the request was certainly not sent."""
 
-    transient = True
+    _transient = True
 
 
 class ServerError(ApiError):
     """5xx: whether a POST was stored is not known."""
 
-    transient = True
+    _transient = True
     _maybe_stored = True
 
 
 class NoAnswerError(ApiError):
     """The connection timed out or broke after sending: whether a POST was stored is not known."""
 
-    transient = True
+    _transient = True
     _maybe_stored = True
 
 
@@ -171,8 +181,6 @@ class PushStoppedError(PushError):
     `retry_after` is the pause in seconds that the server asked for last, `key_refused` tells the two causes apart.
     """
 
-    transient = True
-
     def __init__(
         self,
         message: str,
@@ -184,6 +192,11 @@ class PushStoppedError(PushError):
         super().__init__(message, summary=summary)
         self.retry_after = retry_after
         self.key_refused = key_refused
+
+    @property
+    def transient(self) -> bool:
+        """An outage passes; a refused key stays refused."""
+        return not self.key_refused
 
 
 def _rebuild(cls: type[EcdpError], args: tuple[object, ...], facts: dict[str, object]) -> EcdpError:

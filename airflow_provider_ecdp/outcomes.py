@@ -1,4 +1,4 @@
-"""What became of each order, and the report of a run. Counts add up to the orders of the extract, in every run."""
+"""What became of each order. Counts add up to the orders of the extract, in every run."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 #: Longest reason of an order, in characters: enough for a fault in every field of the contract.
 REASON_CHARACTERS = 4000
@@ -73,26 +75,18 @@ class Tally:
 
     def add(self, settled: Settled) -> list[str | None] | None:
         """Count `settled`; return the reason of each order, None where there is none for any."""
-        self.counts[settled.outcome] += len(settled.orders)
+        outcome, orders = settled.outcome, settled.orders
+        self.counts[outcome] += len(orders)
         reasons = self._reasons(settled)
-        kept = self._failed if settled.outcome.failed else self._others
-        room = self.limit - len(kept)
-        if settled.outcome.failed or room > 0:
-            ids = settled.orders.column("order_id")
-            for i in range(len(ids) if settled.outcome.failed else min(room, len(ids))):
-                order_id, reason = ids[i].as_py(), reasons[i] if reasons else None
-                if settled.outcome.failed:
-                    self._count_reason(order_id, settled.outcome, reason)
-                if i < room:
-                    kept.append(
-                        {
-                            "order_id": order_id,
-                            "outcome": settled.outcome.value,
-                            "reason": reason,
-                            "http_status": settled.http_status,
-                            "attempts": settled.attempts,
-                        }
-                    )
+        if outcome.failed:
+            for order_id, reason in zip(orders.column("order_id").to_pylist(), reasons or repeat(None), strict=False):
+                self._count_reason(order_id, outcome, reason)
+        kept = self._failed if outcome.failed else self._others
+        room = max(self.limit - len(kept), 0)
+        ids = orders.column("order_id").slice(0, room).to_pylist()
+        kept += [
+            _result(settled, order_id, reason) for order_id, reason in zip(ids, reasons or repeat(None), strict=False)
+        ]
         return reasons
 
     @property
@@ -149,6 +143,16 @@ class Tally:
             seen.count += 1
         elif len(self.reasons) < _DISTINCT_REASONS:
             self.reasons[key] = _Reason(1, order_id)
+
+
+def _result(settled: Settled, order_id: str | None, reason: str | None) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "outcome": settled.outcome.value,
+        "reason": reason,
+        "http_status": settled.http_status,
+        "attempts": settled.attempts,
+    }
 
 
 def reason(problems: Iterable[Mapping[str, str]]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ecdp.errors import EcdpError, ExtractError
+from airflow_provider_ecdp.errors import EcdpError
 
 try:
     from airflow.sdk import RetryDecision, RetryPolicy
@@ -25,14 +25,8 @@ LONGEST_PAUSE = dt.timedelta(hours=6)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same task can succeed later with nothing changed."""
-    if isinstance(error, ExtractError):
-        # a storage that does not answer is not an extract that is wrong
-        cause = error.__cause__
-        return cause is not None and not isinstance(cause, FileNotFoundError | ValueError)
-    if isinstance(error, EcdpError):
-        return error.transient and not getattr(error, "key_refused", False)
-    return True
+    """Whether the same task can succeed later with nothing changed; what is not ours may."""
+    return error.transient if isinstance(error, EcdpError) else True
 
 
 if AVAILABLE:

@@ -98,6 +98,16 @@ def make_context():
     return lambda **fields: {"ti": TaskInstance(**fields)}
 
 
+@pytest.fixture(scope="session")
+def online_retail():
+    """The order lines of a real shop, UCI's Online Retail; they are no part of the project."""
+    beside = Path(__file__).parents[2] / "shared" / "data" / "online_retail" / "order_lines.parquet"
+    path = Path(os.environ.get("ECDP_ONLINE_RETAIL", beside))
+    if not path.exists():
+        pytest.skip("the real order lines are not on this machine; ECDP_ONLINE_RETAIL names their Parquet file")
+    return path
+
+
 @pytest.fixture
 def context(make_context):
     return make_context()

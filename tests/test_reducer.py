@@ -103,3 +103,12 @@ def test_one_result_is_in_memory_at_a_time():
     assert summarise(results())["summary"]["shards"] == 20
     # the loop's own name holds the one before, until it takes the next
     assert sum(reference() is not None for reference in alive) <= 1
+
+
+@pytest.mark.parametrize("operation", ["update_status", "delete", "get"])
+def test_what_is_no_push_has_no_warnings_and_adds_up_too(operation):
+    one = report()
+    del one["summary"]["warnings"], one["summary"]["mode"]
+    one["summary"]["operation"] = operation
+    total = summarise([one, one])
+    assert (total["summary"]["mode"], total["summary"]["accepted"], total["summary"]["warnings"]) == (operation, 20, 0)

@@ -183,27 +183,25 @@ class EcdpClient:
         call = f"{method} {self.settings.base_url}{path}"
         error: ApiError | None = None
         cost: int | None = None
-        attempt = 0
-        began = 0.0
+        attempt, began = 0, 0.0
         while (started := self._pacer.acquire()) is not None:
-            began = began if attempt else started
             attempt += 1
+            if attempt == 1:
+                began = started
             try:
                 result = self._attempt(method, path, body, call)
             except ApiError as failure:
                 # a 429 after a 502 does not make the request that got the 502 unsent
                 failure.earlier_maybe_stored = error is not None and error.maybe_stored
+                failure.attempts = attempt
                 error = failure
-                error.attempts = attempt
             else:
                 self._settled(cost, started, body)
                 return result, attempt
             elapsed = self._clock() - began
             wait = policy.delay(error, attempt, self._random, repeatable=repeatable, elapsed=elapsed)
-            overload = isinstance(error, ThrottledError) or error.status == 503
-            if overload:
-                pause = policy.backoff(error, attempt, self._random) if wait is None else wait
-                self._pacer.throttled(pause, started)
+            if _overloaded(error):
+                self._pacer.throttled(policy.backoff(error, attempt, self._random) if wait is None else wait, started)
                 self._concurrency.refused(started)
             elif not error.transient:
                 self._settled(cost, started, body)
@@ -213,22 +211,13 @@ class EcdpClient:
             if cost is None:
                 log.warning("%s: %s; not repeated, the retries of this client are used up", call, _cause(error))
                 break
-            log.log(
-                logging.INFO if overload else logging.WARNING,
-                "%s: %s; attempt %d of %d, again in %.1f s",
-                call,
-                _cause(error),
-                attempt,
-                policy.max_attempts,
-                wait,
-            )
+            level = logging.INFO if _overloaded(error) else logging.WARNING
+            told = "%s: %s; attempt %d of %d, again in %.1f s"
+            log.log(level, told, call, _cause(error), attempt, policy.max_attempts, wait)
             self._counter.add(retries=1)
             if self._sleep(wait):
                 break
-        if error is None:
-            error = UnreachableError(f"{call}: not sent, the client was told to stop")
-            error.attempts = 0
-        raise error
+        raise error or _not_sent(call)
 
     def _attempt(self, method: str, path: str, body: bytes | None, call: str) -> dict[str, Any] | None:
         size = len(body) if body else 0
@@ -249,3 +238,13 @@ class EcdpClient:
 
 def _cause(error: ApiError) -> str:
     return f"HTTP {error.status}" if error.status else type(error).__name__
+
+
+def _overloaded(error: ApiError) -> bool:
+    return isinstance(error, ThrottledError) or error.status == 503
+
+
+def _not_sent(call: str) -> UnreachableError:
+    error = UnreachableError(f"{call}: not sent, the client was told to stop")
+    error.attempts = 0
+    return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
@@ -72,14 +73,7 @@ def _fitting(orders: pa.RecordBatch, max_orders: int, max_bytes: int) -> int:
 
 def _rank(offsets: memoryview, bound: int, most: int) -> int:
     """Return how many orders, of the first `most`, end at `bound` or before."""
-    low, high = 0, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        if offsets[middle] <= bound:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    return bisect_right(offsets, bound, 1, most + 1) - 1
 
 
 def _json(orders: pa.RecordBatch) -> tuple[memoryview, memoryview]:

@@ -108,18 +108,7 @@ class ParquetExtract:
         name = ", ".join(str(path) for path in paths)
         files: list[str] = []
         for path in paths:
-            inner = os.fspath(path)
-            if not inner.strip():
-                # the working directory, to a file system
-                raise ExtractError("the path of the extract holds no characters; does a template give nothing?")
-            if filesystem is None:
-                try:
-                    filesystem, inner = fsspec.url_to_fs(inner)
-                except (ImportError, ValueError) as error:
-                    raise ExtractError(f"{path}: {error}") from None
-            inner = filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
-            # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
-            filesystem.invalidate_cache()
+            filesystem, inner = _located(path, filesystem)
             if partitions and not GLOB.search(inner):
                 with reading(filesystem, str(path)):
                     inner = hive.narrowed(filesystem, inner, partitions)
@@ -128,17 +117,7 @@ class ParquetExtract:
             raise ExtractError("no path of an extract was given")
         if partitions:
             files = hive.chosen(files, partitions, name)
-        schemas = []
-        groups = []
-        for file in files:
-            with _parquet(filesystem, file) as parquet:
-                schema = parquet.schema_arrow.remove_metadata()
-                footer = parquet.metadata
-                each = (footer.row_group(i) for i in range(footer.num_row_groups))
-                groups.append(tuple((group.num_rows, group.total_byte_size) for group in each))
-            if twice := [column for column, times in Counter(schema.names).items() if times > 1]:
-                raise ExtractError(f"{file}: more than one column is called {', '.join(twice)}; rename them")
-            schemas.append(schema)
+        schemas, groups = zip(*(_footer(filesystem, file) for file in files), strict=True)
         schema = _one_schema(name, schemas)
         folders = hive.partition_columns(files, schema.names)
         first: dict[Any, int] = {}
@@ -152,7 +131,7 @@ class ParquetExtract:
             pa.schema([*schema, *folders.schema]),
             sum(rows for each in groups for rows, _ in each),
             folders,
-            tuple(groups),
+            groups,
             tuple(first.setdefault(kind, i) for i, kind in enumerate(kinds)),
         )
 
@@ -168,6 +147,33 @@ class ParquetExtract:
                 held = set(parquet.schema_arrow.names)
                 for batch in _rows(parquet, self.ranges[i] if self.ranges else None, [c for c in columns if c in held]):
                     yield _aligned(marked(batch, file), wanted, constants)
+
+
+def _located(path: str | os.PathLike[str], filesystem: Any) -> tuple[Any, str]:
+    """Return the file system of a path, found from its URL if none is given, and the path as it knows it."""
+    inner = os.fspath(path)
+    if not inner.strip():
+        # the working directory, to a file system
+        raise ExtractError("the path of the extract holds no characters; does a template give nothing?")
+    if filesystem is None:
+        try:
+            filesystem, inner = fsspec.url_to_fs(inner)
+        except (ImportError, ValueError) as error:
+            raise ExtractError(f"{path}: {error}") from None
+    # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
+    filesystem.invalidate_cache()
+    return filesystem, filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
+
+
+def _footer(filesystem: Any, file: str) -> tuple[pa.Schema, tuple[tuple[int, int], ...]]:
+    """Return the columns of a file, and the rows and bytes of each of its row groups."""
+    with _parquet(filesystem, file) as parquet:
+        schema, footer = parquet.schema_arrow.remove_metadata(), parquet.metadata
+        groups = (footer.row_group(i) for i in range(footer.num_row_groups))
+        sizes = tuple((group.num_rows, group.total_byte_size) for group in groups)
+    if twice := [column for column, times in Counter(schema.names).items() if times > 1]:
+        raise ExtractError(f"{file}: more than one column is called {', '.join(twice)}; rename them")
+    return schema, sizes
 
 
 def _one_schema(name: str, schemas: Sequence[pa.Schema]) -> pa.Schema:

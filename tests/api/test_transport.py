@@ -158,7 +158,7 @@ def test_a_connection_that_is_not_taken_in_time_is_unreachable(make_client):
 
 
 def test_a_201_whose_body_breaks_off_or_hangs_is_a_success(server, make_client):
-    client = make_client(server.url, read_timeout=0.15)
+    client = make_client(server.url, read_timeout=1.0)
     server.cut_short(201, b'{"sta')
     server.hang(b"HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n{")
     for _ in range(3):
@@ -216,7 +216,7 @@ def test_an_endless_error_body_is_read_only_so_far(server, client):
 
 
 def test_a_body_that_only_trickles_ends_with_the_read_timeout(server, make_client):
-    client = make_client(server.url, read_timeout=0.3, clock=time.monotonic)
+    client = make_client(server.url, read_timeout=1.0, clock=time.monotonic)
     trickled = threading.Event()
 
     def trickle(conn, _):

@@ -96,7 +96,7 @@ def test_an_id_that_is_no_utf_8_is_invalid_and_not_sent(client, delete, sandbox)
 
 
 def test_changes_of_one_order_are_sent_in_the_extracts_order_and_never_together(client, update, store, sandbox):
-    sandbox.faults = Faults(latency_ms=2)
+    sandbox.faults = Faults(latency_ms=50)
     ids = ["O-1", "O-2", "O-3"]
     store(*ids)
     way = ["placed", "paid", "completed", "canceled", "paid"]

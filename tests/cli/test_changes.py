@@ -121,11 +121,13 @@ def test_a_run_that_is_stopped_or_killed_is_gone_on_with(pointed, started, ecdp,
     assert ecdp("push", extract, "--quiet").code == 0
     (tmp_path / "ids.sql").write_text("SELECT id FROM extract", "utf-8")
     command = ["delete", "--from", extract, "--sql", tmp_path / "ids.sql", "--missing-fails", "--results", results]
-    pointed.faults = Faults(latency_ms=10)
+    pointed.faults = Faults(latency_ms=30)
     process = started(*command, "--json")
     wait_until(lambda: pointed.store.count() <= 550)
     process.send_signal(number)
     out, err = process.communicate(timeout=DEADLINE)
+    # what a killed process had sent is answered all the same
+    wait_until(lambda: pointed.store.log.in_flight == 0)
     left = pointed.store.count()
     assert 0 < left < 600
     if number == signal.SIGTERM:

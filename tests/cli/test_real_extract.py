@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import duckdb
 import pytest
-
-LINES = Path(__file__).parents[3] / "shared" / "data" / "online_retail" / "order_lines.parquet"
 
 SQL = """
 SELECT
@@ -35,8 +32,6 @@ MAPPING = {
     "products": {"id": "StockCode", "name": "Description", "price": "UnitPrice", "quantity": "Quantity"},
 }
 
-pytestmark = pytest.mark.skipif(not LINES.exists(), reason="the online_retail extract is not beside the repository")
-
 
 @pytest.fixture
 def sql(tmp_path):
@@ -45,8 +40,8 @@ def sql(tmp_path):
     return path
 
 
-def test_every_invoice_has_an_outcome_and_arrives_with_the_digits_that_it_had(pointed, started, sql):
-    process = started("push", LINES, "--sql", sql, "--json", "--results-limit", 10_000)
+def test_every_invoice_has_an_outcome_and_arrives_with_the_digits_that_it_had(pointed, started, sql, online_retail):
+    process = started("push", online_retail, "--sql", sql, "--json", "--results-limit", 10_000)
     out, err = process.communicate()
     report = json.loads(out)
 
@@ -61,7 +56,7 @@ def test_every_invoice_has_an_outcome_and_arrives_with_the_digits_that_it_had(po
 
     expected = duckdb.sql(
         "SELECT InvoiceNo, sum(UnitPrice * Quantity), list(UnitPrice), list(Quantity), list(Description), "
-        f"list(StockCode) FROM '{LINES}' GROUP BY InvoiceNo "
+        f"list(StockCode) FROM '{online_retail}' GROUP BY InvoiceNo "
         "HAVING any_value(CustomerID) IS NOT NULL AND bool_and(Description IS NOT NULL)"
     ).fetchall()
     assert len(expected) == 1_623
@@ -79,26 +74,26 @@ def test_every_invoice_has_an_outcome_and_arrives_with_the_digits_that_it_had(po
     assert canceled == sum(invoice.startswith("C") for invoice, *_ in expected)
 
 
-def test_the_warning_promoted_leaves_the_orders_without_any_of_the_three_faults(pointed, ecdp, sql):
-    run = ecdp("push", LINES, "--sql", sql, "--json", "--warnings-as-errors", "negative_quantity")
+def test_the_warning_promoted_leaves_the_orders_without_any_of_the_three_faults(pointed, ecdp, sql, online_retail):
+    run = ecdp("push", online_retail, "--sql", sql, "--json", "--warnings-as-errors", "negative_quantity")
 
     assert run.code == 1
     assert (run.json["summary"]["accepted"], run.json["summary"]["invalid"]) == (1_340, 552)
     assert pointed.store.count() == 1_340
 
 
-def test_the_checks_alone_come_to_the_same_counts(ecdp, sql):
-    run = ecdp("check", LINES, "--sql", sql, "--json")
+def test_the_checks_alone_come_to_the_same_counts(ecdp, sql, online_retail):
+    run = ecdp("check", online_retail, "--sql", sql, "--json")
 
     assert run.code == 1
     assert run.json["columns"]["ignored"] == ["Country"]
     the_facts_of_its_readme(run.json)
 
 
-def test_a_mapping_alone_comes_to_them_too(ecdp, tmp_path):
+def test_a_mapping_alone_comes_to_them_too(ecdp, tmp_path, online_retail):
     path = tmp_path / "mapping.json"
     path.write_text(json.dumps(MAPPING), encoding="utf-8")
-    run = ecdp("check", LINES, "--mapping", path, "--timezone", "Europe/London", "--json")
+    run = ecdp("check", online_retail, "--mapping", path, "--timezone", "Europe/London", "--json")
 
     assert run.code == 1
     assert run.json["fields"]["totalValue"] == "sum of UnitPrice * Quantity over the lines"

@@ -4,6 +4,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,7 +13,6 @@ from airflow_provider_ecdp.sample import Sample
 pytestmark = pytest.mark.slow
 
 DAGS = Path(__file__).parents[2] / "dags"
-ONLINE_RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail" / "order_lines.parquet"
 DAY = dt.date(2026, 11, 1)
 
 
@@ -60,9 +60,31 @@ def test_a_night_with_too_many_faults_fails_once_and_xcom_tells_which(airflow, s
     assert sandbox.store.count() == 197
 
 
-@pytest.mark.skipif(not ONLINE_RETAIL.exists(), reason="the real extract is not part of the project")
-def test_order_lines_of_a_real_shop(airflow, sandbox):
-    (airflow.extracts / "order_lines_2026-11-01.parquet").symlink_to(ONLINE_RETAIL)
+def test_order_lines(airflow, sandbox):
+    lines = {
+        "InvoiceNo": ["1001", "1001", "C1002", "1003"],
+        "StockCode": ["A", "B", "A", "A"],
+        "Description": ["A mug", "A bowl", "A mug", "A mug"],
+        "Quantity": pa.array([2, 1, -1, 1], pa.int32()),
+        "InvoiceDate": [dt.datetime(2026, 7, 1, 9, minute) for minute in (1, 0, 30, 45)],  # noqa: DTZ001 - as warehouses have it
+        "UnitPrice": [Decimal(text) for text in ("2.550", "10.000", "2.550", "1.000")],
+        "CustomerID": ["17850", "17850", "13047", "13047"],
+    }
+    pq.write_table(pa.table(lines), airflow.extracts / "order_lines_2026-11-05.parquet")
+    run = airflow.run("example_ecdp_order_lines", logical_date=dt.datetime(2026, 11, 5, tzinfo=dt.UTC))
+    summary = run.xcom["push_order_lines"]["summary"]
+    # a quantity below zero is a failure in this example
+    assert run.state == "success"
+    assert (summary["total"], summary["accepted"], summary["invalid"]) == (3, 2, 1)
+    assert sandbox.store.ids() == ["1001", "1003"]
+    sent = sandbox.store.get("1001")
+    assert (sent["date"], sent["timeZone"]) == ("2026-07-01T08:00:00.000Z", "GMT Standard Time")
+    assert (sent["totalValue"], sent["customer"]) == (Decimal("15.100"), {"crmId": "17850"})
+    assert [product["id"] for product in sent["products"]] == ["A", "B"]
+
+
+def test_order_lines_of_a_real_shop(airflow, sandbox, online_retail):
+    (airflow.extracts / "order_lines_2026-11-01.parquet").symlink_to(online_retail)
     run = airflow.run("example_ecdp_order_lines")
     summary = run.xcom["push_order_lines"]["summary"]
     assert run.state == "success"
@@ -74,7 +96,7 @@ def test_order_lines_of_a_real_shop(airflow, sandbox):
     assert '"totalValue":139.120,' in sandbox.store.raw("536365")
     assert (sent["status"], len(sent["products"])) == ("Completed", 7)
     # the next day's extract is the same: nothing has changed, and nothing that was taken is sent again
-    (airflow.extracts / "order_lines_2026-11-02.parquet").symlink_to(ONLINE_RETAIL)
+    (airflow.extracts / "order_lines_2026-11-02.parquet").symlink_to(online_retail)
     again = airflow.run("example_ecdp_order_lines", logical_date=dt.datetime(2026, 11, 2, tzinfo=dt.UTC))
     summary = again.xcom["push_order_lines"]["summary"]
     assert (summary["accepted"], summary["skipped"], summary["invalid"], summary["requests"]) == (0, 1340, 552, 0)

@@ -6,7 +6,6 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -156,12 +155,3 @@ def with_columns():
 def read_column(read, with_columns):
     """Read orders of which one column is the given array."""
     return lambda name, array, **settings: read(with_columns(**{name: array}), **settings)
-
-
-@pytest.fixture
-def online_retail():
-    """The lines of a real shop's orders; they are no part of the project."""
-    path = Path(__file__).parents[3] / "shared" / "data" / "online_retail" / "order_lines.parquet"
-    if not path.exists():
-        pytest.skip("the real order lines are not on this machine (../shared/data/online_retail)")
-    return path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections import Counter
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,8 +18,6 @@ from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.shards import cut, open_shard
 from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
-
-ONLINE_RETAIL = Path(__file__).parents[3] / "shared" / "data" / "online_retail" / "order_lines.parquet"
 
 #: Row groups of files, by the number of their rows.
 LAYOUTS = st.lists(st.lists(st.integers(0, 40), max_size=6), min_size=1, max_size=4)
@@ -284,14 +281,13 @@ def test_orders_of_shards_are_those_of_the_extract(tmp_path):
         assert sorted(found) == read(whole)
 
 
-@pytest.mark.skipif(not ONLINE_RETAIL.exists(), reason="the real extract is not part of the project")
-def test_order_lines_of_a_real_shop_are_not_torn():
-    whole = ParquetExtract.open(ONLINE_RETAIL)
-    shards = cut(whole, 4, path=str(ONLINE_RETAIL), order_id="InvoiceNo")
+def test_order_lines_of_a_real_shop_are_not_torn(online_retail):
+    whole = ParquetExtract.open(online_retail)
+    shards = cut(whole, 4, path=str(online_retail), order_id="InvoiceNo")
     ids = [
         {
             no
-            for batch in open_shard(s, str(ONLINE_RETAIL), whole.filesystem).batches(["InvoiceNo"])
+            for batch in open_shard(s, str(online_retail), whole.filesystem).batches(["InvoiceNo"])
             for no in batch[0].to_pylist()
         }
         for s in shards

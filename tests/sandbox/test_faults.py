@@ -98,7 +98,7 @@ def test_a_hanging_request_runs_into_the_timeout_of_its_client(sandbox, client, 
     sandbox.faults = Faults(**{fault: 1})
 
     with pytest.raises(requests.ReadTimeout):
-        client.send(json.dumps({"mode": "Add", "data": [order]}), timeout=0.5)
+        client.send(json.dumps({"mode": "Add", "data": [order]}), timeout=2)
 
     assert sandbox.store.count() == stored
     assert sandbox.store.requests[0].fault == fault

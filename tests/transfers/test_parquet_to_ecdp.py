@@ -349,10 +349,10 @@ def test_outlets_get_the_counts(context, push):
 
 
 def test_the_extract_is_told_to_lineage(push, context, extract, monkeypatch):
-    from airflow_provider_ecdp.transfers import parquet_to_ecdp
+    from airflow_provider_ecdp.operators import base
 
     collector = pytest.importorskip("airflow.sdk.lineage", reason="Airflow 3.3 has it here").HookLineageCollector()
-    monkeypatch.setattr(parquet_to_ecdp, "get_hook_lineage_collector", lambda: collector)
+    monkeypatch.setattr(base, "get_hook_lineage_collector", lambda: collector)
     push().execute(context)
     assert [read.asset.uri for read in collector.collected_assets.inputs] == [f"file://{extract}"]
 

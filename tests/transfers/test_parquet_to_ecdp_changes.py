@@ -11,9 +11,9 @@ from airflow.sdk import DAG, Asset
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.operators import base
 from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.sandbox.faults import Faults
-from airflow_provider_ecdp.transfers import parquet_to_ecdp_changes
 from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import (
     ParquetToEcdpDeletionsOperator,
     ParquetToEcdpStatusesOperator,
@@ -252,7 +252,7 @@ def test_the_counts_are_logged_as_a_table(context, write, tmp_path, capsys):
 
 def test_outlets_and_lineage_are_told(context, write, monkeypatch):
     collector = pytest.importorskip("airflow.sdk.lineage", reason="Airflow 3.3 has it here").HookLineageCollector()
-    monkeypatch.setattr(parquet_to_ecdp_changes, "get_hook_lineage_collector", lambda: collector)
+    monkeypatch.setattr(base, "get_hook_lineage_collector", lambda: collector)
     event = SimpleNamespace(extra={})
     context["outlet_events"] = {Asset("ecdp_orders"): event}
     path = write(order_id=["O-01"])
