@@ -1,4 +1,4 @@
-"""The use case: read orders, send them in batches, and give every order its outcome. Only here orders and api meet.
+"""The use case: read orders, send them in batches, and give every order its outcome.
 
 The calling thread reads, counts and writes the ledger; worker threads do nothing but send. One batch goes alone first:
 a wrong key or an absent host costs one request.
