@@ -12,7 +12,7 @@ from airflow_provider_ecdp.api.settings import DEFAULT_BASE_URL, ClientSettings
 from airflow_provider_ecdp.get_provider_info import get_provider_info
 from airflow_provider_ecdp.hooks.connection import read_settings
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
-from airflow_provider_ecdp.push import PushSettings
+from airflow_provider_ecdp.push.run import PushSettings
 
 CONNECTION_TYPE = get_provider_info()["connection-types"][0]
 FORM = CONNECTION_TYPE["conn-fields"]

@@ -6,9 +6,9 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from airflow_provider_ecdp.asking import Missing, Operation
-from airflow_provider_ecdp.change_queue import ChangeQueue
-from airflow_provider_ecdp.changes import ChangeSettings, apply_changes
+from airflow_provider_ecdp.by_id.asking import Missing, Operation
+from airflow_provider_ecdp.by_id.changes import ChangeSettings, apply_changes
+from airflow_provider_ecdp.by_id.queue import ChangeQueue
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.connection import open_client
 from airflow_provider_ecdp.cli.ending import ending
@@ -16,7 +16,7 @@ from airflow_provider_ecdp.cli.extracts import sql_text
 from airflow_provider_ecdp.cli.interruption import Interruption
 from airflow_provider_ecdp.cli.summary import summary
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.report import MaxFailed
 

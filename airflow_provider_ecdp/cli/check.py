@@ -6,16 +6,16 @@ import sys
 import time
 from argparse import Namespace
 
-from airflow_provider_ecdp.checking import check
+from airflow_provider_ecdp.check.run import check
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exits import Exit
 from airflow_provider_ecdp.cli.extracts import open_orders
 from airflow_provider_ecdp.cli.interruption import Interruption
 from airflow_provider_ecdp.cli.progress import shown
-from airflow_provider_ecdp.drift import OnDrift
-from airflow_provider_ecdp.ledger import Ledger
-from airflow_provider_ecdp.memory import Memory
-from airflow_provider_ecdp.push_settings import Progress, PushSettings
+from airflow_provider_ecdp.ledger.drift import OnDrift
+from airflow_provider_ecdp.ledger.earlier_runs import Memory
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.push.settings import Progress, PushSettings
 from airflow_provider_ecdp.report import MaxFailed
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 from rich.console import RenderableType
 
+from airflow_provider_ecdp.check.findings import EXAMPLES, Findings, Rule
+from airflow_provider_ecdp.check.sample_order import laid_out
 from airflow_provider_ecdp.cli.summary import rows
-from airflow_provider_ecdp.findings import EXAMPLES, Findings, Rule
-from airflow_provider_ecdp.push_settings import PushSettings
-from airflow_provider_ecdp.sample_order import laid_out
+from airflow_provider_ecdp.push.settings import PushSettings
 
 #: Statuses and currencies that are listed.
 _LISTED = 10

@@ -6,17 +6,17 @@ import json
 from argparse import Namespace
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.cli import changes, output
-from airflow_provider_ecdp.cli.connection import open_client
-from airflow_provider_ecdp.cli.ending import ending
-from airflow_provider_ecdp.cli.interruption import Interruption
-from airflow_provider_ecdp.orders_by_id import (
+from airflow_provider_ecdp.by_id.lists import (
     Missing,
     delete_orders,
     get_orders,
     listed_status,
     update_order_statuses,
 )
+from airflow_provider_ecdp.cli import changes, output
+from airflow_provider_ecdp.cli.connection import open_client
+from airflow_provider_ecdp.cli.ending import ending
+from airflow_provider_ecdp.cli.interruption import Interruption
 from airflow_provider_ecdp.outcomes import Outcome
 from airflow_provider_ecdp.report import MaxFailed, Report
 

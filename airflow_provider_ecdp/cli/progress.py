@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 
 from airflow_provider_ecdp.cli import output
-from airflow_provider_ecdp.push_settings import Progress
+from airflow_provider_ecdp.push.settings import Progress
 
 
 @contextlib.contextmanager

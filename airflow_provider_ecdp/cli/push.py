@@ -14,11 +14,11 @@ from airflow_provider_ecdp.cli.extracts import open_orders
 from airflow_provider_ecdp.cli.interruption import Interruption
 from airflow_provider_ecdp.cli.progress import shown
 from airflow_provider_ecdp.cli.summary import summary
-from airflow_provider_ecdp.drift import OnDrift
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger import Ledger
-from airflow_provider_ecdp.memory import Memory
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.ledger.drift import OnDrift
+from airflow_provider_ecdp.ledger.earlier_runs import Memory
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.report import MaxFailed
 
 

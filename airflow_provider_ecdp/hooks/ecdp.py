@@ -13,10 +13,10 @@ from airflow import __version__ as airflow_version
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
-from airflow_provider_ecdp.addressing import listed_status
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.by_id.addressing import listed_status
 from airflow_provider_ecdp.errors import EcdpError, KeyRefusedError
 from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
 from airflow_provider_ecdp.hooks.run_settings import RunSettings
@@ -24,10 +24,10 @@ from airflow_provider_ecdp.hooks.run_settings import RunSettings
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from airflow_provider_ecdp.findings import Findings
-    from airflow_provider_ecdp.memory import Memory
+    from airflow_provider_ecdp.check.findings import Findings
+    from airflow_provider_ecdp.ledger.earlier_runs import Memory
     from airflow_provider_ecdp.orders.extract import Extract
-    from airflow_provider_ecdp.push import Progress
+    from airflow_provider_ecdp.push.run import Progress
     from airflow_provider_ecdp.report import Report
 
 
@@ -198,9 +198,9 @@ class EcdpHook(BaseHook):
         :raises ConfigurationError: a value is out of range
         """
         # Arrow and DuckDB, which a DAG file must not load when it is parsed
-        from airflow_provider_ecdp.memory import Memory  # noqa: PLC0415
+        from airflow_provider_ecdp.ledger.earlier_runs import Memory  # noqa: PLC0415
         from airflow_provider_ecdp.orders.stream import Orders  # noqa: PLC0415
-        from airflow_provider_ecdp.push import push  # noqa: PLC0415
+        from airflow_provider_ecdp.push.run import push  # noqa: PLC0415
 
         run, kept = RunSettings(**settings), memory or Memory()
         _, connection = self._read_connection()
@@ -229,7 +229,7 @@ class EcdpHook(BaseHook):
         :raises ExtractError: the extract cannot be read as orders
         :raises ConfigurationError: a value is out of range
         """
-        from airflow_provider_ecdp.checking import check  # noqa: PLC0415  # Arrow and DuckDB, as above
+        from airflow_provider_ecdp.check.run import check  # noqa: PLC0415  # Arrow and DuckDB, as above
         from airflow_provider_ecdp.orders.stream import Orders  # noqa: PLC0415  # as above
 
         run = RunSettings(**settings)

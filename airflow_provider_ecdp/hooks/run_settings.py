@@ -11,7 +11,7 @@ from airflow_provider_ecdp.api.mode import Mode
 if TYPE_CHECKING:
     from airflow_provider_ecdp.hooks.connection import ConnectionSettings
     from airflow_provider_ecdp.orders.order_settings import OrderSettings
-    from airflow_provider_ecdp.push_settings import PushSettings
+    from airflow_provider_ecdp.push.settings import PushSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +76,9 @@ class RunSettings:
 
         :raises ConfigurationError: a value is out of range
         """
-        from airflow_provider_ecdp.drift import OnDrift  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.ledger.drift import OnDrift  # noqa: PLC0415  # Arrow, at parse time
         from airflow_provider_ecdp.outcomes import Outcome  # noqa: PLC0415  # as above
-        from airflow_provider_ecdp.push_settings import PushSettings  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.push.settings import PushSettings  # noqa: PLC0415  # as above
 
         sizes: dict[str, Any] = {
             "batch_size": self.batch_size or connection.batch_size,

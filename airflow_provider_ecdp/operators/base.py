@@ -20,18 +20,18 @@ from airflow_provider_ecdp.errors import (
     PushStoppedError,
 )
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.operators.retry_policy import is_transient, with_retry_policy
 from airflow_provider_ecdp.operators.sharding import open_extract
 from airflow_provider_ecdp.operators.version_compat import (
     AirflowFailException,
     AirflowSkipException,
     get_hook_lineage_collector,
 )
-from airflow_provider_ecdp.retries import is_transient, with_retry_policy
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_ecdp.ledger import Ledger
+    from airflow_provider_ecdp.ledger.store import Ledger
     from airflow_provider_ecdp.orders.extract import Extract
     from airflow_provider_ecdp.report import MaxFailed, Report
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ecdp.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from airflow_provider_ecdp.findings import Findings, Rule
+    from airflow_provider_ecdp.check.findings import Findings, Rule
 
 #: Names, values and changes of one kind that the log lists; XCom has all.
 _LISTED = 20

@@ -85,7 +85,7 @@ class _ByIdOperator(EcdpOperator):
     def _run(
         self, context: Context, use_case: Callable[..., Report], given: Sequence[Any], **settings: Any
     ) -> dict[str, Any]:
-        from airflow_provider_ecdp.orders_by_id import Missing  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.by_id.lists import Missing  # noqa: PLC0415  # Arrow, at parse time
         from airflow_provider_ecdp.report import MaxFailed  # noqa: PLC0415  # as above
 
         with self._to_airflow() as hook:
@@ -128,7 +128,7 @@ class EcdpGetOrderOperator(_ByIdOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the orders, and return `summary` and `results`."""
-        from airflow_provider_ecdp.orders_by_id import get_orders  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.by_id.lists import get_orders  # noqa: PLC0415  # Arrow, at parse time
 
         return self._run(context, get_orders, _listed(self.order_id), include_customer=self.include_customer)
 
@@ -174,7 +174,7 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the statuses, and return `summary` and `results`."""
-        from airflow_provider_ecdp.orders_by_id import update_order_statuses  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.by_id.lists import update_order_statuses  # noqa: PLC0415  # Arrow, at parse time
 
         updates = _listed(self.updates)
         if self.order_id is not None:
@@ -203,7 +203,7 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the orders, and return `summary` and `results`."""
-        from airflow_provider_ecdp.orders_by_id import delete_orders  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.by_id.lists import delete_orders  # noqa: PLC0415  # Arrow, at parse time
 
         return self._run(context, delete_orders, _listed(self.order_id))
 

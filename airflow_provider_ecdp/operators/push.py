@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-    from airflow_provider_ecdp.memory import Memory
+    from airflow_provider_ecdp.ledger.earlier_runs import Memory
     from airflow_provider_ecdp.orders.extract import Extract
     from airflow_provider_ecdp.report import MaxFailed, Report
 
@@ -165,7 +165,7 @@ class PushOperator(EcdpOperator):
         return value
 
     def _memory(self, ti: RuntimeTaskInstanceProtocol) -> Memory:
-        from airflow_provider_ecdp.memory import Memory  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.ledger.earlier_runs import Memory  # noqa: PLC0415  # Arrow, at parse time
 
         root = results_root(self.results_path)
         if self.only_changed and not root:

@@ -17,7 +17,7 @@ from airflow_provider_ecdp.operators.version_compat import conf
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-    from airflow_provider_ecdp.ledger import Ledger
+    from airflow_provider_ecdp.ledger.store import Ledger
 
 
 def results_root(results_path: str | None) -> str | None:
@@ -63,7 +63,7 @@ def open_ledger(folder: str) -> Ledger:
 
     :raises ConfigurationError: Airflow has no file system for this URL
     """
-    from airflow_provider_ecdp.ledger import Ledger  # noqa: PLC0415  # Arrow and DuckDB, at parse time
+    from airflow_provider_ecdp.ledger.store import Ledger  # noqa: PLC0415  # Arrow and DuckDB, at parse time
 
     _, path, filesystem = open_storage(folder)
     return Ledger(path, filesystem)

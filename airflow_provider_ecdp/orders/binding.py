@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
 from airflow_provider_ecdp.orders.checks import errors_and_warnings, order_checks
-from airflow_provider_ecdp.orders.columns import ColumnMapping
 from airflow_provider_ecdp.orders.engine import statement
 from airflow_provider_ecdp.orders.json_text import unfolded
-from airflow_provider_ecdp.orders.mapping import match_columns
+from airflow_provider_ecdp.orders.mapping import ColumnMapping
+from airflow_provider_ecdp.orders.matching import match_columns
 from airflow_provider_ecdp.orders.order_settings import OrderSettings
 from airflow_provider_ecdp.orders.partitions import keys_of
 from airflow_provider_ecdp.orders.query import Query

@@ -15,11 +15,11 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
-from airflow_provider_ecdp.orders.columns import ColumnMapping, Value, folded_path
 from airflow_provider_ecdp.orders.contract import Field, Kind
 from airflow_provider_ecdp.orders.engine import locked_engine, record_batches, running, statement
 from airflow_provider_ecdp.orders.extract import Extract
 from airflow_provider_ecdp.orders.finder import Finder
+from airflow_provider_ecdp.orders.mapping import ColumnMapping, Value, folded_path
 from airflow_provider_ecdp.orders.scan import readable_schema
 from airflow_provider_ecdp.orders.scope import ROWS
 from airflow_provider_ecdp.orders.sources import EXTRACT, Sources

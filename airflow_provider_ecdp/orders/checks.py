@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from airflow_provider_ecdp.orders.broken_text import BROKEN
 from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, WARNINGS, Kind
-from airflow_provider_ecdp.orders.mapping import DIFFERS, Mapping, Node, quoted
+from airflow_provider_ecdp.orders.matching import DIFFERS, MatchedColumns, Node, quoted
 from airflow_provider_ecdp.orders.wires import text
 
 #: SQL type of a problem.
@@ -79,7 +79,7 @@ class Level:
         return " || ".join(parts)
 
 
-def order_checks(mapping: Mapping, *, matching: str | None, future: str) -> Level:
+def order_checks(mapping: MatchedColumns, *, matching: str | None, future: str) -> Level:
     """Return every check of an order as `mapping` has it.
 
     :param matching: the customer's field that the business unit matches by: `email`, `phone` or `crmId`
@@ -230,7 +230,7 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
         yield _warning("email_without_at", "'customer.email'", broken, f"length({email.wire}) || ' characters'")
 
 
-def _total(mapping: Mapping, products: Node) -> Check | None:
+def _total(mapping: MatchedColumns, products: Node) -> Check | None:
     total, price, quantity = mapping.field("totalValue"), products.child("price"), products.child("quantity")
     if not (total and price and quantity):
         return None

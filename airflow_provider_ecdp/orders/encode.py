@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_ecdp.orders.contract import Kind
-from airflow_provider_ecdp.orders.mapping import Mapping, Node
+from airflow_provider_ecdp.orders.matching import MatchedColumns, Node
 
 
-def order_json(mapping: Mapping) -> str:
+def order_json(mapping: MatchedColumns) -> str:
     """Return SQL of the JSON text of an order; what it gives for an order with problems has no meaning."""
     return _object(mapping.fields)
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders import json_text
-from airflow_provider_ecdp.orders.columns import FIELDS, ColumnMapping, Features, Value, folded_path
 from airflow_provider_ecdp.orders.contract import Field
+from airflow_provider_ecdp.orders.mapping import FIELDS, ColumnMapping, Features, Value, folded_path
 from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, nearest
 from airflow_provider_ecdp.orders.values import attribute_text, decoded, features, plain, single, summed
 

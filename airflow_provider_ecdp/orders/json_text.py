@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
-from airflow_provider_ecdp.orders.mapping import PROBLEMS, folded_name
+from airflow_provider_ecdp.orders.matching import PROBLEMS, folded_name
 from airflow_provider_ecdp.orders.scope import ROWS
 from airflow_provider_ecdp.orders.wires import is_text, text
 

@@ -1,183 +1,236 @@
-"""From the columns of an extract to the fields of the contract: each gets the SQL of its value and of its wire text.
+"""A mapping: which column, constant or sum is which field of the API, as the user writes it, in a dict or as JSON.
 
-Columns match fields whatever their case and underscores: `totalValue`, `total_value` and `TOTAL_VALUE` are one name.
+Only its shape is looked at here. Which columns an extract has is the compiler's concern (`shaping.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
-import pyarrow as pa
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, walk
 
-from airflow_provider_ecdp.errors import ColumnsError
-from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
-from airflow_provider_ecdp.orders.wires import is_text, readable, shown, why_not, wire
+#: What a constant of a mapping can be.
+Constant = str | int | float | bool | Decimal
 
-#: The column in which a source tells of problems that it found itself: a list of {field, rule, got}.
-PROBLEMS = "ecdp_problems"
-
-#: The column in which a mapping's SQL tells which fields differ between the lines of an order: a struct of flags.
-DIFFERS = "ecdp_differs"
-
-#: The table of `zones.py` that the query joins where an order has a time zone.
-ZONES = "ecdp_zones"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A field of the contract, found in the extract.
-
-    `raw` and `wire` are SQL; for an object or a list both are the value itself. `fits` says that every value that is
-    not NULL has a wire text, so that no row needs a check of its kind. `var` names the element of a list. `shown` is
-    SQL of what may be said of a value that does not fit, if that is not its text. Where `made` is set, `wire` is a
-    column that the query makes of it: checks and text share it, and a time is written once.
-    """
-
-    field: Field
-    raw: str
-    wire: str
-    fits: bool = True
-    children: tuple[Node, ...] = ()
-    var: str = ""
-    shown: str = ""
-    made: str = ""
-
-    def child(self, name: str) -> Node | None:
-        """Return the node of a sub-field, None where the extract has no column for it."""
-        return next((c for c in self.children if c.field.name == name), None)
+_OPTIONS = {"column", "value", "sum", "map", "default"}
+_SHAPES = (
+    'a column\'s name, {"value": constant}, {"column": name, "map": {from: to}, "default": constant} '
+    'or {"sum": column or list of columns}'
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
-    """The order as the extract has it, and what became of the extract's columns.
+class Value:
+    """Where a single value comes from: a constant, a column, or a sum over the lines of an order.
 
-    `problems` is SQL of the problems that the source found itself, None where it looks for none. `differs` names the
-    flags of DIFFERS.
+    :param columns: names of columns; several are factors of a sum, as price and quantity are
+    :param changes: pairs of a column's value (any case; `*` stands for any characters) and what is sent for it
+    :param default: what is sent where the column has no value, or none that `changes` knows; as `columns` is empty,
+        the constant
     """
 
-    fields: tuple[Node, ...]
-    used: tuple[str, ...]
-    ignored: tuple[str, ...]
-    problems: str | None = None
-    differs: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    summed: bool = False
+    changes: tuple[tuple[str, Constant], ...] = ()
+    default: Constant | None = None
 
-    def field(self, name: str) -> Node | None:
-        """Return the node of a top-level field, None where the extract has no column for it."""
-        return next((n for n in self.fields if n.field.name == name), None)
+    def __str__(self) -> str:
+        if not self.columns:
+            return f"constant {self.default}"
+        if self.summed:
+            return f"sum of {' * '.join(self.columns)} over the lines"
+        told = f"column {self.columns[0]}"
+        if self.changes:
+            told += ", its values mapped"
+        return told if self.default is None else f"{told}, else {self.default}"
 
 
-def match_columns(schema: pa.Schema, *, timezone: str | None = None, source: str = "extract") -> Mapping:
-    """Match the columns of `schema` with the contract.
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Attributes that are made of columns: pairs of an attribute's name and where its value comes from."""
 
-    :param timezone: IANA name of the zone in which timestamps without a zone are read; None refuses them
-    :raises ColumnsError: required columns are missing, two columns are one field, or a kind cannot be a field's;
-        all of it at once
+    values: tuple[tuple[str, Value], ...]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {value}" for name, value in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMapping:
+    """A mapping whose shape is right.
+
+    :param sources: by the path of a field, such as `customer.email`; an object's or a list's own path stands for a
+        column that holds it whole
+    :param order_by: columns that say in which order the products of an order stand
+    :param unknown: names that are no field of the API
     """
-    matcher = _Matcher(timezone)
-    columns = [schema.field(i) for i in range(len(schema)) if schema.field(i).name not in (PROBLEMS, DIFFERS)]
-    fields, ignored = matcher.match(ORDER, columns, "o", "")
-    if matcher.problems:
-        held = ", ".join(f"{c.name} ({c.type})" if not pa.types.is_nested(c.type) else c.name for c in columns)
-        lines = "".join(f"\n  - {problem}" for problem in matcher.problems)
-        raise ColumnsError(
-            f"the columns of the {source} do not make orders:{lines}\n"
-            f"The {source} has: {held or 'no columns'}\n"
-            "Name columns as the API's fields (camelCase or snake_case), or shape them with an SQL text "
-            "that selects from `extract`."
+
+    sources: Mapping[str, Value | Features]
+    order_by: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, mapping: Mapping[str, Any] | str) -> ColumnMapping:
+        """Read a mapping: a dict, or the JSON text of one.
+
+        :raises ConfigurationError: it is not shaped as a mapping
+        """
+        if isinstance(mapping, str):
+            mapping = _from_json(mapping)
+        if not isinstance(mapping, Mapping) or not mapping:
+            raise ConfigurationError(f"mapping: a dict of field names and where each comes from, not {_kind(mapping)}")
+        sources: dict[str, Value | Features] = {}
+        unknown: list[str] = []
+        order_by: tuple[str, ...] = ()
+        for name, given in _flattened(mapping, ""):
+            field = FIELDS.get(folded_path(name))
+            if folded_path(name) == "products.orderby":
+                order_by = _names(name, given)
+            elif field is None:
+                unknown.append(name)
+            else:
+                path, parameter = field
+                if path in sources:
+                    raise ConfigurationError(f"mapping: {path} is given twice; keep one of them")
+                sources[path] = _source(path, parameter, given)
+        return cls(sources, order_by, tuple(unknown))
+
+
+def folded_path(path: str) -> str:
+    """Return the form in which paths of fields are compared: case and underscores do not count."""
+    return path.replace("_", "").lower()
+
+
+def _mappable() -> Iterator[tuple[str, Field]]:
+    for path, field in walk():
+        # name and value of an attribute are its key and its source
+        if "Attributes." not in path:
+            yield path, field
+
+
+#: What a mapping can name, by its folded path.
+FIELDS = {folded_path(path): (path, field) for path, field in _mappable()}
+
+_NESTED = {field.name: field for field in ORDER if field.kind is Kind.OBJECT or field.name == "products"}
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_float=Decimal, object_pairs_hook=_once)
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(
+            f"mapping: the text is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        ) from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in pairs]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"mapping: {', '.join(twice)} stands twice in one JSON object; keep one of them")
+    return dict(pairs)
+
+
+def _flattened(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield dotted names: {"customer": {"email": ...}} is {"customer.email": ...}."""
+    for name, given in mapping.items():
+        if not isinstance(name, str) or not name:
+            raise ConfigurationError(f"mapping: a field's name is text, not {name!r}")
+        nested = not prefix and any(folded_path(name) == known.lower() for known in _NESTED)
+        if nested and isinstance(given, Mapping):
+            yield from _flattened(given, f"{name}.")
+        else:
+            yield prefix + name, given
+
+
+def _source(path: str, field: Field, given: Any) -> Value | Features:
+    if field.kind is Kind.LIST and field.name.endswith("Attributes") and isinstance(given, Mapping):
+        if not given:
+            raise ConfigurationError(f"mapping: {path}: at least one attribute's name and where its value comes from")
+        return Features(tuple((_named(path, name), _value(f"{path}: {name}", v)) for name, v in given.items()))
+    if field.fields:
+        if not isinstance(given, str) or not given:
+            raise ConfigurationError(f"mapping: {path}: {_nested_shape(field)}, not {_kind(given)}")
+        return Value((given,))
+    value = _value(path, given)
+    if value.summed and (field.kind is not Kind.NUMBER or "." in path):
+        raise ConfigurationError(f"mapping: {path}: only totalValue and returnsValue can be a sum over the lines")
+    return value
+
+
+def _nested_shape(field: Field) -> str:
+    if field.name.endswith("Attributes"):
+        return "the name of a column of attributes, or a dict of attributes' names and where their values come from"
+    return "the name of a column that holds it whole, or a dict of its fields"
+
+
+def _named(path: str, name: Any) -> str:
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"mapping: {path}: an attribute's name is text, not {name!r}")
+    return name
+
+
+def _value(path: str, given: Any) -> Value:
+    if isinstance(given, str) and given:
+        return Value((given,))
+    if not isinstance(given, Mapping) or not given:
+        raise ConfigurationError(f"mapping: {path}: {_SHAPES}, not {_kind(given)}")
+    if unknown := [str(option) for option in given if option not in _OPTIONS]:
+        raise ConfigurationError(f"mapping: {path}: {', '.join(unknown)} means nothing here; write {_SHAPES}")
+    if len(given.keys() & {"column", "value", "sum"}) != 1:
+        raise ConfigurationError(f"mapping: {path}: exactly one of column, value and sum; write {_SHAPES}")
+    if "column" not in given:
+        if further := given.keys() & {"map", "default"}:
+            raise ConfigurationError(f"mapping: {path}: {', '.join(sorted(further))} goes with a column only")
+        if "value" in given:
+            return Value(default=_constant(path, "value", given["value"]))
+        return Value(_names(f"{path}: sum", given["sum"]), summed=True)
+    if not isinstance(given["column"], str) or not given["column"]:
+        raise ConfigurationError(f"mapping: {path}: column is a column's name, not {_kind(given['column'])}")
+    default = _constant(path, "default", given["default"]) if "default" in given else None
+    return Value((given["column"],), changes=_changes(path, given.get("map", {})), default=default)
+
+
+def _changes(path: str, given: Any) -> tuple[tuple[str, Constant], ...]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(
+            f"mapping: {path}: map is a dict of a column's values and what to send, not {_kind(given)}"
         )
-    used = tuple(c.name for c in columns if c.name not in ignored)
-    differs = tuple(flag.name for flag in schema.field(DIFFERS).type) if DIFFERS in schema.names else ()
-    return Mapping(fields, used, tuple(ignored), f"o.{PROBLEMS}" if PROBLEMS in schema.names else None, differs)
+    changes: dict[str, Constant] = {}
+    for found, sent in given.items():
+        if isinstance(found, bool) or not isinstance(found, str | int):
+            raise ConfigurationError(f"mapping: {path}: map: a column's value is text, not {found!r}")
+        folded = str(found).lower()
+        if folded in changes:
+            raise ConfigurationError(f"mapping: {path}: map: {found!r} stands twice, in two cases; case does not count")
+        changes[folded] = _constant(path, f"map: {found}", sent)
+    return tuple(changes.items())
 
 
-class _Matcher:
-    """Walks contract and columns together and gathers every problem before anyone is told."""
-
-    def __init__(self, timezone: str | None) -> None:
-        self.timezone = timezone
-        self.problems: list[str] = []
-
-    def match(
-        self, fields: Sequence[Field], columns: Sequence[pa.Field], base: str, prefix: str
-    ) -> tuple[tuple[Node, ...], list[str]]:
-        named: dict[str, list[pa.Field]] = {}
-        for column in columns:
-            named.setdefault(folded_name(column.name), []).append(column)
-        nodes = []
-        for field in fields:
-            path = f"{prefix}{field.name}"
-            found = named.pop(folded_name(field.name), [])
-            if len(found) > 1:
-                names = " and ".join(repr(c.name) for c in found)
-                self.problems.append(f"{path}: {names} are both this field; keep one of them")
-            elif found:
-                known = len(self.problems)
-                nodes.append(self.node(field, found[0].type, f"{base}.{quoted(found[0].name)}", path))
-                if not readable(found[0].type) and known == len(self.problems):
-                    self.problems.append(f"{path}: the engine does not know all types in {found[0].type}")
-            elif field.required:
-                self.problems.append(f"{path}: required, and no column has this name")
-        if prefix == "customer." and not nodes and not any(p.startswith(prefix) for p in self.problems):
-            self.problems.append("customer: at least one of email, phone, crmId is required, and none is there")
-        return tuple(nodes), [c.name for left in named.values() for c in left]
-
-    def node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
-        if pa.types.is_dictionary(type_):
-            type_ = type_.value_type
-            # the engine's own dictionaries are enumerations
-            raw = f"CAST({raw} AS VARCHAR)" if is_text(type_) else raw
-        if field.kind is Kind.OBJECT:
-            return self.object_node(field, type_, raw, path)
-        if field.kind is Kind.LIST:
-            return self.list_node(field, type_, raw, path)
-        found, fits = wire(field, raw, type_, self.timezone)
-        if found is None:
-            self.problems.append(f"{path}: {why_not(field.kind, type_)}")
-            return Node(field, raw, raw)
-        if field.name == "timeZone":
-            # names are ASCII: what a cast makes of other types will do to compare with them, and to show
-            return Node(field, f"CAST({raw} AS VARCHAR)", "o.ecdp_zone", fits=False, made=f"{ZONES}.windows")
-        if field.kind is Kind.TIMESTAMP:
-            return Node(field, raw, "o.ecdp_date", fits, shown=shown(raw, type_), made=found)
-        return Node(field, raw, found, fits, shown=shown(raw, type_))
-
-    def object_node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
-        if not pa.types.is_struct(type_):
-            self.problems.append(f"{path}: must be a struct, not {type_}")
-            return Node(field, raw, raw)
-        children, _ = self.match(field.fields, _members(type_), raw, f"{path}.")
-        return Node(field, raw, raw, children=children)
-
-    def list_node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
-        var = "a" if field.name.endswith("Attributes") else "p"
-        if pa.types.is_map(type_) and var == "a":
-            # what a MAP of features is called is its key
-            type_ = pa.list_(pa.struct([("name", type_.key_type), ("value", type_.item_type)]))
-            raw = f"list_transform(map_entries({raw}), lambda e: {{'name': e.key, 'value': e.value}})"
-        is_list = pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
-        absent = pa.types.is_null(type_) and not field.required
-        if absent or (is_list and pa.types.is_null(type_.value_type)):
-            # what writers make of a column in which no list has an element
-            members = ", ".join(f"{quoted(f.name)} VARCHAR" for f in field.fields)
-            raw = f"CAST({raw} AS STRUCT({members})[])"
-            type_ = pa.list_(pa.struct([(f.name, pa.null()) for f in field.fields]))
-        elif not is_list or not pa.types.is_struct(type_.value_type):
-            self.problems.append(f"{path}: must be a list of structs, not {type_}")
-            return Node(field, raw, raw)
-        children, _ = self.match(field.fields, _members(type_.value_type), var, f"{path}.")
-        return Node(field, raw, raw, children=children, var=var)
+def _names(path: str, given: Any) -> tuple[str, ...]:
+    names = (given,) if isinstance(given, str) else given
+    if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ConfigurationError(f"mapping: {path}: a column's name or a list of them, not {_kind(given)}")
+    return tuple(names)
 
 
-def quoted(name: str) -> str:
-    """Quote an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+def _constant(path: str, option: str, given: Any) -> Constant:
+    finite = not isinstance(given, float | Decimal) or math.isfinite(given)
+    if not isinstance(given, str | int | float | Decimal) or not finite:
+        raise ConfigurationError(
+            f"mapping: {path}: {option} is text, a finite number, true or false, not {_kind(given)}"
+        )
+    return given
 
 
-def folded_name(name: str) -> str:
-    """Return the form in which names of columns and fields are compared."""
-    return name.replace("_", "").lower()
-
-
-def _members(type_: pa.DataType) -> list[pa.Field]:
-    return [type_.field(i) for i in range(type_.num_fields)]
+def _kind(given: Any) -> str:
+    if given is None or isinstance(given, float | Decimal):
+        return str(given)
+    if isinstance(given, str | Mapping | list | tuple) and not given:
+        return f"an empty {type(given).__name__}"
+    return type(given).__name__

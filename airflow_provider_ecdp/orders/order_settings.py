@@ -8,8 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.columns import ColumnMapping
 from airflow_provider_ecdp.orders.contract import WARNINGS
+from airflow_provider_ecdp.orders.mapping import ColumnMapping
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from airflow_provider_ecdp.orders.broken_text import BROKEN
 from airflow_provider_ecdp.orders.checks import Level
 from airflow_provider_ecdp.orders.encode import order_json
-from airflow_provider_ecdp.orders.mapping import DIFFERS, ZONES, Mapping, quoted
+from airflow_provider_ecdp.orders.matching import DIFFERS, ZONES, MatchedColumns, quoted
 from airflow_provider_ecdp.orders.wires import text
 
 #: Tables of what a run knows about orders, by `order_id`.
@@ -42,7 +42,7 @@ class Query:
     """The parts of the query. `source` is SQL that returns the columns of `mapping`."""
 
     source: str
-    mapping: Mapping
+    mapping: MatchedColumns
     errors: Level
     warnings: Level
 

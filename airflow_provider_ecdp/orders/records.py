@@ -19,7 +19,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.extract import TableExtract
-from airflow_provider_ecdp.orders.mapping import PROBLEMS, folded_name
+from airflow_provider_ecdp.orders.matching import PROBLEMS, folded_name
 
 #: Digits before the point of the largest double.
 _DOUBLE_DIGITS = 309

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
-from airflow_provider_ecdp.orders.columns import ColumnMapping, Value, folded_path
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.finder import Finder
-from airflow_provider_ecdp.orders.mapping import DIFFERS, PROBLEMS
+from airflow_provider_ecdp.orders.mapping import ColumnMapping, Value, folded_path
+from airflow_provider_ecdp.orders.matching import DIFFERS, PROBLEMS
 from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, identifier
 from airflow_provider_ecdp.orders.wires import text
 

@@ -13,14 +13,13 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, SqlError
 from airflow_provider_ecdp.orders.binding import bind
+from airflow_provider_ecdp.orders.duplicates import REPEATED, find_repeats
 from airflow_provider_ecdp.orders.engine import locked_engine, record_batches, running
 from airflow_provider_ecdp.orders.extract import Extract
-from airflow_provider_ecdp.orders.mapping import ZONES
-from airflow_provider_ecdp.orders.mapping import Mapping as FieldMapping
+from airflow_provider_ecdp.orders.matching import ZONES, MatchedColumns
 from airflow_provider_ecdp.orders.order_settings import OrderSettings
 from airflow_provider_ecdp.orders.partitions import Attempt, Partitions
 from airflow_provider_ecdp.orders.query import ACCEPTED, CHOSEN, CONTENTS, DUPLICATES, GIVEN, compared
-from airflow_provider_ecdp.orders.repeats import REPEATED, find_repeats
 from airflow_provider_ecdp.orders.sources import Columns, Sources
 from airflow_provider_ecdp.orders.wires import text
 from airflow_provider_ecdp.orders.zones import zone_table
@@ -104,7 +103,7 @@ class Orders:
         return self._sources.rows
 
     @property
-    def mapping(self) -> FieldMapping:
+    def mapping(self) -> MatchedColumns:
         """Which columns, of the SQL text's or the mapping's result if there is one, are which fields."""
         return self._query.mapping
 

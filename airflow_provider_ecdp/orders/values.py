@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.columns import Constant, Value
 from airflow_provider_ecdp.orders.contract import ATTRIBUTE
+from airflow_provider_ecdp.orders.mapping import Constant, Value
 from airflow_provider_ecdp.orders.scope import Expression
 from airflow_provider_ecdp.orders.wires import is_bytes, is_text, text, wire
 

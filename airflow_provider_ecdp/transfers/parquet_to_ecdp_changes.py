@@ -81,9 +81,9 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
 
     def _apply(self, context: Context, hook: EcdpHook) -> Report:
         # Arrow and DuckDB, at parse time
-        from airflow_provider_ecdp.asking import Missing, Operation  # noqa: PLC0415
-        from airflow_provider_ecdp.change_queue import ChangeQueue  # noqa: PLC0415
-        from airflow_provider_ecdp.changes import ChangeSettings, apply_changes  # noqa: PLC0415
+        from airflow_provider_ecdp.by_id.asking import Missing, Operation  # noqa: PLC0415
+        from airflow_provider_ecdp.by_id.changes import ChangeSettings, apply_changes  # noqa: PLC0415
+        from airflow_provider_ecdp.by_id.queue import ChangeQueue  # noqa: PLC0415
         from airflow_provider_ecdp.outcomes import Outcome  # noqa: PLC0415
 
         ti = context["ti"]

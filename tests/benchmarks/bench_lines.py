@@ -10,7 +10,7 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.push.run import PushSettings, push
 
 IN_FLIGHT = 8
 

@@ -23,7 +23,7 @@ from airflow_provider_ecdp.orders import batches
 from airflow_provider_ecdp.orders.encode import order_json
 from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.push.run import PushSettings, push
 
 IN_FLIGHT, BATCH, BYTES = 8, 500, 4_000_000
 

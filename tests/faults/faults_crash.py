@@ -14,7 +14,7 @@ from pathlib import Path
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.errors import RequestRejectedError
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.sandbox.problems import NOBODY_NAMED
 
 

@@ -9,10 +9,10 @@ import sys
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.push.run import PushSettings, push
 
 
 def main(url: str, path: str, folder: str, mode: str, batch_size: str, flush_seconds: str) -> int:

@@ -15,7 +15,7 @@ from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.orders.extract import TableExtract
 from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 
 KEY = "sandbox-key"

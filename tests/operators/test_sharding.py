@@ -6,8 +6,8 @@ import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_ecdp import ledger
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger import store as ledger
 from airflow_provider_ecdp.operators.sharding import shards, summarise
 from airflow_provider_ecdp.operators.version_compat import AirflowFailException
 from airflow_provider_ecdp.sample import Sample

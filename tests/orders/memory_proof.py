@@ -60,10 +60,10 @@ def push_lines(path: str, url: str, results: str) -> None:
     """Push order lines: what one of the processes does."""
     from airflow_provider_ecdp.api.client import EcdpClient
     from airflow_provider_ecdp.api.settings import ClientSettings
-    from airflow_provider_ecdp.ledger import Ledger
+    from airflow_provider_ecdp.ledger.store import Ledger
     from airflow_provider_ecdp.orders.extract import ParquetExtract
     from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
-    from airflow_provider_ecdp.push import push
+    from airflow_provider_ecdp.push.run import push
 
     settings = OrderSettings(mapping=MAPPING, memory_limit="256MB")
     with (

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError
-from airflow_provider_ecdp.orders.mapping import match_columns
+from airflow_provider_ecdp.orders.matching import match_columns
 
 D = Decimal
 U = [uuid.UUID(int=1), uuid.UUID(int=2)]

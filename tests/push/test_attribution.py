@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.orders.stream import Orders
 from airflow_provider_ecdp.outcomes import Outcome
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.push.run import PushSettings, push
 
 
 def refusing(bad, describe):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_ecdp.errors import ConfigurationError, OrdersFailedError
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.report import MaxFailed
 
 REFUSED = (400, {"title": "Bad request", "errors": ["no such website"]}, {})

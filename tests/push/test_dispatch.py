@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from airflow_provider_ecdp.dispatch import Dispatcher
+from airflow_provider_ecdp.push.dispatch import Dispatcher
 
 PATIENCE = 20.0
 

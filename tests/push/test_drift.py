@@ -10,12 +10,12 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from airflow_provider_ecdp.drift import Change, OnDrift, changed, columns_of, look_for_drift
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.drift import Change, OnDrift, changed, columns_of, look_for_drift
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.extract import TableExtract
 from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.push.run import PushSettings, push
 
 ORDER = {
     "id": "A-1",

@@ -21,12 +21,12 @@ from airflow_provider_ecdp.errors import (
     PushStoppedError,
     ServerError,
 )
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.extract import TableExtract
 from airflow_provider_ecdp.orders.records import extract_from_records
 from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
 from airflow_provider_ecdp.outcomes import Outcome
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.report import MaxFailed
 
 FAILURES = ("rejected", "invalid", "unresolved", "not_attempted")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_provider_ecdp.readback import same_order
+from airflow_provider_ecdp.push.readback import same_order
 
 SENT = {
     "id": "A",

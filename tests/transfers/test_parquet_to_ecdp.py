@@ -10,7 +10,7 @@ from airflow.sdk import DAG, Asset, ObjectStoragePath
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 from airflow_provider_ecdp.sandbox.faults import Faults

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from airflow_provider_ecdp.addressing import checked_id, checked_updates, checked_website, listed_status
 from airflow_provider_ecdp.api.client import ClientStats, EcdpClient
-from airflow_provider_ecdp.asking import NOT_REACHED, Answer, Asker, Missing, Operation
+from airflow_provider_ecdp.by_id.addressing import checked_id, checked_updates, checked_website, listed_status
+from airflow_provider_ecdp.by_id.asking import NOT_REACHED, Answer, Asker, Missing, Operation
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError
 from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome
 from airflow_provider_ecdp.report import Report

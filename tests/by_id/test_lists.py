@@ -5,14 +5,14 @@ import pytest
 from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
-from airflow_provider_ecdp.errors import ConfigurationError, KeyRefusedError, PushStoppedError, ServerError
-from airflow_provider_ecdp.orders_by_id import (
+from airflow_provider_ecdp.by_id.lists import (
     Missing,
     delete_orders,
     get_orders,
     listed_status,
     update_order_statuses,
 )
+from airflow_provider_ecdp.errors import ConfigurationError, KeyRefusedError, PushStoppedError, ServerError
 from airflow_provider_ecdp.outcomes import Outcome
 from airflow_provider_ecdp.report import MaxFailed
 from airflow_provider_ecdp.sandbox.faults import Faults

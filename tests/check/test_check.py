@@ -14,16 +14,16 @@ import pytest
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.checking import check
-from airflow_provider_ecdp.drift import OnDrift
+from airflow_provider_ecdp.check.findings import Findings
+from airflow_provider_ecdp.check.run import check
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
-from airflow_provider_ecdp.findings import Findings
-from airflow_provider_ecdp.ledger import Ledger
-from airflow_provider_ecdp.memory import Memory
+from airflow_provider_ecdp.ledger.drift import OnDrift
+from airflow_provider_ecdp.ledger.earlier_runs import Memory
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.extract import TableExtract
 from airflow_provider_ecdp.orders.records import extract_from_records
 from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
-from airflow_provider_ecdp.push import PushSettings, push
+from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 

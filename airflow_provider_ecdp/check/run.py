@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.mode import envelope
-from airflow_provider_ecdp.drift import OnDrift, drifted
+from airflow_provider_ecdp.check.findings import EXAMPLES, Findings, Rule
+from airflow_provider_ecdp.check.sample_order import masked
 from airflow_provider_ecdp.errors import EmptyExtractError
-from airflow_provider_ecdp.findings import EXAMPLES, Findings, Rule
-from airflow_provider_ecdp.memory import Memory, learn
+from airflow_provider_ecdp.ledger.drift import OnDrift, drifted
+from airflow_provider_ecdp.ledger.earlier_runs import Memory, learn
 from airflow_provider_ecdp.orders import batches
-from airflow_provider_ecdp.orders.mapping import PROBLEMS
+from airflow_provider_ecdp.orders.matching import PROBLEMS
 from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.push_settings import PushSettings
-from airflow_provider_ecdp.sample_order import masked
+from airflow_provider_ecdp.push.settings import PushSettings
 
 #: Values that are told apart of what breaks a rule.
 _DISTINCT = 1000

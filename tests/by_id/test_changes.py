@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.asking import Missing
+from airflow_provider_ecdp.by_id.asking import Missing
 from airflow_provider_ecdp.errors import (
     ConfigurationError,
     EmptyExtractError,
@@ -19,7 +19,7 @@ from airflow_provider_ecdp.errors import (
     RequestRejectedError,
     ServerError,
 )
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.extract import TableExtract
 from airflow_provider_ecdp.outcomes import Outcome
 from airflow_provider_ecdp.report import MaxFailed

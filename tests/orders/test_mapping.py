@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.columns import ColumnMapping, Features, Value
+from airflow_provider_ecdp.orders.mapping import ColumnMapping, Features, Value
 from airflow_provider_ecdp.orders.order_settings import OrderSettings
 
 

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider_ecdp import retries
 from airflow_provider_ecdp.errors import (
     ConfigurationError,
     ExtractError,
@@ -14,15 +13,16 @@ from airflow_provider_ecdp.errors import (
     ThrottledError,
     UnreachableError,
 )
+from airflow_provider_ecdp.operators import retry_policy as retries
 from airflow_provider_ecdp.operators.ecdp import EcdpGetOrderOperator
-from airflow_provider_ecdp.retries import LONGEST_PAUSE, is_transient
+from airflow_provider_ecdp.operators.retry_policy import LONGEST_PAUSE, is_transient
 
 if not retries.AVAILABLE:
     pytest.skip("Airflow asks a policy since 3.3", allow_module_level=True)
 
 from airflow.sdk import RetryAction, RetryPolicy
 
-from airflow_provider_ecdp.retries import EcdpRetryPolicy
+from airflow_provider_ecdp.operators.retry_policy import EcdpRetryPolicy
 
 
 def decide(error, *, retry_delay=None):

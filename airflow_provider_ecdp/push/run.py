@@ -18,15 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.attribution import BatchSender, Stop
-from airflow_provider_ecdp.dispatch import Dispatcher
 from airflow_provider_ecdp.errors import EmptyExtractError
-from airflow_provider_ecdp.ledger import Ledger
-from airflow_provider_ecdp.memory import RESUMED, UNCHANGED, Memory, learn
+from airflow_provider_ecdp.ledger.earlier_runs import RESUMED, UNCHANGED, Memory, learn
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders import batches
 from airflow_provider_ecdp.orders.stream import Orders
 from airflow_provider_ecdp.outcomes import Outcome, Settled, Tally, reason
-from airflow_provider_ecdp.push_settings import Progress, PushSettings
+from airflow_provider_ecdp.push.attribution import BatchSender, Stop
+from airflow_provider_ecdp.push.dispatch import Dispatcher
+from airflow_provider_ecdp.push.settings import Progress, PushSettings
 from airflow_provider_ecdp.report import Report
 
 __all__ = ["Progress", "PushSettings", "push"]

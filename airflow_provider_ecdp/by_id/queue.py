@@ -15,10 +15,10 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.addressing import checked_id, checked_website, listed_status
-from airflow_provider_ecdp.asking import Operation
+from airflow_provider_ecdp.by_id.addressing import checked_id, checked_website, listed_status
+from airflow_provider_ecdp.by_id.asking import Operation
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.broken_text import BROKEN
 from airflow_provider_ecdp.orders.change_rows import ChangeRows
 from airflow_provider_ecdp.orders.engine import locked_engine, record_batches, running

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_ecdp.check.sample_order import laid_out, masked
 from airflow_provider_ecdp.orders.records import extract_from_records
 from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.sample_order import laid_out, masked
 
 NAME = st.from_regex(r"[A-Z][a-ząéö]{3,8} [A-Z][a-złñß]{3,8}", fullmatch=True)
 EMAIL = st.from_regex(r"[a-z][a-z0-9._+-]{0,12}[a-z0-9]@[a-z0-9]{2,8}\.(com|pl|co\.uk)", fullmatch=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pyarrow.compute as pc
 
-from airflow_provider_ecdp.drift import OnDrift, look_for_drift
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.drift import OnDrift, look_for_drift
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.stream import Orders
 from airflow_provider_ecdp.outcomes import Outcome
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
-from airflow_provider_ecdp.drift import OnDrift
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger.drift import OnDrift
 from airflow_provider_ecdp.outcomes import Outcome
 
 #: Batches that are read ahead for each request in flight, while they are not more bytes than these: answers come

@@ -19,11 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.newest_rows import COLUMNS, newest
+from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
+from airflow_provider_ecdp.ledger.whole_files import first_write, put_whole
 from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.storage import reading
 from airflow_provider_ecdp.outcomes import Outcome, Settled
-from airflow_provider_ecdp.whole_files import first_write, put_whole
 
 SCHEMA = pa.schema(
     [

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.stream import Orders
 from airflow_provider_ecdp.orders.wires import is_text
 

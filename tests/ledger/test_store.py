@@ -17,7 +17,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger import FLUSH_ROWS, FLUSH_SECONDS, SCHEMA, Ledger
+from airflow_provider_ecdp.ledger.store import FLUSH_ROWS, FLUSH_SECONDS, SCHEMA, Ledger
 from airflow_provider_ecdp.outcomes import Outcome, Settled
 
 
@@ -304,7 +304,7 @@ def test_the_newest_row_of_an_order_counts(folder):
 
 @pytest.mark.parametrize(("large", "found"), [(0, {"B": "hash of B"}), (10**9, {"A": "hash of A", "B": "hash of B"})])
 def test_a_large_ledger_is_asked_for_some_ids_alone(folder, monkeypatch, large, found):
-    monkeypatch.setattr("airflow_provider_ecdp.ledger.LARGE", large)
+    monkeypatch.setattr("airflow_provider_ecdp.ledger.store.LARGE", large)
     ledger = Ledger(folder)
     note(ledger, Outcome.ACCEPTED, ["A", "B"])
     ledger.flush()

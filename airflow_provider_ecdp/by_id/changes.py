@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.asking import NOT_REACHED, Answer, Asker, Missing, Operation
-from airflow_provider_ecdp.attribution import Stop
-from airflow_provider_ecdp.change_queue import REPEATED, RESUMED, ChangeQueue
-from airflow_provider_ecdp.dispatch import Dispatcher
+from airflow_provider_ecdp.by_id.asking import NOT_REACHED, Answer, Asker, Missing, Operation
+from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError, ExtractError
-from airflow_provider_ecdp.ledger import Ledger
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.outcomes import Outcome, Settled, Tally
+from airflow_provider_ecdp.push.attribution import Stop
+from airflow_provider_ecdp.push.dispatch import Dispatcher
 from airflow_provider_ecdp.report import Report
 
 __all__ = ["ChangeSettings", "apply_changes"]

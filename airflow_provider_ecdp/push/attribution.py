@@ -18,12 +18,12 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
-from airflow_provider_ecdp.blame import named_orders
 from airflow_provider_ecdp.errors import ApiError, RequestRejectedError, TooLargeError
-from airflow_provider_ecdp.group import Group
 from airflow_provider_ecdp.orders import batches
 from airflow_provider_ecdp.outcomes import REASON_CHARACTERS, Outcome, Settled
-from airflow_provider_ecdp.readback import read_back
+from airflow_provider_ecdp.push.group import Group
+from airflow_provider_ecdp.push.readback import read_back
+from airflow_provider_ecdp.push.refusals import named_orders
 
 _DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
 _FOUND = "no answer came, and the order was found stored as sent"

@@ -1,0 +1,1 @@
+"""A look before anything is sent: what a push would do."""
