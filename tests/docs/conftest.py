@@ -116,36 +116,63 @@ class Source:
     trees: dict[str, ast.Module]
 
     @functools.cached_property
+    def nodes(self):
+        return [node for tree in self.trees.values() for node in ast.walk(tree)]
+
+    @functools.cached_property
     def texts(self):
         """All texts in it."""
-        return [text for tree in self.trees.values() for node in ast.walk(tree) if (text := literal(node))]
+        return [text for node in self.nodes if (text := literal(node))]
 
     @functools.cached_property
     def messages(self):
-        """The messages of errors and of warnings in the log, each with the name of what is called with it."""
-        found = []
+        """The messages of errors, of warnings in the log and of gathered problems, each with what is called with it.
+
+        What a message takes in of a function or a constant, such as why a column cannot serve, is a message too.
+        """
+        told = []
         for tree in self.trees.values():
-            for node in ast.walk(tree):
-                if isinstance(node, ast.Call) and node.args:
-                    called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-                    if (called.endswith("Error") or called == "warning") and (text := literal(node.args[0])):
-                        found.append((called, text))
-        return found
+            said = [found for node in ast.walk(tree) for found in _told(node)]
+            names = {name for _, message in said for name in _taken_in(message)}
+            told += said + [(name, value) for name, value in self._given(tree) if name in names]
+        return [(called, text) for called, message in told if (text := literal(message))]
+
+    def _given(self, tree):
+        """What the functions return that a module has or imports, and its constants, by their names."""
+        imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+        for node in self.nodes:
+            if isinstance(node, ast.FunctionDef) and (node in tree.body or node.name in imported):
+                yield from ((node.name, inner.value) for inner in ast.walk(node) if isinstance(inner, ast.Return))
+        yield from ((_name(node.targets[0]), node.value) for node in tree.body if isinstance(node, ast.Assign))
 
     def says(self, message):
         """Whether a message that is documented is in the code."""
-        return any(_says(text, message) for text in self.texts)
+        # a page may leave out how a message ends
+        return any(message.rstrip("… ") in text for text in self.texts)
 
 
-def _says(text, message):
-    # a page may leave out how a message ends
-    return message.rstrip("… ") in text
+def _told(node):
+    """What a node tells a user, and the name of what is called with it."""
+    if isinstance(node, ast.Call) and node.args:
+        called = _name(node.func)
+        gathers = called == "append" and _name(getattr(node.func, "value", None)) == "problems"
+        if called.endswith(("Error", "Exception")) or called in {"warning", "error", "note"} or gathers:
+            yield from ((called, argument) for argument in node.args)
+    elif isinstance(node, ast.Assign):
+        kept = _name(node.targets[0])
+        if kept in {"message", "halted"} or (kept == "problems" and isinstance(node.value, ast.ListComp)):
+            yield kept, getattr(node.value, "elt", node.value)
 
 
-@pytest.fixture(scope="session")
-def says():
-    """Whether a text of the code is the message that a page has; in both, `…` stands for values."""
-    return _says
+def _taken_in(message):
+    """The names of the functions and variables whose value is a part of a message."""
+    for part in message.values if isinstance(message, ast.JoinedStr) else []:
+        if isinstance(part, ast.FormattedValue):
+            yield _name(part.value.func if isinstance(part.value, ast.Call) else part.value)
+
+
+def _name(node):
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,11 @@ class TestOrders:
     def test_every_rule_that_is_explained_exists(self, rules, source):
         assert [rule for rule in rules if not source.says(rule)] == []
 
+    def test_every_rule_has_a_line_that_says_what_to_do(self, page, rules):
+        told = {row["rule"].strip("`"): row["do"] for row in page("troubleshooting").table("Orders failed", "rule")}
+        assert list(told) == rules
+        assert all(told.values())
+
     def test_every_rule_that_an_order_can_break_is_explained(self, rules, order):
         faulty = {
             "date": "noon",

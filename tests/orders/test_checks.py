@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
+from airflow_provider_ecdp.orders import query
 from airflow_provider_ecdp.orders.contract import WARNINGS
 
 WIDE = "ż"  # one character, two bytes
@@ -453,3 +454,13 @@ def test_a_number_or_date_is_told_unless_it_may_be_what_another_column_should_ho
 
 def test_a_status_that_is_an_address_is_not_told(check, full):
     assert "example" not in repr(check(full | {"status": "customer@example.com"}).problems)
+
+
+def test_an_order_of_which_nothing_comes_is_invalid_and_not_sent_as_nothing(judge, good, monkeypatch):
+    # no SQL text is known that does it; should a later engine give NULL for a text, this keeps it from the batch
+    written = query.order_json
+    monkeypatch.setattr(query, "order_json", lambda mapping: f"nullif({written(mapping)}, '') || nullif(o.id, 'B')")
+    rows = judge({"A": good, "B": good | {"id": "B"}})
+    assert rows["A"].problems == []
+    assert rows["B"].faults == {"order": "an order that can be written as JSON"}
+    assert rows["B"].text == ""
