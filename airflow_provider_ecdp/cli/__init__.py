@@ -54,6 +54,11 @@ def _run(arguments: Namespace, interruption: Interruption) -> int:
 
 
 def _failed(error: Exception, *, verbose: bool) -> int:
+    if missing := _missing_package(error):
+        if verbose:
+            output.err("".join(traceback.format_exception(error)).rstrip())
+        output.err(f"ecdp: a package is missing: {missing}; install airflow-provider-ecdp with its dependencies")
+        return Exit.USAGE
     if not isinstance(error, EcdpError):
         output.err("".join(traceback.format_exception(error)).rstrip())
         output.err("ecdp: this is a fault of ecdp itself; please report it with the lines above")
@@ -65,3 +70,10 @@ def _failed(error: Exception, *, verbose: bool) -> int:
         isinstance(error, ApiError) and not isinstance(error, RequestRejectedError | NotFoundError)
     )
     return Exit.STOPPED if stopped else Exit.USAGE
+
+
+def _missing_package(error: Exception) -> str | None:
+    """Return the package that is not installed, if that is the error; a module of this package is none."""
+    name = error.name if isinstance(error, ModuleNotFoundError) else None
+    package = (name or "").partition(".")[0]
+    return package if package and package != __name__.partition(".")[0] else None

@@ -79,9 +79,10 @@ def cost(report: Report) -> str:
     counts = report.summary
     seconds = float(counts["duration_seconds"])
     rate = f", {counts['total'] / seconds:,.0f} orders/s" if seconds else ""
+    requests = "request" if counts["requests"] == 1 else "requests"
     how = f"mode {counts['mode']}" if "mode" in counts else f"operation {counts['operation']}"
     return (
-        f"{counts['requests']:,} requests ({counts['retries']:,} repeated, {counts['in_flight']:,} at a time), "
+        f"{counts['requests']:,} {requests} ({counts['retries']:,} repeated, {counts['in_flight']:,} at a time), "
         f"{counts['bytes'] / 1e6:,.1f} MB, {seconds:,.1f} s{rate}, {how}"
     )
 

@@ -123,3 +123,24 @@ def test_a_fault_of_ecdp_itself_has_an_exit_code_of_its_own(pointed, sample, mon
 
     assert main(["push", str(extract), "--json"]) == 70
     assert pointed.store.count() == 1
+
+
+def test_a_package_that_is_missing_is_named_and_no_fault_of_ecdp():
+    # as if duckdb were not installed
+    code = (
+        "import sys; sys.modules['duckdb'] = None; from airflow_provider_ecdp.cli import main; "
+        "sys.exit(main(['check', 'orders.parquet']))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert run.returncode == 2
+    assert run.stderr == "ecdp: a package is missing: duckdb; install airflow-provider-ecdp with its dependencies\n"
+
+
+def test_a_module_of_ecdp_that_is_missing_is_a_fault_of_ecdp(monkeypatch, capsys):
+    def broken(_name):
+        raise ModuleNotFoundError("No module named", name="airflow_provider_ecdp.cli.push")
+
+    monkeypatch.setattr("airflow_provider_ecdp.cli.importlib.import_module", broken)
+    assert main(["push", "orders.parquet"]) == 70
+    assert "this is a fault of ecdp itself" in capsys.readouterr().err

@@ -135,7 +135,10 @@ class Source:
             said = [found for node in ast.walk(tree) for found in _told(node)]
             names = {name for _, message in said for name in _taken_in(message)}
             told += said + [(name, value) for name, value in self._given(tree) if name in names]
-        return [(called, text) for called, message in told if (text := literal(message))]
+        texts = [(called, text) for called, message in told if (text := literal(message))]
+        # the command line prints other things than errors too
+        told = [(called, text) for called, text in texts if called != "err" or text.startswith("ecdp: ")]
+        return [(called, text.removeprefix("ecdp: ")) for called, text in told]
 
     def _given(self, tree):
         """What the functions return that a module has or imports, and its constants, by their names."""
@@ -156,7 +159,7 @@ def _told(node):
     if isinstance(node, ast.Call) and node.args:
         called = _name(node.func)
         gathers = called == "append" and _name(getattr(node.func, "value", None)) == "problems"
-        if called.endswith(("Error", "Exception")) or called in {"warning", "error", "note"} or gathers:
+        if called.endswith(("Error", "Exception")) or called in {"warning", "error", "err", "note"} or gathers:
             yield from ((called, argument) for argument in node.args)
     elif isinstance(node, ast.Assign):
         kept = _name(node.targets[0])
