@@ -44,4 +44,4 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove what make has made
-	rm -rf $(VENV) .bench .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build .bench .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

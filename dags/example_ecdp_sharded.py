@@ -24,7 +24,7 @@ def list_shards(path: str, most: str) -> list[dict[str, Any]]:
 
 
 @task(trigger_rule="all_done")
-def add_up(pushed: Any, listed: list[dict[str, Any]]) -> dict[str, Any]:
+def add_up(pushed: Any, listed: Any) -> dict[str, Any]:
     """Add up what the tasks have returned."""
     return summarise(pushed, expected=len(listed))
 
@@ -68,7 +68,7 @@ Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`, which all
         results_limit=20,
     ).expand(path=listed)
 
-    add_up(push_orders.output, listed)  # type: ignore[arg-type]  # Airflow resolves it
+    add_up(push_orders.output, listed)
 
     # add_up runs whatever happens: without a last task that needs all shards, the run would be green
     push_orders >> EmptyOperator(task_id="all_pushed")
