@@ -88,17 +88,17 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "batch_size": {
                         "label": "Batch size",
-                        "description": "Most orders of one request; 500 if empty.",
+                        "description": "Maximum orders per request; 500 if empty.",
                         "schema": {"type": ["integer", "null"], "minimum": 1},
                     },
                     "batch_bytes": {
                         "label": "Batch bytes",
-                        "description": "Most bytes of one request; 4,000,000 if empty.",
+                        "description": "Maximum bytes per request; 4,000,000 if empty.",
                         "schema": {"type": ["integer", "null"], "minimum": 1},
                     },
                     "max_in_flight": {
                         "label": "Requests in flight",
-                        "description": "Most requests at a time of one task; 4 if empty.",
+                        "description": "Maximum requests in flight of one task; 4 if empty.",
                         "schema": {"type": ["integer", "null"], "minimum": 1, "maximum": 64},
                     },
                     "requests_per_second": {

@@ -26,7 +26,7 @@ class Operation(enum.StrEnum):
 
 
 class Missing(enum.StrEnum):
-    """What an order that ECDP does not have is: a failure, or a fact to report."""
+    """How to treat an order that ECDP does not have: a failure, or a fact to report."""
 
     FAIL = "fail"
     REPORT = "report"
@@ -66,8 +66,8 @@ class Answer:
 class Asker:
     """Asks; safe for threads.
 
-    :param missing: of a deletion, REPORT counts an order that ECDP does not have as accepted, for it is gone, which was
-        the aim; of the others as skipped
+    :param missing: of a deletion, REPORT counts an order that ECDP does not have as accepted: the order is gone, which
+        is the goal; of the others as skipped
     :param resumed: whether an earlier try of this run may have asked the same: what it has deleted is gone
     """
 

@@ -45,7 +45,7 @@ class ChangeSettings:
     """How changes are sent.
 
     :param missing: what an order that ECDP does not have is; see `Asker`
-    :param max_in_flight: most requests at a time
+    :param max_in_flight: maximum requests in flight
     :param max_deletions: if the extract has more rows than this, nothing is sent; None for no limit
     :param results_limit: how many results the report holds, failures first
     :param allow_empty: whether an extract without rows is a success

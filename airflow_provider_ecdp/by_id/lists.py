@@ -108,8 +108,8 @@ def delete_orders(
 ) -> Report:
     """Mark orders as deleted.
 
-    :param missing: REPORT counts an order that ECDP does not have as accepted: it is gone, which was the aim, and a
-        second DELETE may be answered so. FAIL counts it as rejected
+    :param missing: REPORT counts an order that ECDP does not have as accepted: the order is gone, which is
+        the goal, and a second DELETE may be answered the same way. FAIL counts it as rejected
     """
 
     def prepare(given: object) -> _Send:

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-#: Examples of what breaks a rule, of values that do, and of ids that stand twice.
+#: Examples of what breaks a rule, of values that do, and of duplicate ids.
 EXAMPLES = 3
 
 
@@ -46,7 +46,7 @@ class Findings:
 
     :param to_send: orders that a push would send, in `requests` requests of `bytes` bytes
     :param known: orders that it would not send, though they are good, by why: `resumed`, `unchanged`, `repeated`
-    :param duplicates: ids that stand more than once, with `times` and `contents`; the first of `duplicate_ids`
+    :param duplicates: ids that appear more than once, with `times` and `contents`; the first of `duplicate_ids`
     :param dates: the first and the last, as they would be sent
     :param sample: JSON text of the first order to be sent, without what identifies a person
     :param used: columns that are read; `ignored` are not

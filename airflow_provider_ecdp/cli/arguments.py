@@ -70,7 +70,7 @@ def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument_group("results").add_argument(
         "--results",
         metavar="DIR",
-        help="what the pushes before have kept here is sent already; compare columns with it",
+        help="results of earlier pushes: what they hold counts as sent, and columns are compared with them",
     )
 
 
@@ -84,12 +84,16 @@ def _push(command: argparse.ArgumentParser) -> None:
     )
     sending.add_argument("--match-by", metavar="FIELD", help="send matchBy: email, phone or crmId (default: do not)")
     sending.add_argument(
-        "--batch-size", type=int, default=500, metavar="N", help="most orders of a request (default: %(default)s)"
+        "--batch-size", type=int, default=500, metavar="N", help="maximum orders per request (default: %(default)s)"
     )
     sending.add_argument(
-        "--batch-bytes", type=int, default=4_000_000, metavar="N", help="most bytes of a request (default: %(default)s)"
+        "--batch-bytes",
+        type=int,
+        default=4_000_000,
+        metavar="N",
+        help="maximum bytes per request (default: %(default)s)",
     )
-    budget = "most requests to trace a refused batch to its orders (default: %(default)s)"
+    budget = "maximum requests to trace a refused batch to its orders (default: %(default)s)"
     sending.add_argument("--request-budget", type=int, default=200, metavar="N", help=budget)
     sending.add_argument(
         "--max-failed",
@@ -114,7 +118,7 @@ def _push(command: argparse.ArgumentParser) -> None:
     memory.add_argument(
         "--results",
         metavar="DIR",
-        help="keep every order's outcome in this folder, as Parquet; run again, and it goes on where it stopped",
+        help="keep every order's outcome in this folder, as Parquet; run again to resume where it stopped",
     )
     memory.add_argument(
         "--only-changed",
@@ -129,7 +133,7 @@ def _push(command: argparse.ArgumentParser) -> None:
         type=int,
         default=1000,
         metavar="N",
-        help="most results of --json, failures first (default: %(default)s)",
+        help="maximum results in --json, failures first (default: %(default)s)",
     )
     connection(command, in_flight=4)
 
@@ -144,7 +148,7 @@ def _status(command: argparse.ArgumentParser) -> None:
     _ids(command, "order id; the last is the status: placed, paid, completed or canceled", given="ID [ID ...] STATUS")
     command.add_argument("--website-id", type=int, metavar="N", help="send websiteId (default: do not)")
     _missing_ok(command)
-    add_extract(command, "`order_id`, `status` and perhaps `website_id`")
+    add_extract(command, "`order_id`, `status` and optionally `website_id`")
     connection(command)
 
 

@@ -14,10 +14,10 @@ def add_extract(command: argparse.ArgumentParser, columns: str) -> argparse._Arg
     group.add_argument("--sql", type=Path, metavar="FILE", help="the SQL text that makes these columns of the extract")
     failed = "how many rows may fail: a count (10) or a share (1%%), default: 0"
     group.add_argument("--max-failed", metavar="N", help=failed)
-    results = "keep every row's outcome in this folder, as Parquet; run again, and it goes on where it stopped"
+    results = "keep every row's outcome in this folder, as Parquet; run again to resume where it stopped"
     group.add_argument("--results", metavar="DIR", help=results)
-    limit = "most results of --json, failures first (default: 1000)"
+    limit = "maximum results in --json, failures first (default: 1000)"
     group.add_argument("--results-limit", type=int, metavar="N", help=limit)
-    group.add_argument("--max-in-flight", type=int, metavar="N", help="most requests at a time (default: 4)")
+    group.add_argument("--max-in-flight", type=int, metavar="N", help="maximum requests in flight (default: 4)")
     group.add_argument("--allow-empty", action="store_true", default=None, help="an extract without rows is fine")
     return group

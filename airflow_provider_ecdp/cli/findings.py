@@ -37,7 +37,7 @@ def told(found: Findings, name: str, settings: PushSettings, *, compared: bool) 
         yield rows(map(_row, found.commonest_warnings), "orders", "warning, sent all the same", "for example")
     if found.duplicate_ids:
         yield (
-            f"{found.duplicate_ids:,} ids stand more than once. One with one content is sent once "
+            f"{found.duplicate_ids:,} ids appear more than once. One with one content is sent once "
             f"({found.repeated:,} orders are not sent again), one with several contents is invalid."
         )
         twice = ((f"{d['times']:,}", f"contents: {d['contents']:,}", d["order_id"]) for d in found.duplicates)

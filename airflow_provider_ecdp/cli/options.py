@@ -47,7 +47,7 @@ def extract(command: argparse.ArgumentParser) -> None:
         "for each extract that has a name",
     )
     reading.add_argument(
-        "--timezone", metavar="ZONE", help="IANA zone of timestamps without a zone; without it they are refused"
+        "--timezone", metavar="ZONE", help="IANA time zone of timestamps that have none; without it they are refused"
     )
     reading.add_argument(
         "--matching",
@@ -76,7 +76,7 @@ def connection(command: argparse.ArgumentParser, in_flight: int | None = None) -
     )
     group.add_argument("--read-timeout", type=float, default=60.0, metavar="S", help="seconds (default: %(default)s)")
     group.add_argument(
-        "--requests-per-second", type=float, metavar="X", help="most requests a second (default: no limit)"
+        "--requests-per-second", type=float, metavar="X", help="maximum requests per second (default: no limit)"
     )
     if in_flight is not None:
         group.add_argument(
@@ -84,5 +84,5 @@ def connection(command: argparse.ArgumentParser, in_flight: int | None = None) -
             type=int,
             default=in_flight,
             metavar="N",
-            help="most requests at a time (default: %(default)s)",
+            help="maximum requests in flight (default: %(default)s)",
         )

@@ -58,7 +58,7 @@ class ConnectionSettings:
 def read_settings(
     connection: Connection, *, max_in_flight: int | None = None, user_agent_suffix: str = ""
 ) -> ConnectionSettings:
-    """Read the fields of `connection`; `max_in_flight` goes before the connection's own.
+    """Read the fields of `connection`; `max_in_flight` overrides the connection's own.
 
     :raises ConfigurationError: a field has a value that it cannot have
     """

@@ -35,7 +35,7 @@ class EcdpHook(BaseHook):
     """Speaks to ExpertSender CDP with the key and the settings of one connection. A context manager.
 
     :param ecdp_conn_id: the connection, of type `ecdp`
-    :param max_in_flight: most requests at a time; None leaves it to the connection
+    :param max_in_flight: maximum requests in flight; None leaves it to the connection
     :param policy: how one request is tried again; None is the client's own policy
     """
 

@@ -25,13 +25,13 @@ class RunSettings:
     :param partition_by: the column by whose values the rows of an order go together, or one for each extract
     :param timezone: IANA name of the zone of timestamps without one
     :param warnings_as_errors: names of warnings that make an order invalid, or `all`
-    :param batch_size: most orders of one request; None leaves it to the connection
-    :param batch_bytes: most bytes of one request; None leaves it to the connection
-    :param request_budget: most requests for one refused batch, to find out which orders are at fault
+    :param batch_size: maximum orders per request; None leaves it to the connection
+    :param batch_bytes: maximum bytes per request; None leaves it to the connection
+    :param request_budget: maximum requests for one refused batch, to find out which orders are at fault
     :param results_limit: how many results the report lists, failures first
     :param allow_empty: whether no orders at all is a success
     :param canary: how many orders are sent first, alone; others follow if all of them are accepted
-    :param on_drift: what other columns than in the run before are: `ignore`, `warn` or `fail`
+    :param on_drift: what to do if columns differ from those of the previous run: `ignore`, `warn` or `fail`
     :param memory_limit: of the engine that shapes and checks
     :param resumed: whether an earlier try of this run may have stored orders
     :param continues: whether what the ledger holds counts as accepted by this run, not as skipped

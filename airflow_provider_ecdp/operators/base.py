@@ -47,7 +47,7 @@ class EcdpOperator(BaseOperator):
     :param ecdp_conn_id: the connection, of type `ecdp`
     :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
     :param results_limit: how many results XCom lists, failures first
-    :raises ConfigurationError: a parameter has a value that it cannot have
+    :raises ConfigurationError: a parameter has an invalid value
     """
 
     template_fields: Sequence[str] = ("ecdp_conn_id", "max_failed")
@@ -124,7 +124,7 @@ class EcdpOperator(BaseOperator):
         conn_id: str | None,
         partitions: Mapping[str, Any] | None = None,
     ) -> Extract:
-        """Open an extract or a shard, and tell Airflow's lineage of it."""
+        """Open an extract or a shard, and report it to Airflow's lineage."""
         url, extract = open_extract(given, conn_id or None, partitions)
         self.log.info("Reading %s", extract.name)
         uri = url if "://" in url else Path(url).absolute().as_uri()

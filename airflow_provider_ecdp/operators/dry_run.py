@@ -52,7 +52,7 @@ def _lines(found: Findings) -> Iterator[str]:
         yield f"  {known:,} are skipped: accepted before with this content, or in the extract twice"
     if found.duplicate_ids:
         some = ", ".join(str(one["order_id"]) for one in found.duplicates)
-        yield f"  {found.duplicate_ids:,} ids stand more than once, for example {some}"
+        yield f"  {found.duplicate_ids:,} ids appear more than once, for example {some}"
     if found.warnings:
         yield "  warnings, sent all the same:"
         yield from map(_rule, found.commonest_warnings[:_LISTED])

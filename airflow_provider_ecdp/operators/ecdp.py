@@ -73,7 +73,7 @@ class _Unshown:
 class _ByIdOperator(EcdpOperator):
     """An operator for orders that are named by id.
 
-    :param missing: what an order that ECDP does not have is: `fail` or `report`
+    :param missing: how to treat an order that ECDP does not have: `fail` or `report`
     """
 
     template_fields: Sequence[str] = (*EcdpOperator.template_fields, "missing")
@@ -105,8 +105,9 @@ class EcdpGetOrderOperator(_ByIdOperator):
     """Reads one order or many; each result in XCom has the order as ECDP returned it under `order`.
 
     :param order_id: an order id or a list of them
-    :param include_customer: whether orders in XCom keep their customer, who is a person; False leaves `customer` out
-    :param missing: what an order that ECDP does not have is: `fail`, or `report`, which counts it as skipped
+    :param include_customer: whether orders in XCom keep their customer, which is personal data; False
+        leaves `customer` out
+    :param missing: how to treat an order that ECDP does not have: `fail`, or `report`, which counts it as skipped
     :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
     :param results_limit: how many results, with their orders, XCom lists, failures first
     :param ecdp_conn_id: the connection, of type `ecdp`
@@ -141,8 +142,8 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
     :param order_id: an order id, or a list of them that get the same status
     :param status: `placed`, `paid`, `completed` or `canceled`, in any case
     :param website_id: the website's id, sent with each change if set; the API's page does not mention it
-    :param updates: a list of dicts with `order_id`, `status` and, if it is to be sent, `website_id`
-    :param missing: what an order that ECDP does not have is: `fail`, or `report`, which counts it as skipped
+    :param updates: a list of dicts with `order_id`, `status` and, optionally, `website_id`
+    :param missing: how to treat an order that ECDP does not have: `fail`, or `report`, which counts it as skipped
     :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
     :param results_limit: how many results XCom lists, failures first
     :param ecdp_conn_id: the connection, of type `ecdp`
@@ -188,8 +189,8 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
     """Marks one order or many as deleted.
 
     :param order_id: an order id or a list of them
-    :param missing: what an order that ECDP does not have is: `report` counts it as accepted, for it is gone, which
-        was the aim, and a second deletion may be answered so; `fail` counts it as rejected
+    :param missing: how to treat an order that ECDP does not have: `report` counts it as accepted, because the order is
+        gone, which is the goal, and a second deletion may be answered the same way; `fail` counts it as rejected
     :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
     :param results_limit: how many results XCom lists, failures first
     :param ecdp_conn_id: the connection, of type `ecdp`

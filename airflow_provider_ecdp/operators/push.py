@@ -36,28 +36,28 @@ class PushOperator(EcdpOperator):
     """Sends orders in batches and keeps what became of each.
 
     :param mode: `add`, `replace` or `add_or_replace`, any of the API's spellings
-    :param timezone: IANA name of the zone in which timestamps without a zone are read
+    :param timezone: IANA name of the time zone in which timestamps without one are read
     :param warnings_as_errors: names of warnings that keep an order from being sent, or `all`
-    :param batch_size: most orders of one request; None leaves it to the connection
-    :param batch_bytes: most bytes of one request; None leaves it to the connection
-    :param max_in_flight: most requests at a time; None leaves it to the connection
-    :param request_budget: most requests for one refused batch, to find out which of its orders are at fault
+    :param batch_size: maximum orders per request; None leaves it to the connection
+    :param batch_bytes: maximum bytes per request; None leaves it to the connection
+    :param max_in_flight: maximum requests in flight; None leaves it to the connection
+    :param request_budget: maximum requests for one refused batch, to find out which of its orders are at fault
     :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
     :param results_path: folder or object storage URL, such as `s3://conn_id@bucket/results`, under which each task
         instance keeps the outcome of every order; None takes Airflow's setting `[ecdp] results_path`. With it, a retry
-        goes on where the try before it stopped
+        resumes where the previous try stopped
     :param results_limit: how many results XCom lists, failures first
     :param only_changed: send only orders that no earlier run of this task had accepted with the same content
     :param replay_from: the results of an earlier run: of the orders, only those that it left rejected or unresolved
         are sent, as they are now
-    :param on_empty: what no orders at all are: `fail`, `skip` or `succeed`
+    :param on_empty: how to treat a run without orders: `fail`, `skip` or `succeed`
     :param canary: how many orders are sent first, alone; the others follow if all of them are accepted
-    :param on_drift: what it is if a column that the run before has read is gone, or has another type: `ignore`,
+    :param on_drift: what to do if a column that the previous run read is gone or has another type: `ignore`,
         `warn` or `fail`. It needs a `results_path`
-    :param dry_run: do everything but send: the log tells what is wrong with the orders, XCom has it under `check`
-    :param memory_limit: of the engine that shapes and checks; beyond it, it spills to disk
+    :param dry_run: do everything but send: the log says what is wrong with the orders, XCom has it under `check`
+    :param memory_limit: memory limit of the engine that shapes and checks; beyond it, the engine spills to disk
     :param ecdp_conn_id: the connection, of type `ecdp`
-    :raises ConfigurationError: a parameter has a value that it cannot have
+    :raises ConfigurationError: a parameter has an invalid value
     """
 
     template_fields: Sequence[str] = (

@@ -1,6 +1,6 @@
 """When Airflow tries a task again, and after how long: for Airflow 3.3, which asks a policy (earlier versions do not).
 
-The server's own pause goes before the task's `retry_delay` where it is longer; what cannot succeed is not tried again.
+The server's own pause overrides the task's `retry_delay` where it is longer; what cannot succeed is not tried again.
 """
 
 from __future__ import annotations

@@ -33,11 +33,11 @@ def shards(
 
     :param path: a Parquet file, a folder or a glob: a path on the workers, or a URL of an object storage
     :param most: how many at most; Airflow maps over 1,024 unless `[core] max_map_length` says otherwise
-    :param object_storage_conn_id: Airflow's connection of the storage, where the URL of `path` names none
+    :param object_storage_conn_id: Airflow's connection for the storage, if the URL of `path` names none
     :param order_id: the column that tells which rows are one order's; None where each row is an order
     :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
-    :param partitions: values of Hive partitions that are wanted, one or a list for each, such as `{"dt": "2026-11-22"}`
-    :raises ConfigurationError: a setting cannot be meant
+    :param partitions: values of the Hive partitions to read, one or a list for each, such as `{"dt": "2026-11-22"}`
+    :raises ConfigurationError: a setting is invalid
     :raises ExtractError: the extract cannot be read, or a cut would tear an order
     """
     from airflow_provider_ecdp.orders.extract import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
@@ -71,7 +71,7 @@ def open_extract(
 ) -> tuple[str, Extract]:
     """Return the URL for people, and the extract, of a path or of a shard.
 
-    :param partitions: values of Hive partitions that are wanted; those of a shard were chosen when it was cut
+    :param partitions: values of the Hive partitions to read; those of a shard were chosen when it was cut
 
     :raises ConfigurationError: Airflow has no file system for this URL, or this is no shard
     :raises ExtractError: the files cannot be read

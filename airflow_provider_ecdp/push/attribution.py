@@ -1,6 +1,6 @@
 """One batch to definite outcomes: a batch that is refused is not an order that is refused.
 
-A refusal stores nothing and may not say who is at fault. What it names is asked alone, the rest is sent again; where it
+A refusal stores nothing and may not say who is at fault. What it names is sent alone, the rest is sent again; where it
 names nobody the batch is halved, until each refused order stood alone in its own request. An order next to a bad one is
 never blamed.
 
@@ -85,7 +85,7 @@ class _Trace:
         sender = self.sender
         if sender.stop:
             self.leave(group, "the run was stopped before this order could be sent")
-        elif group.guilty and len(group.orders) > 1:
+        elif group.suspect and len(group.orders) > 1:
             self.halve(group)
         elif self.requests >= sender.request_budget:
             self.leave(group, f"refused together with others, and not told apart in {self.requests} requests")
@@ -116,7 +116,7 @@ class _Trace:
             self.count(group, result.attempts)
             self.answered(group)
             if group.sibling is not None and group.refusal is not None:
-                group.sibling.guilty = not isinstance(group.refusal, TooLargeError)
+                group.sibling.suspect = not isinstance(group.refusal, TooLargeError)
             self.settle(group, Outcome.ACCEPTED, http_status=result.status)
 
     def refused_together(self, group: Group, error: RequestRejectedError, before: RequestRejectedError | None) -> None:

@@ -17,7 +17,7 @@ class Group:
 
     `attempts` counts the requests that they were in, `unanswered` those of them, since the last answer, that may have
     been stored or not. `unsure` says that an order may be stored without our knowledge, `refusal` is the last answer.
-    A `guilty` group is known to hold a bad order: it was refused with its `sibling`, and the sibling alone was not.
+    A `suspect` group is known to hold a bad order: it was refused with its `sibling`, and the sibling alone was not.
     """
 
     orders: pa.RecordBatch
@@ -25,12 +25,12 @@ class Group:
     unanswered: int = 0
     unsure: bool = False
     refusal: RequestRejectedError | None = None
-    guilty: bool = False
+    suspect: bool = False
     sibling: Group | None = None
 
     def part(self, orders: pa.RecordBatch) -> Group:
         """Return some of the orders, with the same past."""
-        return replace(self, orders=orders, guilty=False, sibling=None)
+        return replace(self, orders=orders, suspect=False, sibling=None)
 
     def take(self, positions: Iterable[int]) -> Group:
         """Return the orders at `positions`."""

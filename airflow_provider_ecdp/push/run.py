@@ -106,7 +106,7 @@ class _Run:
         self.skipped = {
             RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
             UNCHANGED: (Outcome.SKIPPED, "accepted before with this content, in an earlier run"),
-            _REPEATED: (Outcome.SKIPPED, "stands in the extract more than once, always with this content"),
+            _REPEATED: (Outcome.SKIPPED, "appears in the extract more than once, always with this content"),
         }
         self.ended: deque[Settled] = deque()
 
@@ -116,7 +116,7 @@ class _Run:
         self.resumed |= learned.resumed
         self.may_be_empty |= learned.nothing_left
         if repeated := self.orders.find_duplicates():
-            log.warning("%d order ids stand more than once in %s", repeated, self.orders.name)
+            log.warning("%d order ids appear more than once in %s", repeated, self.orders.name)
         for ledger in self.ledgers:
             ledger.begin()
 

@@ -22,8 +22,8 @@ class PushSettings:
 
     :param mode: what the API does with an id that it has, or has not
     :param match_by: sent as `matchBy` if set
-    :param batch_size: most orders of one request
-    :param batch_bytes: most bytes of one request
+    :param batch_size: maximum orders per request
+    :param batch_bytes: maximum bytes per request
     :param max_in_flight: most batches at a time; the client has a limit of its own, and the lower one counts
     :param request_budget: most requests for one batch, when a refusal has to be traced to its orders
     :param results_limit: how many results the report holds, failures first

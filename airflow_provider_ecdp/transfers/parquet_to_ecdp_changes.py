@@ -127,18 +127,18 @@ class ParquetToEcdpStatusesOperator(_ParquetToEcdpChangesOperator):
         `website_id`; or the path of a `.sql` file
     :param mapping: instead of `sql`, which column is which of the three, and what is sent for other names, such as
         `{"order_id": "order_no", "status": {"column": "state", "map": {"shipped": "completed"}}}`
-    :param object_storage_conn_id: Airflow's connection of the storage, where the URL of `path` names none
-    :param missing: what an order that ECDP does not have is: `fail`, or `report`, which counts it as skipped
+    :param object_storage_conn_id: Airflow's connection for the storage, if the URL of `path` names none
+    :param missing: how to treat an order that ECDP does not have: `fail`, or `report`, which counts it as skipped
     :param max_failed: how many rows may fail: a count (10), or a share of all ("1%"); 0 unless set
-    :param max_in_flight: most requests at a time; None leaves it to the connection
+    :param max_in_flight: maximum requests in flight; None leaves it to the connection
     :param results_path: folder or object storage URL, such as `s3://conn_id@bucket/results`, under which each task
         instance keeps the outcome of every row; None takes Airflow's setting `[ecdp] results_path`. With it, a retry
-        goes on where the try before it stopped
+        resumes where the previous try stopped
     :param results_limit: how many results XCom lists, failures first
-    :param on_empty: what an extract without rows is: `fail`, `skip` or `succeed`
-    :param memory_limit: of the engine that reads and sorts; beyond it, it spills to disk
+    :param on_empty: how to treat an extract without rows: `fail`, `skip` or `succeed`
+    :param memory_limit: memory limit of the engine that reads and sorts; beyond it, the engine spills to disk
     :param ecdp_conn_id: the connection, of type `ecdp`
-    :raises ConfigurationError: a parameter has a value that it cannot have
+    :raises ConfigurationError: a parameter has an invalid value
     """
 
     operation = "update_status"
@@ -155,19 +155,19 @@ class ParquetToEcdpDeletionsOperator(_ParquetToEcdpChangesOperator):
     :param max_deletions: if the extract has more rows, nothing is deleted, and the task fails; None for no limit
     :param sql: one SELECT from `extract` that returns the column `order_id`, or the path of a `.sql` file
     :param mapping: instead of `sql`, which column is the id, such as `{"order_id": "order_no"}`
-    :param object_storage_conn_id: Airflow's connection of the storage, where the URL of `path` names none
-    :param missing: what an order that ECDP does not have is: `report` counts it as accepted, for it is gone, which
-        was the aim, and a second deletion may be answered so; `fail` counts it as rejected
+    :param object_storage_conn_id: Airflow's connection for the storage, if the URL of `path` names none
+    :param missing: how to treat an order that ECDP does not have: `report` counts it as accepted, because the order is
+        gone, which is the goal, and a second deletion may be answered the same way; `fail` counts it as rejected
     :param max_failed: how many rows may fail: a count (10), or a share of all ("1%"); 0 unless set
-    :param max_in_flight: most requests at a time; None leaves it to the connection
+    :param max_in_flight: maximum requests in flight; None leaves it to the connection
     :param results_path: folder or object storage URL, such as `s3://conn_id@bucket/results`, under which each task
         instance keeps the outcome of every row; None takes Airflow's setting `[ecdp] results_path`. With it, a retry
-        goes on where the try before it stopped
+        resumes where the previous try stopped
     :param results_limit: how many results XCom lists, failures first
-    :param on_empty: what an extract without rows is: `fail`, `skip` or `succeed`
-    :param memory_limit: of the engine that reads and sorts; beyond it, it spills to disk
+    :param on_empty: how to treat an extract without rows: `fail`, `skip` or `succeed`
+    :param memory_limit: memory limit of the engine that reads and sorts; beyond it, the engine spills to disk
     :param ecdp_conn_id: the connection, of type `ecdp`
-    :raises ConfigurationError: a parameter has a value that it cannot have
+    :raises ConfigurationError: a parameter has an invalid value
     """
 
     operation = "delete"

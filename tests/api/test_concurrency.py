@@ -91,7 +91,7 @@ def test_noise_is_no_rise(seconds):
 def test_small_requests_are_not_compared_with_large_ones():
     server = Server()
     server.answer(0.01, size=500, times=50)
-    # one order asked alone is answered sooner than a whole batch
+    # one order sent alone is answered sooner than a whole batch
     assert server.answer(1.0, size=260_000, times=1) == 8
     server.answer(0.005, size=500, times=500)
     assert server.answer(0.3, size=260_000, times=20) == 8

@@ -76,7 +76,7 @@ CLIENTS = (
     ),
     Client(
         "dlt",
-        "dlt 1.31.0 as it comes",
+        "dlt 1.31.0 with its defaults",
         "dlt_destination.py",
         ("dlt[parquet]==1.31.0", "orjson==3.13.0", "requests==2.34.2"),
         more=("default",),

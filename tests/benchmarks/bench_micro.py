@@ -48,7 +48,7 @@ def parts(path, url):
         yield "check: warnings", lambda: ask(f"count_if({odd})", query.prepared)
         yield "encode: JSON", lambda: ask("sum(strlen(text))", texts)
         yield "hash: MD5", lambda: ask("count(md5(text))", texts)
-        yield "ids that stand twice", orders.find_duplicates
+        yield "duplicate ids", orders.find_duplicates
         yield "all of the reading: `Orders.read`", lambda: [None for _ in orders.read()]
         held = list(orders.read())
         cut = list(batches.cut(held, BATCH, BYTES))

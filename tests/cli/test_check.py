@@ -89,7 +89,7 @@ def test_the_screen_shows_columns_duplicates_and_rules(ecdp, table):
         "2 would be sent, in 1 request of 0.0 MB together, mode AddOrReplace; 1 are repeated",
     ]
     assert "id: one content for one id" in run.out
-    assert "2 ids stand more than once" in run.out
+    assert "2 ids appear more than once" in run.out
     assert "(1 orders are not sent again)" in run.out
     assert "Columns ignored: colour\n" in run.out
     assert "Columns used: date, totalValue, customer, products, id\n" in run.out

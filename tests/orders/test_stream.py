@@ -167,7 +167,7 @@ def test_an_id_is_cut_where_a_ledger_needs_no_more_of_it(read_column):
 
 @pytest.fixture
 def repeated(table, good):
-    """Orders whose ids stand more than once: with one content, with two, with faults, or without an id."""
+    """Orders whose ids appear more than once: with one content, with two, with faults, or without an id."""
     bad = good | {"currency": "E"}
     return table(
         good | {"id": "once"},

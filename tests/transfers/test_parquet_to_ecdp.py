@@ -348,7 +348,7 @@ def test_outlets_get_the_counts(context, push):
     assert event.extra == {**xcom["summary"], "results_path": None}
 
 
-def test_the_extract_is_told_to_lineage(push, context, extract, monkeypatch):
+def test_the_extract_is_reported_to_lineage(push, context, extract, monkeypatch):
     from airflow_provider_ecdp.operators import base
 
     collector = pytest.importorskip("airflow.sdk.lineage", reason="Airflow 3.3 has it here").HookLineageCollector()

@@ -250,7 +250,7 @@ def test_the_counts_are_logged_as_a_table(context, write, tmp_path, capsys):
     assert f"results of every order: {xcom['results_path']}" in log
 
 
-def test_outlets_and_lineage_are_told(context, write, monkeypatch):
+def test_outlets_and_lineage_are_reported(context, write, monkeypatch):
     collector = pytest.importorskip("airflow.sdk.lineage", reason="Airflow 3.3 has it here").HookLineageCollector()
     monkeypatch.setattr(base, "get_hook_lineage_collector", lambda: collector)
     event = SimpleNamespace(extra={})
