@@ -7,7 +7,6 @@ that is deleted, stay so.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -140,22 +139,22 @@ class _Run:
         if self.ledger is not None:
             self.ledger.begin()
         limit = self.settings.max_in_flight
-        with Dispatcher(self._ask, lambda: min(limit, self.client.in_flight_limit), limit) as dispatcher:
-            try:
-                for batch in self.queue.read():
-                    self._send(dispatcher, self._sendable(batch))
-                self._settle(dispatcher, 0)
-            except BaseException as error:
-                # what is in flight is awaited and recorded; what waits in the queue is given back
-                self.stop.set(None)
-                if not isinstance(error, Exception):
-                    # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
-                    self.client.interrupt()
-                while dispatcher.pending:
-                    # the first error is raised, the others say no more
-                    with contextlib.suppress(Exception):
-                        self._settle(dispatcher, 0)
-                raise
+        with Dispatcher(
+            self._ask,
+            self._answered,
+            limit=lambda: min(limit, self.client.in_flight_limit),
+            threads=limit,
+            give_up=self._give_up,
+        ) as dispatcher:
+            for batch in self.queue.read():
+                self._send(dispatcher, self._sendable(batch))
+            self._settle(dispatcher, 0)
+
+    def _give_up(self, error: BaseException) -> None:
+        self.stop.set(None)
+        if not isinstance(error, Exception):
+            # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
+            self.client.interrupt()
 
     def _sendable(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the changes that are to be sent; record the others."""
@@ -210,12 +209,13 @@ class _Run:
             ended = dispatcher.take(self._patience() if waiting else 0)
             if self.ledger is not None:
                 self.ledger.flush_if_due()
-            if ended is not None:
-                change, answer = ended
-                self.missing += answer.missing
-                self._record(Settled(change, answer.outcome, answer.reason, answer.http_status, answer.attempts))
-            elif not waiting:
+            if not ended and not waiting:
                 return
+
+    def _answered(self, ended: tuple[pa.RecordBatch, Answer]) -> None:
+        change, answer = ended
+        self.missing += answer.missing
+        self._record(Settled(change, answer.outcome, answer.reason, answer.http_status, answer.attempts))
 
     def _patience(self) -> float:
         due = self.ledger.due_in() if self.ledger is not None else None

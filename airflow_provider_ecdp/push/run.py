@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
@@ -108,7 +107,6 @@ class _Run:
             UNCHANGED: (Outcome.SKIPPED, "accepted before with this content, in an earlier run"),
             _REPEATED: (Outcome.SKIPPED, "stands in the extract more than once, always with this content"),
         }
-        self.ended: deque[Settled] = deque()
 
     def prepare(self) -> None:
         """Learn what is not to be sent."""
@@ -131,24 +129,24 @@ class _Run:
             # what Add repeats is refused; the other modes repeat without harm
             resumed=self.resumed and not self.settings.mode.repeatable,
         )
-        with Dispatcher(sender.send, self._in_flight, self.settings.max_in_flight) as dispatcher:
-            try:
-                self._send_all(dispatcher)
-            except BaseException as error:
-                # what is in flight is awaited and recorded; what waits in the queue is given back
-                self.stop.set(None)
-                if not isinstance(error, Exception):
-                    # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
-                    self.client.interrupt()
-                while dispatcher.pending or self.ended:
-                    # the first error is raised, the others say no more
-                    with contextlib.suppress(Exception):
-                        self._settle(dispatcher, 0)
-                raise
+        with Dispatcher(
+            sender.send,
+            self._record_all,
+            limit=self._in_flight,
+            threads=self.settings.max_in_flight,
+            give_up=self._give_up,
+        ) as dispatcher:
+            self._send_all(dispatcher)
         if not self.rows and not self.may_be_empty:
             raise EmptyExtractError(
                 f"{self.orders.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
             )
+
+    def _give_up(self, error: BaseException) -> None:
+        self.stop.set(None)
+        if not isinstance(error, Exception):
+            # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
+            self.client.interrupt()
 
     def _send_all(self, dispatcher: _Dispatcher) -> None:
         sendable = self._sendable()
@@ -200,19 +198,20 @@ class _Run:
     def _settle(self, dispatcher: _Dispatcher, most: int) -> None:
         """Wait until at most `most` batches are pending, and record those that have ended."""
         while True:
-            while self.ended:
-                self._record(self.ended.popleft())
             for ledger in self.ledgers:
                 ledger.flush_if_due()
             waiting = dispatcher.pending > most
-            settled = dispatcher.take(self._patience() if waiting else 0)
-            if settled is not None:
-                self.ended.extend(settled)
-            elif not waiting:
+            if not dispatcher.take(self._patience() if waiting else 0) and not waiting:
                 return
 
     def _patience(self) -> float:
         return min([_PATIENCE, *(due for ledger in self.ledgers if (due := ledger.due_in()) is not None)])
+
+    def _record_all(self, settled: list[Settled]) -> None:
+        # an error of one, such as a full disk, does not leave out the others
+        with contextlib.ExitStack() as each:
+            for one in reversed(settled):
+                each.callback(self._record, one)
 
     def _record(self, settled: Settled, *, kept: bool = True) -> None:
         reasons = self.tally.add(settled)
