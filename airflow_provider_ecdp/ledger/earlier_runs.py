@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.drift import OnDrift, look_for_drift
+from airflow_provider_ecdp.ledger.newest_rows import COLUMNS
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.stream import Orders
 from airflow_provider_ecdp.outcomes import Outcome
@@ -53,14 +53,9 @@ def learn(orders: Orders, memory: Memory, on_drift: OnDrift) -> Learned:
     columns = memory.columns or memory.history or memory.ledger
     if columns is not None:
         look_for_drift(orders, columns, on_drift)
-    own = memory.ledger.accepted() if memory.ledger else None
-    if own is not None:
-        # what an earlier try of this run skipped as unchanged is not counted as sent by it
-        orders.skip(own.filter(pc.field("outcome") == Outcome.ACCEPTED.value), RESUMED)
-        orders.skip(own.filter(pc.field("outcome") == Outcome.SKIPPED.value), UNCHANGED)
-    history = memory.history.accepted(among=orders.ids) if memory.history else None
-    if history is not None:
-        orders.skip(history, UNCHANGED)
+    # what an earlier try of this run skipped as unchanged is not counted as sent by it
+    own = _hold(orders, memory.ledger, {Outcome.ACCEPTED: RESUMED, Outcome.SKIPPED: UNCHANGED})
+    history = _hold(orders, memory.history, {Outcome.ACCEPTED: UNCHANGED, Outcome.SKIPPED: UNCHANGED})
     nothing_left = False
     if memory.replay is not None:
         unfinished = memory.replay.unfinished()
@@ -68,4 +63,13 @@ def learn(orders: Orders, memory: Memory, on_drift: OnDrift) -> Learned:
             raise ConfigurationError(f"{memory.replay.path} holds no results of an earlier run to replay")
         orders.choose(unfinished)
         nothing_left = not len(unfinished)
-    return Learned(own is not None or history is not None or memory.replay is not None, nothing_left)
+    return Learned(own or history or memory.replay is not None, nothing_left)
+
+
+def _hold(orders: Orders, ledger: Ledger | None, words: Mapping[str, str]) -> bool:
+    """Tell `orders` what a ledger holds; whether it has any rows at all."""
+    rows = ledger.rows(COLUMNS) if ledger else None
+    if ledger is None or rows is None:
+        return False
+    orders.hold(rows, words, many=ledger.large)
+    return True

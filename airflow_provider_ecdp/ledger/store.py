@@ -217,15 +217,18 @@ class Ledger:
             if name.startswith(start) and name.endswith(end) and not name.startswith(hidden)
         )
 
-    def accepted(self, among: Callable[[], pa.Table] | None = None) -> pa.Table | None:
+    @property
+    def large(self) -> bool:
+        """Whether it is so large that what is not needed of it is not kept in memory."""
+        return sum(self._filesystem.size(file) or 0 for file in self._files_here()) > LARGE
+
+    def accepted(self) -> pa.Table | None:
         """Return what ECDP holds as far as the ledger knows; None for a new ledger.
 
         The columns are `order_id`, `content_hash` and `outcome`: accepted or skipped.
-
-        :param among: returns the ids (column `order_id`) that are asked for; called if the ledger is large
         """
         taken = f"'{Outcome.ACCEPTED}', '{Outcome.SKIPPED}'"
-        return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})", among)
+        return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})")
 
     def unfinished(self) -> pa.Table | None:
         """Return `order_id` of the orders that an earlier run left rejected or unresolved; None for a new ledger."""
@@ -239,9 +242,6 @@ class Ledger:
         batches = ParquetExtract(self.path, tuple(files), self._filesystem, SCHEMA, 0).batches(columns)
         return pa.RecordBatchReader.from_batches(pa.schema([SCHEMA.field(c) for c in columns]), batches)
 
-    def _newest(self, columns: str, condition: str, among: Callable[[], pa.Table] | None = None) -> pa.Table | None:
+    def _newest(self, columns: str, condition: str) -> pa.Table | None:
         rows = self.rows(COLUMNS)
-        if rows is None:
-            return None
-        large = among is not None and sum(self._filesystem.size(file) or 0 for file in self._files_here()) > LARGE
-        return newest(rows, columns, condition, among if large else None)
+        return None if rows is None else newest(rows, columns, condition)

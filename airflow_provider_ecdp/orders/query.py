@@ -14,7 +14,7 @@ from airflow_provider_ecdp.orders.encode import order_json
 from airflow_provider_ecdp.orders.matching import DIFFERS, ZONES, MatchedColumns, quoted
 from airflow_provider_ecdp.orders.wires import text
 
-#: Tables of what a run knows about orders, by `order_id`.
+#: Tables of what a run knows about orders: ACCEPTED by their content, the others by `order_id`.
 ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
 
 #: The table of ids, of those that stand twice, that were read in an earlier part.
@@ -103,7 +103,7 @@ class Query:
         """
         known, problems, joins, where = "CAST(NULL AS VARCHAR)", "h.problems", "", "TRUE"
         if accepted:
-            joins += f" LEFT JOIN {ACCEPTED} AS a ON a.order_id = h.order_id AND a.content_hash = h.content_hash"
+            joins += f" LEFT JOIN {ACCEPTED} AS a ON a.content = TRY_CAST(h.content_hash AS UUID)"
             known = "a.known"
         if chosen:
             joins += f" SEMI JOIN {CHOSEN} AS c ON c.order_id = h.order_id"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -102,10 +102,16 @@ class _Run:
         self.begun = False
         self.halted: str | None = None
         self.before = client.stats()
-        self.skipped = {
-            RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
-            UNCHANGED: (Outcome.SKIPPED, "accepted before with this content, in an earlier run"),
-            _REPEATED: (Outcome.SKIPPED, "stands in the extract more than once, always with this content"),
+        # for each the ledgers that note it. The history has it of the run that sent it, and does not grow of what stays
+        # as it is. A ledger is asked by id: what became of a repeated order is what becomes of the one that is sent
+        own = [memory.ledger] if memory.ledger is not None else []
+        resumed = "accepted before with this content, in this run's results"
+        unchanged = "accepted before with this content, in an earlier run"
+        repeated = "stands in the extract more than once, always with this content"
+        self.skipped: dict[str, tuple[Outcome, str, list[Ledger]]] = {
+            RESUMED: (settings.count_resumed_as, resumed, self.ledgers),
+            UNCHANGED: (Outcome.SKIPPED, unchanged, own),
+            _REPEATED: (Outcome.SKIPPED, repeated, []),
         }
 
     def prepare(self) -> None:
@@ -186,11 +192,10 @@ class _Run:
             if len(invalid):
                 reasons = [reason(found) for found in invalid.column("problems").to_pylist()]
                 self._record(Settled(invalid, Outcome.INVALID, reasons))
-            for word, (outcome, text) in self.skipped.items():
+            for word, (outcome, text, ledgers) in self.skipped.items():
                 skipped = chunk.filter(pc.and_kleene(good, pc.equal(known, word)))
                 if len(skipped):
-                    # a ledger is asked by id: what became of a repeated order is what becomes of the one that is sent
-                    self._record(Settled(skipped, outcome, text), kept=word != _REPEATED)
+                    self._record(Settled(skipped, outcome, text), ledgers)
             sendable = chunk.filter(pc.and_(good, known.is_null()))
             if len(sendable):
                 yield sendable
@@ -213,9 +218,9 @@ class _Run:
             for one in reversed(settled):
                 each.callback(self._record, one)
 
-    def _record(self, settled: Settled, *, kept: bool = True) -> None:
+    def _record(self, settled: Settled, ledgers: Sequence[Ledger] | None = None) -> None:
         reasons = self.tally.add(settled)
-        for ledger in self.ledgers if kept else ():
+        for ledger in self.ledgers if ledgers is None else ledgers:
             ledger.add(settled, reasons)
         for ledger in self.ledgers:
             ledger.flush_if_due()

@@ -302,15 +302,6 @@ def test_the_newest_row_of_an_order_counts(folder):
     assert sorted(Ledger(folder).unfinished()["order_id"].to_pylist()) == ["new", "was ok"]
 
 
-@pytest.mark.parametrize(("large", "found"), [(0, {"B": "hash of B"}), (10**9, {"A": "hash of A", "B": "hash of B"})])
-def test_a_large_ledger_is_asked_for_some_ids_alone(folder, monkeypatch, large, found):
-    monkeypatch.setattr("airflow_provider_ecdp.ledger.store.LARGE", large)
-    ledger = Ledger(folder)
-    note(ledger, Outcome.ACCEPTED, ["A", "B"])
-    ledger.flush()
-    assert taken(Ledger(folder).accepted(lambda: pa.table({"order_id": ["B", "C"]}))) == found
-
-
 def test_the_newest_row_counts_within_a_run_too(folder):
     ledger = Ledger(folder)
     note(ledger, Outcome.UNRESOLVED, ["A"], ["h1"])

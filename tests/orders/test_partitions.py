@@ -157,12 +157,15 @@ def test_orders_whose_rows_are_torn_apart_are_invalid_and_told_why():
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_what_is_accepted_or_not_chosen_is_left_out_in_every_part():
+def test_what_is_accepted_or_not_chosen_is_left_out_in_every_part(as_ledger):
     table = lines(NUMBERS)
     whole = {r["order_id"]: r for r in read(table, sql=SQL)[0]}
     with Orders(TableExtract("t", table), OrderSettings(sql=SQL, partition_by="no")) as orders:
         known = [str(i) for i in range(100)]
-        orders.skip(pa.table({"order_id": known, "content_hash": [whole[i]["content_hash"] for i in known]}), "resumed")
+        orders.hold(
+            as_ledger(pa.table({"order_id": known, "content_hash": [whole[i]["content_hash"] for i in known]})),
+            {"accepted": "resumed"},
+        )
         orders.choose(pa.table({"order_id": [str(i) for i in range(50, 200)]}))
         rows = {row["order_id"]: row["known"] for batch in orders.read() for row in batch.to_pylist()}
         assert len(orders._parts) > 3

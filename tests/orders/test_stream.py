@@ -111,14 +111,14 @@ def test_an_extract_may_join_itself(many, open_orders):
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_the_first_orders_come_before_the_extract_is_read_to_its_end(many, open_orders, known):
+def test_the_first_orders_come_before_the_extract_is_read_to_its_end(many, open_orders, known, as_ledger):
     """Neither a zone's name nor what earlier runs hold may make the engine hold all of the extract."""
     count = 80_000
     extract = many(count, timeZone=pa.array(["UTC"] * count))
     held = pa.table({"order_id": [str(i) for i in range(count)], "content_hash": ["x"] * count})
     with open_orders(extract) as orders:
         if known:
-            orders.skip(held, "known")
+            orders.hold(as_ledger(held), {"accepted": "known"})
             orders.choose(held)
         stream = orders.read()
         next(stream)
@@ -260,28 +260,28 @@ def held(rows, **changed):
     )
 
 
-def test_what_is_held_with_the_same_content_is_known(open_orders, read, many):
+def test_what_is_held_with_the_same_content_is_known(open_orders, read, many, as_ledger):
     extract = many(4)
     rows = read(extract)
     with open_orders(extract) as orders:
-        orders.skip(held(rows[:2], **{"1": "another content"}), "it's there")
+        orders.hold(as_ledger(held(rows[:2], **{"1": "another content"})), {"accepted": "it's there"})
         assert told(orders) == {"0": ["it's there"], "1": ["sent"], "2": ["sent"], "3": ["sent"]}
 
 
-def test_where_two_ledgers_hold_an_order_the_first_counts(open_orders, read, many):
+def test_where_two_ledgers_hold_an_order_the_first_counts(open_orders, read, many, as_ledger):
     extract = many(3)
     rows = read(extract)
     with open_orders(extract) as orders:
-        orders.skip(held(rows[:1]), "first")
-        orders.skip(held(rows[:2]), "second")
+        orders.hold(as_ledger(held(rows[:1])), {"accepted": "first"})
+        orders.hold(as_ledger(held(rows[:2])), {"accepted": "second"})
         assert told(orders) == {"0": ["first"], "1": ["second"], "2": ["sent"]}
 
 
-def test_an_order_with_problems_keeps_them_though_it_is_held(open_orders, read, table, good):
+def test_an_order_with_problems_keeps_them_though_it_is_held(open_orders, read, table, good, as_ledger):
     # the text without the bad value is the same as that of the order that was accepted
     fine, bad = table(good), table(good | {"websiteId": 2**40})
     with open_orders(bad) as orders:
-        orders.skip(held(read(fine)), "held")
+        orders.hold(as_ledger(held(read(fine))), {"accepted": "held"})
         (row,) = (row for batch in orders.read() for row in batch.to_pylist())
     assert (row["known"], row["json"]) == ("held", "")
     assert [p["field"] for p in row["problems"]] == ["websiteId"]
@@ -297,11 +297,11 @@ def test_only_chosen_orders_are_read(open_orders, many):
         assert ids(orders) == []
 
 
-def test_duplicates_are_chosen_and_known_like_others(open_orders, read, repeated):
+def test_duplicates_are_chosen_and_known_like_others(open_orders, read, repeated, as_ledger):
     rows = read(repeated)
     with open_orders(repeated) as orders:
         orders.choose(pa.table({"order_id": ["same", "differs", "once"]}))
-        orders.skip(held([rows[1]]), "held")
+        orders.hold(as_ledger(held([rows[1]])), {"accepted": "held"})
         orders.find_duplicates()
         assert told(orders) == {
             "once": ["sent"],
