@@ -122,6 +122,7 @@ class _Run:
         self.progress = progress
         self.started = time.monotonic()
         self.before = client.stats()
+        client.recount_in_flight()
         resumed = settings.resumed or (ledger is not None and ledger.exists())
         self.asker = Asker(client, queue.operation, settings.missing, resumed)
         self.tally = Tally(settings.results_limit)
@@ -242,7 +243,7 @@ class _Run:
             "requests": stats.requests - self.before.requests,
             "retries": stats.retries - self.before.retries,
             "bytes": stats.bytes - self.before.bytes,
-            "in_flight": min(self.settings.max_in_flight, self.client.in_flight_limit),
+            "in_flight": min(self.settings.max_in_flight, self.client.in_flight_reached),
             "duration_seconds": round(time.monotonic() - self.started, 3),
         }
         path = self.ledger.path if self.ledger is not None else None

@@ -103,6 +103,7 @@ class _Run:
         self.begun = False
         self.halted: str | None = None
         self.before = client.stats()
+        client.recount_in_flight()
         self.skipped = {
             RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
             UNCHANGED: (Outcome.SKIPPED, "accepted before with this content, in an earlier run"),
@@ -244,7 +245,7 @@ class _Run:
             "requests": stats.requests - self.before.requests,
             "retries": stats.retries - self.before.retries,
             "bytes": stats.bytes - self.before.bytes,
-            "in_flight": self._in_flight(),
+            "in_flight": min(self.settings.max_in_flight, self.client.in_flight_reached),
             "duration_seconds": round(self.clock() - self.started, 3),
         }
         path = self.memory.ledger.path if self.memory.ledger else None
