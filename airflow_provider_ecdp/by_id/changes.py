@@ -31,8 +31,8 @@ __all__ = ["ChangeSettings", "apply_changes"]
 
 log = logging.getLogger(__name__)
 
-#: Most seconds without a look at whether a flush is due.
-_PATIENCE = 60.0
+#: Most seconds without a look at whether a flush is due, and without a word about how far the run is.
+_PATIENCE = 2.5
 
 #: Called with the number of changes that have an outcome, and of those that failed.
 Progress = Callable[[int, int], None]
@@ -82,7 +82,7 @@ def apply_changes(
     """Send the changes, and return what became of each. Refusals and outages are in the report, not raised.
 
     :param ledger: where this run's outcomes are kept; what it holds as accepted is not sent again
-    :param progress: called in this thread, as outcomes come
+    :param progress: called in this thread, as outcomes come and every few seconds while none does
     :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
     :raises ExtractError: there are more rows than `max_deletions`
     """
@@ -217,6 +217,8 @@ class _Run:
                 self._record(Settled(change, answer.outcome, answer.reason, answer.http_status, answer.attempts))
             elif not waiting:
                 return
+            else:
+                self._tell()
 
     def _patience(self) -> float:
         due = self.ledger.due_in() if self.ledger is not None else None
@@ -227,6 +229,9 @@ class _Run:
         if kept and self.ledger is not None:
             self.ledger.add(settled, reasons)
             self.ledger.flush_if_due()
+        self._tell()
+
+    def _tell(self) -> None:
         self.progress(self.tally.counts.total(), self.tally.failed)
 
     def report(self) -> Report:

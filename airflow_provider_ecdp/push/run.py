@@ -33,9 +33,8 @@ __all__ = ["Progress", "PushSettings", "push"]
 
 log = logging.getLogger(__name__)
 
-#: Most seconds without a look at whether a flush is due.
-_PATIENCE = 60.0
-
+#: Most seconds without a look at whether a flush is due, and without a word about how far the run is.
+_PATIENCE = 2.5
 _REPEATED = "repeated"
 
 _Dispatcher = Dispatcher[pa.RecordBatch, list[Settled]]
@@ -59,7 +58,7 @@ def push(
     :param history: where the outcomes of all runs are kept, for a run that sends only what has changed since
     :param replay: of an earlier run: only the orders that it holds as rejected or unresolved are read
     :param columns: where the columns that a run reads are kept, for the next to compare; None is history, or ledger
-    :param progress: called in this thread, after each batch
+    :param progress: called in this thread, after each batch and every few seconds while none ends
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
     :raises ColumnsError: the columns are not those of the run before, and `on_drift` is FAIL
     :raises ExtractError: the extract cannot be read to its end; what was sent until then is in the ledger
@@ -95,9 +94,8 @@ class _Run:
         self.progress = progress
         self.clock = clock
         self.started = clock()
-        self.tally = Tally(settings.results_limit)
-        self.stop = Stop()
-        self.rows = 0
+        self.tally, self.stop = Tally(settings.results_limit), Stop()
+        self.rows = self.passed_over = 0
         self.resumed = settings.resumed
         self.may_be_empty = settings.allow_empty
         self.begun = False
@@ -120,6 +118,7 @@ class _Run:
             log.warning("%d order ids stand more than once in %s", repeated, self.orders.name)
         for ledger in self.ledgers:
             ledger.begin()
+        self._tell()
 
     def everything(self) -> None:
         """Read, send and record until the extract ends."""
@@ -132,7 +131,8 @@ class _Run:
             # what Add repeats is refused; the other modes repeat without harm
             resumed=self.resumed and not self.settings.mode.repeatable,
         )
-        with Dispatcher(sender.send, self._in_flight, self.settings.max_in_flight) as dispatcher:
+        limit = self.settings.max_in_flight
+        with Dispatcher(sender.send, lambda: min(limit, self.client.in_flight_limit), limit) as dispatcher:
             try:
                 self._send_all(dispatcher)
             except BaseException as error:
@@ -173,9 +173,6 @@ class _Run:
             self.begun = True
         self._settle(dispatcher, 0)
 
-    def _in_flight(self) -> int:
-        return min(self.settings.max_in_flight, self.client.in_flight_limit)
-
     def _sendable(self) -> Iterator[pa.RecordBatch]:
         """Yield the orders that are to be sent; record the others."""
         for chunk in self.orders.read():
@@ -191,6 +188,7 @@ class _Run:
                 self._record(Settled(invalid, Outcome.INVALID, reasons))
             for word, (outcome, text) in self.skipped.items():
                 skipped = chunk.filter(pc.and_kleene(good, pc.equal(known, word)))
+                self.passed_over += len(skipped)
                 if len(skipped):
                     # a ledger is asked by id: what became of a repeated order is what becomes of the one that is sent
                     self._record(Settled(skipped, outcome, text), kept=word != _REPEATED)
@@ -211,6 +209,8 @@ class _Run:
                 self.ended.extend(settled)
             elif not waiting:
                 return
+            else:
+                self._tell()
 
     def _patience(self) -> float:
         return min([_PATIENCE, *(due for ledger in self.ledgers if (due := ledger.due_in()) is not None)])
@@ -221,9 +221,12 @@ class _Run:
             ledger.add(settled, reasons)
         for ledger in self.ledgers:
             ledger.flush_if_due()
-        done = self.tally.counts.total()
+        self._tell()
+
+    def _tell(self) -> None:
+        done, failed = self.tally.counts.total(), self.tally.failed
         total = None if self.memory.replay else self.orders.count
-        self.progress(Progress(done, self.tally.failed, total, self.clock() - self.started))
+        self.progress(Progress(done, failed, total, self.clock() - self.started, self.passed_over))
 
     def flush(self) -> None:
         """Write what is not written yet."""
@@ -233,7 +236,7 @@ class _Run:
 
     def report(self) -> Report:
         """Add up. Counts that do not are a fault of this package, and are not passed over."""
-        counts = self.tally.counts
+        tally, counts = self.tally, self.tally.counts
         if counts.total() != self.rows:
             raise RuntimeError(f"{self.rows} orders were read and {counts.total()} have an outcome")
         stats = self.client.stats()
@@ -249,5 +252,4 @@ class _Run:
             "duration_seconds": round(self.clock() - self.started, 3),
         }
         path = self.memory.ledger.path if self.memory.ledger else None
-        tally = self.tally
         return Report(summary, tally.results, path, tally.warned, tally.commonest, self.stop.error, self.halted)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_ecdp.by_id import changes
 from airflow_provider_ecdp.by_id.asking import Missing
 from airflow_provider_ecdp.errors import (
     ConfigurationError,
@@ -171,6 +173,26 @@ def test_an_outage_stops_and_every_row_has_an_outcome(client, delete, store, san
     assert 1 <= report.summary["unresolved"] <= 4
     assert sum(report.summary[name] for name in COUNTS) == report.summary["total"] == 3000
     assert Counter(row[2] for row in ledger_rows(tmp_path / "results")) == counts(report)
+
+
+def test_progress_is_told_while_answers_are_waited_for(client, update, store, monkeypatch):
+    store("1")
+    monkeypatch.setattr(changes, "_PATIENCE", 0.001)
+    told, heard = [], threading.Event()
+    sent = client.update_order_status
+
+    def late(*given, **more):
+        assert heard.wait(20)
+        return sent(*given, **more)
+
+    def tell(done, failed):
+        told.append((done, failed))
+        if len(told) == 5:
+            heard.set()
+
+    client.update_order_status = late
+    update(client, [("1", "paid")], progress=tell)
+    assert (told[:5], told[-1]) == ([(0, 0)] * 5, (1, 0))
 
 
 def test_progress_tells_what_is_done_and_what_failed(client, update, store):

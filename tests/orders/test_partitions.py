@@ -104,6 +104,16 @@ def sorted_sql():
     return SQL.replace("'quantity': 1}", "'quantity': 1} ORDER BY sku, price")
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_orders_of_lines_are_counted_before_they_are_read(parts, request):
+    if parts:
+        request.getfixturevalue("small_parts")
+    with Orders(TableExtract("t", lines(NUMBERS)), OrderSettings(mapping=MAPPING)) as orders:
+        assert orders.find_duplicates() == 0
+        assert (orders.count, len(orders._parts) > 1) == (200, parts)
+        assert sum(map(len, orders.read())) == 200
+
+
 def test_small_extracts_are_not_cut():
     assert read(lines(NUMBERS), mapping=MAPPING)[2] == 1
 
