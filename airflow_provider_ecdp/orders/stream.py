@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import duckdb
@@ -21,6 +19,7 @@ from airflow_provider_ecdp.orders.matching import ZONES, MatchedColumns
 from airflow_provider_ecdp.orders.order_settings import OrderSettings
 from airflow_provider_ecdp.orders.partitions import Attempt, Partitions
 from airflow_provider_ecdp.orders.query import ACCEPTED, CHOSEN, CONTENTS, DUPLICATES, GIVEN, compared
+from airflow_provider_ecdp.orders.scratch import scratch_folder
 from airflow_provider_ecdp.orders.sources import Columns, Sources
 from airflow_provider_ecdp.orders.wires import text
 from airflow_provider_ecdp.orders.zones import zone_table
@@ -80,9 +79,8 @@ class Orders:
             except duckdb.Error as error:
                 # the extract is empty here: no value is quoted
                 raise ColumnsError(f"the columns of {self._subject} do not make orders: {error}") from None
-            folder = tempfile.TemporaryDirectory(prefix="ecdp-parts-", ignore_cleanup_errors=True)
-            place = Path(self._stack.enter_context(folder))
-            self._parts = Partitions(self._sources.extracts, self._all, self._bound.keys, self._engine, place)
+            folder = self._stack.enter_context(scratch_folder("parts"))
+            self._parts = Partitions(self._sources.extracts, self._all, self._bound.keys, self._engine, folder)
         except BaseException:
             self._stack.close()
             raise

@@ -137,7 +137,7 @@ def test_each_extract_is_read_once_however_many_parts_there_are(tmp_path, monkey
         orders.find_duplicates()
         list(orders.read())
         assert len(orders._parts) > 3
-        assert list(tmp_path.glob("ecdp-parts-*/*"))
+        assert list(tmp_path.glob("ecdp-parts-*/*.arrow"))
     assert Once.times == 1
     assert not list(tmp_path.iterdir())
 
