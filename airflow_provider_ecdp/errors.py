@@ -82,6 +82,9 @@ class ApiError(EcdpError):
     #: whether a request before the last one, of the same call, may have been stored
     earlier_maybe_stored: bool = False
 
+    #: whether the answer was waited for, for as long as is allowed
+    timed_out: bool = False
+
     #: requests made by the call that ended like this: the last one ended in this error
     attempts: int = 1
 

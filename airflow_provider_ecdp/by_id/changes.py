@@ -21,17 +21,15 @@ from airflow_provider_ecdp.by_id.asking import NOT_REACHED, Answer, Asker, Missi
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError, ExtractError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.outcomes import Outcome, Settled, Tally
+from airflow_provider_ecdp.outcomes import Outcome, Settled
 from airflow_provider_ecdp.push.attribution import Stop
 from airflow_provider_ecdp.push.dispatch import Dispatcher
+from airflow_provider_ecdp.push.recorder import Recorder
 from airflow_provider_ecdp.report import Report
 
 __all__ = ["ChangeSettings", "apply_changes"]
 
 log = logging.getLogger(__name__)
-
-#: Most seconds without a look at whether a flush is due.
-_PATIENCE = 60.0
 
 #: Called with the number of changes that have an outcome, and of those that failed.
 Progress = Callable[[int, int], None]
@@ -81,7 +79,7 @@ def apply_changes(
     """Send the changes, and return what became of each. Refusals and outages are in the report, not raised.
 
     :param ledger: where this run's outcomes are kept; what it holds as accepted is not sent again
-    :param progress: called in this thread, as outcomes come
+    :param progress: called in this thread, as outcomes come and every few seconds while none does
     :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
     :raises ExtractError: there are more rows than `max_deletions`
     """
@@ -98,8 +96,7 @@ def apply_changes(
     try:
         run.everything()
     finally:
-        if ledger is not None:
-            ledger.flush()
+        run.recorder.flush()
     return run.report()
 
 
@@ -121,9 +118,10 @@ class _Run:
         self.progress = progress
         self.started = time.monotonic()
         self.before = client.stats()
+        client.recount_in_flight()
         resumed = settings.resumed or (ledger is not None and ledger.exists())
         self.asker = Asker(client, queue.operation, settings.missing, resumed)
-        self.tally = Tally(settings.results_limit)
+        self.recorder = Recorder([ledger], settings.results_limit, self._tell)
         self.missing = 0
         self.stop = Stop()
         self.skipped = {
@@ -136,8 +134,7 @@ class _Run:
     def everything(self) -> None:
         """Read, send and record until the queue ends."""
         self.queue.recall(self.ledger)
-        if self.ledger is not None:
-            self.ledger.begin()
+        self.recorder.begin()
         limit = self.settings.max_in_flight
         with Dispatcher(
             self._ask,
@@ -148,7 +145,7 @@ class _Run:
         ) as dispatcher:
             for batch in self.queue.read():
                 self._send(dispatcher, self._sendable(batch))
-            self._settle(dispatcher, 0)
+            self.recorder.settle(dispatcher, 0)
 
     def _give_up(self, error: BaseException) -> None:
         self.stop.set(None)
@@ -163,25 +160,25 @@ class _Run:
             return batch
         invalid = batch.filter(pc.is_valid(problems))
         if len(invalid):
-            self._record(Settled(invalid, Outcome.INVALID, invalid.column("problem").to_pylist()))
+            self.recorder.add(Settled(invalid, Outcome.INVALID, invalid.column("problem").to_pylist()))
         for word, (outcome, reason) in self.skipped.items():
             skipped = batch.filter(pc.equal(known, word))
             if len(skipped):
                 # the ledger has a row of what is resumed; a repetition must not stand for the change that it repeats
-                self._record(Settled(skipped, outcome, reason), kept=False)
+                self.recorder.add(Settled(skipped, outcome, reason), ())
         return batch.filter(pc.and_(pc.is_null(problems), pc.is_null(known)))
 
     def _send(self, dispatcher: _Dispatcher, changes: pa.RecordBatch) -> None:
         for i, number in enumerate(changes.column("round").to_pylist()):
             if self.stop:
-                self._record(Settled(changes.slice(i), Outcome.NOT_ATTEMPTED, NOT_REACHED))
+                self.recorder.add(Settled(changes.slice(i), Outcome.NOT_ATTEMPTED, NOT_REACHED))
                 return
             if number != self.round:
                 # an order's changes never overtake each other: a round ends before the next begins
-                self._settle(dispatcher, 0)
+                self.recorder.settle(dispatcher, 0)
                 self.round = number
             dispatcher.put(changes.slice(i, 1))
-            self._settle(dispatcher, 2 * self.settings.max_in_flight - 1 if self.begun else 0)
+            self.recorder.settle(dispatcher, 2 * self.settings.max_in_flight - 1 if self.begun else 0)
             self.begun = True
 
     def _ask(self, change: pa.RecordBatch) -> tuple[pa.RecordBatch, Answer]:
@@ -202,48 +199,27 @@ class _Run:
             self.stop.set(answer.error)
         return change, answer
 
-    def _settle(self, dispatcher: _Dispatcher, most: int) -> None:
-        """Wait until at most `most` changes are pending, and record those that have ended."""
-        while True:
-            waiting = dispatcher.pending > most
-            ended = dispatcher.take(self._patience() if waiting else 0)
-            if self.ledger is not None:
-                self.ledger.flush_if_due()
-            if not ended and not waiting:
-                return
-
     def _answered(self, ended: tuple[pa.RecordBatch, Answer]) -> None:
         change, answer = ended
         self.missing += answer.missing
-        self._record(Settled(change, answer.outcome, answer.reason, answer.http_status, answer.attempts))
+        self.recorder.add(Settled(change, answer.outcome, answer.reason, answer.http_status, answer.attempts))
 
-    def _patience(self) -> float:
-        due = self.ledger.due_in() if self.ledger is not None else None
-        return _PATIENCE if due is None else min(_PATIENCE, due)
-
-    def _record(self, settled: Settled, *, kept: bool = True) -> None:
-        reasons = self.tally.add(settled)
-        if kept and self.ledger is not None:
-            self.ledger.add(settled, reasons)
-            self.ledger.flush_if_due()
-        self.progress(self.tally.counts.total(), self.tally.failed)
+    def _tell(self) -> None:
+        self.progress(self.recorder.tally.counts.total(), self.recorder.tally.failed)
 
     def report(self) -> Report:
         """Add up. Counts that do not are a fault of this package, and are not passed over."""
-        counts, rows = self.tally.counts, len(self.queue)
+        counts, rows = self.recorder.tally.counts, len(self.queue)
         if counts.total() != rows:
             raise RuntimeError(f"{rows} orders were read and {counts.total()} have an outcome")
-        stats = self.client.stats()
         summary: dict[str, Any] = {
             "operation": self.queue.operation.value,
             "total": rows,
             **{outcome.value: counts[outcome] for outcome in Outcome},
             "missing": self.missing,
-            "requests": stats.requests - self.before.requests,
-            "retries": stats.retries - self.before.retries,
-            "bytes": stats.bytes - self.before.bytes,
-            "in_flight": min(self.settings.max_in_flight, self.client.in_flight_limit),
+            **self.client.stats().since(self.before),
+            "in_flight": min(self.settings.max_in_flight, self.client.in_flight_reached),
             "duration_seconds": round(time.monotonic() - self.started, 3),
         }
         path = self.ledger.path if self.ledger is not None else None
-        return Report(summary, self.tally.results, path, {}, self.tally.commonest, self.stop.error)
+        return Report(summary, self.recorder.tally.results, path, {}, self.recorder.tally.commonest, self.stop.error)

@@ -27,6 +27,7 @@ from airflow_provider_ecdp.operators.version_compat import (
     AirflowSkipException,
     get_hook_lineage_collector,
 )
+from airflow_provider_ecdp.push.pace import Pace
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -179,27 +180,29 @@ class Heartbeat:
         self._total = total
         self._clock = clock
         self._now = now
-        self._started = self._last = clock()
+        self._last = clock()
+        self._pace = Pace(self._last)
 
-    def __call__(self, done: int, failed: int, total: int | None = None) -> None:
-        """Note the progress.
+    def __call__(self, done: int, failed: int, total: int | None = None, passed_over: int = 0) -> None:
+        """Note the progress; `passed_over` of those that are done were not to be sent.
 
         :raises PushStoppedError: the task was told to end
         """
         if self._stopping():
             raise PushStoppedError(f"the task was told to end after {done} orders; what was sent is recorded")
         moment = self._clock()
+        self._pace.note(moment, done, passed_over)
         if moment - self._last < PROGRESS_SECONDS:
             return
         self._last = moment
         total = self._total if total is None else total
-        rate = done / (moment - self._started)
+        rate, seconds = self._pace.rate, self._pace.left(total)
         of, end = "", ""
         if total:
             of = f" of {total:,} ({min(100 * done // total, 100)} %)"
-            if rate:
-                left = dt.timedelta(seconds=round((max(total - done, 0)) / rate))
-                end = f", to end at about {self._now() + left:%H:%M:%S} UTC, in {left}"
+        if seconds is not None:
+            left = dt.timedelta(seconds=round(seconds))
+            end = f", to end at about {self._now() + left:%H:%M:%S} UTC, in {left}"
         self._log("%s%s orders done, %s failed, %s orders/s%s", f"{done:,}", of, f"{failed:,}", f"{rate:,.0f}", end)
 
 

@@ -136,7 +136,7 @@ class PushOperator(EcdpOperator):
             # a try that was killed may have stored orders that no ledger knows of
             resumed=retried,
             continues=retried,
-            progress=lambda now: heartbeat(now.done, now.failed, now.total),
+            progress=lambda now: heartbeat(now.done, now.failed, now.total, now.passed_over),
             **self._settings(),
         )
         root = results_root(self.results_path)

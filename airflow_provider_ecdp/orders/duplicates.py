@@ -12,7 +12,7 @@ from airflow_provider_ecdp.orders.query import hashed_ids, repeated, repeated_ha
 #: The table of ids that stand more than once.
 REPEATED = "ecdp_repeated"
 
-_HASHES, _SUSPECTS, _IDS = "ecdp_id_hashes", "ecdp_suspects", "ecdp_ids"
+_HASHES, _SUSPECTS, _IDS, _COUNTS = "ecdp_id_hashes", "ecdp_suspects", "ecdp_ids", "ecdp_counts"
 
 #: Ids that are counted at a time, about 10 MB; but not in more parts than these, for each part looks at all hashes.
 _AT_A_TIME = 100_000
@@ -20,6 +20,14 @@ _PARTS = 64
 
 #: Runs SQL for the ids of each part of an extract, and what it is for.
 Gather = Callable[[str, str], None]
+
+
+def count_ids(engine: duckdb.DuckDBPyConnection, ids: str, gather: Gather) -> int:
+    """Return how many ids there are, where none stands twice; `ids` is SQL that reads them alone."""
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_COUNTS} (n BIGINT)")
+    gather(f"INSERT INTO {_COUNTS} SELECT count(*) FROM ({ids})", "counting ids")
+    ((count,),) = engine.execute(f"SELECT coalesce(sum(n), 0)::BIGINT FROM {_COUNTS}").fetchall()
+    return int(count)
 
 
 def find_repeats(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from pathlib import Path
 from typing import Any, Self
 
 import duckdb
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, SqlError
 from airflow_provider_ecdp.orders.binding import bind
-from airflow_provider_ecdp.orders.duplicates import REPEATED, find_repeats
+from airflow_provider_ecdp.orders.duplicates import REPEATED, count_ids, find_repeats
 from airflow_provider_ecdp.orders.engine import locked_engine, record_batches, running
 from airflow_provider_ecdp.orders.extract import Extract
 from airflow_provider_ecdp.orders.known import Known
@@ -22,10 +21,13 @@ from airflow_provider_ecdp.orders.matching import ZONES, MatchedColumns
 from airflow_provider_ecdp.orders.order_settings import OrderSettings
 from airflow_provider_ecdp.orders.partitions import Attempt, Partitions
 from airflow_provider_ecdp.orders.query import CONTENTS, DUPLICATES, GIVEN, compared, hashed_ids
+from airflow_provider_ecdp.orders.scratch import scratch_folder
 from airflow_provider_ecdp.orders.sources import Columns, Sources
 from airflow_provider_ecdp.orders.zones import zone_table
 
 __all__ = ["ROWS", "OrderSettings", "Orders"]
+
+log = logging.getLogger(__name__)
 
 #: Orders of one record batch: the engine's own vector, so that nothing is copied to make larger ones.
 ROWS = 2048
@@ -79,9 +81,8 @@ class Orders:
             except duckdb.Error as error:
                 # the extract is empty here: no value is quoted
                 raise ColumnsError(f"the columns of {self._subject} do not make orders: {error}") from None
-            folder = tempfile.TemporaryDirectory(prefix="ecdp-parts-", ignore_cleanup_errors=True)
-            place = Path(self._stack.enter_context(folder))
-            self._parts = Partitions(self._sources.extracts, self._all, self._bound.keys, self._engine, place)
+            folder = self._stack.enter_context(scratch_folder("parts"))
+            self._parts = Partitions(self._sources.extracts, self._all, self._bound.keys, self._engine, folder)
         except BaseException:
             self._stack.close()
             raise
@@ -147,15 +148,16 @@ class Orders:
         Orders with one id and one content are then sent once; with different contents, none of them can be sent, for
         no order between them is defined. Without this call, `read` returns each as it comes.
         """
+        log.info("Reading the ids of %s", self.name)
+
+        def gather(sql: str, what: str) -> None:
+            self._gather(lambda _: sql, self._ids, what)
+
         if self._bound.shaped and self._bound.shaped.lines:
             # what was grouped by its id has each id once
+            self.count = count_ids(self._engine, self._query.ids, gather)
             return 0
-        self.count, count = find_repeats(
-            self._engine,
-            self._query.ids,
-            lambda sql, what: self._gather(lambda _: sql, self._ids, what),
-            self._reading,
-        )
+        self.count, count = find_repeats(self._engine, self._query.ids, gather, self._reading)
         if count:
             self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_CONTENTS} {CONTENTS}")
             what = "comparing orders with one id"

@@ -67,9 +67,13 @@ class PushSettings:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is after so many seconds; `total` is None where nobody knows how many orders there will be."""
+    """How far a run is after so many seconds; `total` is None where nobody knows how many orders there will be.
+
+    `passed_over` are those of `done` that are not sent because they were accepted before, or stand twice.
+    """
 
     done: int
     failed: int
     total: int | None
     seconds: float
+    passed_over: int = 0

@@ -104,6 +104,16 @@ def sorted_sql():
     return SQL.replace("'quantity': 1}", "'quantity': 1} ORDER BY sku, price")
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_orders_of_lines_are_counted_before_they_are_read(parts, request):
+    if parts:
+        request.getfixturevalue("small_parts")
+    with Orders(TableExtract("t", lines(NUMBERS)), OrderSettings(mapping=MAPPING)) as orders:
+        assert orders.find_duplicates() == 0
+        assert (orders.count, len(orders._parts) > 1) == (200, parts)
+        assert sum(map(len, orders.read())) == 200
+
+
 def test_small_extracts_are_not_cut():
     assert read(lines(NUMBERS), mapping=MAPPING)[2] == 1
 
@@ -127,7 +137,7 @@ def test_each_extract_is_read_once_however_many_parts_there_are(tmp_path, monkey
         orders.find_duplicates()
         list(orders.read())
         assert len(orders._parts) > 3
-        assert list(tmp_path.glob("ecdp-parts-*/*"))
+        assert list(tmp_path.glob("ecdp-parts-*/*.arrow"))
     assert Once.times == 1
     assert not list(tmp_path.iterdir())
 
