@@ -77,7 +77,7 @@ def open_extract(
     :raises ExtractError: the files cannot be read
     """
     from airflow_provider_ecdp.orders.extract import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
-    from airflow_provider_ecdp.orders.shards import open_shard  # noqa: PLC0415  # as above
+    from airflow_provider_ecdp.orders.shard import open_shard  # noqa: PLC0415  # as above
 
     url, inner, filesystem = open_storage(path.get("path", "") if isinstance(path, Mapping) else path, conn_id)
     if isinstance(path, Mapping):

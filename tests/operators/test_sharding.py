@@ -2,6 +2,7 @@ import datetime as dt
 import json
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import ObjectStoragePath
@@ -87,6 +88,46 @@ def test_an_empty_extract_fails_its_one_task(tmp_path, push):
     (shard,) = shards(str(tmp_path / "orders.parquet"), 5)
     with pytest.raises(AirflowFailException, match=r"\(shard 1 of 1\) holds no orders"):
         push(shard, 0)
+
+
+LINES = {
+    "id": "order_no",
+    "date": "ordered_at",
+    "totalValue": {"sum": "price"},
+    "customer.email": "email",
+    "products.id": "sku",
+    "products.name": "sku",
+    "products.price": "price",
+    "products.quantity": {"value": 1},
+}
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """20 orders of three lines, in row groups of 25 lines."""
+    columns = {
+        "order_no": [f"O-{i // 3}" for i in range(60)],
+        "ordered_at": [dt.datetime(2026, 11, 1, tzinfo=dt.UTC)] * 60,
+        "email": ["customer@example.com"] * 60,
+        "sku": [f"S-{i}" for i in range(60)],
+        "price": [1] * 60,
+    }
+    pq.write_table(pa.table(columns), tmp_path / "lines.parquet", row_group_size=25)
+    return str(tmp_path / "lines.parquet")
+
+
+def test_order_lines_that_were_cut_without_their_id_are_refused_before_anything_is_sent(lines, push, sandbox):
+    for i, shard in enumerate(shards(lines, 3)):
+        with pytest.raises(AirflowFailException, match=r"put together by order_no: .*; give order_id to shards\(\)"):
+            push(shard, i, mapping=LINES)
+    assert not sandbox.store.requests
+
+
+def test_no_line_is_lost_of_an_extract_that_was_cut_by_its_orders(lines, push, sandbox):
+    listed = shards(lines, 3, order_id="order_no")
+    total = summarise([push(shard, i, mapping=LINES) for i, shard in enumerate(listed)])
+    assert (len(listed), total["summary"]["accepted"]) == (3, 20)
+    assert [len(sandbox.store.get(f"O-{i}")["products"]) for i in range(20)] == [3] * 20
 
 
 def _one(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections import Counter
@@ -13,9 +14,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError
 from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.shards import cut, open_shard
+from airflow_provider_ecdp.orders.shard import open_shard
+from airflow_provider_ecdp.orders.shards import cut
 from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 
@@ -189,6 +191,86 @@ def test_an_id_may_be_a_number_or_a_dictionary(tmp_path, values):
     extract = ParquetExtract.open(tmp_path)
     assert [shard["rows"] for shard in cut(extract, 4, path="", order_id="NO")] == [2, 2]
     assert sum(shard["rows"] for shard in cut(extract, 4, path="", order_id="no", scattered=True)) == 4
+
+
+# what puts the rows of an order together
+
+LINE = {"customer.email": "email", "date": "at", "totalValue": {"sum": "products_price"}, "products.id": "sku"}
+BY_NO = {**LINE, "id": "no"}
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Two lines of each of three orders, the second of them in two row groups."""
+    columns = {
+        "no": ["a", "a", "b", "b", "c", "c"],
+        "shop": [1] * 6,
+        "email": ["customer@example.com"] * 6,
+        "at": [dt.datetime(2026, 11, 1, tzinfo=dt.UTC)] * 6,
+        "sku": [str(i) for i in range(6)],
+        "products_name": ["Mug"] * 6,
+        "products_price": [1] * 6,
+        "products_quantity": [1] * 6,
+    }
+    pq.write_table(pa.table(columns), tmp_path / "lines.parquet", row_group_size=3)
+    whole = ParquetExtract.open(tmp_path / "lines.parquet")
+
+    def opened(order_id, **arguments):
+        shards = cut(whole, 2, path="lines", order_id=order_id, **arguments)
+        return [open_shard(shard, str(tmp_path / "lines.parquet"), whole.filesystem) for shard in shards]
+
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("order_id", "settings_", "told"),
+    [
+        (None, {"mapping": BY_NO}, "between any two rows, and orders are put together by no: a part of one would"),
+        ("shop", {"mapping": BY_NO}, "by shop, and orders are put together by no: a part of one would"),
+        (None, {"mapping": {**LINE, "id": {"column": "no", "default": "x"}}}, "are put together by an id that is made"),
+        (None, {"sql": "SELECT * FROM extract", "partition_by": "no"}, "are put together by no: a part of one would"),
+    ],
+)
+def test_orders_that_a_cut_may_have_torn_are_refused(lines, order_id, settings_, told):
+    for shard in lines(order_id):
+        with pytest.raises(ConfigurationError, match=rf"lines \(shard \d of \d\) was cut .*{told}.*give order_id to"):
+            Orders(shard, OrderSettings(**settings_))
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_orders_that_no_cut_has_torn_are_put_together(lines, scattered, caplog):
+    texts = []
+    for shard in lines("no", scattered=scattered):
+        with Orders(shard, OrderSettings(mapping=BY_NO)) as orders:
+            texts += [json.loads(text[:-1]) for batch in orders.read() for text in batch.column("json").to_pylist()]
+    assert sorted((order["id"], len(order["products"])) for order in texts) == [("a", 2), ("b", 2), ("c", 2)]
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("order_id", "settings_", "told"),
+    [
+        (
+            None,
+            {"sql": "SELECT * FROM extract"},
+            "was cut between any two rows: should the SQL text put rows of several",
+        ),
+        ("no", {"sql": "SELECT * FROM extract"}, None),
+        ("no", {"sql": "SELECT * FROM extract", "partition_by": "no"}, None),
+        (
+            "no",
+            {"mapping": {**LINE, "id": {"column": "no", "default": "x"}}},
+            "should the id that the mapping makes put",
+        ),
+        (None, {}, None),
+    ],
+)
+def test_where_it_cannot_be_seen_whether_a_cut_tears_orders_the_log_warns(lines, order_id, settings_, told, caplog):
+    for shard in lines(order_id):
+        caplog.clear()
+        with contextlib.suppress(ColumnsError):
+            Orders(shard, OrderSettings(**settings_)).__exit__()
+        assert [told in message for message in caplog.messages] == ([True] if told else [])
 
 
 # what is opened
