@@ -45,7 +45,7 @@ def shards(
 
     url, inner, filesystem = open_storage(path, object_storage_conn_id)
     extract = ParquetExtract.open(inner, filesystem=filesystem, partitions=partitions)
-    return cut(extract, most, path=url, order_id=order_id, scattered=scattered)
+    return cut(extract, most, path=url, order_id=order_id, scattered=scattered, partitions=partitions)
 
 
 def summarise(

@@ -53,7 +53,7 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
     try:
         name, order_id = f"{shard['path']} (shard {shard['shard']} of {shard['shards']})", shard["order_id"]
         if "share" in shard:
-            whole = ParquetExtract.open(path, filesystem=filesystem)
+            whole = ParquetExtract.open(path, filesystem=filesystem, partitions=shard.get("partitions"))
             _check(name, size_of(whole.row_groups), shard["of"])
             number, count = shard["share"]
             return Shard(Share(name, whole, order_id, number, count, shard["rows"]), order_id)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+from airflow_provider_ecdp.orders import hive
 from airflow_provider_ecdp.orders.engine import locked_engine, running
 from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.scope import Scope, nearest
@@ -45,13 +46,20 @@ class _Group:
 
 
 def cut(
-    extract: ParquetExtract, most: int, *, path: str, order_id: str | None = None, scattered: bool = False
+    extract: ParquetExtract,
+    most: int,
+    *,
+    path: str,
+    order_id: str | None = None,
+    scattered: bool = False,
+    partitions: hive.Wanted | None = None,
 ) -> list[dict[str, Any]]:
     """Return at most `most` shards, one at least: together they hold each row of the extract once.
 
     :param path: what opens the extract on any worker
     :param order_id: the column that tells which rows are one order's; None where each row is an order
     :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
+    :param partitions: those of `path` that the extract has
     :raises ConfigurationError: a setting cannot be meant
     :raises ExtractError: the extract cannot be read, or the rows of an order stand on both sides of a cut
     """
@@ -62,7 +70,7 @@ def cut(
     column = None if order_id is None else _column(extract, order_id)
     groups = list(_groups(extract))
     if scattered and column is not None and groups:
-        return _numbered(path, column, list(_shares(extract, groups, most, column)))
+        return _numbered(path, column, list(_shares(extract, groups, most, column, partitions)))
     cuts = [groups[i].start for i in _balanced([group.weight for group in groups], most)]
     if column is not None and cuts:
         cuts = _at_orders(extract, column, cuts)
@@ -134,7 +142,10 @@ def _ranges(extract: ParquetExtract, groups: list[_Group], cuts: list[int]) -> I
         yield shard
 
 
-def _shares(extract: ParquetExtract, groups: list[_Group], most: int, column: str) -> Iterator[dict[str, Any]]:
+def _shares(
+    extract: ParquetExtract, groups: list[_Group], most: int, column: str, partitions: hive.Wanted | None
+) -> Iterator[dict[str, Any]]:
+    wanted = {"partitions": hive.as_texts(partitions)} if partitions else {}
     size = sum(group.weight for group in groups)
     for number, rows in sorted(sizes_of_shares(extract, column, most).items()):
         yield {
@@ -142,6 +153,7 @@ def _shares(extract: ParquetExtract, groups: list[_Group], most: int, column: st
             "bytes": size * rows // extract.rows,
             "share": [number, most],
             "of": size_of(extract.row_groups),
+            **wanted,
         }
 
 

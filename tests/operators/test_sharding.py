@@ -56,6 +56,18 @@ def test_shards_of_a_folder_are_pushed_and_add_up(extract, push, sandbox, tmp_pa
     assert ledgers.fetchall() == [(60,)]
 
 
+@pytest.mark.parametrize("scattered", [False, True])
+@pytest.mark.parametrize("wanted", [DAY, str(DAY), ["2026-11-01", "2026-10-31"]])
+def test_shards_of_a_partition_are_pushed_and_no_other_partition_is(tmp_path, push, sandbox, scattered, wanted):
+    for number, day in enumerate(("2026-10-30", "2026-11-01", "2026-11-02")):
+        (tmp_path / "orders" / f"dt={day}").mkdir(parents=True)
+        Sample(orders=20 + number, seed=number, day=DAY).write(tmp_path / "orders" / f"dt={day}" / "orders.parquet")
+    listed = shards(str(tmp_path / "orders"), 3, order_id="id", scattered=scattered, partitions={"dt": wanted})
+    total = summarise([push(shard, i) for i, shard in enumerate(listed)], expected=len(listed))["summary"]
+    assert (len(listed), total["total"], total["accepted"]) == (3 if scattered else 1, 21, 21)
+    assert sandbox.store.count() == 21
+
+
 def test_a_url_of_an_object_storage_is_cut_and_opened_with_its_connection(extract, push):
     listed = shards(ObjectStoragePath(f"file://{extract}"), 2)
     assert [shard["path"] for shard in listed] == [f"file://{extract}"] * 2
