@@ -8,7 +8,7 @@ column that tells them apart is read too, and each cut moves on to the next orde
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -113,14 +113,21 @@ def _balanced(weights: Sequence[int], most: int) -> list[int]:
 def _ranges(extract: ParquetExtract, groups: list[_Group], cuts: list[int]) -> Iterator[dict[str, Any]]:
     """Yield what the shards hold, of an extract that is cut before its rows `cuts`."""
     like = sorted(set(extract.alike))
+    sizes = [size_of([each]) for each in extract.row_groups]
+    at = 0
     for first, stop in itertools.pairwise([0, *cuts, extract.rows]):
         pieces: dict[int, range] = {}
         size = 0
-        for group in groups:
-            if piece := group.piece(range(first, stop)):
-                known = pieces.get(group.file, piece)
-                pieces[group.file] = range(known.start, piece.stop)
-                size += group.weight * len(piece) // len(group.rows)
+        while at < len(groups) and groups[at].start < stop:
+            group = groups[at]
+            piece = group.piece(range(first, stop))
+            known = pieces.get(group.file, piece)
+            pieces[group.file] = range(known.start, piece.stop)
+            size += group.weight * len(piece) // len(group.rows)
+            if group.start + len(group.rows) > stop:
+                # the next shard has the rest of it
+                break
+            at += 1
         if not pieces:
             # no rows at all: what that means is for the task that pushes to say
             pieces = {0: range(0)}
@@ -128,11 +135,7 @@ def _ranges(extract: ParquetExtract, groups: list[_Group], cuts: list[int]) -> I
             "rows": sum(map(len, pieces.values())),
             "bytes": size,
             "files": [
-                {
-                    "file": extract.files[file],
-                    "rows": [rows.start, rows.stop],
-                    "of": size_of([extract.row_groups[file]]),
-                }
+                {"file": extract.files[file], "rows": [rows.start, rows.stop], "of": [*sizes[file]]}
                 for file, rows in pieces.items()
             ],
         }
@@ -174,8 +177,9 @@ def _at_orders(extract: ParquetExtract, column: str, cuts: list[int]) -> list[in
             while cuts and begins[-1] >= cuts[0]:
                 moved.append(begins[bisect_left(begins, cuts[0])])
                 cuts = [later for later in cuts if later > moved[-1]]
-            edges = [bisect_left(begins, row) for row in moved]
-            for shard, (start, stop) in enumerate(itertools.pairwise([0, *edges, len(begins)])):
+            before = bisect_right(moved, begins[0])
+            edges = [bisect_left(begins, row) for row in moved[before:]]
+            for shard, (start, stop) in enumerate(itertools.pairwise([0, *edges, len(begins)]), before):
                 if start < stop:
                     engine.register("found", pa.table({"id": ids.slice(start, stop - start)}))
                     engine.execute(f"INSERT INTO runs SELECT CAST(id AS VARCHAR), {shard} FROM found")

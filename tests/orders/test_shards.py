@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError
+from airflow_provider_ecdp.orders import shards as shards_module
 from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.shard import open_shard
 from airflow_provider_ecdp.orders.shards import cut
@@ -128,6 +129,17 @@ def test_scattered_rows_of_an_order_come_together(layout, most, random):
     assert sum(len(set(found)) for found in read) == len(set(ids))
     assert 1 <= len(shards) <= most
     assert all(shard["rows"] for shard in shards) or rows == 0
+
+
+def test_each_row_group_is_looked_at_once_and_once_more_where_it_is_cut(extracts, monkeypatch):
+    extracts.write([[2] * 100] * 4, (f"O-{i // 3}" for i in range(800)))
+    looked, piece = [], shards_module._Group.piece
+    monkeypatch.setattr(shards_module._Group, "piece", lambda group, cut: looked.append(1) or piece(group, cut))
+    for order_id, most in ((None, 400), ("no", 600)):
+        looked.clear()
+        shards = extracts.cut(100, order_id=order_id)
+        assert len(shards) == 100
+        assert sum(looked) <= most
 
 
 # what cannot be cut
