@@ -57,17 +57,20 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
             _check(name, size_of(whole.row_groups), shard["of"])
             number, count = shard["share"]
             return Shard(Share(name, whole, order_id, number, count, shard["rows"]), order_id)
-        pieces = {piece["file"]: piece for piece in shard["files"]}
-        ranges = [range(*piece["rows"]) for piece in pieces.values()]
-        like = [file for file in shard.get("like", ()) if file not in pieces]
+        pieces = {piece["file"]: (range(*piece["rows"]), piece["of"]) for piece in shard["files"]}
+        # as in the whole extract, whose files are in the order of their names: the common types depend on it
+        files = sorted({*pieces, *shard.get("like", ())})
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"path: a shard as shards() lists them, or a path, not an object that differs in {error}"
         ) from None
-    extract = ParquetExtract.open(*pieces, *like, filesystem=filesystem)
-    for piece, groups in zip(pieces.values(), extract.row_groups, strict=False):
-        _check(piece["file"], size_of([groups]), piece["of"])
-    ranges += [range(0)] * len(like)
+    extract = ParquetExtract.open(*files, filesystem=filesystem)
+    ranges = []
+    for file, groups in zip(files, extract.row_groups, strict=True):
+        rows, listed = pieces.get(file, (range(0), None))
+        if listed is not None:
+            _check(file, size_of([groups]), listed)
+        ranges.append(rows)
     return Shard(replace(extract, name=name, rows=sum(map(len, ranges)), ranges=tuple(ranges)), order_id)
 
 

@@ -68,6 +68,29 @@ def test_shards_of_a_partition_are_pushed_and_no_other_partition_is(tmp_path, pu
     assert sandbox.store.count() == 21
 
 
+def test_a_price_is_sent_by_a_shard_as_by_the_whole_extract_whatever_types_its_files_have(tmp_path, push, sandbox):
+    Sample(orders=3, day=DAY).write(tmp_path / "whole.parquet")
+    table = pq.read_table(tmp_path / "whole.parquet")
+    place = table.schema.get_field_index("totalValue")
+    (tmp_path / "orders").mkdir()
+    # as float32 in this order, as double if the third comes first: 0.1 is another number then
+    for number, type_ in enumerate((pa.int64(), pa.decimal128(9, 2), pa.float32())):
+        total = pa.array([0.1 if number == 2 else 1.0]).cast(type_)
+        part = table.slice(number, 1).set_column(place, "totalValue", total)
+        pq.write_table(part, tmp_path / "orders" / f"{number}.parquet")
+
+    def sent():
+        return {no: sandbox.store.get(no) for no in sandbox.store.ids()}
+
+    push(str(tmp_path / "orders"), 0)
+    as_whole = sent()
+    sandbox.store.reset()
+    for i, shard in enumerate(shards(str(tmp_path / "orders"), 3)):
+        push(shard, i)
+    assert sent() == as_whole
+    assert len(as_whole) == 3
+
+
 def test_a_url_of_an_object_storage_is_cut_and_opened_with_its_connection(extract, push):
     listed = shards(ObjectStoragePath(f"file://{extract}"), 2)
     assert [shard["path"] for shard in listed] == [f"file://{extract}"] * 2

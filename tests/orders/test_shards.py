@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError
@@ -348,6 +348,30 @@ def test_every_shard_has_the_columns_and_types_of_the_whole_extract(tmp_path):
         {"id": 1, "currency": None, "dt": "2026-11-01"},
         {"id": 2, "currency": "EUR", "dt": "2026-11-02"},
         {"id": 3, "currency": None, "dt": "none"},
+    ]
+
+
+NUMBERS = [pa.int64(), pa.uint64(), pa.float32(), pa.float64(), pa.decimal128(21, 2), pa.decimal128(5, 4)]
+
+
+@EXAMPLES
+@given(st.lists(st.sampled_from(NUMBERS), min_size=2, max_size=5), st.integers(2, 5))
+@example([pa.float32(), pa.decimal128(21, 2), pa.int64(), pa.float32()], 4)
+@example([pa.int64(), pa.decimal128(21, 2), pa.float32(), pa.int64()], 2)
+def test_types_that_differ_between_files_are_one_type_in_all_shards_whatever_their_order(types, most):
+    extracts = Extracts()
+    for number, type_ in enumerate(types):
+        with extracts.filesystem.open(f"/orders/{number}.parquet", "wb") as sink:
+            pq.write_table(pa.table({"no": [number], "price": pa.array([1.0]).cast(type_)}), sink)
+    try:
+        whole = extracts.whole()
+    except ExtractError:
+        # such as a whole number that no decimal of the other's places can hold
+        assume(False)
+    opened = [open_shard(shard, "/orders", extracts.filesystem) for shard in extracts.cut(most)]
+    assert {extract.schema.field("price").type for extract in opened} == {whole.schema.field("price").type}
+    assert [no for extract in opened for batch in extract.batches(["no"]) for no in batch[0].to_pylist()] == [
+        *range(len(types))
     ]
 
 
