@@ -12,6 +12,7 @@ from airflow_provider_ecdp.ledger import store as ledger
 from airflow_provider_ecdp.operators.sharding import shards, summarise
 from airflow_provider_ecdp.operators.version_compat import AirflowFailException
 from airflow_provider_ecdp.sample import Sample
+from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
 
 DAY = dt.date(2026, 11, 1)
@@ -116,6 +117,30 @@ def test_a_shard_that_is_listed_anew_under_its_number_loses_nothing(extract, pus
     again = push(shards(str(extract), 2)[0], 0, results_path=results)
     assert (again["summary"]["total"], again["summary"]["skipped"], again["summary"]["accepted"]) == (30, 10, 20)
     assert sandbox.store.count() == 30
+
+
+@pytest.mark.parametrize("most", [1, 4])
+@pytest.mark.parametrize("mapped", [False, True], ids=["by-one-task", "by-mapped-tasks"])
+def test_what_shards_left_rejected_is_replayed(extract, push, sandbox, tmp_path, mapped, most):
+    arguments = {"results_path": str(tmp_path / "results"), "max_failed": 2}
+    sandbox.faults = Faults(reject_ids=frozenset({"ORD-00000003", "ORD-00000020"}))
+    total = summarise([push(shard, i, **arguments) for i, shard in enumerate(shards(str(extract), most))])
+    assert (total["summary"]["accepted"], total["summary"]["rejected"]) == (58, 2)
+    sandbox.faults = Faults()
+    arguments["replay_from"] = total["results_path"]
+    paths = shards(str(extract), 3) if mapped else [str(extract)]
+    again = [push(path, i, "run-2", **arguments) for i, path in enumerate(paths)]
+    assert [one["summary"]["accepted"] for one in again] == ([2, 0, 0] if mapped else [2])
+    assert [one["summary"]["total"] for one in again] == ([2, 0, 0] if mapped else [2])
+    assert sandbox.store.count() == 60
+
+
+def test_a_replay_of_another_extract_holds_no_orders(extract, push, sandbox, tmp_path):
+    sandbox.faults = Faults(reject_ids=frozenset({"ORD-00000003"}))
+    first = push(shards(str(extract), 1)[0], 0, results_path=str(tmp_path / "results"), max_failed=1)
+    Sample(orders=2, day=DAY).write(tmp_path / "other.parquet")
+    with pytest.raises(AirflowFailException, match="holds no orders"):
+        push(str(tmp_path / "other.parquet"), 0, "run-2", replay_from=first["results_path"])
 
 
 def test_an_empty_extract_fails_its_one_task(tmp_path, push):
