@@ -62,8 +62,10 @@ def summarise(
 
 
 def _common(known: str | None, path: str | None) -> str | None:
-    """Return the folder that both are in, of paths and of URLs alike."""
-    if known is None or path is None:
-        return known or path
-    pairs = zip(known.split("/"), path.split("/"), strict=False)
+    """Return the folder above those of the mapped tasks, of paths and of URLs alike."""
+    # of one shard too: a task's own folder ends in its map index and its epoch
+    above = path and path.rsplit("/", 2)[0]
+    if not known or not above:
+        return known or above
+    pairs = zip(known.split("/"), above.split("/"), strict=False)
     return "/".join(part for part, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -68,8 +68,11 @@ def test_nothing_at_all_is_a_sum_too():
     [
         (["/r/dag/run/push/0/3", "/r/dag/run/push/1/3", "/r/dag/run/push/10/5"], "/r/dag/run/push"),
         (["s3://c@bucket/r/push/1/3", "s3://c@bucket/r/push/11/3"], "s3://c@bucket/r/push"),
-        (["/r/push/0/3"], "/r/push/0/3"),
-        ([None, "/r/push/0/3"], "/r/push/0/3"),
+        (["/r/push/0/3"], "/r/push"),
+        (["/r/push/0/3", "/r/push/0/3"], "/r/push"),
+        (["s3://c@bucket/r/push/1/3"], "s3://c@bucket/r/push"),
+        ([None, "/r/push/0/3"], "/r/push"),
+        (["/r/push/0/3", None], "/r/push"),
         ([None, None], None),
     ],
 )

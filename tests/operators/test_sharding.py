@@ -47,11 +47,12 @@ def push(make_context):
     return run
 
 
-def test_shards_of_a_folder_are_pushed_and_add_up(extract, push, sandbox, tmp_path):
-    listed = shards(str(extract), 4)
+@pytest.mark.parametrize("most", [1, 4])
+def test_shards_of_a_folder_are_pushed_and_add_up(extract, push, sandbox, tmp_path, most):
+    listed = shards(str(extract), most)
     results = [push(shard, i, results_path=str(tmp_path / "results")) for i, shard in enumerate(listed)]
     total = summarise(results, expected=len(listed))
-    assert (len(listed), total["summary"]["accepted"], total["summary"]["shards_missing"]) == (4, 60, 0)
+    assert (len(listed), total["summary"]["accepted"], total["summary"]["shards_missing"]) == (most, 60, 0)
     assert sandbox.store.count() == sandbox.store.total_writes() == 60
     ledgers = duckdb.sql(f"SELECT count(DISTINCT order_id) FROM '{total['results_path']}/*/*/*.parquet'")
     assert ledgers.fetchall() == [(60,)]
