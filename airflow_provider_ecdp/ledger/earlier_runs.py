@@ -22,7 +22,8 @@ class Memory:
 
     :param ledger: of this run, which may have been tried before
     :param history: of all runs, for a run that sends only what has changed since
-    :param replay: of an earlier run: only the orders that it holds as rejected or unresolved are read
+    :param replay: of an earlier run, or of all its mapped tasks: only the orders that it holds as rejected or
+        unresolved are read
     :param columns: where the columns that a run reads are kept; None is `history`, or else `ledger`
     """
 
@@ -37,7 +38,7 @@ class Learned:
     """What a run has to know of those before.
 
     :param resumed: whether one of them may have stored orders without an answer, or without time to record it
-    :param nothing_left: whether a replay has nothing to send
+    :param nothing_left: whether a replay may have nothing to send
     """
 
     resumed: bool
@@ -62,7 +63,8 @@ def learn(orders: Orders, memory: Memory, on_drift: OnDrift) -> Learned:
         if unfinished is None:
             raise ConfigurationError(f"{memory.replay.path} holds no results of an earlier run to replay")
         orders.choose(unfinished)
-        nothing_left = not len(unfinished)
+        # what is left may be in other shards, all of it
+        nothing_left = not len(unfinished) or (orders.sharded and orders.rows > 0)
     return Learned(own or history or memory.replay is not None, nothing_left)
 
 

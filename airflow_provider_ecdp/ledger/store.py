@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger.listing import files_in
 from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
 from airflow_provider_ecdp.ledger.whole_files import first_write, put_whole
 from airflow_provider_ecdp.orders.extract import ParquetExtract
@@ -201,21 +202,8 @@ class Ledger:
         """Whether an earlier run has written here."""
         return bool(self._files_here())
 
-    def _files_here(self, start: str = "", end: str = ".parquet") -> list[str]:
-        # listed, not globbed: a folder may be named with brackets. What another process has added since is not cached
-        self._filesystem.invalidate_cache(self._folder)
-        with reading(self._filesystem, f"results path {self.path}"):
-            try:
-                found = self._filesystem.ls(self._folder, detail=False)
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-        names = {path: path.rstrip("/").rpartition("/")[2] for path in found}
-        hidden = () if start else (".", "_")
-        return sorted(
-            p
-            for p, name in names.items()
-            if name.startswith(start) and name.endswith(end) and not name.startswith(hidden)
-        )
+    def _files_here(self, start: str = "", end: str = ".parquet", *, deep: bool = False) -> list[str]:
+        return files_in(self._filesystem, self._folder, self.path, start=start, end=end, deep=deep)
 
     @property
     def large(self) -> bool:
@@ -231,17 +219,23 @@ class Ledger:
         return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})")
 
     def unfinished(self) -> pa.Table | None:
-        """Return `order_id` of the orders that an earlier run left rejected or unresolved; None for a new ledger."""
-        return self._newest("order_id", f"outcome IN ('{Outcome.REJECTED}', '{Outcome.UNRESOLVED}')")
+        """Return `order_id` of the orders that earlier runs left rejected or unresolved; None if there were none.
+
+        Ledgers in folders inside count too: those of mapped tasks have one above them all.
+        """
+        condition = f"outcome IN ('{Outcome.REJECTED}', '{Outcome.UNRESOLVED}')"
+        return self._newest("order_id", condition, deep=True)
 
     def rows(self, columns: Sequence[str]) -> pa.RecordBatchReader | None:
         """Return these columns of all rows, older ones of an order too; None for a new ledger."""
-        files = self._files_here()
+        return self._rows_of(self._files_here(), columns)
+
+    def _rows_of(self, files: list[str], columns: Sequence[str]) -> pa.RecordBatchReader | None:
         if not files:
             return None
         batches = ParquetExtract(self.path, tuple(files), self._filesystem, SCHEMA, 0).batches(columns)
         return pa.RecordBatchReader.from_batches(pa.schema([SCHEMA.field(c) for c in columns]), batches)
 
-    def _newest(self, columns: str, condition: str) -> pa.Table | None:
-        rows = self.rows(COLUMNS)
+    def _newest(self, columns: str, condition: str, *, deep: bool = False) -> pa.Table | None:
+        rows = self._rows_of(self._files_here(deep=deep), COLUMNS)
         return None if rows is None else newest(rows, columns, condition)

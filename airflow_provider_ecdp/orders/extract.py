@@ -178,8 +178,10 @@ def _footer(filesystem: Any, file: str) -> tuple[pa.Schema, tuple[tuple[int, int
 
 def _one_schema(name: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
     try:
-        schema = pa.unify_schemas(list(schemas), promote_options="permissive")
-        for one in set(schemas):
+        # the common type depends on the order of types and on repetitions: shards have the first of each, in this order
+        kinds = list(dict.fromkeys(schemas))
+        schema = pa.unify_schemas(kinds, promote_options="permissive")
+        for one in kinds:
             # what cannot be read as the common type, such as int64 as decimal(19, 2), is known before the first order
             _aligned(pa.RecordBatch.from_arrays([pa.nulls(1, f.type) for f in one], schema=one), schema)
     except pa.ArrowException as error:

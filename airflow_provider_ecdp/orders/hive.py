@@ -41,13 +41,21 @@ def partition_values(path: str) -> dict[str, str | None]:
     return values
 
 
+def as_texts(wanted: Wanted) -> dict[str, list[str]]:
+    """Return the same as lists of what folders are called, which JSON can hold.
+
+    :raises ConfigurationError: a value cannot be meant
+    """
+    return {column: _texts(value) for column, value in wanted.items()}
+
+
 def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
     """Return the files of the partitions that are wanted.
 
     :param name: of the extract, for messages
     :raises ExtractError: there is no such partition
     """
-    texts = {column: _texts(value) for column, value in wanted.items()}
+    texts = as_texts(wanted)
     values = {file: partition_values(file) for file in files}
     for column, asked in texts.items():
         there = sorted({str(found[column]) for found in values.values() if column in found})
@@ -71,7 +79,7 @@ def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
 
 def narrowed(filesystem: Any, path: str, wanted: Wanted) -> str:
     """Return the folder of the partition that is wanted, as far as its name is known without listing others."""
-    left = {column: texts[0] for column, value in wanted.items() if len(texts := _texts(value)) == 1}
+    left = {column: texts[0] for column, texts in as_texts(wanted).items() if len(texts) == 1}
     while True:
         folders = {column: f"{path.rstrip('/')}/{column}={quote(value, safe=' ')}" for column, value in left.items()}
         there = next((column for column, folder in folders.items() if filesystem.isdir(folder)), None)

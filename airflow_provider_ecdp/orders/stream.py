@@ -22,6 +22,7 @@ from airflow_provider_ecdp.orders.order_settings import OrderSettings
 from airflow_provider_ecdp.orders.partitions import Attempt, Partitions
 from airflow_provider_ecdp.orders.query import CONTENTS, DUPLICATES, GIVEN, compared, hashed_ids
 from airflow_provider_ecdp.orders.scratch import scratch_folder
+from airflow_provider_ecdp.orders.shard import Shard
 from airflow_provider_ecdp.orders.sources import Columns, Sources
 from airflow_provider_ecdp.orders.zones import zone_table
 
@@ -104,6 +105,11 @@ class Orders:
     def rows(self) -> int:
         """Number of rows of the extracts, which are orders only if nothing groups or joins them."""
         return self._sources.rows
+
+    @property
+    def sharded(self) -> bool:
+        """Whether other runs have the rest of an extract."""
+        return any(isinstance(extract, Shard) for extract in self._sources.extracts.values())
 
     @property
     def mapping(self) -> MatchedColumns:

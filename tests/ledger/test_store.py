@@ -367,6 +367,30 @@ def test_other_files_in_the_folder_are_left_alone(folder):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+# of mapped tasks
+
+
+def test_what_is_left_is_told_of_all_ledgers_in_a_folder_and_the_newest_row_counts(memory):
+    for place, outcomes in (
+        ("0/3", {"ok": Outcome.ACCEPTED, "cleared": Outcome.REJECTED}),
+        ("1/3", {"lost": Outcome.UNRESOLVED}),
+        ("0/7", {"cleared": Outcome.ACCEPTED}),
+        ("_other/3", {"hidden": Outcome.REJECTED}),
+        (".trash/3", {"hidden": Outcome.REJECTED}),
+    ):
+        ledger = Ledger(f"memory://bucket/[run]/push/{place}")
+        for order_id, outcome in outcomes.items():
+            note(ledger, outcome, [order_id])
+        ledger.flush()
+    memory.pipe("/bucket/[run]/push/1/3/.x.parquet.part", b"PAR1")
+    memory.pipe("/bucket/[run]/push/1/3/_schema.json", b"{}")
+    memory.pipe("/bucket/[run]/push-more/0/3/x.parquet", b"another task's")
+    for above in (Ledger("memory://bucket/[run]/push"), Ledger("/bucket/[run]/push/", filesystem=memory)):
+        assert above.unfinished()["order_id"].to_pylist() == ["lost"]
+        # what is accepted is asked of one ledger: shards that are listed anew have other orders
+        assert (above.exists(), above.accepted()) == (False, None)
+
+
 # whole or absent
 
 
