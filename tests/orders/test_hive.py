@@ -93,7 +93,8 @@ def test_the_folder_of_one_partition_has_its_column_and_so_has_a_glob_and_a_file
         ({"dt": "2026-11-22"}, ["dt=2026-11-22/shop=DE", "dt=2026-11-22/shop=PL"]),
         ({"dt": dt.date(2026, 11, 23)}, ["dt=2026-11-23/shop=PL"]),
         ({"shop": "PL"}, ["dt=2026-11-22/shop=PL", "dt=2026-11-23/shop=PL"]),
-        ({"shop": ["PL", "FR"], "dt": ["2026-11-23"]}, ["dt=2026-11-23/shop=PL"]),
+        ({"shop": ["PL", "DE"], "dt": ["2026-11-22"]}, ["dt=2026-11-22/shop=DE", "dt=2026-11-22/shop=PL"]),
+        ({"dt": ["2026-11-22", "2026-11-23"], "shop": "PL"}, ["dt=2026-11-22/shop=PL", "dt=2026-11-23/shop=PL"]),
         ({"dt": "2026-11-22", "shop": "DE"}, ["dt=2026-11-22/shop=DE"]),
     ],
 )
@@ -132,7 +133,22 @@ def test_a_partition_is_found_without_listing_the_others(lake):
             "there is no partition dt=2026-11-24; there are 2, the last of them 2026-11-22, 2026-11-23",
         ),
         ({"dt": ["2026-11-24", "2026-11-25"]}, "there is no partition dt=2026-11-24 or 2026-11-25; there are 2"),
-        ({"dt": ["2026-11-23", "x"], "shop": ["DE", "x"]}, "there is no partition dt=2026-11-23 or x, shop=DE or x"),
+        (
+            {"dt": ["2026-11-22", "2026-11-24", "2026-11-23", "x"]},
+            "there is no partition dt=2026-11-24 or x; there are 2, the last of them 2026-11-22, 2026-11-23",
+        ),
+        (
+            {"dt": ["2026-11-22", "2026-11-23"], "shop": "DE"},
+            "there is no partition dt=2026-11-23 with shop=DE; there are 1, the last of them 2026-11-22",
+        ),
+        (
+            {"dt": "2026-11-23", "shop": ["PL", "DE"]},
+            "there is no partition shop=DE with dt=2026-11-23; there are 1, the last of them PL",
+        ),
+        (
+            {"dt": ["2026-11-24", "x"], "shop": ["FR", "x"]},
+            "there is no partition dt=2026-11-24 or x; there are 2, the last of them 2026-11-22, 2026-11-23",
+        ),
     ],
 )
 def test_a_partition_that_is_not_there_is_told_with_those_that_are(lake, partitions, message):
@@ -140,6 +156,12 @@ def test_a_partition_that_is_not_there_is_told_with_those_that_are(lake, partiti
     with pytest.raises(ExtractError) as refused:
         ParquetExtract.open(folder, partitions=partitions)
     assert str(refused.value).startswith(f"{folder}: {message}")
+
+
+def test_values_that_are_nowhere_together_are_told_together(lake):
+    folder = lake("a=1/b=2/c=2", "a=2/b=1/c=2", "a=2/b=2/c=1")
+    with pytest.raises(ExtractError, match=r"there is no partition a=1, b=1, c=1$"):
+        ParquetExtract.open(f"{folder}/*/*/*", partitions={"a": "1", "b": "1", "c": "1"})
 
 
 def test_paths_without_partitions_are_told_so(lake):
