@@ -40,6 +40,7 @@ def check(
     """Read all orders, and return what is to be said of them. Nothing is sent, and nothing is written.
 
     :param progress: called with the number of orders that were read, after each record batch
+    :raises ConfigurationError: drift is a failure, and nothing keeps the columns of the run before
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
     :raises ExtractError: the extract cannot be read to its end
     """
@@ -53,7 +54,7 @@ def check(
         found.ignored += [prefix + column for column in ignored]
     if orders.settings.sql is not None:
         found.not_fields = list(orders.mapping.ignored)
-    if kept := memory.columns or memory.history or memory.ledger:
+    if kept := memory.of_columns(settings.on_drift):
         changes = drifted(orders, kept)
         found.drift = None if changes is None else [str(change) for change in changes]
     nothing_left = learn(orders, memory, OnDrift.IGNORE).nothing_left

@@ -53,7 +53,7 @@ class PushOperator(EcdpOperator):
     :param on_empty: what no orders at all are: `fail`, `skip` or `succeed`
     :param canary: how many orders are sent first, alone; the others follow if all of them are accepted
     :param on_drift: what it is if a column that the run before has read is gone, or has another type: `ignore`,
-        `warn` or `fail`. It needs a `results_path`
+        `warn` or `fail`. It needs a `results_path`; `fail` is refused without one
     :param dry_run: do everything but send: the log tells what is wrong with the orders, XCom has it under `check`
     :param memory_limit: of the engine that shapes and checks; beyond it, it spills to disk
     :param ecdp_conn_id: the connection, of type `ecdp`

@@ -117,6 +117,11 @@ class Orders:
         """The columns of each extract: those that are read, and the names of those that are not."""
         return self._sources.told(self._all)
 
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """The columns of each extract, read or not."""
+        return {name: extract.schema for name, extract in self._sources.extracts.items()}
+
     def skip(self, accepted: pa.Table, known: str) -> None:
         """Do not send what `accepted` (columns `order_id`, `content_hash`) holds with the same content.
 

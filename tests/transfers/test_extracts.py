@@ -199,6 +199,21 @@ def test_the_first_orders_alone_stop_the_others_if_one_is_refused(faulty, contex
 # other columns than before
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_change_of_columns_that_is_a_failure_needs_something_to_compare_with(faulty, context, sandbox, dry_run):
+    with pytest.raises(AirflowFailException, match=r"set results_path, or results_path in the section \[ecdp\]"):
+        operator(path=faulty, on_drift="fail", dry_run=dry_run).execute(context)
+    assert not sandbox.store.requests
+
+
+def test_a_mapping_that_reads_other_columns_of_the_same_extract_is_no_change(write, make_context, tmp_path):
+    path, results = write("lines.parquet", LINES), str(tmp_path / "results")
+    operator(path=path, mapping=MAPPING, results_path=results).execute(make_context(run_id="monday"))
+    less = {name: source for name, source in MAPPING.items() if name != "orderAttributes"}
+    settings = {"mapping": less, "results_path": results, "on_drift": "fail"}
+    assert operator(path=path, **settings).execute(make_context(run_id="tuesday"))["summary"]["accepted"]
+
+
 def test_a_column_that_has_changed_its_type_is_told_or_fails_before_anything_is_sent(
     write, make_context, sandbox, tmp_path, caplog
 ):
