@@ -48,7 +48,7 @@ def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
     :raises ExtractError: there is no such partition
     """
     texts = {column: _texts(value) for column, value in wanted.items()}
-    values = {file: partition_values(file) for file in files}
+    values = {file: _texts_of(file) for file in files}
     for column in texts:
         if not any(column in found for found in values.values()):
             known = sorted({known for found in values.values() for known in found})
@@ -59,7 +59,7 @@ def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
     for column, asked in texts.items():
         others = {other: given for other, given in texts.items() if other != column}
         beside = [found for found in values.values() if _is_of(found, others)]
-        there = sorted({str(found[column]) for found in beside or values.values() if column in found})
+        there = sorted({found[column] for found in beside or values.values() if column in found})
         # a day without its folder is an export that failed, and the other days do not make up for it
         if missing := [value for value in asked if value not in there]:
             among = f" with {_told(others)}" if others and beside else ""
@@ -73,8 +73,13 @@ def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
     return found
 
 
-def _is_of(values: Mapping[str, str | None], texts: Mapping[str, list[str]]) -> bool:
-    return all(str(values.get(column)) in asked for column, asked in texts.items())
+def _texts_of(path: str) -> dict[str, str]:
+    """Return the values in a file's path as one asks for them: what is absent by Hive's name for it."""
+    return {column: _NULL if value is None else value for column, value in partition_values(path).items()}
+
+
+def _is_of(values: Mapping[str, str], texts: Mapping[str, list[str]]) -> bool:
+    return all(values.get(column) in asked for column, asked in texts.items())
 
 
 def _told(texts: Mapping[str, list[str]]) -> str:

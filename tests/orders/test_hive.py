@@ -158,6 +158,28 @@ def test_a_partition_that_is_not_there_is_told_with_those_that_are(lake, partiti
     assert str(refused.value).startswith(f"{folder}: {message}")
 
 
+def test_the_partition_without_a_value_is_asked_for_by_hives_name(lake):
+    null = "__HIVE_DEFAULT_PARTITION__"
+    folder = lake(f"day={null}", "day=2026-11-22", "day=None/shop=PL")
+
+    def asked(*days, path=folder):
+        extract = ParquetExtract.open(path, partitions={"day": list(days)})
+        return [row["id"] for row in rows(extract, "id")]
+
+    assert asked(null) == asked(null, path=f"{folder}/*") == [f"day={null}"]
+    assert asked("2026-11-22", null) == ["day=2026-11-22", f"day={null}"]
+    assert asked("None") == ["day=None/shop=PL"]
+    with pytest.raises(ExtractError, match=f"day=2026-11-23; there are 3, the last of them 2026-11-22, None, {null}$"):
+        asked("2026-11-23")
+
+
+def test_a_file_beside_the_partitions_is_not_in_the_one_without_a_value(lake):
+    extract = ParquetExtract.open(
+        lake("dt=__HIVE_DEFAULT_PARTITION__", "old"), partitions={"dt": "__HIVE_DEFAULT_PARTITION__"}
+    )
+    assert extract.rows == 1
+
+
 def test_values_that_are_nowhere_together_are_told_together(lake):
     folder = lake("a=1/b=2/c=2", "a=2/b=1/c=2", "a=2/b=2/c=1")
     with pytest.raises(ExtractError, match=r"there is no partition a=1, b=1, c=1$"):
