@@ -28,7 +28,7 @@ class ParquetToEcdpOperator(PushOperator):
         `s3://conn_id@bucket/orders/{{ ds }}/*.parquet`; or a shard of one, from `operators.sharding.shards`
     :param extracts: instead of `path`, several such paths by the names that `sql` has for them
     :param partitions: values of Hive partitions that are wanted, one or a list for each, such as `{"dt": "{{ ds }}"}`;
-        no other files of `path` are looked at
+        no other files are looked at. With `extracts`, such values by their names: `{"orders": {"dt": "{{ ds }}"}}`
     :param mapping: which column is which field, such as `{"id": "order_no", "customer.email": "email"}`: a dict, its
         JSON text, or the path of a `.json` file. Order lines are grouped where `products.` fields name columns
     :param sql: one SELECT from `extract`, or from `extracts` by their names, that returns the API's fields as columns,
@@ -89,11 +89,8 @@ class ParquetToEcdpOperator(PushOperator):
         name = f"{type(self).__name__} {self.task_id}"
         if (path is None) == (extracts is None):
             raise ConfigurationError(f"{name}: give path, or extracts (a path for each name)")
-        if partitions is not None and extracts is not None:
-            raise ConfigurationError(
-                f"{name}: partitions choose files of path; with extracts, write them into its paths"
-                " (orders/dt={{ ds }}/)"
-            )
+        if isinstance(extracts, Mapping) and isinstance(partitions, Mapping):
+            _refuse_unnamed(partitions, extracts)
         if mapping is not None and sql is not None:
             raise ConfigurationError(f"{name}: sql and mapping both say what an order is made of; keep one of them")
         self.path = path
@@ -111,7 +108,13 @@ class ParquetToEcdpOperator(PushOperator):
     ) -> Extract | Mapping[str, Extract]:
         if self.extracts is None:
             return self._open(self.path, hook, self.object_storage_conn_id, self.partitions)
-        return {name: self._open(path, hook, self.object_storage_conn_id) for name, path in self.extracts.items()}
+        partitions = self.partitions or {}
+        # what a template gives is not known before
+        _refuse_unnamed(partitions, self.extracts)
+        return {
+            name: self._open(path, hook, self.object_storage_conn_id, partitions.get(name))
+            for name, path in self.extracts.items()
+        }
 
     def _settings(self) -> dict[str, Any]:
         return super()._settings() | {
@@ -119,3 +122,16 @@ class ParquetToEcdpOperator(PushOperator):
             "mapping": self.mapping or None,
             "partition_by": self.partition_by or None,
         }
+
+
+def _refuse_unnamed(partitions: Mapping[str, Any], extracts: Mapping[str, Any]) -> None:
+    """Refuse partitions that are not those of one of the extracts.
+
+    :raises ConfigurationError: there are such
+    """
+    there = ", ".join(extracts)
+    for name, wanted in partitions.items():
+        if name not in extracts:
+            raise ConfigurationError(f"partitions: there is no extract {name}; there are {there}")
+        if not isinstance(wanted, Mapping):
+            raise ConfigurationError(f"partitions: of the extract {name}, a dict of columns and values, not {wanted!r}")
