@@ -48,7 +48,7 @@ class ChangeSettings:
         """
         if not len(queue) and not self.allow_empty:
             raise EmptyExtractError(
-                f"{queue.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
+                f"{queue.name} holds no orders; if a run without orders is normal, allow it (on_empty, --allow-empty)"
             )
         if self.max_deletions is not None and len(queue) > self.max_deletions:
             raise ExtractError(

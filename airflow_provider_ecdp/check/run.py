@@ -67,7 +67,7 @@ def check(
         found.bytes += len(before) + batches.size(batch) + len(after)
     if not found.total and not settings.allow_empty and not nothing_left:
         raise EmptyExtractError(
-            f"{orders.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
+            f"{orders.name} holds no orders; if a run without orders is normal, allow it (on_empty, --allow-empty)"
         )
     return found
 

@@ -85,7 +85,7 @@ def look_for_drift(orders: Orders, ledger: Ledger, on_drift: OnDrift) -> list[Ch
         message = f"{orders.name} has other columns than in the run before:{told}"
         if on_drift is OnDrift.FAIL:
             raise ColumnsError(
-                f"{message}\nNothing was sent. If this is meant, run once with on_drift set to warn; "
+                f"{message}\nNothing was sent. If this is meant, run once with on_drift (--on-drift) set to warn; "
                 f"what the run before read is kept in {ledger.path}"
             )
         log.warning("%s", message)

@@ -233,9 +233,11 @@ class Orders:
 
     @contextlib.contextmanager
     def _reading(self, what: str) -> Iterator[None]:
-        advice = "raise memory_limit"
+        advice = "raise memory_limit (--memory-limit)"
         if not self._bound.keys:
-            advice = f"set partition_by to the column that tells which rows are one order's, or {advice}"
+            advice = (
+                f"set partition_by (--partition-by) to the column that tells which rows are one order's, or {advice}"
+            )
         try:
             with running(f"{what} of {self._subject}", advice):
                 yield

@@ -147,7 +147,8 @@ class _Run:
                 raise
         if not self.rows and not self.may_be_empty:
             raise EmptyExtractError(
-                f"{self.orders.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
+                f"{self.orders.name} holds no orders; "
+                "if a run without orders is normal, allow it (on_empty, --allow-empty)"
             )
 
     def _send_all(self, dispatcher: _Dispatcher) -> None:

@@ -214,7 +214,7 @@ def test_a_failure_sends_nothing_and_keeps_what_was(run, tmp_path):
             run(table(currency=None), OnDrift.FAIL)
     assert str(failed.value) == (
         "t.parquet has other columns than in the run before:\n  - currency (string) is gone\n"
-        "Nothing was sent. If this is meant, run once with on_drift set to warn; "
+        "Nothing was sent. If this is meant, run once with on_drift (--on-drift) set to warn; "
         f"what the run before read is kept in {tmp_path / 'results'}"
     )
     assert run(table(), OnDrift.FAIL) == []
