@@ -99,7 +99,8 @@ class EcdpOperator(BaseOperator):
                 yield hook
         except EcdpError as error:
             if is_transient(error):
-                raise
+                # the message says what the client of the storage has said, whose tracebacks are long
+                raise error from None
             # `from None`: the message says it all, and a log that shows it twice hides it
             raise AirflowFailException(str(error)) from None
 

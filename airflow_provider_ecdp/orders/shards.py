@@ -21,6 +21,7 @@ from airflow_provider_ecdp.orders.engine import locked_engine, running
 from airflow_provider_ecdp.orders.extract import Extract, ParquetExtract
 from airflow_provider_ecdp.orders.scope import Scope, nearest
 from airflow_provider_ecdp.orders.shares import Share, sizes_of_shares
+from airflow_provider_ecdp.orders.storage import told
 
 #: Of the engine that looks for orders whose rows stand apart; beyond it, it spills to disk.
 _MEMORY = "256MB"
@@ -91,7 +92,7 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Extract:
         ) from None
     extract = ParquetExtract.open(*pieces, *like, filesystem=filesystem)
     for piece, groups in zip(pieces.values(), extract.row_groups, strict=False):
-        _check(piece["file"], _size([groups]), piece["of"])
+        _check(told(filesystem, piece["file"]), _size([groups]), piece["of"])
     ranges += [range(0)] * len(like)
     return replace(extract, name=name, rows=sum(map(len, ranges)), ranges=tuple(ranges))
 
