@@ -30,7 +30,8 @@ class ParquetToEcdpOperator(PushOperator):
     :param partitions: values of Hive partitions that are wanted, one or a list for each, such as `{"dt": "{{ ds }}"}`;
         no other files are looked at. With `extracts`, such values by their names: `{"orders": {"dt": "{{ ds }}"}}`
     :param mapping: which column is which field, such as `{"id": "order_no", "customer.email": "email"}`: a dict, its
-        JSON text, or the path of a `.json` file. Order lines are grouped where `products.` fields name columns
+        JSON text, or the path of a `.json` file. Order lines are grouped where `products.` fields name columns. The
+        paths of `.json` and `.sql` files are relative to the DAG file's folder, or to the DAG's `template_searchpath`
     :param sql: one SELECT from `extract`, or from `extracts` by their names, that returns the API's fields as columns,
         or the path of a `.sql` file
     :param partition_by: for extracts that are larger than memory, the column by whose values the rows of an order go

@@ -6,6 +6,7 @@ import json
 import duckdb
 import pytest
 from airflow.sdk import DAG, BaseOperator
+from jinja2 import TemplateNotFound
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.sharding import summarise
@@ -116,6 +117,17 @@ def test_the_partitions_that_are_wanted_are_read_and_no_others(context, tmp_path
     context["params"] = {"day": "2026-11-02"}
     task.render_template_fields(context)
     assert task.execute(context)["summary"]["accepted"] == 20
+
+
+def test_the_file_of_a_mapping_is_found_in_the_searchpath_of_the_dag_and_not_by_an_absolute_path(context, tmp_path):
+    (tmp_path / "orders.json").write_text(json.dumps(MAPPING), "utf-8")
+    with DAG("files", schedule=None, template_searchpath=str(tmp_path)):
+        found = operator(path="a", mapping="orders.json")
+        absolute = ParquetToEcdpOperator(task_id="absolute", path="a", mapping=str(tmp_path / "orders.json"))
+    found.render_template_fields(context)
+    assert json.loads(found.mapping) == MAPPING
+    with pytest.raises(TemplateNotFound):
+        absolute.render_template_fields(context)
 
 
 def test_several_extracts_have_partitions_each_of_its_own(context, sandbox, write, tmp_path):
