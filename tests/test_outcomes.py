@@ -374,8 +374,13 @@ def test_a_share_is_of_all_orders():
 
 
 def test_a_tolerance_is_told_as_it_is_meant():
-    assert [str(MaxFailed.parse(given)) for given in (3, "1%", 0.125)] == [
+    assert [str(MaxFailed.parse(given)) for given in (3, "1%", "20%", "100%", "29%", 0.125, "12.345%", "0%")] == [
         "3",
-        "0.01 of the orders",
-        "0.125 of the orders",
+        "1 % of the orders",
+        "20 % of the orders",
+        "100 % of the orders",
+        "29 % of the orders",
+        "12.5 % of the orders",
+        "12.345 % of the orders",
+        "0 % of the orders",
     ]

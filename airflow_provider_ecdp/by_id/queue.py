@@ -97,14 +97,14 @@ class ChangeQueue:
         operation: Operation,
         *,
         sql: str | None = None,
-        mapping: Mapping[str, Any] | None = None,
+        mapping: Mapping[str, Any] | str | None = None,
         memory_limit: str = "256MB",
     ) -> None:
         """Read the extract to its end, and check each row.
 
         :param operation: UPDATE_STATUS or DELETE, which needs nothing but ids
         :param sql: one SELECT from `extract` that returns columns named `order_id`, `status` and `website_id`
-        :param mapping: which column is which of these three, a dict
+        :param mapping: which column is which of these three, a dict or its JSON text
         :param memory_limit: of the engine; beyond it, it spills to disk
         :raises ConfigurationError: the settings cannot be meant
         :raises ExtractError: the extract cannot be read, or its columns do not make changes

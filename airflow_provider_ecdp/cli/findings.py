@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from rich.console import RenderableType
 
+from airflow_provider_ecdp.check.changes import ChangeFindings
 from airflow_provider_ecdp.check.findings import EXAMPLES, Findings, Rule
 from airflow_provider_ecdp.check.sample_order import laid_out
 from airflow_provider_ecdp.cli.summary import rows
@@ -52,6 +53,20 @@ def told(found: Findings, name: str, settings: PushSettings, *, compared: bool) 
     if found.sample is not None:
         yield "The first order to be sent, without personal data:"
         yield "\n".join(f"  {line}" for line in laid_out(found.sample, EXAMPLES))
+
+
+def told_of_changes(found: ChangeFindings, name: str) -> Iterator[RenderableType]:
+    """Yield texts and a table for a rich console.
+
+    :param name: what the user called the extract
+    """
+    yield f"{found.total:,} changes in {name}: {found.total - found.invalid:,} valid, {found.invalid:,} invalid"
+    kept = [f"{found.done:,} are done already"] if found.done else []
+    kept += [f"{found.repeated:,} are repeated"] if found.repeated else []
+    sent = f"{found.to_send:,} would be sent, one request each, operation {found.operation}"
+    yield sent + "".join(f"; {one}" for one in kept)
+    if found.problems:
+        yield rows(map(_row, found.commonest_problems), "rows", "rule broken", "for example")
 
 
 def _sent(found: Findings, settings: PushSettings) -> Iterator[str]:

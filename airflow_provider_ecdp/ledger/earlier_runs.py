@@ -32,6 +32,19 @@ class Memory:
     replay: Ledger | None = None
     columns: Ledger | None = None
 
+    def of_columns(self, on_drift: OnDrift) -> Ledger | None:
+        """Return where the columns that a run reads are kept, None for nowhere.
+
+        :raises ConfigurationError: `on_drift` is FAIL, and nothing is kept to compare with
+        """
+        kept = self.columns or self.history or self.ledger
+        if kept is None and on_drift is OnDrift.FAIL:
+            raise ConfigurationError(
+                "on_drift is fail, and nothing keeps the columns of the run before: set results_path, or results_path "
+                "in the section [ecdp] of Airflow (--results, --only-changed)"
+            )
+        return kept
+
 
 @dataclass(frozen=True, slots=True)
 class Learned:
@@ -48,10 +61,10 @@ class Learned:
 def learn(orders: Orders, memory: Memory, on_drift: OnDrift) -> Learned:
     """Tell `orders` what is not to be sent.
 
-    :raises ConfigurationError: there is nothing to replay
+    :raises ConfigurationError: there is nothing to replay, or nothing that keeps columns, where drift is a failure
     :raises ColumnsError: columns are gone or have changed, and that is a failure
     """
-    columns = memory.columns or memory.history or memory.ledger
+    columns = memory.of_columns(on_drift)
     if columns is not None:
         look_for_drift(orders, columns, on_drift)
     # what an earlier try of this run skipped as unchanged is not counted as sent by it

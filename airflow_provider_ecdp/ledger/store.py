@@ -23,7 +23,7 @@ from airflow_provider_ecdp.ledger.listing import files_in
 from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
 from airflow_provider_ecdp.ledger.whole_files import first_write, put_whole
 from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.storage import reading
+from airflow_provider_ecdp.orders.storage import reading, told
 from airflow_provider_ecdp.outcomes import Outcome, Settled
 
 SCHEMA = pa.schema(
@@ -66,8 +66,8 @@ class Ledger:
         flush_seconds: float = FLUSH_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.path = os.fspath(path)
-        self._folder = self.path
+        self._folder = os.fspath(path)
+        self.path = told(filesystem, self._folder) if filesystem else self._folder
         if filesystem is None:
             try:
                 filesystem, self._folder = fsspec.url_to_fs(self.path)

@@ -16,6 +16,7 @@ from airflow_provider_ecdp.errors import (
     ConfigurationError,
     EcdpError,
     EmptyExtractError,
+    OrdersFailedError,
     PushError,
     PushStoppedError,
 )
@@ -99,7 +100,8 @@ class EcdpOperator(BaseOperator):
                 yield hook
         except EcdpError as error:
             if is_transient(error):
-                raise
+                # the message says what the client of the storage has said, whose tracebacks are long
+                raise error from None
             # `from None`: the message says it all, and a log that shows it twice hides it
             raise AirflowFailException(str(error)) from None
 
@@ -134,6 +136,22 @@ class EcdpOperator(BaseOperator):
 
     def _heartbeat(self, total: int | None = None) -> Heartbeat:
         return Heartbeat(self.log.info, lambda: self.hook.stopping, total)
+
+    def _conclude_look(
+        self, context: Context, value: dict[str, Any], tolerated: MaxFailed, text: str, what: str = "orders"
+    ) -> dict[str, Any]:
+        """Log what a dry run has found and return it for XCom, or raise where too much is invalid."""
+        self.log.info("%s", text)
+        summary = value["summary"]
+        if summary["invalid"] > tolerated.of(summary["total"]):
+            if self.do_xcom_push:
+                context["ti"].xcom_push(key="return_value", value=value)
+            raise OrdersFailedError(
+                f"dry run: {summary['invalid']} of {summary['total']} {what} are invalid; the log says why, and XCom "
+                f"under check; nothing was sent. Tolerated: {tolerated}",
+                summary=summary,
+            )
+        return value
 
     def _conclude(self, context: Context, report: Report, tolerated: MaxFailed) -> dict[str, Any]:
         """Log the report and return it for XCom, or raise what it calls for, with XCom pushed all the same."""

@@ -86,7 +86,7 @@ def bind(engine: duckdb.DuckDBPyConnection, sources: Sources, settings: OrderSet
     if settings.matching and customer and not customer.child(settings.matching):
         raise ColumnsError(
             f"the matching mode {settings.matching} requires customer.{settings.matching}, "
-            f"and the {what} has no such column; add it, or correct the connection's matching mode"
+            f"and the {what} has no such column; add it, or correct the connection's matching mode (--matching)"
         )
     future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     checks = order_checks(mapping_, matching=settings.matching, future=text(future))

@@ -82,7 +82,7 @@ class ColumnMapping:
         :raises ConfigurationError: it is not shaped as a mapping
         """
         if isinstance(mapping, str):
-            mapping = _from_json(mapping)
+            mapping = from_json(mapping)
         if not isinstance(mapping, Mapping) or not mapping:
             raise ConfigurationError(f"mapping: a dict of field names and where each comes from, not {_kind(mapping)}")
         sources: dict[str, Value | Features] = {}
@@ -120,7 +120,11 @@ FIELDS = {folded_path(path): (path, field) for path, field in _mappable()}
 _NESTED = {field.name: field for field in ORDER if field.kind is Kind.OBJECT or field.name == "products"}
 
 
-def _from_json(text: str) -> Any:
+def from_json(text: str) -> Any:
+    """Read the JSON text of a mapping; numbers keep their digits.
+
+    :raises ConfigurationError: it is none, or names a field twice
+    """
     try:
         return json.loads(text, parse_float=Decimal, object_pairs_hook=_once)
     except json.JSONDecodeError as error:

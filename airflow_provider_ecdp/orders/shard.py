@@ -11,6 +11,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
 from airflow_provider_ecdp.orders.extract import Extract, ParquetExtract
 from airflow_provider_ecdp.orders.shares import Share
+from airflow_provider_ecdp.orders.storage import told
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
     for file, groups in zip(files, extract.row_groups, strict=True):
         rows, listed = pieces.get(file, (range(0), None))
         if listed is not None:
-            _check(file, size_of([groups]), listed)
+            _check(told(filesystem, file), size_of([groups]), listed)
         ranges.append(rows)
     return Shard(replace(extract, name=name, rows=sum(map(len, ranges)), ranges=tuple(ranges)), order_id)
 

@@ -126,6 +126,11 @@ class Orders:
         """The columns of each extract: those that are read, and the names of those that are not."""
         return self._sources.told(self._all)
 
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """The columns of each extract, read or not."""
+        return {name: extract.schema for name, extract in self._sources.extracts.items()}
+
     def hold(self, rows: pa.RecordBatchReader, words: Mapping[str, str], *, many: bool = False) -> None:
         """Do not send what a ledger holds with the same content: the column `known` then says why.
 
@@ -234,9 +239,11 @@ class Orders:
 
     @contextlib.contextmanager
     def _reading(self, what: str) -> Iterator[None]:
-        advice = "raise memory_limit"
+        advice = "raise memory_limit (--memory-limit)"
         if not self._bound.keys:
-            advice = f"set partition_by to the column that tells which rows are one order's, or {advice}"
+            advice = (
+                f"set partition_by (--partition-by) to the column that tells which rows are one order's, or {advice}"
+            )
         try:
             with running(f"{what} of {self._subject}", advice):
                 yield

@@ -53,7 +53,7 @@ def why_not(kind: Kind, type_: pa.DataType) -> str:
     if kind is Kind.TIMESTAMP and (pa.types.is_timestamp(type_) or pa.types.is_date(type_)):
         return (
             f"the column is {type_}, without a time zone, and none is declared; "
-            "declare the zone of its values (timezone), for instance Europe/Warsaw"
+            "declare the zone of its values (timezone, --timezone), for instance Europe/Warsaw"
         )
     if kind is Kind.TEXT and (pa.types.is_floating(type_) or pa.types.is_decimal(type_)):
         return f"must be text, not {type_}: as a fraction an id has lost its form; cast it where the extract is made"

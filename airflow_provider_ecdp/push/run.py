@@ -142,7 +142,8 @@ class _Run:
             self._send_all(dispatcher)
         if not self.rows and not self.may_be_empty:
             raise EmptyExtractError(
-                f"{self.orders.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
+                f"{self.orders.name} holds no orders; "
+                "if a run without orders is normal, allow it (on_empty, --allow-empty)"
             )
 
     def _give_up(self, error: BaseException) -> None:

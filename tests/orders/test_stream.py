@@ -11,6 +11,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
 from airflow_provider_ecdp.orders.extract import ParquetExtract, TableExtract
@@ -325,10 +326,31 @@ def test_a_file_that_breaks_in_the_middle_is_an_extract_error(open_orders, with_
     with open_orders(ParquetExtract.open(path)) as orders:
         stream = orders.read()
         next(stream)
-        with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read"):
+        with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read") as broken:
             list(stream)
+        assert not broken.value.transient
         with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read"):
             orders.find_duplicates()
+
+
+def test_a_storage_that_fails_in_the_middle_may_answer_again(open_orders, with_columns):
+    class Failing(MemoryFileSystem):
+        protocol = "failing"
+        fails = False
+
+        def _open(self, path, *args, **kwargs):
+            if self.fails:
+                raise ConnectionResetError(104, "connection reset")
+            return super()._open(path, *args, **kwargs)
+
+    storage = Failing(skip_instance_cache=True)
+    with storage.open("/lake/orders.parquet", "wb") as file:
+        pq.write_table(with_columns(id=pa.array(["1"])), file)
+    with open_orders(ParquetExtract.open("lake", filesystem=storage)) as orders:
+        storage.fails = True
+        with pytest.raises(ExtractError, match=r"^failing:///lake/orders\.parquet: cannot be read: .*reset") as failed:
+            list(orders.read())
+    assert failed.value.transient
 
 
 def test_a_file_that_is_gone_is_an_extract_error(open_orders, with_columns, tmp_path):

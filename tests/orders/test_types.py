@@ -392,7 +392,9 @@ def test_dates_are_not_taken_from(type_):
 @pytest.mark.parametrize("type_", [pa.timestamp("us"), pa.timestamp("ns"), pa.date32(), pa.date64()], ids=str)
 def test_a_date_without_a_zone_is_refused_with_what_to_do(type_):
     told = f"date: the column is {type_}, without a time zone, and none is declared; "
-    assert refusal(("date", type_)) == [f"{told}declare the zone of its values (timezone), for instance Europe/Warsaw"]
+    assert refusal(("date", type_)) == [
+        f"{told}declare the zone of its values (timezone, --timezone), for instance Europe/Warsaw"
+    ]
 
 
 def test_shapes_must_be_those_of_the_contract():
