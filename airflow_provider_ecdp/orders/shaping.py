@@ -1,12 +1,13 @@
 """A mapping and the columns of an extract become one SELECT, which everything after it takes like a user's own.
 
 Order lines, one row each, are grouped by the order's id. What comes out does not depend on where the lines stand: an
-order's own values are the smallest of its lines, and its products are sorted.
+order's own values are the smallest of its lines, and its products are sorted. Values that mean something only together,
+as those of a customer do, come from one line where the lines do not agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -18,6 +19,9 @@ from airflow_provider_ecdp.orders.mapping import ColumnMapping, Value, folded_pa
 from airflow_provider_ecdp.orders.matching import DIFFERS, PROBLEMS
 from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, identifier
 from airflow_provider_ecdp.orders.wires import text
+
+#: The time of an order: in another zone it is another time.
+_MOMENT = ("date", "timeZone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,7 @@ def shape(mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str],
         serve; all of it at once
     """
     shaping = _Shaping(mapping, schema, spelled)
-    fields = {field.name: found for field in ORDER if (found := shaping.field(field))}
+    fields = shaping.fields()
     if shaping.find.problems:
         lines = "".join(f"\n  - {problem}" for problem in shaping.find.problems)
         raise ColumnsError(f"the mapping and the columns of the extract do not make orders:{lines}\n{held}")
@@ -68,6 +72,17 @@ class _Shaping:
         if self.order_by and not self.find.lines:
             self.find.note("products.order_by goes with order lines, one row each; here a row is an order")
 
+    def fields(self) -> dict[str, Expression]:
+        """Return the SQL of each field of the order that something gives."""
+        found: dict[str, Expression] = {}
+        for field in ORDER:
+            if made := self.field(field):
+                found[field.name] = made
+            if field.name == _MOMENT[-1]:
+                moment = {name: found[name] for name in _MOMENT if name in found}
+                found |= self.of_one_line("", moment, _MOMENT[-1:])
+        return found
+
     def field(self, field: Field) -> Expression | None:
         """Return the SQL of a field of the order; None if nothing gives it."""
         if field.name == "id" and self.find.lines:
@@ -83,7 +98,7 @@ class _Shaping:
             return self.find.sum(field.name, source)
         if source is None and field.required:
             self.find.missing(field.name)
-        return self.find.find(field.name, source) if source else None
+        return self.find.find(field.name, source, each=field.name in _MOMENT) if source else None
 
     def id(self) -> Expression | None:
         """Return the SQL of the id of an order whose lines are rows, and group by it."""
@@ -131,19 +146,34 @@ class _Shaping:
             path = f"{field.name}.{child.name}"
             name = by_name.get(folded_path(child.name))
             source = self.find.mapped(path) or (Value((name,)) if name else None)
-            member = self.find.find(path, source, inner, each=field.kind is Kind.LIST) if source else None
+            member = self.find.find(path, source, inner, each=True) if source else None
             if member:
                 found[child.name] = member
-        return found
+        return found if field.kind is Kind.LIST else self.of_one_line(f"{field.name}.", found, found)
 
     def members_of_rows(self, field: Field) -> Expression | None:
         """Return the SQL of an object whose members are columns of the extract."""
         paths = {child.name: f"{field.name}.{child.name}" for child in field.fields}
         sources = {name: source for name, path in paths.items() if (source := self.find.source(path))}
-        members = {n: found for n, source in sources.items() if (found := self.find.find(paths[n], source))}
+        members = {n: found for n, source in sources.items() if (found := self.find.find(paths[n], source, each=True))}
         if not members:
             self.find.missing(field.name)
-        return _struct(members) if members else None
+        return _struct(self.of_one_line(f"{field.name}.", members, members)) if members else None
+
+    def of_one_line(self, prefix: str, rows: dict[str, Expression], apart: Iterable[str]) -> dict[str, Expression]:
+        """Return the values of an order from those of its rows: all from one line, where one in `apart` differs.
+
+        :param prefix: what stands before their names in a path
+        """
+        found = {name: self.find.of_order(f"{prefix}{name}", row) for name, row in rows.items()}
+        flags = [flag for name in apart if (flag := self.find.differing.get(f"{prefix}{name}"))]
+        if len(rows) < 2 or not flags:
+            return found
+        line, differ = f"min({_struct(rows).sql})", " OR ".join(flags)
+        return {
+            name: Expression(f"CASE WHEN {differ} THEN ({line}).{identifier(name)} ELSE {merged.sql} END", merged.type)
+            for name, merged in found.items()
+        }
 
     def lines(self, field: Field) -> Expression:
         """Return the SQL of the products of an order whose lines are rows."""

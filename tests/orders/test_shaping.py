@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import random
 from decimal import Decimal
@@ -295,6 +296,64 @@ def test_values_that_differ_between_lines_are_reported_and_the_smallest_is_taken
     assert first.sent["customer"] == {"email": "a@example.com"}
     assert first.sent["date"] == "2026-11-22T12:00:00.000Z"
     assert second.warnings == []
+
+
+def test_two_customers_in_the_lines_of_an_order_are_not_mixed(read):
+    rows = [
+        line(email="zoe@example.com", phone="+48111", crm="1"),
+        line(email="adam@example.com", phone="+48999", crm="2"),
+        line(email=None, phone="+48000", crm="0"),
+    ]
+    mapping = LINES | {"customer.phone": "phone", "customer.crmId": "crm"}
+    for lines in itertools.permutations(rows):
+        [row] = read(pa.Table.from_pylist(lines), mapping=mapping)
+        assert row.sent["customer"] == {"email": "adam@example.com", "phone": "+48999", "crmId": "2"}
+        assert [warning["field"] for warning in row.warnings] == ["customer.email", "customer.phone", "customer.crmId"]
+
+
+def test_one_field_that_differs_takes_the_whole_customer_from_one_line(read):
+    rows = [line(email="a@example.com", phone=None), line(email="b@example.com", phone="+48999")]
+    [row] = read(pa.Table.from_pylist(rows), mapping=LINES | {"customer.phone": "phone"})
+    assert row.sent["customer"] == {"email": "a@example.com"}
+    assert [warning["field"] for warning in row.warnings] == ["customer.email"]
+
+
+def test_a_customer_that_does_not_differ_is_gathered_from_all_lines(read):
+    rows = [line(email=None, phone="+48999"), line(email="a@example.com", phone=None)]
+    [row] = read(pa.Table.from_pylist(rows), mapping=LINES | {"customer.phone": "phone"})
+    assert row.sent["customer"] == {"email": "a@example.com", "phone": "+48999"}
+    assert row.warnings == []
+
+
+def test_customers_that_are_a_struct_are_not_mixed_either(read):
+    rows = [
+        line(buyer={"mail": "zoe@example.com", "phone": "+48111"}, crm="1"),
+        line(buyer={"mail": "adam@example.com", "phone": "+48999"}, crm="2"),
+        line(buyer=None, crm="0"),
+    ]
+    mapping = LINES | {"customer": "buyer", "customer.email": "mail", "customer.crmId": "crm"}
+    for lines in (rows, rows[::-1]):
+        [row] = read(pa.Table.from_pylist(lines), mapping=mapping)
+        assert row.sent["customer"] == {"email": "adam@example.com", "phone": "+48999", "crmId": "2"}
+
+
+def test_a_date_stays_with_its_time_zone_where_zones_differ(read):
+    rows = [
+        line(ordered_at=NOON, zone="Europe/Warsaw"),
+        line(ordered_at=NOON + dt.timedelta(hours=1), zone="Asia/Tokyo"),
+    ]
+    for lines in (rows, rows[::-1]):
+        [row] = read(pa.Table.from_pylist(lines), mapping=LINES | {"timeZone": "zone"})
+        assert row.sent["date"] == "2026-11-22T12:00:00.000Z"
+        assert row.sent["timeZone"] == "Central European Standard Time"
+        assert [warning["field"] for warning in row.warnings] == ["date", "timeZone"]
+
+
+def test_a_time_zone_that_only_a_later_line_has_counts_where_none_differs(read):
+    rows = [line(ordered_at=NOON, zone=None), line(ordered_at=NOON + dt.timedelta(hours=1), zone="Asia/Tokyo")]
+    [row] = read(pa.Table.from_pylist(rows), mapping=LINES | {"timeZone": "zone"})
+    assert (row.sent["date"], row.sent["timeZone"]) == ("2026-11-22T12:00:00.000Z", "Tokyo Standard Time")
+    assert [warning["field"] for warning in row.warnings] == ["date"]
 
 
 def test_differing_lines_can_be_made_an_error(read):
