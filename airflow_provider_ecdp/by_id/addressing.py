@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_provider_ecdp.api.redaction import redact
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.orders.contract import ORDER, STATUS_SPELLINGS
+from airflow_provider_ecdp.orders.disclosure import disclosed
 
 _STATUSES = {
     **{choice.lower(): choice for parameter in ORDER if parameter.name == "status" for choice in parameter.choices},
@@ -22,7 +22,7 @@ def listed_status(status: object) -> str:
     """
     if isinstance(status, str) and (listed := _STATUSES.get(status.strip().lower())):
         return listed
-    shown = repr(redact(status, max_length=50)) if isinstance(status, str) else _kind(status)
+    shown = _told(status) if isinstance(status, str) else _kind(status)
     raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(_STATUSES.values()))}, got {shown}")
 
 
@@ -70,6 +70,11 @@ def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
             held = f"the keys {', '.join(map(str, update))}" if isinstance(update, Mapping) else type(update).__name__
             raise ConfigurationError(f"updates[{i}]: a dict with order_id and status, got {held}")
     return found
+
+
+def _told(value: str) -> str:
+    told = disclosed(value)
+    return repr(told) if told == value else told
 
 
 def _kind(given: object) -> str:
