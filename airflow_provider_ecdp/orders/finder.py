@@ -13,7 +13,8 @@ from airflow_provider_ecdp.orders import json_text
 from airflow_provider_ecdp.orders.contract import Field
 from airflow_provider_ecdp.orders.mapping import FIELDS, ColumnMapping, Features, Value, folded_path
 from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, nearest
-from airflow_provider_ecdp.orders.values import attribute_text, decoded, features, plain, single, summed
+from airflow_provider_ecdp.orders.sums import WIDEST, Sum, digits, scale, summed
+from airflow_provider_ecdp.orders.values import attribute_text, decoded, features, plain, single
 
 
 class Finder:
@@ -21,7 +22,8 @@ class Finder:
 
     `problems` are sentences; `explained` tells where each field comes from, by its path. `computed` is SQL, by name,
     of what is made once for each row beside its columns: JSON texts that are read. `told` names those of them that are
-    problems of the row. `differing` is SQL, by path, that is true if a value differs between the lines of an order.
+    problems of the row. `sums`, by path, are those that are to be added up when they are gathered. `differing` is SQL,
+    by path, that is true if a value differs between the lines of an order.
     """
 
     def __init__(self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str]) -> None:
@@ -35,6 +37,7 @@ class Finder:
         self.explained: dict[str, str] = {}
         self.computed: dict[str, str] = {}
         self.told: list[str] = []
+        self.sums: dict[str, Sum] = {}
         self.differing: dict[str, str] = {}
         #: whether a row is an order line
         self.lines = self.source("products") is None and any(path.startswith("products.") for path in mapping.sources)
@@ -98,11 +101,20 @@ class Finder:
         factors = [f for name in source.columns if (f := self.column(path, name, (self.rows,)))]
         if len(factors) < len(source.columns):
             return None
-        total = summed(factors)
-        if total is None:
-            told = ", ".join(f"{name} is {f.type}" for name, f in zip(source.columns, factors, strict=True))
+        told = ", ".join(f"{name} is {f.type}" for name, f in zip(source.columns, factors, strict=True))
+        if not all(digits(f.type) for f in factors):
             self.note(f"{path}: only numbers can be summed, and {told}")
-        return total
+            return None
+        if len(factors) > 1 and scale(factors) >= WIDEST:
+            self.note(
+                f"{path}: the product would have {scale(factors)} digits behind the point, of {WIDEST} in all: {told}; "
+                "cast them to smaller scales where the extract is made, or shape the orders with an SQL text"
+            )
+            return None
+        found = summed(factors)
+        if found.scale is not None:
+            self.sums[path] = found
+        return found.gathered
 
     def column(self, path: str, name: str, scopes: tuple[Scope, ...]) -> Expression | None:
         """Return the SQL of a column; the first scope that has it counts."""

@@ -18,6 +18,7 @@ from airflow_provider_ecdp.orders.finder import Finder
 from airflow_provider_ecdp.orders.mapping import ColumnMapping, Value, folded_path
 from airflow_provider_ecdp.orders.matching import DIFFERS, PROBLEMS
 from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, identifier
+from airflow_provider_ecdp.orders.sums import total
 from airflow_provider_ecdp.orders.wires import text
 
 #: The time of an order: in another zone it is another time.
@@ -204,11 +205,8 @@ class _Shaping:
         """Return the SELECT."""
         columns = [f"{found.sql} AS {identifier(name)}" for name, found in fields.items()]
         told = [f"any_value({ROWS}.{name})" if self.group else f"{ROWS}.{name}" for name in self.find.told]
-        problems = f"list_filter([{', '.join(told)}], lambda ecdp_x: ecdp_x IS NOT NULL)" if told else ""
-        if PROBLEMS in self.find.rows.types:
-            given = f"any_value({ROWS}.{PROBLEMS})" if self.group else f"{ROWS}.{PROBLEMS}"
-            problems = f"coalesce({given}, []){f' || {problems}' if problems else ''}"
-        if problems:
+        given = f"any_value({ROWS}.{PROBLEMS})" if self.group else f"{ROWS}.{PROBLEMS}"
+        if problems := _problems(told, given if PROBLEMS in self.find.rows.types else None):
             columns.append(f"{problems} AS {PROBLEMS}")
         if self.find.differing:
             flags = ", ".join(f"{text(path)}: {sql}" for path, sql in self.find.differing.items())
@@ -216,7 +214,27 @@ class _Shaping:
         made = [f"{sql} AS {name}" for name, sql in self.find.computed.items()]
         if made:
             source = f"(SELECT {ROWS}.*, {', '.join(made)} FROM {source} AS {ROWS})"
-        return f"SELECT {', '.join(columns)} FROM {source} AS {ROWS}{f' GROUP BY {self.group}' if self.group else ''}"
+        sql = f"SELECT {', '.join(columns)} FROM {source} AS {ROWS}{f' GROUP BY {self.group}' if self.group else ''}"
+        return self.added(sql, bool(problems)) if self.find.sums else sql
+
+    def added(self, sql: str, told: bool) -> str:
+        """Return `sql` with the sums that it has gathered added up.
+
+        :param told: whether it has the column PROBLEMS
+        """
+        gathered = {path: f"{ROWS}.{identifier(path)}" for path in self.find.sums}
+        replaced = [f"{total(found)} AS {identifier(path)}" for path, found in gathered.items()]
+        more = [of.problem(path, gathered[path]) for path, of in self.find.sums.items()]
+        problems = f"{_problems(more, f'{ROWS}.{PROBLEMS}' if told else None)} AS {PROBLEMS}"
+        columns = f"{ROWS}.* REPLACE ({', '.join([*replaced, problems] if told else replaced)})"
+        return f"SELECT {columns}{'' if told else f', {problems}'} FROM ({sql}) AS {ROWS}"
+
+
+def _problems(told: Iterable[str], given: str | None) -> str:
+    """Return SQL of the list of those that are not NULL, behind those that are given; nothing if there are none."""
+    made = ", ".join(told)
+    lists = [f"coalesce({given}, [])"] if given else []
+    return " || ".join([*lists, f"list_filter([{made}], lambda ecdp_x: ecdp_x IS NOT NULL)"] if made else lists)
 
 
 def _struct(members: dict[str, Expression]) -> Expression:
