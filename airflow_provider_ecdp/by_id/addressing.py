@@ -6,13 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.contract import ORDER, STATUS_SPELLINGS
+from airflow_provider_ecdp.orders.contract import STATUSES
 from airflow_provider_ecdp.orders.disclosure import disclosed
-
-_STATUSES = {
-    **{choice.lower(): choice for parameter in ORDER if parameter.name == "status" for choice in parameter.choices},
-    **STATUS_SPELLINGS,
-}
 
 
 def listed_status(status: object) -> str:
@@ -20,10 +15,10 @@ def listed_status(status: object) -> str:
 
     :raises ConfigurationError: the contract does not list it
     """
-    if isinstance(status, str) and (listed := _STATUSES.get(status.strip().lower())):
+    if isinstance(status, str) and (listed := STATUSES.get(status.strip().lower())):
         return listed
     shown = _told(status) if isinstance(status, str) else _kind(status)
-    raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(_STATUSES.values()))}, got {shown}")
+    raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(STATUSES.values()))}, got {shown}")
 
 
 def checked_id(order_id: object, *, in_path: bool = False) -> str:

@@ -5,16 +5,19 @@ In order lines, one row each, a value of the order is the smallest of its lines,
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders import json_text
-from airflow_provider_ecdp.orders.contract import Field
+from airflow_provider_ecdp.orders.contract import STATUSES, Field
 from airflow_provider_ecdp.orders.mapping import FIELDS, ColumnMapping, Features, Value, folded_path
 from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, nearest
 from airflow_provider_ecdp.orders.sums import WIDEST, Sum, digits, scale, summed
 from airflow_provider_ecdp.orders.values import attribute_text, decoded, features, plain, single
+from airflow_provider_ecdp.orders.zones import is_zone
 
 
 class Finder:
@@ -122,7 +125,7 @@ class Finder:
             if found := scope.find(name):
                 return plain(found)
         known = [known for scope in scopes for known in scope.names()]
-        self.note(f"{path}: there is no column {name!r}{nearest(name, known)}")
+        self.note(f"{path}: there is no column {name!r}{_constant(path, name)}{nearest(name, known)}")
         return None
 
     def missing(self, path: str) -> None:
@@ -152,3 +155,13 @@ class Finder:
         # a line without the value says nothing against the others
         self.differing[path] = f"min({found.sql}) <> max({found.sql})"
         return Expression(f"min({found.sql})", found.type)
+
+
+def _constant(path: str, name: str) -> str:
+    """Return what to write if not a column's name, but a value of the field was meant; or nothing."""
+    meant = {
+        "currency": re.fullmatch("[A-Z]{3}", name) is not None,
+        "status": name.lower() in STATUSES,
+        "timeZone": is_zone(name),
+    }
+    return f"; for a constant write {json.dumps({'value': name}, ensure_ascii=False)}" if meant.get(path) else ""

@@ -510,6 +510,37 @@ def test_every_column_and_field_that_is_not_there_is_named_with_the_nearest_and_
     ]
 
 
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("currency", "PLN"),
+        ("timeZone", "Europe/Warsaw"),
+        ("timeZone", "Tokyo Standard Time"),
+        ("status", "Placed"),
+        ("status", "cancelled"),
+    ],
+)
+def test_a_value_where_a_columns_name_belongs_is_told_how_a_constant_is_written(field, name):
+    told = refused([line()], LINES | {field: name})
+    assert (
+        f"""  - {field}: there is no column '{name}'; for a constant write {{"value": "{name}"}}""" in told.splitlines()
+    )
+
+
+def test_the_nearest_name_is_told_behind_how_a_constant_is_written():
+    told = refused([line(placed_=1)], LINES | {"status": "placed"})
+    hint = """; for a constant write {"value": "placed"}; did you mean 'placed_'?"""
+    assert f"  - status: there is no column 'placed'{hint}" in told.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [("currency", "pln"), ("currency", "CURR"), ("timeZone", "zone"), ("status", "state_"), ("totalValue", "PLN")],
+)
+def test_what_cannot_be_a_constant_of_its_field_is_a_columns_name(field, name):
+    assert "for a constant" not in refused([line()], LINES | {field: name})
+
+
 def test_what_is_required_and_nowhere_is_named():
     rule = "required, and neither the mapping nor a column"
     assert refused([line()], {"products.id": "sku"}).splitlines()[1:-1] == [
