@@ -130,9 +130,13 @@ class Finder:
 
     def missing(self, path: str) -> None:
         """Note a required field that nothing gives, unless more is known of it."""
-        if not any(problem.startswith((f"{path}:", f"{path}.")) for problem in self.problems):
-            named = "a column's name" if "." not in path else f"a column named {path.replace('.', '_')}"
-            self.note(f"{path}: required, and neither the mapping nor {named} gives it")
+        named = "a column's name" if "." not in path else f"a column named {path.replace('.', '_')}"
+        self.add(path, f"{path}: required, and neither the mapping nor {named} gives it")
+
+    def add(self, path: str, problem: str) -> None:
+        """Note a problem of a field, unless one is known of it, or of what is in it: this one may come of that."""
+        if not any(known.startswith((f"{path}:", f"{path}.")) for known in self.problems):
+            self.note(problem)
 
     def note(self, problem: str) -> None:
         """Note a problem, once."""

@@ -16,7 +16,7 @@ from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.finder import Finder
 from airflow_provider_ecdp.orders.mapping import ColumnMapping, Value, folded_path
-from airflow_provider_ecdp.orders.matching import DIFFERS, PROBLEMS
+from airflow_provider_ecdp.orders.matching import DIFFERS, PROBLEMS, column_problems
 from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, identifier
 from airflow_provider_ecdp.orders.sums import total
 from airflow_provider_ecdp.orders.wires import text
@@ -41,7 +41,15 @@ class Shaped:
     explained: dict[str, str]
 
 
-def shape(mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str], source: str, held: str) -> Shaped:
+def shape(
+    mapping: ColumnMapping,
+    schema: pa.Schema,
+    spelled: Mapping[str, str],
+    source: str,
+    held: str,
+    *,
+    timezone: str | None,
+) -> Shaped:
     """Compile `mapping` for an extract with the columns of `schema`.
 
     Fields that the mapping does not name are matched by the columns' names; `customer_email` is `customer.email`.
@@ -50,11 +58,15 @@ def shape(mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str],
     :param spelled: by the name of a column, its name in SQL
     :param source: SQL that can stand after FROM
     :param held: tells the columns of the extract, for messages
+    :param timezone: IANA name of the zone in which timestamps without a zone are read
     :raises ColumnsError: the mapping names what is not there, leaves out what is required, or a column's type cannot
         serve; all of it at once
     """
     shaping = _Shaping(mapping, schema, spelled)
     fields = shaping.fields()
+    result = pa.schema([(name, found.type) for name, found in fields.items()])
+    for path, problem in column_problems(result, timezone=timezone, explained=shaping.find.explained):
+        shaping.find.add(path, problem)
     if shaping.find.problems:
         lines = "".join(f"\n  - {problem}" for problem in shaping.find.problems)
         raise ColumnsError(f"the mapping and the columns of the extract do not make orders:{lines}\n{held}")

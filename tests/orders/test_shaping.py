@@ -49,6 +49,8 @@ FLAT = {
     "products": "items",
 }
 
+FLAT_OF_BUYER = {name: source for name, source in FLAT.items() if name != "customer"} | {"customer": "buyer"}
+
 #: A row that is an order, with its products in a list.
 ROW = {
     "order_no": "A-1",
@@ -586,11 +588,49 @@ def test_a_mapping_that_cannot_be_meant_is_refused(rows, mapping, problem):
     assert f"  - {problem}" in refused(rows, mapping)
 
 
-def test_a_type_that_cannot_be_the_field_s_is_refused_by_the_field_s_name():
-    told = refused([line()], LINES | {"totalValue": "ordered_at", "customer": "qty"} | {"customer.email": "email"})
-    assert "- totalValue: must be number (double), not timestamp[us, tz=UTC]" in told
-    assert "- customer: must be a struct, not int64" in told
-    assert told.startswith("the columns of the mapping's result do not make orders:")
+def test_a_type_that_cannot_be_the_field_s_is_told_with_the_column_and_beside_what_is_missing():
+    mapping = LINES | {"id": "order_nr", "totalValue": "ordered_at", "date": "when", "products": LINES["products"]}
+    mapping["products"] = mapping["products"] | {"name": "rate", "quantity": "ordered_at", "url": "link"}
+    told = refused([line(when=NOON.replace(tzinfo=None), rate=1.5)], mapping)
+    assert told.splitlines() == [
+        "the mapping and the columns of the extract do not make orders:",
+        "  - id: there is no column 'order_nr'; did you mean 'order_no' or 'ordered_at'?",
+        "  - products.url: there is no column 'link'",
+        (
+            "  - date (column when): the column is timestamp[us], without a time zone, and none is declared; "
+            "declare the zone of its values (timezone), for instance Europe/Warsaw"
+        ),
+        "  - totalValue (column ordered_at): must be number (double), not timestamp[us, tz=UTC]",
+        (
+            "  - products.name (column rate): must be text, not double: as a fraction an id has lost its form; "
+            "cast it where the extract is made"
+        ),
+        "  - products.quantity (column ordered_at): must be integer (int32), not timestamp[us, tz=UTC]",
+        "The extract has: order_no, ordered_at, email, sku, title, price, qty, when, rate",
+    ]
+
+
+def test_a_member_of_a_wrong_type_is_told_with_the_column_that_holds_it():
+    told = refused([ROW | {"buyer": {"email": 1.5}, "items": [{"sku": "x"}]}], FLAT_OF_BUYER | {"products.id": "sku"})
+    assert "  - customer.email (column buyer): must be text, not double: as a fraction an id has lost its form;" in told
+    assert "  - products.price (column items): required, and no column has this name" in told
+    assert "products.id" not in told
+
+
+def test_an_object_that_is_no_struct_is_told_with_its_column():
+    told = refused([line()], LINES | {"customer": "qty"})
+    assert "  - customer (column qty): must be a struct, not int64" in told
+
+
+def test_a_struct_without_a_field_of_the_customer_is_told_with_its_column():
+    mapping = {name: source for name, source in LINES.items() if name != "customer.email"}
+    told = refused([line(buyer={"mail": "a@example.com"})], mapping | {"customer": "buyer"})
+    assert "  - customer (column buyer): at least one of email, phone, crmId is required, and none is there" in told
+
+
+def test_a_timestamp_without_a_zone_is_taken_where_one_is_declared(shape):
+    rows = [line(ordered_at=NOON.replace(tzinfo=None))]
+    assert shape(rows, LINES, timezone="Europe/Warsaw")["A-1"]["date"] == "2026-11-22T11:00:00.000Z"
 
 
 def test_columns_that_differ_in_case_only_are_told_apart_by_it_and_refused_in_a_third(shape):
