@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.scope import listed
 from airflow_provider_ecdp.orders.wires import is_text, readable, shown, why_not, wire
 
 #: The column in which a source tells of problems that it found itself: a list of {field, rule, got}.
@@ -85,7 +86,7 @@ def match_columns(
     columns = [schema.field(i) for i in range(len(schema)) if schema.field(i).name not in (PROBLEMS, DIFFERS)]
     fields, ignored = matcher.match(ORDER, columns, "o", "")
     if matcher.problems:
-        held = ", ".join(f"{c.name} ({c.type})" if not pa.types.is_nested(c.type) else c.name for c in columns)
+        held = listed([f"{c.name} ({c.type})" if not pa.types.is_nested(c.type) else c.name for c in columns])
         lines = "".join(f"\n  - {problem}" for _, problem in matcher.problems)
         raise ColumnsError(
             f"the columns of the {source} do not make orders:{lines}\n"
