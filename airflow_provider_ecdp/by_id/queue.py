@@ -181,8 +181,7 @@ class ChangeQueue:
     ) -> tuple[str | None, str | None, int | None, str | None]:
         """Return id, status and website as they are sent, and why the row cannot be sent, if so."""
         if order_id is not None and BROKEN in order_id:
-            shown = order_id.replace(BROKEN, "\ufffd")
-            return shown, None, None, "order id: text in UTF-8, got bytes that are none"
+            return None, None, None, "order id: text in UTF-8, got bytes that are none"
         try:
             checked = checked_id(order_id, in_path=self.operation is Operation.DELETE)
             if self.operation is Operation.DELETE:

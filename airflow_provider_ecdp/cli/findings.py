@@ -34,8 +34,9 @@ def told(found: Findings, name: str, settings: PushSettings, *, compared: bool) 
     yield from _sent(found, settings)
     if found.problems:
         yield rows(map(_row, found.commonest_problems), "orders", "rule broken", "for example")
-    if found.warnings:
-        yield rows(map(_row, found.commonest_warnings), "orders", "warning, sent all the same", "for example")
+    # one that only invalid orders have is of nothing that is sent
+    if warnings := [rule for rule in found.commonest_warnings if rule.count]:
+        yield rows(map(_row, warnings), "orders", "warning, sent all the same", "for example")
     if found.duplicate_ids:
         yield (
             f"{found.duplicate_ids:,} ids stand more than once. One with one content is sent once "

@@ -70,7 +70,7 @@ def bind(engine: duckdb.DuckDBPyConnection, sources: Sources, settings: OrderSet
         own = readable_schema(sources.extracts[EXTRACT].schema).names
         spelled = dict(zip(own, known.names, strict=True))
         named = pa.schema([pa.field(name, f.type) for name, f in zip(own, known, strict=True)])
-        shaped = shape(mapping, named, spelled, EXTRACT, sources.held())
+        shaped = shape(mapping, named, spelled, EXTRACT, sources.held(), timezone=settings.timezone)
         source, what = shaped.sql, "mapping's result"
         schema = _result(engine, source, sources)
         if shaped.key and not keys:
@@ -81,7 +81,8 @@ def bind(engine: duckdb.DuckDBPyConnection, sources: Sources, settings: OrderSet
         _look_for_cuts(sources.extracts, keys, shaped)
     if inner := unfolded(source, schema):
         source, schema = inner, _result(engine, inner, sources)
-    mapping_ = match_columns(schema, timezone=settings.timezone, source=what)
+    explained = shaped.explained if shaped else None
+    mapping_ = match_columns(schema, timezone=settings.timezone, source=what, explained=explained)
     customer = mapping_.field("customer")
     if settings.matching and customer and not customer.child(settings.matching):
         raise ColumnsError(

@@ -23,6 +23,7 @@ from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders import hive
 from airflow_provider_ecdp.orders.broken_text import marked
 from airflow_provider_ecdp.orders.files import GLOB, find
+from airflow_provider_ecdp.orders.scope import listed
 from airflow_provider_ecdp.orders.storage import reading, told, without_credentials
 
 #: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
@@ -173,7 +174,7 @@ def _footer(filesystem: Any, file: str) -> tuple[pa.Schema, tuple[tuple[int, int
         groups = (footer.row_group(i) for i in range(footer.num_row_groups))
         sizes = tuple((group.num_rows, group.total_byte_size) for group in groups)
     if twice := [column for column, times in Counter(schema.names).items() if times > 1]:
-        raise ExtractError(f"{told(filesystem, file)}: more than one column is called {', '.join(twice)}; rename them")
+        raise ExtractError(f"{told(filesystem, file)}: more than one column is called {listed(twice)}; rename them")
     return schema, sizes
 
 

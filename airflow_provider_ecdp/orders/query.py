@@ -142,7 +142,9 @@ class Query:
 
     @property
     def _id(self) -> str:
-        return f"left({self.mapping.fields[0].wire}, {_ID_CHARACTERS})"
+        wire = self.mapping.fields[0].wire
+        # what stands for broken bytes is the same for all of them: it would make one id of many
+        return f"CASE WHEN NOT contains({wire}, {text(BROKEN)}) THEN left({wire}, {_ID_CHARACTERS}) END"
 
 
 def hashed_ids(ids: str) -> str:

@@ -43,7 +43,7 @@ class Orders:
 
     Record batches have the columns
 
-    - `order_id` string, NULL if the extract has none; cut at 256 characters
+    - `order_id` string, NULL if the extract has none, or none that is UTF-8; cut at 256 characters
     - `content_hash` string, MD5 of the order's JSON text: tells changed from unchanged, protects from nothing
     - `json` string: the order's JSON text and a comma, so that the buffer of neighbouring rows is the inside of a
       JSON array but for its last character; of no characters for an order that is not to be sent

@@ -144,6 +144,15 @@ def test_the_screen_tells_each_rule_with_what_was_there_and_three_ids(screen, sa
     assert "warning, sent all the same" in text
 
 
+def test_a_warning_of_invalid_orders_alone_is_not_on_the_screen(screen, table):
+    odd = ORDER | {"id": "1", "status": "cancelled", "currency": "ZLOTY"}
+    assert "sent all the same" not in screen("check", table([odd]))
+
+    text = screen("check", table([odd, odd | {"id": "2", "currency": "PLN"}, odd | {"id": "3", "currency": "EUR"}]))
+    assert " 2 status: status_spelling: " in text
+    assert "and 1 invalid orders" in text
+
+
 def test_the_screen_tells_what_would_be_sent_and_what_it_is(screen, sample):
     text = screen("check", sample(orders=1_200))
 
