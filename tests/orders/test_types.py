@@ -47,8 +47,8 @@ NUMBERS = {
         ["1.5" + "0" * 19, f"0.{'0' * 20}", None],
     ),
     "decimal of 64 bits": (pa.array([D("1.10"), D(2), None], pa.decimal64(9, 3)), ["1.100", "2.000", None]),
-    "double": (pa.array([0.1, 1e300, None]), ["0.1", "1e+300", None]),
-    "double, small": (pa.array([-0.0, 1e-7, None]), ["-0.0", "1e-07", None]),
+    "double": (pa.array([0.1, 1e300, None]), ["0.1", "1e300", None]),
+    "double, small": (pa.array([-0.0, 1e-7, None]), ["-0.0", "1e-7", None]),
     "double, all its digits": (pa.array([123456789.12345679, 2.0, None]), ["123456789.12345679", "2.0", None]),
     "float": (pa.array([0.1, 1.5, None], pa.float32()), ["0.1", "1.5", None]),
     "string": (pa.array(["1.10", "-1e5", None]), ["1.10", "-1e5", None]),
@@ -84,7 +84,7 @@ INTEGERS = {
 FEATURES = {
     "string": (pa.array(["x", "", None]), ["x", "", None]),
     "int64": (pa.array([1, -1, None]), ["1", "-1", None]),
-    "double": (pa.array([1.5, 1e300, None]), ["1.5", "1e+300", None]),
+    "double": (pa.array([1.5, 1e300, None]), ["1.5", "1e300", None]),
     "decimal": (pa.array([D("1.50"), D(0), None], pa.decimal128(5, 2)), ["1.50", "0.00", None]),
     "bool": (pa.array([True, False, None]), ["true", "false", None]),
     "date": (pa.array([0, 1, None], pa.date32()), ["1970-01-01", "1970-01-02", None]),
@@ -284,7 +284,6 @@ def test_different_ids_that_are_no_utf_8_are_not_one_id_that_stands_twice(open_o
     with open_orders(with_columns(id=text)) as orders:
         assert orders.find_duplicates() == 0
         rows = [row for batch in orders.read() for row in batch.to_pylist()]
-        assert orders.ids()["order_id"].to_pylist() == [None]
     problems = [{"field": "id", "rule": "text in UTF-8", "got": "bytes of another encoding"}]
     assert [(row["order_id"], row["problems"]) for row in rows] == [(None, problems)] * 3
 
