@@ -29,6 +29,7 @@ soak: setup  ## Run thousands of pushes with faults and kills; ECDP_SOAK_RUNS an
 	$(BIN)/python tests/faults/soak.py
 
 celery: setup  ## Push a million orders from two Celery workers, and kill one; needs Postgres and Redis, and says how to get them
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement tests/celery/requirements.txt
 	$(BIN)/python tests/celery/celery_run.py
 
 bench: setup  ## Measure against the peers, and write docs/performance.md; half an hour; ECDP_BENCH=quick for a look

@@ -48,10 +48,13 @@ class ConfigurationError(EcdpError):
 class ExtractError(EcdpError):
     """The extract cannot be read as orders; what was sent before that was noticed is recorded."""
 
+    #: whether the storage does not answer, or refuses: an extract that is wrong stays so, this may pass
+    of_storage: bool = False
+
     @property
     def transient(self) -> bool:
-        """A storage that does not answer is not an extract that is wrong: the cause tells them apart."""
-        return self.__cause__ is not None and not isinstance(self.__cause__, FileNotFoundError | ValueError)
+        """A storage that does not answer is not an extract that is wrong."""
+        return self.of_storage
 
 
 class EmptyExtractError(ExtractError):
@@ -81,6 +84,9 @@ class ApiError(EcdpError):
 
     #: whether a request before the last one, of the same call, may have been stored
     earlier_maybe_stored: bool = False
+
+    #: whether the answer was waited for, for as long as is allowed
+    timed_out: bool = False
 
     #: requests made by the call that ended like this: the last one ended in this error
     attempts: int = 1

@@ -18,7 +18,7 @@ REASON_CHARACTERS = 4000
 
 _DISTINCT_REASONS = 1000
 _NUMBERS = re.compile(r"\d+")
-_OWN_NUMBERS = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )\d+")
+_OWN_NUMBERS = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )\d+|(?<=, got text of )\d+|(?<=, got a number of )\d+")
 
 
 class Outcome(enum.StrEnum):

@@ -25,7 +25,7 @@ def summarise(
     :param expected: how many shards there are; those of them without a result are `summary.shards_missing`
     :param results_limit: how many failed orders are listed
     """
-    summary: dict[str, Any] = {"mode": None, **dict.fromkeys(_SUMS, 0), "duration_seconds": 0.0}
+    summary: dict[str, Any] = {"mode": None, **dict.fromkeys(_SUMS, 0), "in_flight": 0, "duration_seconds": 0.0}
     counts = {"shards": 0, "shards_failed": 0, "longest_shard_seconds": 0.0}
     failures: list[dict[str, Any]] = []
     warnings: dict[str, dict[str, Any]] = {}
@@ -39,6 +39,8 @@ def summarise(
         counts["shards_failed"] += any(found[outcome.value] for outcome in Outcome if outcome.failed)
         counts["longest_shard_seconds"] = max(counts["longest_shard_seconds"], found["duration_seconds"])
         summary["mode"] = summary["mode"] or found.get("mode", found.get("operation"))
+        # how many shards are pushed at a time is not known here, so there is no sum of these
+        summary["in_flight"] = max(summary["in_flight"], found.get("in_flight", 0))
         for name in (*_SUMS, "duration_seconds"):
             # changes and orders by id have no warnings
             summary[name] += found.get(name, 0)
@@ -62,8 +64,10 @@ def summarise(
 
 
 def _common(known: str | None, path: str | None) -> str | None:
-    """Return the folder that both are in, of paths and of URLs alike."""
-    if known is None or path is None:
-        return known or path
-    pairs = zip(known.split("/"), path.split("/"), strict=False)
+    """Return the folder above those of the mapped tasks, of paths and of URLs alike."""
+    # of one shard too: a task's own folder ends in its map index and its epoch
+    above = path and path.rsplit("/", 2)[0]
+    if not known or not above:
+        return known or above
+    pairs = zip(known.split("/"), above.split("/"), strict=False)
     return "/".join(part for part, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -106,4 +106,4 @@ class MaxFailed:
         return self.count if self.share is None else round(self.share * total, 6)
 
     def __str__(self) -> str:
-        return str(self.count) if self.share is None else f"{self.share:.4g} of the orders"
+        return str(self.count) if self.share is None else f"{round(100 * self.share, 6):g} % of the orders"

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "ledger": {"errors", "ledger", "orders", "outcomes"},
     "push": {"api", "errors", "ledger", "orders", "outcomes", "push", "report"},
     "by_id": {"api", "by_id", "errors", "ledger", "orders", "outcomes", "push", "report"},
-    "check": {"api", "check", "errors", "ledger", "orders", "outcomes", "push"},
+    "check": {"api", "by_id", "check", "errors", "ledger", "orders", "outcomes", "push"},
     "sandbox": {"errors", "sandbox"},
     "sample": {"errors", "sample"},
 }

@@ -153,6 +153,16 @@ def test_a_short_id_does_not_cut_the_words_of_a_reason(order_id):
     assert list(tally.reasons) == ["invalid: currency: exactly 3 characters, got N characters"]
 
 
+def test_the_lengths_of_what_is_not_shown_do_not_tell_reasons_apart():
+    tally = Tally(limit=0)
+    told = ["text of 12 characters", "text of 9 characters", "a number of 11 digits", "a number of 9 digits"]
+    tally.add(settled(Outcome.INVALID, ["A-1"] * 4, [f"date: a date, got {got}" for got in told]))
+    assert {text: r.count for text, r in tally.reasons.items()} == {
+        "invalid: date: a date, got text of N characters": 2,
+        "invalid: date: a date, got a number of N digits": 2,
+    }
+
+
 def test_numbers_in_the_apis_own_words_do_not_tell_reasons_apart():
     tally = Tally(limit=0)
     tally.add(settled(Outcome.REJECTED, ["a1", "a2"], ["line 7: unknown product 4711", "line 8: unknown product 5"]))
@@ -374,8 +384,13 @@ def test_a_share_is_of_all_orders():
 
 
 def test_a_tolerance_is_told_as_it_is_meant():
-    assert [str(MaxFailed.parse(given)) for given in (3, "1%", 0.125)] == [
+    assert [str(MaxFailed.parse(given)) for given in (3, "1%", "20%", "100%", "29%", 0.125, "12.345%", "0%")] == [
         "3",
-        "0.01 of the orders",
-        "0.125 of the orders",
+        "1 % of the orders",
+        "20 % of the orders",
+        "100 % of the orders",
+        "29 % of the orders",
+        "12.5 % of the orders",
+        "12.345 % of the orders",
+        "0 % of the orders",
     ]

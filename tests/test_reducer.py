@@ -12,9 +12,16 @@ class Value(dict):
     """A dict that can be watched."""
 
 
-def report(accepted=10, rejected=0, path="/r/dag/run/push/0/3", **parts):
+def report(accepted=10, rejected=0, path="/r/dag/run/push/0/3", in_flight=1, **parts):
     counts = dict.fromkeys(NAMES, 0) | {"accepted": accepted, "rejected": rejected}
-    others = {"warnings": 1, "requests": 2, "retries": 1, "bytes": 100, "duration_seconds": 0.25}
+    others = {
+        "warnings": 1,
+        "requests": 2,
+        "retries": 1,
+        "bytes": 100,
+        "in_flight": in_flight,
+        "duration_seconds": 0.25,
+    }
     failures = [{"order_id": f"{path}-{i}", "outcome": "rejected", "reason": "no"} for i in range(rejected)]
     return Value(
         summary={"mode": "Add", "total": accepted + rejected, **counts, **others},
@@ -26,7 +33,8 @@ def report(accepted=10, rejected=0, path="/r/dag/run/push/0/3", **parts):
 
 
 def test_counts_add_up_and_failures_come_first():
-    total = summarise([report(), report(8, 2, "/r/dag/run/push/1/3"), report(7, 3, "/r/dag/run/push/12/3")], expected=3)
+    second, third = report(8, 2, "/r/dag/run/push/1/3", in_flight=4), report(7, 3, "/r/dag/run/push/12/3", in_flight=2)
+    total = summarise([report(), second, third], expected=3)
     assert total["summary"] == {
         "mode": "Add",
         "total": 30,
@@ -37,6 +45,7 @@ def test_counts_add_up_and_failures_come_first():
         "requests": 6,
         "retries": 3,
         "bytes": 300,
+        "in_flight": 4,
         "duration_seconds": 0.75,
         "shards": 3,
         "shards_failed": 2,
@@ -68,8 +77,11 @@ def test_nothing_at_all_is_a_sum_too():
     [
         (["/r/dag/run/push/0/3", "/r/dag/run/push/1/3", "/r/dag/run/push/10/5"], "/r/dag/run/push"),
         (["s3://c@bucket/r/push/1/3", "s3://c@bucket/r/push/11/3"], "s3://c@bucket/r/push"),
-        (["/r/push/0/3"], "/r/push/0/3"),
-        ([None, "/r/push/0/3"], "/r/push/0/3"),
+        (["/r/push/0/3"], "/r/push"),
+        (["/r/push/0/3", "/r/push/0/3"], "/r/push"),
+        (["s3://c@bucket/r/push/1/3"], "s3://c@bucket/r/push"),
+        ([None, "/r/push/0/3"], "/r/push"),
+        (["/r/push/0/3", None], "/r/push"),
         ([None, None], None),
     ],
 )
@@ -108,7 +120,8 @@ def test_one_result_is_in_memory_at_a_time():
 @pytest.mark.parametrize("operation", ["update_status", "delete", "get"])
 def test_what_is_no_push_has_no_warnings_and_adds_up_too(operation):
     one = report()
-    del one["summary"]["warnings"], one["summary"]["mode"]
+    del one["summary"]["warnings"], one["summary"]["mode"], one["summary"]["in_flight"]
     one["summary"]["operation"] = operation
     total = summarise([one, one])
     assert (total["summary"]["mode"], total["summary"]["accepted"], total["summary"]["warnings"]) == (operation, 20, 0)
+    assert total["summary"]["in_flight"] == 0

@@ -14,22 +14,16 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_ecdp.api.concurrency import Concurrency
+from airflow_provider_ecdp.api.concurrency import Concurrency, Flight
 from airflow_provider_ecdp.api.counts import ClientStats, Counter, PostResult
 from airflow_provider_ecdp.api.mode import envelope
-from airflow_provider_ecdp.api.pacing import Pacer
+from airflow_provider_ecdp.api.pacing import Pacer, overloaded
 from airflow_provider_ecdp.api.paths import ID_OF_NO_ORDER, order_path
 from airflow_provider_ecdp.api.responses import read_answer
 from airflow_provider_ecdp.api.retry import RetryPolicy, RetryQuota
 from airflow_provider_ecdp.api.settings import ClientSettings, checked_key
 from airflow_provider_ecdp.api.transport import Transport
-from airflow_provider_ecdp.errors import (
-    ApiError,
-    ConfigurationError,
-    NotFoundError,
-    ThrottledError,
-    UnreachableError,
-)
+from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError, UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,6 +93,15 @@ class EcdpClient:
     def in_flight_limit(self) -> int:
         """Requests that should be in flight at once now: `max_in_flight`, fewer while the server struggles."""
         return self._concurrency.limit
+
+    @property
+    def in_flight_reached(self) -> int:
+        """Most requests that were in flight at once since `recount_in_flight`, if as many still may; at least 1."""
+        return max(1, min(self._concurrency.limit, self._concurrency.reached))
+
+    def recount_in_flight(self) -> None:
+        """Let `in_flight_reached` begin anew."""
+        self._concurrency.recount()
 
     def stats(self) -> ClientStats:
         """Return the counts so far; all of them of one moment."""
@@ -188,30 +191,31 @@ class EcdpClient:
             attempt += 1
             if attempt == 1:
                 began = started
+            flight = self._concurrency.flight(started)
             try:
-                result = self._attempt(method, path, body, call)
+                result = self._attempt(method, path, body, call, flight)
             except ApiError as failure:
                 # a 429 after a 502 does not make the request that got the 502 unsent
                 failure.earlier_maybe_stored = error is not None and error.maybe_stored
                 failure.attempts = attempt
                 error = failure
             else:
-                self._settled(cost, started, body)
+                self._settled(cost, flight, body)
                 return result, attempt
             elapsed = self._clock() - began
             wait = policy.delay(error, attempt, self._random, repeatable=repeatable, elapsed=elapsed)
-            if _overloaded(error):
+            self._concurrency.failed(flight, error)
+            if overloaded(error):
                 self._pacer.throttled(policy.backoff(error, attempt, self._random) if wait is None else wait, started)
-                self._concurrency.refused(started)
             elif not error.transient:
-                self._settled(cost, started, body)
+                self._settled(cost, flight, body)
             if wait is None:
                 break
             cost = self._quota.take(error)
             if cost is None:
                 log.warning("%s: %s; not repeated, the retries of this client are used up", call, _cause(error))
                 break
-            level = logging.INFO if _overloaded(error) else logging.WARNING
+            level = logging.INFO if overloaded(error) else logging.WARNING
             told = "%s: %s; attempt %d of %d, again in %.1f s"
             log.log(level, told, call, _cause(error), attempt, policy.max_attempts, wait)
             self._counter.add(retries=1)
@@ -219,29 +223,26 @@ class EcdpClient:
                 break
         raise error or _not_sent(call)
 
-    def _attempt(self, method: str, path: str, body: bytes | None, call: str) -> dict[str, Any] | None:
+    def _attempt(self, method: str, path: str, body: bytes | None, call: str, flight: Flight) -> dict[str, Any] | None:
         size = len(body) if body else 0
         try:
-            answer = self._transport.exchange(method, path, body, call)
+            with flight:
+                answer = self._transport.exchange(method, path, body, call)
         except ApiError as error:
             self._counter.add(requests=1, sent=0 if isinstance(error, UnreachableError) else size)
             raise
         self._counter.add(requests=1, sent=size, throttled=int(answer.status == 429))
         return read_answer(method, answer, call=call, now=self._wall_clock(), secret=self._api_key)
 
-    def _settled(self, cost: int | None, started: float, body: bytes | None) -> None:
+    def _settled(self, cost: int | None, flight: Flight, body: bytes | None) -> None:
         """Note an answer that shows the server at work: a success, or a refusal of what was sent."""
         self._quota.give_back(cost)
         self._pacer.succeeded()
-        self._concurrency.answered(started, len(body) if body else 0)
+        self._concurrency.answered(flight, len(body) if body else 0)
 
 
 def _cause(error: ApiError) -> str:
     return f"HTTP {error.status}" if error.status else type(error).__name__
-
-
-def _overloaded(error: ApiError) -> bool:
-    return isinstance(error, ThrottledError) or error.status == 503
 
 
 def _not_sent(call: str) -> UnreachableError:

@@ -1,20 +1,26 @@
 """How many requests should be in flight at once: a limit that falls when the server struggles, and climbs back.
 
-It falls by a factor on a refusal for load (429, 503) and when answers take ever longer, and rises by about one request
-for each round of answers: additive increase, multiplicative decrease, as in TCP (RFC 5681). Rising latency is judged as
-in Netflix's concurrency-limits (Gradient2): the answers of late against those of a longer time, so that a server which
-is slow, and stays so, is not taken for one that struggles.
+It falls by a factor when the server says that it has too much, or does not answer in time, and when answers take ever
+longer. It rises by about one request for each round of answers: additive increase, multiplicative decrease, as in TCP
+(RFC 5681), and as there only while it is made use of (RFC 7661): what nobody tries, nobody knows. Rising latency is
+judged as in Netflix's concurrency-limits (Gradient2): the answers of late against those of a longer time, so that a
+server which is slow, and stays so, is not taken for one that struggles.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from airflow_provider_ecdp.errors import ThrottledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: what is kept of the limit after a refusal for load, and after a rise of latency
+    from airflow_provider_ecdp.errors import ApiError
+
+#: what is kept of the limit when the server struggles, and after a rise of latency
 _AFTER_REFUSAL = 0.5
 _AFTER_RISE = 0.75
 #: answers over which latency is averaged: of late, and of a longer time
@@ -25,8 +31,16 @@ _WARM = 10
 _RISE = 2.0
 #: seconds of difference that noise alone can make
 _NOISE = 0.05
-#: part of the largest body that a request must have to be compared: a single order is answered sooner than 500
-_COMPARABLE = 0.5
+#: part of the limit that must be in flight for it to rise; RFC 7661's
+_USED = 0.5
+#: a gateway that has no answer of the server behind it, and a server that has no room. Not 500: a fault of a program
+#: comes with one batch as with eight
+_STRUGGLING = (502, 503, 504)
+
+
+def struggles(error: ApiError) -> bool:
+    """Whether the server does not keep up: it says so, or has not answered in time."""
+    return isinstance(error, ThrottledError) or error.timed_out or error.status in _STRUGGLING
 
 
 class Concurrency:
@@ -38,41 +52,87 @@ class Concurrency:
         self._lock = threading.Lock()
         self._limit = float(max_in_flight)
         self._reduced_at = float("-inf")
-        self._largest = 0
-        self._answers = 0
-        self._of_late = self._long = 0.0
+        self._in_flight = self._reached = 0
+        # a single order is answered sooner than 500: sizes are compared within a factor of two
+        self._latencies: dict[int, _Latency] = {}
 
     @property
     def limit(self) -> int:
         """Requests that should be in flight at once now, from 1 to `max_in_flight`."""
         return int(self._limit)
 
-    def refused(self, started: float) -> None:
-        """Note a refusal for load of a request that `started` then; of requests under way together, one counts."""
-        with self._lock:
-            self._reduce(started, _AFTER_REFUSAL)
+    @property
+    def reached(self) -> int:
+        """Most requests that were in flight at once since `recount`."""
+        return self._reached
 
-    def answered(self, started: float, size: int) -> None:
-        """Note an answer that was no refusal for load, to a request of `size` bytes that `started` then."""
+    def recount(self) -> None:
+        """Forget how many were in flight."""
         with self._lock:
-            if self._rises(self._clock() - started, size):
-                self._reduce(started, _AFTER_RISE)
-            else:
+            self._reached = self._in_flight
+
+    def flight(self, started: float) -> Flight:
+        """Return the flight of a request that starts now: a context manager, around its sending and its answer."""
+        return Flight(self, started)
+
+    def failed(self, flight: Flight, error: ApiError) -> None:
+        """Note a request that failed; of requests under way together that show the server to struggle, one counts."""
+        if struggles(error):
+            with self._lock:
+                self._reduce(flight, _AFTER_REFUSAL)
+
+    def answered(self, flight: Flight, size: int) -> None:
+        """Note an answer, to a request of `size` bytes, that shows the server at work."""
+        with self._lock:
+            latency = self._latencies.setdefault(size.bit_length(), _Latency())
+            if latency.rises(self._clock() - flight.started):
+                self._reduce(flight, _AFTER_RISE)
+            elif flight.together >= _USED * int(self._limit):
                 self._limit = min(float(self._most), self._limit + 1.0 / self._limit)
 
-    def _reduce(self, started: float, kept: float) -> None:
-        if started > self._reduced_at:
+    def count(self, by: int) -> int:
+        """Return how many are in flight, with the one that begins (1) or ends (-1)."""
+        with self._lock:
+            together = max(self._in_flight, self._in_flight + by)
+            self._in_flight += by
+            self._reached = max(self._reached, together)
+            return together
+
+    def _reduce(self, flight: Flight, kept: float) -> None:
+        if flight.started > self._reduced_at:
             self._reduced_at = self._clock()
             self._limit = max(1.0, self._limit * kept)
 
-    def _rises(self, seconds: float, size: int) -> bool:
-        if self._largest < _COMPARABLE * size:
-            # what came before was of another kind
-            self._answers = 0
-        self._largest = max(self._largest, size)
-        if size < _COMPARABLE * self._largest:
-            return False
-        self._answers += 1
-        self._of_late += (seconds - self._of_late) / min(self._answers, _OF_LATE)
-        self._long += (seconds - self._long) / min(self._answers, _LONG)
-        return self._answers > _WARM and self._of_late > max(_RISE * self._long, self._long + _NOISE)
+
+class Flight:
+    """One request under way; `together` tells how many were, at its start or its end, whichever is more."""
+
+    def __init__(self, concurrency: Concurrency, started: float) -> None:
+        self.started = started
+        self.together = 0
+        self._concurrency = concurrency
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self.together = self._concurrency.count(1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self.together = max(self.together, self._concurrency.count(-1))
+
+
+@dataclass(slots=True)
+class _Latency:
+    """The latency of answers to requests of about one size, in seconds."""
+
+    answers: int = 0
+    of_late: float = 0.0
+    long: float = 0.0
+
+    def rises(self, seconds: float) -> bool:
+        """Take in an answer; return whether those of late take longer than those before."""
+        self.answers += 1
+        self.of_late += (seconds - self.of_late) / min(self.answers, _OF_LATE)
+        self.long += (seconds - self.long) / min(self.answers, _LONG)
+        return self.answers > _WARM and self.of_late > max(_RISE * self.long, self.long + _NOISE)

@@ -27,6 +27,10 @@ class ClientStats:
     throttled: int = 0
     of_thread: int = field(default=0, compare=False)
 
+    def since(self, before: ClientStats) -> dict[str, int]:
+        """Return what was added since `before`, as a run's summary has it."""
+        return {name: getattr(self, name) - getattr(before, name) for name in ("requests", "retries", "bytes")}
+
 
 class Counter:
     """Adds up; `stats` are all of one moment."""

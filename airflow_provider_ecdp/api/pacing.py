@@ -13,8 +13,12 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from airflow_provider_ecdp.errors import ThrottledError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from airflow_provider_ecdp.errors import ApiError
 
 #: what is kept of the rate after throttling; botocore's value
 _DECREASE = 0.7
@@ -25,6 +29,11 @@ _SCALE = 0.4
 #: seconds over which the rate of successes is measured: at least the first, so that a burst is not taken for a rate
 _MEASURE_MIN = 1.0
 _MEASURE_MAX = 5.0
+
+
+def overloaded(error: ApiError) -> bool:
+    """Whether the server itself asks for fewer requests."""
+    return isinstance(error, ThrottledError) or error.status == 503
 
 
 class Pacer:

@@ -193,7 +193,9 @@ def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return UnreachableError(f"{call}: no connection within {settings.connect_timeout:g} s")
     if isinstance(error, requests.exceptions.ReadTimeout):
-        return NoAnswerError(f"{call}: sent, and no answer within {settings.read_timeout:g} s")
+        late = NoAnswerError(f"{call}: sent, and no answer within {settings.read_timeout:g} s")
+        late.timed_out = True
+        return late
     # InvalidHeader is a ValueError too, of the answer: Content-Length given twice. Our own headers were checked.
     unsendable = isinstance(error, ValueError) and not isinstance(error, requests.exceptions.InvalidHeader)
     if unsendable or any(isinstance(link, InvalidURL) for link in chain):
@@ -202,7 +204,10 @@ def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError
     if not isinstance(error, (requests.RequestException, HTTPError)):
         # requests raises a plain OSError, before it connects, for a CA bundle that is not there
         return ConfigurationError("the CA bundle (`verify`, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE) cannot be read")
-    return NoAnswerError(f"{call}: the connection broke before an answer came ({_reason(chain[-1])})")
+    broken = NoAnswerError(f"{call}: the connection broke before an answer came ({_reason(chain[-1])})")
+    # while sending: the server does not take what it is sent
+    broken.timed_out = any(isinstance(link, TimeoutError) for link in chain)
+    return broken
 
 
 def _not_connected(refused: NewConnectionError, call: str, settings: ClientSettings) -> EcdpError:

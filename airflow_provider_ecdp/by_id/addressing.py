@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from airflow_provider_ecdp.api.redaction import redact
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.contract import ORDER, STATUS_SPELLINGS
-
-_STATUSES = {
-    **{choice.lower(): choice for parameter in ORDER if parameter.name == "status" for choice in parameter.choices},
-    **STATUS_SPELLINGS,
-}
+from airflow_provider_ecdp.orders.contract import STATUSES
+from airflow_provider_ecdp.orders.disclosure import disclosed
 
 
 def listed_status(status: object) -> str:
@@ -20,10 +15,10 @@ def listed_status(status: object) -> str:
 
     :raises ConfigurationError: the contract does not list it
     """
-    if isinstance(status, str) and (listed := _STATUSES.get(status.strip().lower())):
+    if isinstance(status, str) and (listed := STATUSES.get(status.strip().lower())):
         return listed
-    shown = repr(redact(status, max_length=50)) if isinstance(status, str) else _kind(status)
-    raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(_STATUSES.values()))}, got {shown}")
+    shown = _told(status) if isinstance(status, str) else _kind(status)
+    raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(STATUSES.values()))}, got {shown}")
 
 
 def checked_id(order_id: object, *, in_path: bool = False) -> str:
@@ -70,6 +65,11 @@ def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
             held = f"the keys {', '.join(map(str, update))}" if isinstance(update, Mapping) else type(update).__name__
             raise ConfigurationError(f"updates[{i}]: a dict with order_id and status, got {held}")
     return found
+
+
+def _told(value: str) -> str:
+    told = disclosed(value)
+    return repr(told) if told == value else told
 
 
 def _kind(given: object) -> str:

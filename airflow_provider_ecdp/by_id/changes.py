@@ -7,68 +7,33 @@ that is deleted, stay so.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.by_id.asking import NOT_REACHED, Answer, Asker, Missing, Operation
+from airflow_provider_ecdp.by_id.asking import NOT_REACHED, Answer, Asker, Operation
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
-from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError, ExtractError
+from airflow_provider_ecdp.by_id.settings import ChangeSettings
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.outcomes import Outcome, Settled, Tally
+from airflow_provider_ecdp.outcomes import Outcome, Settled
 from airflow_provider_ecdp.push.attribution import Stop
 from airflow_provider_ecdp.push.dispatch import Dispatcher
+from airflow_provider_ecdp.push.recorder import Recorder
 from airflow_provider_ecdp.report import Report
 
 __all__ = ["ChangeSettings", "apply_changes"]
 
 log = logging.getLogger(__name__)
 
-#: Most seconds without a look at whether a flush is due.
-_PATIENCE = 60.0
-
 #: Called with the number of changes that have an outcome, and of those that failed.
 Progress = Callable[[int, int], None]
 
 _Dispatcher = Dispatcher[pa.RecordBatch, tuple[pa.RecordBatch, Answer]]
-
-
-@dataclass(frozen=True, slots=True)
-class ChangeSettings:
-    """How changes are sent.
-
-    :param missing: what an order that ECDP does not have is; see `Asker`
-    :param max_in_flight: maximum requests in flight
-    :param max_deletions: if the extract has more rows than this, nothing is sent; None for no limit
-    :param results_limit: how many results the report holds, failures first
-    :param allow_empty: whether an extract without rows is a success
-    :param resumed: whether an earlier try of this run may have sent some; a ledger that is there says so itself
-    :param count_resumed_as: outcome of what the ledger holds as accepted: SKIPPED for a new run over an old ledger,
-        ACCEPTED where the run that wrote it is continued
-    :raises ConfigurationError: a value out of range
-    """
-
-    missing: Missing
-    max_in_flight: int = 4
-    max_deletions: int | None = None
-    results_limit: int = 1000
-    allow_empty: bool = False
-    resumed: bool = False
-    count_resumed_as: Outcome = Outcome.SKIPPED
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        for name, least in (("max_in_flight", 1), ("results_limit", 0), ("max_deletions", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigurationError(f"{name} must be {least} or more, not {value}")
 
 
 def apply_changes(
@@ -82,25 +47,16 @@ def apply_changes(
     """Send the changes, and return what became of each. Refusals and outages are in the report, not raised.
 
     :param ledger: where this run's outcomes are kept; what it holds as accepted is not sent again
-    :param progress: called in this thread, as outcomes come
+    :param progress: called in this thread, as outcomes come and every few seconds while none does
     :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
     :raises ExtractError: there are more rows than `max_deletions`
     """
-    if not len(queue) and not settings.allow_empty:
-        raise EmptyExtractError(
-            f"{queue.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
-        )
-    if settings.max_deletions is not None and len(queue) > settings.max_deletions:
-        raise ExtractError(
-            f"{queue.name} has {len(queue)} rows, and max_deletions is {settings.max_deletions}: nothing was sent; "
-            "is it the right extract?"
-        )
+    settings.refuse(queue)
     run = _Run(queue, client, settings, ledger, progress)
     try:
         run.everything()
     finally:
-        if ledger is not None:
-            ledger.flush()
+        run.recorder.flush()
     return run.report()
 
 
@@ -122,9 +78,10 @@ class _Run:
         self.progress = progress
         self.started = time.monotonic()
         self.before = client.stats()
+        client.recount_in_flight()
         resumed = settings.resumed or (ledger is not None and ledger.exists())
         self.asker = Asker(client, queue.operation, settings.missing, resumed)
-        self.tally = Tally(settings.results_limit)
+        self.recorder = Recorder([ledger], settings.results_limit, self._tell)
         self.missing = 0
         self.stop = Stop()
         self.skipped = {
@@ -137,25 +94,24 @@ class _Run:
     def everything(self) -> None:
         """Read, send and record until the queue ends."""
         self.queue.recall(self.ledger)
-        if self.ledger is not None:
-            self.ledger.begin()
+        self.recorder.begin()
         limit = self.settings.max_in_flight
-        with Dispatcher(self._ask, lambda: min(limit, self.client.in_flight_limit), limit) as dispatcher:
-            try:
-                for batch in self.queue.read():
-                    self._send(dispatcher, self._sendable(batch))
-                self._settle(dispatcher, 0)
-            except BaseException as error:
-                # what is in flight is awaited and recorded; what waits in the queue is given back
-                self.stop.set(None)
-                if not isinstance(error, Exception):
-                    # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
-                    self.client.interrupt()
-                while dispatcher.pending:
-                    # the first error is raised, the others say no more
-                    with contextlib.suppress(Exception):
-                        self._settle(dispatcher, 0)
-                raise
+        with Dispatcher(
+            self._ask,
+            self._answered,
+            limit=lambda: min(limit, self.client.in_flight_limit),
+            threads=limit,
+            give_up=self._give_up,
+        ) as dispatcher:
+            for batch in self.queue.read():
+                self._send(dispatcher, self._sendable(batch))
+            self.recorder.settle(dispatcher, 0)
+
+    def _give_up(self, error: BaseException) -> None:
+        self.stop.set(None)
+        if not isinstance(error, Exception):
+            # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
+            self.client.interrupt()
 
     def _sendable(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the changes that are to be sent; record the others."""
@@ -164,25 +120,25 @@ class _Run:
             return batch
         invalid = batch.filter(pc.is_valid(problems))
         if len(invalid):
-            self._record(Settled(invalid, Outcome.INVALID, invalid.column("problem").to_pylist()))
+            self.recorder.add(Settled(invalid, Outcome.INVALID, invalid.column("problem").to_pylist()))
         for word, (outcome, reason) in self.skipped.items():
             skipped = batch.filter(pc.equal(known, word))
             if len(skipped):
                 # the ledger has a row of what is resumed; a repetition must not stand for the change that it repeats
-                self._record(Settled(skipped, outcome, reason), kept=False)
+                self.recorder.add(Settled(skipped, outcome, reason), ())
         return batch.filter(pc.and_(pc.is_null(problems), pc.is_null(known)))
 
     def _send(self, dispatcher: _Dispatcher, changes: pa.RecordBatch) -> None:
         for i, number in enumerate(changes.column("round").to_pylist()):
             if self.stop:
-                self._record(Settled(changes.slice(i), Outcome.NOT_ATTEMPTED, NOT_REACHED))
+                self.recorder.add(Settled(changes.slice(i), Outcome.NOT_ATTEMPTED, NOT_REACHED))
                 return
             if number != self.round:
                 # an order's changes never overtake each other: a round ends before the next begins
-                self._settle(dispatcher, 0)
+                self.recorder.settle(dispatcher, 0)
                 self.round = number
             dispatcher.put(changes.slice(i, 1))
-            self._settle(dispatcher, 2 * self.settings.max_in_flight - 1 if self.begun else 0)
+            self.recorder.settle(dispatcher, 2 * self.settings.max_in_flight - 1 if self.begun else 0)
             self.begun = True
 
     def _ask(self, change: pa.RecordBatch) -> tuple[pa.RecordBatch, Answer]:
@@ -203,47 +159,27 @@ class _Run:
             self.stop.set(answer.error)
         return change, answer
 
-    def _settle(self, dispatcher: _Dispatcher, most: int) -> None:
-        """Wait until at most `most` changes are pending, and record those that have ended."""
-        while True:
-            waiting = dispatcher.pending > most
-            ended = dispatcher.take(self._patience() if waiting else 0)
-            if self.ledger is not None:
-                self.ledger.flush_if_due()
-            if ended is not None:
-                change, answer = ended
-                self.missing += answer.missing
-                self._record(Settled(change, answer.outcome, answer.reason, answer.http_status, answer.attempts))
-            elif not waiting:
-                return
+    def _answered(self, ended: tuple[pa.RecordBatch, Answer]) -> None:
+        change, answer = ended
+        self.missing += answer.missing
+        self.recorder.add(Settled(change, answer.outcome, answer.reason, answer.http_status, answer.attempts))
 
-    def _patience(self) -> float:
-        due = self.ledger.due_in() if self.ledger is not None else None
-        return _PATIENCE if due is None else min(_PATIENCE, due)
-
-    def _record(self, settled: Settled, *, kept: bool = True) -> None:
-        reasons = self.tally.add(settled)
-        if kept and self.ledger is not None:
-            self.ledger.add(settled, reasons)
-            self.ledger.flush_if_due()
-        self.progress(self.tally.counts.total(), self.tally.failed)
+    def _tell(self) -> None:
+        self.progress(self.recorder.tally.counts.total(), self.recorder.tally.failed)
 
     def report(self) -> Report:
         """Add up. Counts that do not are a fault of this package, and are not passed over."""
-        counts, rows = self.tally.counts, len(self.queue)
+        counts, rows = self.recorder.tally.counts, len(self.queue)
         if counts.total() != rows:
             raise RuntimeError(f"{rows} orders were read and {counts.total()} have an outcome")
-        stats = self.client.stats()
         summary: dict[str, Any] = {
             "operation": self.queue.operation.value,
             "total": rows,
             **{outcome.value: counts[outcome] for outcome in Outcome},
             "missing": self.missing,
-            "requests": stats.requests - self.before.requests,
-            "retries": stats.retries - self.before.retries,
-            "bytes": stats.bytes - self.before.bytes,
-            "in_flight": min(self.settings.max_in_flight, self.client.in_flight_limit),
+            **self.client.stats().since(self.before),
+            "in_flight": min(self.settings.max_in_flight, self.client.in_flight_reached),
             "duration_seconds": round(time.monotonic() - self.started, 3),
         }
         path = self.ledger.path if self.ledger is not None else None
-        return Report(summary, self.tally.results, path, {}, self.tally.commonest, self.stop.error)
+        return Report(summary, self.recorder.tally.results, path, {}, self.recorder.tally.commonest, self.stop.error)

@@ -178,15 +178,12 @@ class _Run:
         return self.asker.ask(send)
 
     def report(self) -> Report:
-        stats = self.asker.client.stats()
         summary = {
             "operation": self.asker.operation.value,
             "total": len(self.results),
             **{outcome.value: self.counts[outcome] for outcome in Outcome},
             "missing": self.missing,
-            "requests": stats.requests - self.before.requests,
-            "retries": stats.retries - self.before.retries,
-            "bytes": stats.bytes - self.before.bytes,
+            **self.asker.client.stats().since(self.before),
             "duration_seconds": round(time.monotonic() - self.started, 3),
         }
         # sorted is stable: among the failures, and among the others, the order is that of the call

@@ -1,10 +1,10 @@
 """The changes of an extract, all of them read and checked before the first is sent, in the order in which to send them.
 
 They are sent in rounds: the first holds the first change of every order, the second the second, and so on. Within a
-round no order stands twice, so its changes can be sent side by side; between rounds nothing is in flight.
+round no order appears more than once, so its changes can be sent side by side; between rounds nothing is in flight.
 
 A change is known by the order's id and a hash of the order's changes up to it. So the last that a ledger holds as
-accepted tells how far a run before has come with this order, whatever the same status did before and after.
+accepted tells how far an earlier run has come with this order, whatever the same status did before and after.
 """
 
 from __future__ import annotations
@@ -97,14 +97,14 @@ class ChangeQueue:
         operation: Operation,
         *,
         sql: str | None = None,
-        mapping: Mapping[str, Any] | None = None,
+        mapping: Mapping[str, Any] | str | None = None,
         memory_limit: str = "256MB",
     ) -> None:
         """Read the extract to its end, and check each row.
 
         :param operation: UPDATE_STATUS or DELETE, which needs nothing but ids
         :param sql: one SELECT from `extract` that returns columns named `order_id`, `status` and `website_id`
-        :param mapping: which column is which of these three, a dict
+        :param mapping: which column is which of these three, a dict or its JSON text
         :param memory_limit: of the engine; beyond it, it spills to disk
         :raises ConfigurationError: the settings cannot be meant
         :raises ExtractError: the extract cannot be read, or its columns do not make changes
@@ -181,8 +181,7 @@ class ChangeQueue:
     ) -> tuple[str | None, str | None, int | None, str | None]:
         """Return id, status and website as they are sent, and why the row cannot be sent, if so."""
         if order_id is not None and BROKEN in order_id:
-            shown = order_id.replace(BROKEN, "\ufffd")
-            return shown, None, None, "order id: text in UTF-8, got bytes that are none"
+            return None, None, None, "order id: text in UTF-8, got bytes that are none"
         try:
             checked = checked_id(order_id, in_path=self.operation is Operation.DELETE)
             if self.operation is Operation.DELETE:

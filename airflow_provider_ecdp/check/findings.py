@@ -52,7 +52,7 @@ class Findings:
     :param used: columns that are read; `ignored` are not
     :param not_fields: columns that the SQL text returns, and that are no fields
     :param fields: where each field comes from, if a mapping says so
-    :param drift: columns that are not as in the run before; None if there is none to compare with
+    :param drift: columns that differ from those of the previous run; None if there is none to compare with
     """
 
     rows: int = 0

@@ -40,6 +40,7 @@ def check(
     """Read all orders, and return what is to be said of them. Nothing is sent, and nothing is written.
 
     :param progress: called with the number of orders that were read, after each record batch
+    :raises ConfigurationError: drift is a failure, and nothing keeps the columns of the previous run
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
     :raises ExtractError: the extract cannot be read to its end
     """
@@ -53,7 +54,7 @@ def check(
         found.ignored += [prefix + column for column in ignored]
     if orders.settings.sql is not None:
         found.not_fields = list(orders.mapping.ignored)
-    if kept := memory.columns or memory.history or memory.ledger:
+    if kept := memory.of_columns(settings.on_drift):
         changes = drifted(orders, kept)
         found.drift = None if changes is None else [str(change) for change in changes]
     nothing_left = learn(orders, memory, OnDrift.IGNORE).nothing_left
@@ -66,7 +67,7 @@ def check(
         found.bytes += len(before) + batches.size(batch) + len(after)
     if not found.total and not settings.allow_empty and not nothing_left:
         raise EmptyExtractError(
-            f"{orders.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
+            f"{orders.name} holds no orders; if a run without orders is normal, allow it (on_empty, --allow-empty)"
         )
     return found
 

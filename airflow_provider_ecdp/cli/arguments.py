@@ -112,7 +112,7 @@ def _push(command: argparse.ArgumentParser) -> None:
         "--on-drift",
         default="warn",
         metavar="WHAT",
-        help="if columns are gone or changed since the run before: ignore, warn or fail (default: %(default)s)",
+        help="if columns are gone or changed since the previous run: ignore, warn or fail (default: %(default)s)",
     )
     memory = command.add_argument_group("results")
     memory.add_argument(

@@ -9,20 +9,26 @@ from typing import Any
 from airflow_provider_ecdp.by_id.asking import Missing, Operation
 from airflow_provider_ecdp.by_id.changes import ChangeSettings, apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
+from airflow_provider_ecdp.check.changes import look_at_changes
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.connection import open_client
 from airflow_provider_ecdp.cli.ending import ending
-from airflow_provider_ecdp.cli.extracts import sql_text
+from airflow_provider_ecdp.cli.exits import Exit
+from airflow_provider_ecdp.cli.extracts import partitions_of, text_of
 from airflow_provider_ecdp.cli.interruption import Interruption
 from airflow_provider_ecdp.cli.summary import summary
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.extract import ParquetExtract
+from airflow_provider_ecdp.orders.sources import EXTRACT
 from airflow_provider_ecdp.report import MaxFailed
 
 #: Options that mean nothing without an extract, and their defaults.
 _DEFAULTS: dict[str, Any] = {
     "sql": None,
+    "mapping": None,
+    "partition": None,
+    "dry_run": False,
     "max_failed": "0",
     "results": None,
     "results_limit": 1000,
@@ -51,11 +57,11 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     )
     max_failed = MaxFailed.parse(options.max_failed)
     ledger = Ledger(options.results) if options.results else None
-    sql = None if options.sql is None else sql_text(options.sql)
-    operation = Operation.DELETE if deleting else Operation.UPDATE_STATUS
+    if options.dry_run:
+        return _look(arguments, options, settings, ledger, max_failed)
     with (
         open_client(arguments, interruption, max_in_flight=settings.max_in_flight) as client,
-        ChangeQueue(ParquetExtract.open(*arguments.extract), operation, sql=sql) as queue,
+        _queue(arguments, options) as queue,
     ):
         # after a signal the client sends nothing more, and what is left is reported
         interruption.patient = True
@@ -65,6 +71,30 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     elif not arguments.quiet:
         output.err(output.rendered(sys.stderr, *summary(report)))
     return ending(report, max_failed, interruption, brief=not (arguments.json or arguments.quiet))
+
+
+def _queue(arguments: Namespace, options: Namespace) -> ChangeQueue:
+    sql = None if options.sql is None else text_of("SQL", options.sql)
+    mapping = None if options.mapping is None else text_of("mapping", options.mapping)
+    partitions = partitions_of(options.partition or [], [EXTRACT])[EXTRACT]
+    operation = Operation.DELETE if arguments.command == "delete" else Operation.UPDATE_STATUS
+    extract = ParquetExtract.open(*arguments.extract, partitions=partitions)
+    return ChangeQueue(extract, operation, sql=sql, mapping=mapping)
+
+
+def _look(
+    arguments: Namespace, options: Namespace, settings: ChangeSettings, ledger: Ledger | None, max_failed: MaxFailed
+) -> int:
+    """Look at the changes, print what a run would do, and return the exit code."""
+    with _queue(arguments, options) as queue:
+        found = look_at_changes(queue, settings, ledger)
+        if arguments.json:
+            output.out_json(found.as_json())
+        elif not arguments.quiet:
+            from airflow_provider_ecdp.cli.findings import told_of_changes  # noqa: PLC0415 - rich, as in check
+
+            output.out(output.rendered(sys.stdout, *told_of_changes(found, queue.name)))
+    return Exit.FAILED if found.invalid > max_failed.of(found.total) else Exit.DONE
 
 
 def refuse_without_extract(arguments: Namespace) -> None:

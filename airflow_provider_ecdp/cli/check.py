@@ -50,6 +50,8 @@ def look(
             compared = memory.ledger is not None or memory.history is not None
             output.out(output.rendered(sys.stdout, *told(found, orders.name, settings, compared=compared)))
     if found.drift and settings.on_drift is OnDrift.FAIL:
-        output.err("ecdp: columns are gone or have changed since the run before: with --on-drift fail nothing is sent")
+        output.err(
+            "ecdp: columns are gone or have changed since the previous run: with --on-drift fail nothing is sent"
+        )
         return Exit.USAGE
     return Exit.FAILED if found.invalid > max_failed.of(found.total) else Exit.DONE

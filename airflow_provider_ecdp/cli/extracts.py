@@ -46,8 +46,8 @@ def open_orders(arguments: Namespace, interruption: Interruption) -> Orders:
     """
     promoted = arguments.warnings_as_errors or ""
     settings = OrderSettings(
-        sql=None if arguments.sql is None else sql_text(arguments.sql),
-        mapping=None if arguments.mapping is None else _text("mapping", arguments.mapping),
+        sql=None if arguments.sql is None else text_of("SQL", arguments.sql),
+        mapping=None if arguments.mapping is None else text_of("mapping", arguments.mapping),
         partition_by=_partition_by(arguments.partition_by or []),
         timezone=arguments.timezone,
         matching=None if arguments.matching is None else _MATCHED[MatchBy.parse(arguments.matching)],
@@ -55,7 +55,7 @@ def open_orders(arguments: Namespace, interruption: Interruption) -> Orders:
         memory_limit=arguments.memory_limit,
     )
     paths = named(arguments.extract)
-    partitions = _partitions(arguments.partition or [], paths)
+    partitions = partitions_of(arguments.partition or [], paths)
     extracts: ParquetExtract | dict[str, ParquetExtract]
     if list(paths) == [EXTRACT]:
         extracts = ParquetExtract.open(*paths[EXTRACT], partitions=partitions[EXTRACT])
@@ -99,8 +99,11 @@ def _opened(name: str, paths: list[str], partitions: Mapping[str, list[str]]) ->
         raise ExtractError(f"the extract {name}: {error}") from error
 
 
-def _partitions(given: Sequence[str], extracts: Collection[str]) -> dict[str, dict[str, list[str]]]:
-    """Return the values of partition columns by the name of an extract; what names no extract is for all."""
+def partitions_of(given: Sequence[str], extracts: Collection[str]) -> dict[str, dict[str, list[str]]]:
+    """Return the values of partition columns by the name of an extract; what names no extract is for all.
+
+    :raises ConfigurationError: one is not COLUMN=VALUE, or names an extract that is not there
+    """
     partitions: dict[str, dict[str, list[str]]] = {name: {} for name in extracts}
     for argument in given:
         column, is_one, value = argument.partition("=")
@@ -128,15 +131,11 @@ def _partition_by(given: Sequence[str]) -> str | dict[str, str] | None:
     return columns or None
 
 
-def sql_text(path: Path) -> str:
-    """Return the SQL text in a file.
+def text_of(what: str, path: Path) -> str:
+    """Return the text in the file of an option.
 
     :raises ConfigurationError: it cannot be read
     """
-    return _text("SQL", path)
-
-
-def _text(what: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

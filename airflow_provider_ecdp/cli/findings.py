@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from rich.console import RenderableType
 
+from airflow_provider_ecdp.check.changes import ChangeFindings
 from airflow_provider_ecdp.check.findings import EXAMPLES, Findings, Rule
 from airflow_provider_ecdp.check.sample_order import laid_out
 from airflow_provider_ecdp.cli.summary import rows
@@ -33,8 +34,9 @@ def told(found: Findings, name: str, settings: PushSettings, *, compared: bool) 
     yield from _sent(found, settings)
     if found.problems:
         yield rows(map(_row, found.commonest_problems), "orders", "rule broken", "for example")
-    if found.warnings:
-        yield rows(map(_row, found.commonest_warnings), "orders", "warning, sent all the same", "for example")
+    # one that only invalid orders have is of nothing that is sent
+    if warnings := [rule for rule in found.commonest_warnings if rule.count]:
+        yield rows(map(_row, warnings), "orders", "warning, sent all the same", "for example")
     if found.duplicate_ids:
         yield (
             f"{found.duplicate_ids:,} ids appear more than once. One with one content is sent once "
@@ -52,6 +54,20 @@ def told(found: Findings, name: str, settings: PushSettings, *, compared: bool) 
     if found.sample is not None:
         yield "The first order to be sent, without personal data:"
         yield "\n".join(f"  {line}" for line in laid_out(found.sample, EXAMPLES))
+
+
+def told_of_changes(found: ChangeFindings, name: str) -> Iterator[RenderableType]:
+    """Yield texts and a table for a rich console.
+
+    :param name: what the user called the extract
+    """
+    yield f"{found.total:,} changes in {name}: {found.total - found.invalid:,} valid, {found.invalid:,} invalid"
+    kept = [f"{found.done:,} are done already"] if found.done else []
+    kept += [f"{found.repeated:,} are repeated"] if found.repeated else []
+    sent = f"{found.to_send:,} would be sent, one request each, operation {found.operation}"
+    yield sent + "".join(f"; {one}" for one in kept)
+    if found.problems:
+        yield rows(map(_row, found.commonest_problems), "rows", "rule broken", "for example")
 
 
 def _sent(found: Findings, settings: PushSettings) -> Iterator[str]:
@@ -79,11 +95,11 @@ def _columns(found: Findings) -> Iterator[str]:
 
 def _drift(changes: list[str] | None) -> Iterator[str]:
     if changes is None:
-        yield "Columns of the run before: none are kept"
+        yield "Columns of the previous run: none are kept"
     elif changes:
-        yield "\n  - ".join(["Columns are not those of the run before:", *changes])
+        yield "\n  - ".join(["Columns are not those of the previous run:", *changes])
     else:
-        yield "Columns are those of the run before."
+        yield "Columns are those of the previous run."
 
 
 def _row(rule: Rule) -> tuple[str, str, str]:

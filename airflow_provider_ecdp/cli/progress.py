@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 
 from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.push.pace import Pace
 from airflow_provider_ecdp.push.settings import Progress
 
 
@@ -25,14 +27,17 @@ def shown(arguments: Namespace) -> Iterator[Callable[[Progress], None]]:
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
         bars.TextColumn("{task.completed:,} orders," + failed + " {task.fields[rate]:,.0f}/s"),
-        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[left]}"),
     )
     # the bar draws itself, ten times a second; an update only sets numbers
     with bars.Progress(*columns, console=output.console(sys.stderr), transient=True) as bar:
-        task = bar.add_task("push" if sending else "check", total=None, failed=0, rate=0.0)
+        task = bar.add_task("push" if sending else "check", total=None, failed=0, rate=0.0, left="")
+        pace = Pace(0.0)
 
         def draw(now: Progress) -> None:
-            rate = now.done / now.seconds if now.seconds else 0.0
-            bar.update(task, completed=now.done, total=now.total, failed=now.failed, rate=rate)
+            pace.note(now.seconds, now.done, now.passed_over)
+            seconds = pace.left(now.total)
+            left = "" if seconds is None else str(dt.timedelta(seconds=round(seconds)))
+            bar.update(task, completed=now.done, total=now.total, failed=now.failed, rate=pace.rate, left=left)
 
         yield draw

@@ -19,10 +19,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger.listing import files_in
 from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
 from airflow_provider_ecdp.ledger.whole_files import first_write, put_whole
 from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.storage import reading
+from airflow_provider_ecdp.orders.storage import reading, told
 from airflow_provider_ecdp.outcomes import Outcome, Settled
 
 SCHEMA = pa.schema(
@@ -65,8 +66,8 @@ class Ledger:
         flush_seconds: float = FLUSH_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.path = os.fspath(path)
-        self._folder = self.path
+        self._folder = os.fspath(path)
+        self.path = told(filesystem, self._folder) if filesystem else self._folder
         if filesystem is None:
             try:
                 filesystem, self._folder = fsspec.url_to_fs(self.path)
@@ -201,47 +202,40 @@ class Ledger:
         """Whether an earlier run has written here."""
         return bool(self._files_here())
 
-    def _files_here(self, start: str = "", end: str = ".parquet") -> list[str]:
-        # listed, not globbed: a folder may be named with brackets. What another process has added since is not cached
-        self._filesystem.invalidate_cache(self._folder)
-        with reading(self._filesystem, f"results path {self.path}"):
-            try:
-                found = self._filesystem.ls(self._folder, detail=False)
-            except (FileNotFoundError, NotADirectoryError):
-                return []
-        names = {path: path.rstrip("/").rpartition("/")[2] for path in found}
-        hidden = () if start else (".", "_")
-        return sorted(
-            p
-            for p, name in names.items()
-            if name.startswith(start) and name.endswith(end) and not name.startswith(hidden)
-        )
+    def _files_here(self, start: str = "", end: str = ".parquet", *, deep: bool = False) -> list[str]:
+        return files_in(self._filesystem, self._folder, self.path, start=start, end=end, deep=deep)
 
-    def accepted(self, among: Callable[[], pa.Table] | None = None) -> pa.Table | None:
+    @property
+    def large(self) -> bool:
+        """Whether it is so large that what is not needed of it is not kept in memory."""
+        return sum(self._filesystem.size(file) or 0 for file in self._files_here()) > LARGE
+
+    def accepted(self) -> pa.Table | None:
         """Return what ECDP holds as far as the ledger knows; None for a new ledger.
 
         The columns are `order_id`, `content_hash` and `outcome`: accepted or skipped.
-
-        :param among: returns the ids (column `order_id`) that are asked for; called if the ledger is large
         """
         taken = f"'{Outcome.ACCEPTED}', '{Outcome.SKIPPED}'"
-        return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})", among)
+        return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})")
 
     def unfinished(self) -> pa.Table | None:
-        """Return `order_id` of the orders that an earlier run left rejected or unresolved; None for a new ledger."""
-        return self._newest("order_id", f"outcome IN ('{Outcome.REJECTED}', '{Outcome.UNRESOLVED}')")
+        """Return `order_id` of the orders that earlier runs left rejected or unresolved; None if there were none.
+
+        Ledgers in folders inside count too: those of mapped tasks have one above them all.
+        """
+        condition = f"outcome IN ('{Outcome.REJECTED}', '{Outcome.UNRESOLVED}')"
+        return self._newest("order_id", condition, deep=True)
 
     def rows(self, columns: Sequence[str]) -> pa.RecordBatchReader | None:
         """Return these columns of all rows, older ones of an order too; None for a new ledger."""
-        files = self._files_here()
+        return self._rows_of(self._files_here(), columns)
+
+    def _rows_of(self, files: list[str], columns: Sequence[str]) -> pa.RecordBatchReader | None:
         if not files:
             return None
         batches = ParquetExtract(self.path, tuple(files), self._filesystem, SCHEMA, 0).batches(columns)
         return pa.RecordBatchReader.from_batches(pa.schema([SCHEMA.field(c) for c in columns]), batches)
 
-    def _newest(self, columns: str, condition: str, among: Callable[[], pa.Table] | None = None) -> pa.Table | None:
-        rows = self.rows(COLUMNS)
-        if rows is None:
-            return None
-        large = among is not None and sum(self._filesystem.size(file) or 0 for file in self._files_here()) > LARGE
-        return newest(rows, columns, condition, among if large else None)
+    def _newest(self, columns: str, condition: str, *, deep: bool = False) -> pa.Table | None:
+        rows = self._rows_of(self._files_here(deep=deep), COLUMNS)
+        return None if rows is None else newest(rows, columns, condition)

@@ -16,6 +16,7 @@ from airflow_provider_ecdp.errors import (
     ConfigurationError,
     EcdpError,
     EmptyExtractError,
+    OrdersFailedError,
     PushError,
     PushStoppedError,
 )
@@ -27,6 +28,7 @@ from airflow_provider_ecdp.operators.version_compat import (
     AirflowSkipException,
     get_hook_lineage_collector,
 )
+from airflow_provider_ecdp.push.pace import Pace
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -98,7 +100,8 @@ class EcdpOperator(BaseOperator):
                 yield hook
         except EcdpError as error:
             if is_transient(error):
-                raise
+                # the message says what the client of the storage has said, whose tracebacks are long
+                raise error from None
             # `from None`: the message says it all, and a log that shows it twice hides it
             raise AirflowFailException(str(error)) from None
 
@@ -133,6 +136,22 @@ class EcdpOperator(BaseOperator):
 
     def _heartbeat(self, total: int | None = None) -> Heartbeat:
         return Heartbeat(self.log.info, lambda: self.hook.stopping, total)
+
+    def _conclude_look(
+        self, context: Context, value: dict[str, Any], tolerated: MaxFailed, text: str, what: str = "orders"
+    ) -> dict[str, Any]:
+        """Log what a dry run has found and return it for XCom, or raise where too much is invalid."""
+        self.log.info("%s", text)
+        summary = value["summary"]
+        if summary["invalid"] > tolerated.of(summary["total"]):
+            if self.do_xcom_push:
+                context["ti"].xcom_push(key="return_value", value=value)
+            raise OrdersFailedError(
+                f"dry run: {summary['invalid']} of {summary['total']} {what} are invalid; the log says why, and XCom "
+                f"under check; nothing was sent. Tolerated: {tolerated}",
+                summary=summary,
+            )
+        return value
 
     def _conclude(self, context: Context, report: Report, tolerated: MaxFailed) -> dict[str, Any]:
         """Log the report and return it for XCom, or raise what it calls for, with XCom pushed all the same."""
@@ -179,27 +198,29 @@ class Heartbeat:
         self._total = total
         self._clock = clock
         self._now = now
-        self._started = self._last = clock()
+        self._last = clock()
+        self._pace = Pace(self._last)
 
-    def __call__(self, done: int, failed: int, total: int | None = None) -> None:
-        """Note the progress.
+    def __call__(self, done: int, failed: int, total: int | None = None, passed_over: int = 0) -> None:
+        """Note the progress; `passed_over` of those that are done were not to be sent.
 
         :raises PushStoppedError: the task was told to end
         """
         if self._stopping():
             raise PushStoppedError(f"the task was told to end after {done} orders; what was sent is recorded")
         moment = self._clock()
+        self._pace.note(moment, done, passed_over)
         if moment - self._last < PROGRESS_SECONDS:
             return
         self._last = moment
         total = self._total if total is None else total
-        rate = done / (moment - self._started)
+        rate, seconds = self._pace.rate, self._pace.left(total)
         of, end = "", ""
         if total:
             of = f" of {total:,} ({min(100 * done // total, 100)} %)"
-            if rate:
-                left = dt.timedelta(seconds=round((max(total - done, 0)) / rate))
-                end = f", to end at about {self._now() + left:%H:%M:%S} UTC, in {left}"
+        if seconds is not None:
+            left = dt.timedelta(seconds=round(seconds))
+            end = f", to end at about {self._now() + left:%H:%M:%S} UTC, in {left}"
         self._log("%s%s orders done, %s failed, %s orders/s%s", f"{done:,}", of, f"{failed:,}", f"{rate:,.0f}", end)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ecdp.outcomes import Outcome
 
 if TYPE_CHECKING:
+    from airflow_provider_ecdp.check.changes import ChangeFindings
     from airflow_provider_ecdp.check.findings import Findings, Rule
 
 #: Names, values and changes of one kind that the log lists; XCom has all.
@@ -58,10 +59,24 @@ def _lines(found: Findings) -> Iterator[str]:
         yield from map(_rule, found.commonest_warnings[:_LISTED])
     yield from _seen(found)
     if found.drift:
-        yield "  not as in the run before:"
+        yield "  not as in the previous run:"
         yield from (f"    {change}" for change in found.drift[:_LISTED])
     if found.sample:
         yield f"  the first order, without what identifies a person: {found.sample}"
+
+
+def changes_as_text(found: ChangeFindings) -> str:
+    """Return what a person wants to know before changes are sent, in lines."""
+    lines = [f"Dry run: {found.total:,} rows were looked at, nothing is sent"]
+    lines.append(f"  {found.to_send:,} would be sent, one request each")
+    if found.invalid:
+        lines.append(f"  {found.invalid:,} are invalid, and would not be sent:")
+        lines += map(_rule, found.commonest_problems)
+    if found.done:
+        lines.append(f"  {found.done:,} are skipped: accepted before, in this run's results")
+    if found.repeated:
+        lines.append(f"  {found.repeated:,} are skipped: they say the same as the change of their order before them")
+    return "\n".join(lines)
 
 
 def _seen(found: Findings) -> Iterator[str]:

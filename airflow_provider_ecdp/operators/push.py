@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow_provider_ecdp.api.mode import Mode
-from airflow_provider_ecdp.errors import ConfigurationError, OrdersFailedError
+from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.results import (
@@ -53,7 +53,7 @@ class PushOperator(EcdpOperator):
     :param on_empty: how to treat a run without orders: `fail`, `skip` or `succeed`
     :param canary: how many orders are sent first, alone; the others follow if all of them are accepted
     :param on_drift: what to do if a column that the previous run read is gone or has another type: `ignore`,
-        `warn` or `fail`. It needs a `results_path`
+        `warn` or `fail`. It needs a `results_path`; `fail` is refused without one
     :param dry_run: do everything but send: the log says what is wrong with the orders, XCom has it under `check`
     :param memory_limit: memory limit of the engine that shapes and checks; beyond it, the engine spills to disk
     :param ecdp_conn_id: the connection, of type `ecdp`
@@ -136,7 +136,7 @@ class PushOperator(EcdpOperator):
             # a try that was killed may have stored orders that no ledger knows of
             resumed=retried,
             continues=retried,
-            progress=lambda now: heartbeat(now.done, now.failed, now.total),
+            progress=lambda now: heartbeat(now.done, now.failed, now.total, now.passed_over),
             **self._settings(),
         )
         root = results_root(self.results_path)
@@ -153,16 +153,7 @@ class PushOperator(EcdpOperator):
             **self._settings(),
         )
         value = as_xcom(findings, Mode.parse(self.mode).value)
-        self.log.info("%s", as_text(findings))
-        if findings.invalid > tolerated.of(findings.total):
-            if self.do_xcom_push:
-                context["ti"].xcom_push(key="return_value", value=value)
-            raise OrdersFailedError(
-                f"dry run: {findings.invalid} of {findings.total} orders are invalid; the log says why, and XCom under"
-                f" check; nothing was sent. Tolerated: {tolerated}",
-                summary=value["summary"],
-            )
-        return value
+        return self._conclude_look(context, value, tolerated, as_text(findings))
 
     def _memory(self, ti: RuntimeTaskInstanceProtocol) -> Memory:
         from airflow_provider_ecdp.ledger.earlier_runs import Memory  # noqa: PLC0415  # Arrow, at parse time

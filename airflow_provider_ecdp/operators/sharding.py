@@ -6,6 +6,7 @@ Functions, for TaskFlow: call `shards` in a task, expand `ParquetToEcdpOperator`
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from airflow_provider_ecdp.orders.extract import Extract
+
+log = logging.getLogger(__name__)
 
 
 def shards(
@@ -45,7 +48,7 @@ def shards(
 
     url, inner, filesystem = open_storage(path, object_storage_conn_id)
     extract = ParquetExtract.open(inner, filesystem=filesystem, partitions=partitions)
-    return cut(extract, most, path=url, order_id=order_id, scattered=scattered)
+    return cut(extract, most, path=url, order_id=order_id, scattered=scattered, partitions=partitions)
 
 
 def summarise(
@@ -77,9 +80,11 @@ def open_extract(
     :raises ExtractError: the files cannot be read
     """
     from airflow_provider_ecdp.orders.extract import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
-    from airflow_provider_ecdp.orders.shards import open_shard  # noqa: PLC0415  # as above
+    from airflow_provider_ecdp.orders.shard import open_shard  # noqa: PLC0415  # as above
 
     url, inner, filesystem = open_storage(path.get("path", "") if isinstance(path, Mapping) else path, conn_id)
+    # the footers of thousands of files take their time
+    log.info("Opening %s", url)
     if isinstance(path, Mapping):
         return url, open_shard(path, inner, filesystem)
     return url, replace(ParquetExtract.open(inner, filesystem=filesystem, partitions=partitions), name=url)

@@ -19,7 +19,7 @@ from airflow_provider_ecdp.orders.contract import Field, Kind
 from airflow_provider_ecdp.orders.engine import locked_engine, record_batches, running, statement
 from airflow_provider_ecdp.orders.extract import Extract
 from airflow_provider_ecdp.orders.finder import Finder
-from airflow_provider_ecdp.orders.mapping import ColumnMapping, Value, folded_path
+from airflow_provider_ecdp.orders.mapping import ColumnMapping, Value, folded_path, from_json
 from airflow_provider_ecdp.orders.scan import readable_schema
 from airflow_provider_ecdp.orders.scope import ROWS
 from airflow_provider_ecdp.orders.sources import EXTRACT, Sources
@@ -48,14 +48,14 @@ class ChangeRows:
         *,
         with_status: bool,
         sql: str | None = None,
-        mapping: Mapping[str, Any] | None = None,
+        mapping: Mapping[str, Any] | str | None = None,
         memory_limit: str = "256MB",
     ) -> None:
         """Connect the engine and find the columns.
 
         :param with_status: whether a change has a status, and perhaps a website
         :param sql: one SELECT from `extract` that returns columns named `order_id`, `status` and `website_id`
-        :param mapping: which column is which of these three (see `ColumnMapping`)
+        :param mapping: which column is which of these three, a dict or its JSON text (see `ColumnMapping`)
         :raises ConfigurationError: `sql` and `mapping` are both there, or the mapping is not shaped as one
         :raises SqlError: the SQL text does not parse or bind, or asks for what the engine is locked against
         :raises ColumnsError: the columns do not make changes
@@ -130,7 +130,9 @@ class ChangeRows:
             raise
 
 
-def _with_ids(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
+def _with_ids(mapping: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    if isinstance(mapping, str):
+        mapping = from_json(mapping)
     if not isinstance(mapping, Mapping):
         raise ConfigurationError(f"mapping: a dict of column names, not {type(mapping).__name__}")
     names = {name: "id" if folded_path(str(name)) in ("id", "orderid") else name for name in mapping}

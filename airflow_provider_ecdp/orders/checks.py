@@ -1,7 +1,6 @@
 """The rules of the contract as SQL: for an order, every problem and every warning, as data.
 
-A problem is (field, rule, got): where it is, what is asked for, and the length or kind of what is there. Values are
-shown only of fields that cannot hold personal data, and only if they look like a word.
+A problem is (field, rule, got): where it is, what is asked for, and what `disclosure.py` lets be said of what is there.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 
 from airflow_provider_ecdp.orders.broken_text import BROKEN
 from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, WARNINGS, Kind
+from airflow_provider_ecdp.orders.disclosure import disclosed_sql, length_sql
 from airflow_provider_ecdp.orders.matching import DIFFERS, MatchedColumns, Node, quoted
 from airflow_provider_ecdp.orders.wires import text
 
@@ -140,7 +140,7 @@ def _elements(node: Node, outer: str) -> Level:
                 "negative_quantity",
                 f"{prefix}.quantity'",
                 f"TRY_CAST({quantity.wire} AS INTEGER) < 0",
-                quantity.wire,
+                disclosed_sql(quantity.wire),
             )
         )
     if node.field.name == "products":
@@ -201,14 +201,8 @@ def _got(node: Node) -> str:
     if node.shown:
         return node.shown
     as_text = f"CAST({node.raw} AS VARCHAR)"
-    length = f"'text of ' || length({as_text}) || ' characters'"
-    if node.field.personal or (
-        node.field.kind is Kind.TEXT and not (node.field.choices or node.field.name == "timeZone")
-    ):
-        return length
-    # a word, a number or a date; anything else may be what another column should hold
-    word = f"regexp_full_match({as_text}, '[-A-Za-z0-9_.:+/ ]{{1,40}}')"
-    return f"CASE WHEN {word} THEN {as_text} ELSE {length} END"
+    free = node.field.kind is Kind.TEXT and not (node.field.choices or node.field.name == "timeZone")
+    return length_sql(as_text) if node.field.personal or free else disclosed_sql(as_text)
 
 
 def _customer(customer: Node, matching: str | None) -> Iterator[Check]:

@@ -113,6 +113,9 @@ ORDER = (
 #: Accepted spellings of a status beside the page's own, lower case.
 STATUS_SPELLINGS = {"cancelled": "Canceled"}
 
+#: Every spelling of a status that is accepted, lower case, and what is sent for it.
+STATUSES = {c.lower(): c for field in ORDER if field.name == "status" for c in field.choices} | STATUS_SPELLINGS
+
 #: What is merely odd: sent all the same, counted, and an error only where the user asks for it.
 WARNINGS = {
     "negative_quantity": "a product's quantity is below zero",

@@ -1,4 +1,4 @@
-"""Ids that stand more than once in an extract: found in memory that does not grow with it, unless they are many."""
+"""Ids that appear more than once in an extract: found in memory that does not grow with it, unless they are many."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import duckdb
 
 from airflow_provider_ecdp.orders.query import hashed_ids, repeated, repeated_hashes, suspected
 
-#: The table of ids that stand more than once.
+#: The table of ids that appear more than once.
 REPEATED = "ecdp_repeated"
 
-_HASHES, _SUSPECTS, _IDS = "ecdp_id_hashes", "ecdp_suspects", "ecdp_ids"
+_HASHES, _SUSPECTS, _IDS, _COUNTS = "ecdp_id_hashes", "ecdp_suspects", "ecdp_ids", "ecdp_counts"
 
 #: Ids that are counted at a time, about 10 MB; but not in more parts than these, for each part looks at all hashes.
 _AT_A_TIME = 100_000
@@ -22,20 +22,28 @@ _PARTS = 64
 Gather = Callable[[str, str], None]
 
 
+def count_ids(engine: duckdb.DuckDBPyConnection, ids: str, gather: Gather) -> int:
+    """Return how many ids there are, where none appears more than once; `ids` is SQL that reads them alone."""
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_COUNTS} (n BIGINT)")
+    gather(f"INSERT INTO {_COUNTS} SELECT count(*) FROM ({ids})", "counting ids")
+    ((count,),) = engine.execute(f"SELECT coalesce(sum(n), 0)::BIGINT FROM {_COUNTS}").fetchall()
+    return int(count)
+
+
 def find_repeats(
     engine: duckdb.DuckDBPyConnection,
     ids: str,
     gather: Gather,
     reading: Callable[[str], AbstractContextManager[None]],
 ) -> tuple[int, int]:
-    """Make the table REPEATED; return how many ids there are, and how many of them stand more than once.
+    """Make the table REPEATED; return how many ids there are, and how many of them appear more than once.
 
-    Only hashes are kept of all ids. If some of them stand more than once, the ids are read again, and those that have
+    Only hashes are kept of all ids. If some of them appear more than once, the ids are read again, and those that have
     such a hash are compared: two ids that happen to have one hash do no harm.
 
     :param ids: SQL that reads the ids alone, as `order_id`
     """
-    what = "finding ids that stand twice"
+    what = "finding ids that appear more than once"
     engine.execute(f"CREATE OR REPLACE TEMP TABLE {_HASHES} (id_hash UBIGINT)")
     gather(f"INSERT INTO {_HASHES} {hashed_ids(ids)}", what)
     engine.execute(f"CREATE OR REPLACE TEMP TABLE {_SUSPECTS} (id_hash UBIGINT)")

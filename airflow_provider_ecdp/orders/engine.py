@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
@@ -13,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError, SqlError
+from airflow_provider_ecdp.orders.scratch import scratch_folder
 
 #: Where an error message of the engine may begin to tell a value, which can be personal: `Could not convert string
 #: 'a@b.c' to INT32`, `Type INT64 with value 48600700800 can't be cast`. The word in which this is goes too.
@@ -33,11 +32,10 @@ def locked_engine(*, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBP
 
     :raises ConfigurationError: `memory_limit` or `threads` is no such thing
     """
-    spill = tempfile.mkdtemp(prefix="ecdp-spill-")
-    try:
+    with scratch_folder("spill") as spill:
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": memory_limit,
-            "temp_directory": spill,
+            "temp_directory": str(spill),
             "threads": threads,
         }
         try:
@@ -59,8 +57,6 @@ def locked_engine(*, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBP
             ):
                 engine.execute(f"SET {setting}")
             yield engine
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
 
 
 def statement(sql: str, engine: duckdb.DuckDBPyConnection) -> str:

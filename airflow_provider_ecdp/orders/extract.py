@@ -23,7 +23,8 @@ from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders import hive
 from airflow_provider_ecdp.orders.broken_text import marked
 from airflow_provider_ecdp.orders.files import GLOB, find
-from airflow_provider_ecdp.orders.storage import reading
+from airflow_provider_ecdp.orders.scope import listed
+from airflow_provider_ecdp.orders.storage import reading, told, without_credentials
 
 #: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
 BATCH_ROWS = 4096
@@ -105,14 +106,15 @@ class ParquetExtract:
         :param partitions: values of such columns, one or a list for each; no other files are looked at
         :raises ExtractError: nothing is there, it is no Parquet, or the files' columns do not go together
         """
-        name = ", ".join(str(path) for path in paths)
+        names = [told(filesystem, str(p)) if filesystem else without_credentials(str(p)) for p in paths]
+        name = ", ".join(names)
         files: list[str] = []
-        for path in paths:
+        for path, called in zip(paths, names, strict=True):
             filesystem, inner = _located(path, filesystem)
             if partitions and not GLOB.search(inner):
-                with reading(filesystem, str(path)):
+                with reading(filesystem, called):
                     inner = hive.narrowed(filesystem, inner, partitions)
-            files += find(filesystem, inner, str(path))
+            files += find(filesystem, inner, called)
         if not files:
             raise ExtractError("no path of an extract was given")
         if partitions:
@@ -146,7 +148,7 @@ class ParquetExtract:
             with _parquet(self.filesystem, file) as parquet:
                 held = set(parquet.schema_arrow.names)
                 for batch in _rows(parquet, self.ranges[i] if self.ranges else None, [c for c in columns if c in held]):
-                    yield _aligned(marked(batch, file), wanted, constants)
+                    yield _aligned(marked(batch, told(self.filesystem, file)), wanted, constants)
 
 
 def _located(path: str | os.PathLike[str], filesystem: Any) -> tuple[Any, str]:
@@ -159,7 +161,7 @@ def _located(path: str | os.PathLike[str], filesystem: Any) -> tuple[Any, str]:
         try:
             filesystem, inner = fsspec.url_to_fs(inner)
         except (ImportError, ValueError) as error:
-            raise ExtractError(f"{path}: {error}") from None
+            raise ExtractError(f"{without_credentials(inner)}: {error}") from None
     # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
     filesystem.invalidate_cache()
     return filesystem, filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
@@ -172,14 +174,16 @@ def _footer(filesystem: Any, file: str) -> tuple[pa.Schema, tuple[tuple[int, int
         groups = (footer.row_group(i) for i in range(footer.num_row_groups))
         sizes = tuple((group.num_rows, group.total_byte_size) for group in groups)
     if twice := [column for column, times in Counter(schema.names).items() if times > 1]:
-        raise ExtractError(f"{file}: more than one column is called {', '.join(twice)}; rename them")
+        raise ExtractError(f"{told(filesystem, file)}: more than one column is called {listed(twice)}; rename them")
     return schema, sizes
 
 
 def _one_schema(name: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
     try:
-        schema = pa.unify_schemas(list(schemas), promote_options="permissive")
-        for one in set(schemas):
+        # the common type depends on the order of types and on repetitions: shards have the first of each, in this order
+        kinds = list(dict.fromkeys(schemas))
+        schema = pa.unify_schemas(kinds, promote_options="permissive")
+        for one in kinds:
             # what cannot be read as the common type, such as int64 as decimal(19, 2), is known before the first order
             _aligned(pa.RecordBatch.from_arrays([pa.nulls(1, f.type) for f in one], schema=one), schema)
     except pa.ArrowException as error:
@@ -193,7 +197,7 @@ def _one_schema(name: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
 @contextlib.contextmanager
 def _parquet(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
     local = isinstance(filesystem, LocalFileSystem)
-    with reading(filesystem, path):
+    with reading(filesystem, called := told(filesystem, path)):
         # pyarrow knows what it needs; fsspec would read 50 MB beyond each of its reads
         source: str | IO[bytes] = path if local else filesystem.open(path, "rb", cache_type="none")
         try:
@@ -204,7 +208,7 @@ def _parquet(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
             ):
                 yield parquet
         except pa.ArrowInvalid as error:
-            raise ExtractError(f"{path}: cannot be read as Parquet: {error}") from None
+            raise ExtractError(f"{called}: cannot be read as Parquet: {error}") from None
 
 
 def _rows(parquet: pq.ParquetFile, wanted: range | None, columns: list[str]) -> Iterator[pa.RecordBatch]:

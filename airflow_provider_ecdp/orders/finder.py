@@ -5,15 +5,19 @@ In order lines, one row each, a value of the order is the smallest of its lines,
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders import json_text
-from airflow_provider_ecdp.orders.contract import Field
+from airflow_provider_ecdp.orders.contract import STATUSES, Field
 from airflow_provider_ecdp.orders.mapping import FIELDS, ColumnMapping, Features, Value, folded_path
 from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, nearest
-from airflow_provider_ecdp.orders.values import attribute_text, decoded, features, plain, single, summed
+from airflow_provider_ecdp.orders.sums import WIDEST, Sum, digits, scale, summed
+from airflow_provider_ecdp.orders.values import attribute_text, decoded, features, plain, single
+from airflow_provider_ecdp.orders.zones import is_zone
 
 
 class Finder:
@@ -21,7 +25,8 @@ class Finder:
 
     `problems` are sentences; `explained` tells where each field comes from, by its path. `computed` is SQL, by name,
     of what is made once for each row beside its columns: JSON texts that are read. `told` names those of them that are
-    problems of the row. `differing` is SQL, by path, that is true if a value differs between the lines of an order.
+    problems of the row. `sums`, by path, are those that are to be added up when they are gathered. `differing` is SQL,
+    by path, that is true if a value differs between the lines of an order.
     """
 
     def __init__(self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str]) -> None:
@@ -35,6 +40,7 @@ class Finder:
         self.explained: dict[str, str] = {}
         self.computed: dict[str, str] = {}
         self.told: list[str] = []
+        self.sums: dict[str, Sum] = {}
         self.differing: dict[str, str] = {}
         #: whether a row is an order line
         self.lines = self.source("products") is None and any(path.startswith("products.") for path in mapping.sources)
@@ -98,11 +104,20 @@ class Finder:
         factors = [f for name in source.columns if (f := self.column(path, name, (self.rows,)))]
         if len(factors) < len(source.columns):
             return None
-        total = summed(factors)
-        if total is None:
-            told = ", ".join(f"{name} is {f.type}" for name, f in zip(source.columns, factors, strict=True))
+        told = ", ".join(f"{name} is {f.type}" for name, f in zip(source.columns, factors, strict=True))
+        if not all(digits(f.type) for f in factors):
             self.note(f"{path}: only numbers can be summed, and {told}")
-        return total
+            return None
+        if len(factors) > 1 and scale(factors) >= WIDEST:
+            self.note(
+                f"{path}: the product would have {scale(factors)} digits behind the point, of {WIDEST} in all: {told}; "
+                "cast them to smaller scales where the extract is made, or shape the orders with an SQL text"
+            )
+            return None
+        found = summed(factors)
+        if found.scale is not None:
+            self.sums[path] = found
+        return found.gathered
 
     def column(self, path: str, name: str, scopes: tuple[Scope, ...]) -> Expression | None:
         """Return the SQL of a column; the first scope that has it counts."""
@@ -110,14 +125,18 @@ class Finder:
             if found := scope.find(name):
                 return plain(found)
         known = [known for scope in scopes for known in scope.names()]
-        self.note(f"{path}: there is no column {name!r}{nearest(name, known)}")
+        self.note(f"{path}: there is no column {name!r}{_constant(path, name)}{nearest(name, known)}")
         return None
 
     def missing(self, path: str) -> None:
         """Note a required field that nothing gives, unless more is known of it."""
-        if not any(problem.startswith((f"{path}:", f"{path}.")) for problem in self.problems):
-            named = "a column's name" if "." not in path else f"a column named {path.replace('.', '_')}"
-            self.note(f"{path}: required, and neither the mapping nor {named} gives it")
+        named = "a column's name" if "." not in path else f"a column named {path.replace('.', '_')}"
+        self.add(path, f"{path}: required, and neither the mapping nor {named} gives it")
+
+    def add(self, path: str, problem: str) -> None:
+        """Note a problem of a field, unless one is known of it, or of what is in it: this one may come of that."""
+        if not any(known.startswith((f"{path}:", f"{path}.")) for known in self.problems):
+            self.note(problem)
 
     def note(self, problem: str) -> None:
         """Note a problem, once."""
@@ -140,3 +159,13 @@ class Finder:
         # a line without the value says nothing against the others
         self.differing[path] = f"min({found.sql}) <> max({found.sql})"
         return Expression(f"min({found.sql})", found.type)
+
+
+def _constant(path: str, name: str) -> str:
+    """Return what to write if not a column's name, but a value of the field was meant; or nothing."""
+    meant = {
+        "currency": re.fullmatch("[A-Z]{3}", name) is not None,
+        "status": name.lower() in STATUSES,
+        "timeZone": is_zone(name),
+    }
+    return f"; for a constant write {json.dumps({'value': name}, ensure_ascii=False)}" if meant.get(path) else ""

@@ -41,37 +41,62 @@ def partition_values(path: str) -> dict[str, str | None]:
     return values
 
 
+def as_texts(wanted: Wanted) -> dict[str, list[str]]:
+    """Return the same as lists of what folders are called, which JSON can hold.
+
+    :raises ConfigurationError: a value cannot be meant
+    """
+    return {column: _texts(value) for column, value in wanted.items()}
+
+
 def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
-    """Return the files of the partitions that are wanted.
+    """Return the files of the partitions that are wanted; every value of `wanted` has some.
 
     :param name: of the extract, for messages
     :raises ExtractError: there is no such partition
     """
-    texts = {column: _texts(value) for column, value in wanted.items()}
-    values = {file: partition_values(file) for file in files}
-    for column, asked in texts.items():
-        there = sorted({str(found[column]) for found in values.values() if column in found})
-        if not there:
+    texts = as_texts(wanted)
+    values = {file: _texts_of(file) for file in files}
+    for column in texts:
+        if not any(column in found for found in values.values()):
             known = sorted({known for found in values.values() for known in found})
             raise ExtractError(
                 f"{name}: no folder is called {column}=...; "
                 f"{'partitions are by ' + ', '.join(known) if known else 'its paths have no partitions'}"
             )
-        if not set(asked) & set(there):
+    for column, asked in texts.items():
+        others = {other: given for other, given in texts.items() if other != column}
+        beside = [found for found in values.values() if _is_of(found, others)]
+        there = sorted({found[column] for found in beside or values.values() if column in found})
+        # a day without its folder is an export that failed, and the other days do not make up for it
+        if missing := [value for value in asked if value not in there]:
+            among = f" with {_told(others)}" if others and beside else ""
             raise ExtractError(
-                f"{name}: there is no partition {column}={' or '.join(asked)}; "
+                f"{name}: there is no partition {_told({column: missing})}{among}; "
                 f"there are {len(there)}, the last of them {', '.join(there[-_SHOWN:])}"
             )
-    files = [f for f in files if all(str(values[f].get(column)) in asked for column, asked in texts.items())]
-    if not files:
-        told = ", ".join(f"{column}={' or '.join(asked)}" for column, asked in texts.items())
-        raise ExtractError(f"{name}: there is no partition {told}")
-    return files
+    found = [file for file in files if _is_of(values[file], texts)]
+    if not found:
+        raise ExtractError(f"{name}: there is no partition {_told(texts)}")
+    return found
+
+
+def _texts_of(path: str) -> dict[str, str]:
+    """Return the values in a file's path as one asks for them: what is absent by Hive's name for it."""
+    return {column: _NULL if value is None else value for column, value in partition_values(path).items()}
+
+
+def _is_of(values: Mapping[str, str], texts: Mapping[str, list[str]]) -> bool:
+    return all(values.get(column) in asked for column, asked in texts.items())
+
+
+def _told(texts: Mapping[str, list[str]]) -> str:
+    return ", ".join(f"{column}={' or '.join(asked)}" for column, asked in texts.items())
 
 
 def narrowed(filesystem: Any, path: str, wanted: Wanted) -> str:
     """Return the folder of the partition that is wanted, as far as its name is known without listing others."""
-    left = {column: texts[0] for column, value in wanted.items() if len(texts := _texts(value)) == 1}
+    left = {column: texts[0] for column, texts in as_texts(wanted).items() if len(texts) == 1}
     while True:
         folders = {column: f"{path.rstrip('/')}/{column}={quote(value, safe=' ')}" for column, value in left.items()}
         there = next((column for column, folder in folders.items() if filesystem.isdir(folder)), None)

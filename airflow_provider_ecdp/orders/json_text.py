@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.disclosure import length_sql
 from airflow_provider_ecdp.orders.matching import PROBLEMS, folded_name
 from airflow_provider_ecdp.orders.scope import ROWS
 from airflow_provider_ecdp.orders.wires import is_text, text
@@ -135,7 +136,7 @@ def problem(path: str, field: Field, raw: str, found: str) -> str:
     rule = f"JSON text of {'an object' if field.kind is Kind.OBJECT else 'a list of objects'}"
     # JSON null is a value that is absent
     given = f"{raw} IS NOT NULL AND {found} IS NULL AND coalesce(TRY(json_type({raw})), '') <> 'NULL'"
-    got = f"'text of ' || length(CAST({raw} AS VARCHAR)) || ' characters'"
+    got = length_sql(f"CAST({raw} AS VARCHAR)")
     return f"CASE WHEN {given} THEN {{'field': {text(path)}, 'rule': {text(rule)}, 'got': {got}}} END"
 
 

@@ -82,7 +82,7 @@ class ColumnMapping:
         :raises ConfigurationError: it is not shaped as a mapping
         """
         if isinstance(mapping, str):
-            mapping = _from_json(mapping)
+            mapping = from_json(mapping)
         if not isinstance(mapping, Mapping) or not mapping:
             raise ConfigurationError(f"mapping: a dict of field names and where each comes from, not {_kind(mapping)}")
         sources: dict[str, Value | Features] = {}
@@ -120,7 +120,11 @@ FIELDS = {folded_path(path): (path, field) for path, field in _mappable()}
 _NESTED = {field.name: field for field in ORDER if field.kind is Kind.OBJECT or field.name == "products"}
 
 
-def _from_json(text: str) -> Any:
+def from_json(text: str) -> Any:
+    """Read the JSON text of a mapping; numbers keep their digits.
+
+    :raises ConfigurationError: it is none, or names a field twice
+    """
     try:
         return json.loads(text, parse_float=Decimal, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
@@ -132,7 +136,9 @@ def _from_json(text: str) -> Any:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     names = [name for name, _ in pairs]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigurationError(f"mapping: {', '.join(twice)} stands twice in one JSON object; keep one of them")
+        raise ConfigurationError(
+            f"mapping: {', '.join(twice)} appears more than once in one JSON object; keep one of them"
+        )
     return dict(pairs)
 
 
@@ -207,7 +213,9 @@ def _changes(path: str, given: Any) -> tuple[tuple[str, Constant], ...]:
             raise ConfigurationError(f"mapping: {path}: map: a column's value is text, not {found!r}")
         folded = str(found).lower()
         if folded in changes:
-            raise ConfigurationError(f"mapping: {path}: map: {found!r} stands twice, in two cases; case does not count")
+            raise ConfigurationError(
+                f"mapping: {path}: map: {found!r} appears more than once, in two cases; case does not count"
+            )
         changes[folded] = _constant(path, f"map: {found}", sent)
     return tuple(changes.items())
 

@@ -5,13 +5,14 @@ Columns match fields whatever their case and underscores: `totalValue`, `total_v
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.scope import listed
 from airflow_provider_ecdp.orders.wires import is_text, readable, shown, why_not, wire
 
 #: The column in which a source tells of problems that it found itself: a list of {field, rule, got}.
@@ -67,19 +68,26 @@ class MatchedColumns:
         return next((n for n in self.fields if n.field.name == name), None)
 
 
-def match_columns(schema: pa.Schema, *, timezone: str | None = None, source: str = "extract") -> MatchedColumns:
+def match_columns(
+    schema: pa.Schema,
+    *,
+    timezone: str | None = None,
+    source: str = "extract",
+    explained: Mapping[str, str] | None = None,
+) -> MatchedColumns:
     """Match the columns of `schema` with the contract.
 
     :param timezone: IANA name of the zone in which timestamps without a zone are read; None refuses them
+    :param explained: where a field comes from, in words, by its path, for messages
     :raises ColumnsError: required columns are missing, two columns are one field, or a kind cannot be a field's;
         all of it at once
     """
-    matcher = _Matcher(timezone)
+    matcher = _Matcher(timezone, explained or {})
     columns = [schema.field(i) for i in range(len(schema)) if schema.field(i).name not in (PROBLEMS, DIFFERS)]
     fields, ignored = matcher.match(ORDER, columns, "o", "")
     if matcher.problems:
-        held = ", ".join(f"{c.name} ({c.type})" if not pa.types.is_nested(c.type) else c.name for c in columns)
-        lines = "".join(f"\n  - {problem}" for problem in matcher.problems)
+        held = listed([f"{c.name} ({c.type})" if not pa.types.is_nested(c.type) else c.name for c in columns])
+        lines = "".join(f"\n  - {problem}" for _, problem in matcher.problems)
         raise ColumnsError(
             f"the columns of the {source} do not make orders:{lines}\n"
             f"The {source} has: {held or 'no columns'}\n"
@@ -91,12 +99,28 @@ def match_columns(schema: pa.Schema, *, timezone: str | None = None, source: str
     return MatchedColumns(fields, used, tuple(ignored), f"o.{PROBLEMS}" if PROBLEMS in schema.names else None, differs)
 
 
+def column_problems(
+    schema: pa.Schema, *, timezone: str | None, explained: Mapping[str, str]
+) -> Sequence[tuple[str, str]]:
+    """Return what `match_columns` would refuse: the paths of fields, and sentences."""
+    matcher = _Matcher(timezone, explained)
+    matcher.match(ORDER, list(schema), "o", "")
+    return matcher.problems
+
+
 class _Matcher:
     """Walks contract and columns together and gathers every problem before anyone is told."""
 
-    def __init__(self, timezone: str | None) -> None:
+    def __init__(self, timezone: str | None, explained: Mapping[str, str]) -> None:
         self.timezone = timezone
-        self.problems: list[str] = []
+        self.explained = explained
+        self.problems: list[tuple[str, str]] = []
+
+    def note(self, path: str, problem: str) -> None:
+        # a member of an object that is a column comes from that column
+        known = [path[:end] for end, dot in enumerate(path + ".") if dot == "." and path[:end] in self.explained]
+        source = f" ({self.explained[known[-1]]})" if known else ""
+        self.problems.append((path, f"{path}{source}: {problem}"))
 
     def match(
         self, fields: Sequence[Field], columns: Sequence[pa.Field], base: str, prefix: str
@@ -110,16 +134,16 @@ class _Matcher:
             found = named.pop(folded_name(field.name), [])
             if len(found) > 1:
                 names = " and ".join(repr(c.name) for c in found)
-                self.problems.append(f"{path}: {names} are both this field; keep one of them")
+                self.note(path, f"{names} are both this field; keep one of them")
             elif found:
                 known = len(self.problems)
                 nodes.append(self.node(field, found[0].type, f"{base}.{quoted(found[0].name)}", path))
                 if not readable(found[0].type) and known == len(self.problems):
-                    self.problems.append(f"{path}: the engine does not know all types in {found[0].type}")
+                    self.note(path, f"the engine does not know all types in {found[0].type}")
             elif field.required:
-                self.problems.append(f"{path}: required, and no column has this name")
-        if prefix == "customer." and not nodes and not any(p.startswith(prefix) for p in self.problems):
-            self.problems.append("customer: at least one of email, phone, crmId is required, and none is there")
+                self.note(path, "required, and no column has this name")
+        if prefix == "customer." and not nodes and not any(p.startswith(prefix) for p, _ in self.problems):
+            self.note("customer", "at least one of email, phone, crmId is required, and none is there")
         return tuple(nodes), [c.name for left in named.values() for c in left]
 
     def node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
@@ -133,7 +157,7 @@ class _Matcher:
             return self.list_node(field, type_, raw, path)
         found, fits = wire(field, raw, type_, self.timezone)
         if found is None:
-            self.problems.append(f"{path}: {why_not(field.kind, type_)}")
+            self.note(path, f"{why_not(field.kind, type_)}")
             return Node(field, raw, raw)
         if field.name == "timeZone":
             # names are ASCII: what a cast makes of other types will do to compare with them, and to show
@@ -144,7 +168,7 @@ class _Matcher:
 
     def object_node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
         if not pa.types.is_struct(type_):
-            self.problems.append(f"{path}: must be a struct, not {type_}")
+            self.note(path, f"must be a struct, not {type_}")
             return Node(field, raw, raw)
         children, _ = self.match(field.fields, _members(type_), raw, f"{path}.")
         return Node(field, raw, raw, children=children)
@@ -163,7 +187,7 @@ class _Matcher:
             raw = f"CAST({raw} AS STRUCT({members})[])"
             type_ = pa.list_(pa.struct([(f.name, pa.null()) for f in field.fields]))
         elif not is_list or not pa.types.is_struct(type_.value_type):
-            self.problems.append(f"{path}: must be a list of structs, not {type_}")
+            self.note(path, f"must be a list of structs, not {type_}")
             return Node(field, raw, raw)
         children, _ = self.match(field.fields, _members(type_.value_type), var, f"{path}.")
         return Node(field, raw, raw, children=children, var=var)

@@ -6,6 +6,7 @@ the memory. Where the memory does not do all the same, the parts that are left a
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from airflow_provider_ecdp.orders.buckets import Bucket, key_kind, store, stored
 from airflow_provider_ecdp.orders.extract import Extract
 from airflow_provider_ecdp.orders.scan import readable_schema
 from airflow_provider_ecdp.orders.scope import Scope, nearest
+
+log = logging.getLogger(__name__)
 
 #: A part's share of the engine's memory limit, in bytes of Arrow. `list(... ORDER BY ...)` of order lines takes six
 #: times their size; joins and what the query makes of them want the rest.
@@ -107,6 +110,7 @@ class Partitions:
         if guess <= budget // _SMALL:
             self._parts = [range(1)]
             return
+        log.info("Cutting %s by %s, on the local disk", ", ".join(self._keys), ", ".join(self._keys.values()))
         count = _FEWEST
         while count < min(_MOST, 4 * guess // budget):
             count *= 2

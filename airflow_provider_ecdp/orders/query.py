@@ -14,10 +14,10 @@ from airflow_provider_ecdp.orders.encode import order_json
 from airflow_provider_ecdp.orders.matching import DIFFERS, ZONES, MatchedColumns, quoted
 from airflow_provider_ecdp.orders.wires import text
 
-#: Tables of what a run knows about orders, by `order_id`.
+#: Tables of what a run knows about orders: ACCEPTED by their content, the others by `order_id`.
 ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
 
-#: The table of ids, of those that stand twice, that were read in an earlier part.
+#: The table of ids, of those that appear more than once, that were read in an earlier part.
 GIVEN = "ecdp_given"
 
 #: Members of the column `facts`: wire texts, NULL where there is none.
@@ -103,7 +103,7 @@ class Query:
         """
         known, problems, joins, where = "CAST(NULL AS VARCHAR)", "h.problems", "", "TRUE"
         if accepted:
-            joins += f" LEFT JOIN {ACCEPTED} AS a ON a.order_id = h.order_id AND a.content_hash = h.content_hash"
+            joins += f" LEFT JOIN {ACCEPTED} AS a ON a.content = TRY_CAST(h.content_hash AS UUID)"
             known = "a.known"
         if chosen:
             joins += f" SEMI JOIN {CHOSEN} AS c ON c.order_id = h.order_id"
@@ -142,7 +142,9 @@ class Query:
 
     @property
     def _id(self) -> str:
-        return f"left({self.mapping.fields[0].wire}, {_ID_CHARACTERS})"
+        wire = self.mapping.fields[0].wire
+        # what stands for broken bytes is the same for all of them: it would make one id of many
+        return f"CASE WHEN NOT contains({wire}, {text(BROKEN)}) THEN left({wire}, {_ID_CHARACTERS}) END"
 
 
 def hashed_ids(ids: str) -> str:
@@ -151,7 +153,7 @@ def hashed_ids(ids: str) -> str:
 
 
 def repeated_hashes(hashes: str, part: int, parts: int) -> str:
-    """Return SQL of the hashes in the table `hashes` that stand more than once; of all of them, one part of many."""
+    """Return SQL of the hashes in the table `hashes` that appear more than once; of all of them, one part of many."""
     return f"SELECT id_hash FROM {hashes} WHERE id_hash % {parts} = {part} GROUP BY id_hash HAVING count(*) > 1"
 
 
@@ -161,7 +163,7 @@ def suspected(ids: str, hashes: str) -> str:
 
 
 def repeated(ids: str) -> str:
-    """Return SQL of the ids that stand more than once in the table `ids`."""
+    """Return SQL of the ids that appear more than once in the table `ids`."""
     return f"SELECT order_id FROM {ids} WHERE order_id IS NOT NULL GROUP BY order_id HAVING count(*) > 1"
 
 

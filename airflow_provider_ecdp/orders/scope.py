@@ -6,7 +6,7 @@ A name is taken as it is written; failing that, in whatever case, if only one co
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -15,6 +15,9 @@ import pyarrow as pa
 #: What SQL calls the rows of an extract. Like the variables of lambdas, its name is no column's: to the engine,
 #: `e.id` can be a member of a column `e` as well.
 ROWS = "ecdp_row"
+
+#: Names of columns in a message.
+_LISTED = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
         folded.setdefault(candidate.replace("_", "").lower(), candidate)
     found = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(folded[f]) for f in found)}?" if found else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names for a message, the first of them if they are many: a warehouse's table can have thousands."""
+    more = len(names) - _LISTED
+    return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def identifier(name: str) -> str:

@@ -1,12 +1,13 @@
 """A mapping and the columns of an extract become one SELECT, which everything after it takes like a user's own.
 
 Order lines, one row each, are grouped by the order's id. What comes out does not depend on where the lines stand: an
-order's own values are the smallest of its lines, and its products are sorted.
+order's own values are the smallest of its lines, and its products are sorted. Values that mean something only together,
+as those of a customer do, come from one line where the lines do not agree.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,9 +16,13 @@ from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.finder import Finder
 from airflow_provider_ecdp.orders.mapping import ColumnMapping, Value, folded_path
-from airflow_provider_ecdp.orders.matching import DIFFERS, PROBLEMS
+from airflow_provider_ecdp.orders.matching import DIFFERS, PROBLEMS, column_problems
 from airflow_provider_ecdp.orders.scope import ROWS, Expression, Scope, identifier
+from airflow_provider_ecdp.orders.sums import total
 from airflow_provider_ecdp.orders.wires import text
+
+#: The time of an order: in another zone it is another time.
+_MOMENT = ("date", "timeZone")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,15 @@ class Shaped:
     explained: dict[str, str]
 
 
-def shape(mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str], source: str, held: str) -> Shaped:
+def shape(
+    mapping: ColumnMapping,
+    schema: pa.Schema,
+    spelled: Mapping[str, str],
+    source: str,
+    held: str,
+    *,
+    timezone: str | None,
+) -> Shaped:
     """Compile `mapping` for an extract with the columns of `schema`.
 
     Fields that the mapping does not name are matched by the columns' names; `customer_email` is `customer.email`.
@@ -45,11 +58,15 @@ def shape(mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str],
     :param spelled: by the name of a column, its name in SQL
     :param source: SQL that can stand after FROM
     :param held: tells the columns of the extract, for messages
+    :param timezone: IANA name of the zone in which timestamps without a zone are read
     :raises ColumnsError: the mapping names what is not there, leaves out what is required, or a column's type cannot
         serve; all of it at once
     """
     shaping = _Shaping(mapping, schema, spelled)
-    fields = {field.name: found for field in ORDER if (found := shaping.field(field))}
+    fields = shaping.fields()
+    result = pa.schema([(name, found.type) for name, found in fields.items()])
+    for path, problem in column_problems(result, timezone=timezone, explained=shaping.find.explained):
+        shaping.find.add(path, problem)
     if shaping.find.problems:
         lines = "".join(f"\n  - {problem}" for problem in shaping.find.problems)
         raise ColumnsError(f"the mapping and the columns of the extract do not make orders:{lines}\n{held}")
@@ -68,6 +85,17 @@ class _Shaping:
         if self.order_by and not self.find.lines:
             self.find.note("products.order_by goes with order lines, one row each; here a row is an order")
 
+    def fields(self) -> dict[str, Expression]:
+        """Return the SQL of each field of the order that something gives."""
+        found: dict[str, Expression] = {}
+        for field in ORDER:
+            if made := self.field(field):
+                found[field.name] = made
+            if field.name == _MOMENT[-1]:
+                moment = {name: found[name] for name in _MOMENT if name in found}
+                found |= self.of_one_line("", moment, _MOMENT[-1:])
+        return found
+
     def field(self, field: Field) -> Expression | None:
         """Return the SQL of a field of the order; None if nothing gives it."""
         if field.name == "id" and self.find.lines:
@@ -83,7 +111,7 @@ class _Shaping:
             return self.find.sum(field.name, source)
         if source is None and field.required:
             self.find.missing(field.name)
-        return self.find.find(field.name, source) if source else None
+        return self.find.find(field.name, source, each=field.name in _MOMENT) if source else None
 
     def id(self) -> Expression | None:
         """Return the SQL of the id of an order whose lines are rows, and group by it."""
@@ -131,19 +159,34 @@ class _Shaping:
             path = f"{field.name}.{child.name}"
             name = by_name.get(folded_path(child.name))
             source = self.find.mapped(path) or (Value((name,)) if name else None)
-            member = self.find.find(path, source, inner, each=field.kind is Kind.LIST) if source else None
+            member = self.find.find(path, source, inner, each=True) if source else None
             if member:
                 found[child.name] = member
-        return found
+        return found if field.kind is Kind.LIST else self.of_one_line(f"{field.name}.", found, found)
 
     def members_of_rows(self, field: Field) -> Expression | None:
         """Return the SQL of an object whose members are columns of the extract."""
         paths = {child.name: f"{field.name}.{child.name}" for child in field.fields}
         sources = {name: source for name, path in paths.items() if (source := self.find.source(path))}
-        members = {n: found for n, source in sources.items() if (found := self.find.find(paths[n], source))}
+        members = {n: found for n, source in sources.items() if (found := self.find.find(paths[n], source, each=True))}
         if not members:
             self.find.missing(field.name)
-        return _struct(members) if members else None
+        return _struct(self.of_one_line(f"{field.name}.", members, members)) if members else None
+
+    def of_one_line(self, prefix: str, rows: dict[str, Expression], apart: Iterable[str]) -> dict[str, Expression]:
+        """Return the values of an order from those of its rows: all from one line, where one in `apart` differs.
+
+        :param prefix: what stands before their names in a path
+        """
+        found = {name: self.find.of_order(f"{prefix}{name}", row) for name, row in rows.items()}
+        flags = [flag for name in apart if (flag := self.find.differing.get(f"{prefix}{name}"))]
+        if len(rows) < 2 or not flags:
+            return found
+        line, differ = f"min({_struct(rows).sql})", " OR ".join(flags)
+        return {
+            name: Expression(f"CASE WHEN {differ} THEN ({line}).{identifier(name)} ELSE {merged.sql} END", merged.type)
+            for name, merged in found.items()
+        }
 
     def lines(self, field: Field) -> Expression:
         """Return the SQL of the products of an order whose lines are rows."""
@@ -174,11 +217,8 @@ class _Shaping:
         """Return the SELECT."""
         columns = [f"{found.sql} AS {identifier(name)}" for name, found in fields.items()]
         told = [f"any_value({ROWS}.{name})" if self.group else f"{ROWS}.{name}" for name in self.find.told]
-        problems = f"list_filter([{', '.join(told)}], lambda ecdp_x: ecdp_x IS NOT NULL)" if told else ""
-        if PROBLEMS in self.find.rows.types:
-            given = f"any_value({ROWS}.{PROBLEMS})" if self.group else f"{ROWS}.{PROBLEMS}"
-            problems = f"coalesce({given}, []){f' || {problems}' if problems else ''}"
-        if problems:
+        given = f"any_value({ROWS}.{PROBLEMS})" if self.group else f"{ROWS}.{PROBLEMS}"
+        if problems := _problems(told, given if PROBLEMS in self.find.rows.types else None):
             columns.append(f"{problems} AS {PROBLEMS}")
         if self.find.differing:
             flags = ", ".join(f"{text(path)}: {sql}" for path, sql in self.find.differing.items())
@@ -186,7 +226,27 @@ class _Shaping:
         made = [f"{sql} AS {name}" for name, sql in self.find.computed.items()]
         if made:
             source = f"(SELECT {ROWS}.*, {', '.join(made)} FROM {source} AS {ROWS})"
-        return f"SELECT {', '.join(columns)} FROM {source} AS {ROWS}{f' GROUP BY {self.group}' if self.group else ''}"
+        sql = f"SELECT {', '.join(columns)} FROM {source} AS {ROWS}{f' GROUP BY {self.group}' if self.group else ''}"
+        return self.added(sql, bool(problems)) if self.find.sums else sql
+
+    def added(self, sql: str, told: bool) -> str:
+        """Return `sql` with the sums that it has gathered added up.
+
+        :param told: whether it has the column PROBLEMS
+        """
+        gathered = {path: f"{ROWS}.{identifier(path)}" for path in self.find.sums}
+        replaced = [f"{total(found)} AS {identifier(path)}" for path, found in gathered.items()]
+        more = [of.problem(path, gathered[path]) for path, of in self.find.sums.items()]
+        problems = f"{_problems(more, f'{ROWS}.{PROBLEMS}' if told else None)} AS {PROBLEMS}"
+        columns = f"{ROWS}.* REPLACE ({', '.join([*replaced, problems] if told else replaced)})"
+        return f"SELECT {columns}{'' if told else f', {problems}'} FROM ({sql}) AS {ROWS}"
+
+
+def _problems(told: Iterable[str], given: str | None) -> str:
+    """Return SQL of the list of those that are not NULL, behind those that are given; nothing if there are none."""
+    made = ", ".join(told)
+    lists = [f"coalesce({given}, [])"] if given else []
+    return " || ".join([*lists, f"list_filter([{made}], lambda ecdp_x: ecdp_x IS NOT NULL)"] if made else lists)
 
 
 def _struct(members: dict[str, Expression]) -> Expression:

@@ -8,19 +8,21 @@ column that tells them apart is read too, and each cut moves on to the next orde
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+from airflow_provider_ecdp.orders import hive
 from airflow_provider_ecdp.orders.engine import locked_engine, running
-from airflow_provider_ecdp.orders.extract import Extract, ParquetExtract
+from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.scope import Scope, nearest
-from airflow_provider_ecdp.orders.shares import Share, sizes_of_shares
+from airflow_provider_ecdp.orders.shard import size_of
+from airflow_provider_ecdp.orders.shares import sizes_of_shares
 
 #: Of the engine that looks for orders whose rows stand apart; beyond it, it spills to disk.
 _MEMORY = "256MB"
@@ -44,13 +46,20 @@ class _Group:
 
 
 def cut(
-    extract: ParquetExtract, most: int, *, path: str, order_id: str | None = None, scattered: bool = False
+    extract: ParquetExtract,
+    most: int,
+    *,
+    path: str,
+    order_id: str | None = None,
+    scattered: bool = False,
+    partitions: hive.Wanted | None = None,
 ) -> list[dict[str, Any]]:
     """Return at most `most` shards, one at least: together they hold each row of the extract once.
 
     :param path: what opens the extract on any worker
     :param order_id: the column that tells which rows are one order's; None where each row is an order
     :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
+    :param partitions: those of `path` that the extract has
     :raises ConfigurationError: a setting cannot be meant
     :raises ExtractError: the extract cannot be read, or the rows of an order stand on both sides of a cut
     """
@@ -61,53 +70,11 @@ def cut(
     column = None if order_id is None else _column(extract, order_id)
     groups = list(_groups(extract))
     if scattered and column is not None and groups:
-        return _numbered(path, list(_shares(extract, groups, most, column)))
+        return _numbered(path, column, list(_shares(extract, groups, most, column, partitions)))
     cuts = [groups[i].start for i in _balanced([group.weight for group in groups], most)]
     if column is not None and cuts:
         cuts = _at_orders(extract, column, cuts)
-    return _numbered(path, list(_ranges(extract, groups, cuts)))
-
-
-def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Extract:
-    """Open one of the shards that `cut` has made.
-
-    :param path: that of the shard, as `filesystem` knows it
-    :raises ConfigurationError: this is no shard
-    :raises ExtractError: its files cannot be read, or are no longer those that were cut
-    """
-    try:
-        name = f"{shard['path']} (shard {shard['shard']} of {shard['shards']})"
-        if "share" in shard:
-            whole = ParquetExtract.open(path, filesystem=filesystem)
-            _check(name, _size(whole.row_groups), shard["of"])
-            number, count = shard["share"]
-            return Share(name, whole, shard["order_id"], number, count, shard["rows"])
-        pieces = {piece["file"]: piece for piece in shard["files"]}
-        ranges = [range(*piece["rows"]) for piece in pieces.values()]
-        like = [file for file in shard.get("like", ()) if file not in pieces]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"path: a shard as shards() lists them, or a path, not an object that differs in {error}"
-        ) from None
-    extract = ParquetExtract.open(*pieces, *like, filesystem=filesystem)
-    for piece, groups in zip(pieces.values(), extract.row_groups, strict=False):
-        _check(piece["file"], _size([groups]), piece["of"])
-    ranges += [range(0)] * len(like)
-    return replace(extract, name=name, rows=sum(map(len, ranges)), ranges=tuple(ranges))
-
-
-def _check(name: str, size: list[int], listed: list[int]) -> None:
-    if size != listed:
-        raise ExtractError(
-            f"{name} was written again since its shards were listed: {size[0]} rows and {size[1]} bytes, not "
-            f"{listed[0]} and {listed[1]}; clear the task that lists them, to list them again"
-        )
-
-
-def _size(files: Iterable[Iterable[tuple[int, int]]]) -> list[int]:
-    """Return the rows and bytes of files, from those of their row groups: another content has another size."""
-    groups = [group for groups in files for group in groups]
-    return [sum(rows for rows, _ in groups), sum(size for _, size in groups)]
+    return _numbered(path, column, list(_ranges(extract, groups, cuts)))
 
 
 def _column(extract: ParquetExtract, order_id: str) -> str:
@@ -146,14 +113,21 @@ def _balanced(weights: Sequence[int], most: int) -> list[int]:
 def _ranges(extract: ParquetExtract, groups: list[_Group], cuts: list[int]) -> Iterator[dict[str, Any]]:
     """Yield what the shards hold, of an extract that is cut before its rows `cuts`."""
     like = sorted(set(extract.alike))
+    sizes = [size_of([each]) for each in extract.row_groups]
+    at = 0
     for first, stop in itertools.pairwise([0, *cuts, extract.rows]):
         pieces: dict[int, range] = {}
         size = 0
-        for group in groups:
-            if piece := group.piece(range(first, stop)):
-                known = pieces.get(group.file, piece)
-                pieces[group.file] = range(known.start, piece.stop)
-                size += group.weight * len(piece) // len(group.rows)
+        while at < len(groups) and groups[at].start < stop:
+            group = groups[at]
+            piece = group.piece(range(first, stop))
+            known = pieces.get(group.file, piece)
+            pieces[group.file] = range(known.start, piece.stop)
+            size += group.weight * len(piece) // len(group.rows)
+            if group.start + len(group.rows) > stop:
+                # the next shard has the rest of it
+                break
+            at += 1
         if not pieces:
             # no rows at all: what that means is for the task that pushes to say
             pieces = {0: range(0)}
@@ -161,11 +135,7 @@ def _ranges(extract: ParquetExtract, groups: list[_Group], cuts: list[int]) -> I
             "rows": sum(map(len, pieces.values())),
             "bytes": size,
             "files": [
-                {
-                    "file": extract.files[file],
-                    "rows": [rows.start, rows.stop],
-                    "of": _size([extract.row_groups[file]]),
-                }
+                {"file": extract.files[file], "rows": [rows.start, rows.stop], "of": [*sizes[file]]}
                 for file, rows in pieces.items()
             ],
         }
@@ -175,20 +145,24 @@ def _ranges(extract: ParquetExtract, groups: list[_Group], cuts: list[int]) -> I
         yield shard
 
 
-def _shares(extract: ParquetExtract, groups: list[_Group], most: int, column: str) -> Iterator[dict[str, Any]]:
+def _shares(
+    extract: ParquetExtract, groups: list[_Group], most: int, column: str, partitions: hive.Wanted | None
+) -> Iterator[dict[str, Any]]:
+    wanted = {"partitions": hive.as_texts(partitions)} if partitions else {}
     size = sum(group.weight for group in groups)
     for number, rows in sorted(sizes_of_shares(extract, column, most).items()):
         yield {
             "rows": rows,
             "bytes": size * rows // extract.rows,
-            "order_id": column,
             "share": [number, most],
-            "of": _size(extract.row_groups),
+            "of": size_of(extract.row_groups),
+            **wanted,
         }
 
 
-def _numbered(path: str, shards: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{"path": path, "shard": i, "shards": len(shards), **shard} for i, shard in enumerate(shards, 1)]
+def _numbered(path: str, order_id: str | None, shards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    common = {"path": path, "shards": len(shards), "order_id": order_id}
+    return [{**common, "shard": i, **shard} for i, shard in enumerate(shards, 1)]
 
 
 def _at_orders(extract: ParquetExtract, column: str, cuts: list[int]) -> list[int]:
@@ -203,8 +177,9 @@ def _at_orders(extract: ParquetExtract, column: str, cuts: list[int]) -> list[in
             while cuts and begins[-1] >= cuts[0]:
                 moved.append(begins[bisect_left(begins, cuts[0])])
                 cuts = [later for later in cuts if later > moved[-1]]
-            edges = [bisect_left(begins, row) for row in moved]
-            for shard, (start, stop) in enumerate(itertools.pairwise([0, *edges, len(begins)])):
+            before = bisect_right(moved, begins[0])
+            edges = [bisect_left(begins, row) for row in moved[before:]]
+            for shard, (start, stop) in enumerate(itertools.pairwise([0, *edges, len(begins)]), before):
                 if start < stop:
                     engine.register("found", pa.table({"id": ids.slice(start, stop - start)}))
                     engine.execute(f"INSERT INTO runs SELECT CAST(id AS VARCHAR), {shard} FROM found")

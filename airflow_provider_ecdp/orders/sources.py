@@ -16,7 +16,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.orders.extract import Extract
 from airflow_provider_ecdp.orders.scan import Scan, readable_schema
-from airflow_provider_ecdp.orders.scope import identifier
+from airflow_provider_ecdp.orders.scope import identifier, listed
 from airflow_provider_ecdp.orders.wires import readable
 from airflow_provider_ecdp.orders.zones import ZONE_COLUMNS
 
@@ -117,9 +117,9 @@ class Sources:
         """Return the columns of the extracts, for messages."""
         told = []
         for name, extract in self.extracts.items():
-            left = ", ".join(f"{f.name} ({f.type})" for f in extract.schema if not readable(f.type))
-            named = ", ".join(readable_schema(extract.schema).names)
-            further = f"; and in types that the engine does not know: {left}" if left else ""
+            left = [f"{f.name} ({f.type})" for f in extract.schema if not readable(f.type)]
+            named = listed(readable_schema(extract.schema).names)
+            further = f"; and in types that the engine does not know: {listed(left)}" if left else ""
             told.append(f"{_called(name, capital=True)} has: {named}{further}")
         return "\n".join(told)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
+import logging
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from itertools import chain
 from typing import Any, Self
 
 import duckdb
@@ -13,18 +13,22 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, SqlError
 from airflow_provider_ecdp.orders.binding import bind
-from airflow_provider_ecdp.orders.duplicates import REPEATED, find_repeats
+from airflow_provider_ecdp.orders.duplicates import REPEATED, count_ids, find_repeats
 from airflow_provider_ecdp.orders.engine import locked_engine, record_batches, running
 from airflow_provider_ecdp.orders.extract import Extract
+from airflow_provider_ecdp.orders.known import Known
 from airflow_provider_ecdp.orders.matching import ZONES, MatchedColumns
 from airflow_provider_ecdp.orders.order_settings import OrderSettings
 from airflow_provider_ecdp.orders.partitions import Attempt, Partitions
-from airflow_provider_ecdp.orders.query import ACCEPTED, CHOSEN, CONTENTS, DUPLICATES, GIVEN, compared
+from airflow_provider_ecdp.orders.query import CONTENTS, DUPLICATES, GIVEN, compared, hashed_ids
+from airflow_provider_ecdp.orders.scratch import scratch_folder
+from airflow_provider_ecdp.orders.shard import Shard
 from airflow_provider_ecdp.orders.sources import Columns, Sources
-from airflow_provider_ecdp.orders.wires import text
 from airflow_provider_ecdp.orders.zones import zone_table
 
 __all__ = ["ROWS", "OrderSettings", "Orders"]
+
+log = logging.getLogger(__name__)
 
 #: Orders of one record batch: the engine's own vector, so that nothing is copied to make larger ones.
 ROWS = 2048
@@ -39,7 +43,7 @@ class Orders:
 
     Record batches have the columns
 
-    - `order_id` string, NULL if the extract has none; cut at 256 characters
+    - `order_id` string, NULL if the extract has none, or none that is UTF-8; cut at 256 characters
     - `content_hash` string, MD5 of the order's JSON text: tells changed from unchanged, protects from nothing
     - `json` string: the order's JSON text and a comma, so that the buffer of neighbouring rows is the inside of a
       JSON array but for its last character; of no characters for an order that is not to be sent
@@ -57,7 +61,7 @@ class Orders:
         :raises ColumnsError: the columns do not make orders
         """
         self.settings = settings or OrderSettings()
-        self._accepted = self._chosen = self._duplicates = False
+        self._duplicates = False
         self.count: int | None = None  #: orders, repeated ones too, if `find_duplicates` has counted them
         self._stack = contextlib.ExitStack()
         try:
@@ -65,6 +69,7 @@ class Orders:
                 locked_engine(memory_limit=self.settings.memory_limit, threads=self.settings.threads)
             )
             self._engine.register(ZONES, zone_table())
+            self._known = Known(self._engine)
             self._sources = Sources(self._engine, extracts)
             self._bound = bind(self._engine, self._sources, self.settings)
             self._query = self._bound.query
@@ -77,9 +82,8 @@ class Orders:
             except duckdb.Error as error:
                 # the extract is empty here: no value is quoted
                 raise ColumnsError(f"the columns of {self._subject} do not make orders: {error}") from None
-            folder = tempfile.TemporaryDirectory(prefix="ecdp-parts-", ignore_cleanup_errors=True)
-            place = Path(self._stack.enter_context(folder))
-            self._parts = Partitions(self._sources.extracts, self._all, self._bound.keys, self._engine, place)
+            folder = self._stack.enter_context(scratch_folder("parts"))
+            self._parts = Partitions(self._sources.extracts, self._all, self._bound.keys, self._engine, folder)
         except BaseException:
             self._stack.close()
             raise
@@ -103,6 +107,11 @@ class Orders:
         return self._sources.rows
 
     @property
+    def sharded(self) -> bool:
+        """Whether other runs have the rest of an extract."""
+        return any(isinstance(extract, Shard) for extract in self._sources.extracts.values())
+
+    @property
     def mapping(self) -> MatchedColumns:
         """Which columns, of the SQL text's or the mapping's result if there is one, are which fields."""
         return self._query.mapping
@@ -117,45 +126,49 @@ class Orders:
         """The columns of each extract: those that are read, and the names of those that are not."""
         return self._sources.told(self._all)
 
-    def skip(self, accepted: pa.Table, known: str) -> None:
-        """Do not send what `accepted` (columns `order_id`, `content_hash`) holds with the same content.
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """The columns of each extract, read or not."""
+        return {name: extract.schema for name, extract in self._sources.extracts.items()}
 
-        `known` is what the column of this name then says. Where two calls hold an order, the first counts.
+    def hold(self, rows: pa.RecordBatchReader, words: Mapping[str, str], *, many: bool = False) -> None:
+        """Do not send what a ledger holds with the same content: the column `known` then says why.
+
+        Where two calls hold an order, the first counts.
+
+        :param rows: of the ledger, with the columns `order_id`, `content_hash`, `outcome` and `at`; the newest row of
+            an order counts
+        :param words: what `known` says of an order, by the outcome that the ledger has; no other outcomes count
+        :param many: whether the ledger is large: the ids of the extract are read first, and no others are kept
         """
-        rows = f"SELECT DISTINCT order_id, content_hash, {text(known)} AS known FROM {_ROWS}"
-        if self._accepted:
-            self._keep(accepted, f"INSERT INTO {ACCEPTED} {rows} ANTI JOIN {ACCEPTED} USING (order_id, content_hash)")
-        else:
-            self._keep(accepted, f"CREATE TEMP TABLE {ACCEPTED} AS {rows}")
-        self._accepted = True
+        among = None
+        if many:
+            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_IDS} (id_hash UBIGINT)")
+            self._gather(lambda _: f"INSERT INTO {_IDS} {hashed_ids(self._query.ids)}", self._ids, "reading ids")
+            among = _IDS
+        self._known.hold(rows, words, among)
+        self._engine.execute(f"DROP TABLE IF EXISTS {_IDS}")
 
     def choose(self, ids: pa.Table) -> None:
         """Read no other orders than those of `ids` (column `order_id`)."""
-        self._keep(ids, f"CREATE OR REPLACE TEMP TABLE {CHOSEN} AS SELECT DISTINCT order_id FROM {_ROWS}")
-        self._chosen = True
-
-    def ids(self) -> pa.Table:
-        """Read the ids alone, and return each once, as `order_id`."""
-        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_IDS} (order_id VARCHAR)")
-        self._gather(lambda _: f"INSERT INTO {_IDS} {self._query.ids}", self._ids, what := "reading ids")
-        with self._reading(what):
-            return self._engine.sql(f"SELECT DISTINCT order_id FROM {_IDS}").to_arrow_table()
+        self._known.choose(ids)
 
     def find_duplicates(self) -> int:
-        """Read the ids once, and note those that stand more than once; return how many ids do.
+        """Read the ids once, and note those that appear more than once; return how many ids do.
 
         Orders with one id and one content are then sent once; with different contents, none of them can be sent, for
         no order between them is defined. Without this call, `read` returns each as it comes.
         """
+        log.info("Reading the ids of %s", self.name)
+
+        def gather(sql: str, what: str) -> None:
+            self._gather(lambda _: sql, self._ids, what)
+
         if self._bound.shaped and self._bound.shaped.lines:
             # what was grouped by its id has each id once
+            self.count = count_ids(self._engine, self._query.ids, gather)
             return 0
-        self.count, count = find_repeats(
-            self._engine,
-            self._query.ids,
-            lambda sql, what: self._gather(lambda _: sql, self._ids, what),
-            self._reading,
-        )
+        self.count, count = find_repeats(self._engine, self._query.ids, gather, self._reading)
         if count:
             self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_CONTENTS} {CONTENTS}")
             what = "comparing orders with one id"
@@ -174,7 +187,7 @@ class Orders:
         return list(self._engine.sql(sql).to_arrow_table().to_pylist()) if self._duplicates else []
 
     def read(self, *, facts: bool = False) -> Iterator[pa.RecordBatch]:
-        """Yield every order once, in the extract's order; ids that stand twice with one content come last.
+        """Yield every order once, in the extract's order; ids that appear more than once with one content come last.
 
         Where the extract is cut into parts, their orders come part after part. One reading at a time, to its end or
         until its iterator is closed.
@@ -185,18 +198,23 @@ class Orders:
         """
         self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {GIVEN} (order_id VARCHAR)")
         for duplicates in (False, True) if self._duplicates else (None,):
-            sql = self._query.outgoing(accepted=self._accepted, chosen=self._chosen, duplicates=duplicates, facts=facts)
+            sql = self._query.outgoing(
+                accepted=self._known.accepted, chosen=self._known.chosen, duplicates=duplicates, facts=facts
+            )
             for attempt in self._each_part(self._all, what := "reading orders"):
                 given = []
                 with attempt:
                     for batch in record_batches(self._engine, sql, ROWS, lambda: self._reading(what)):
                         # what was read once is not read again
                         attempt.divisible = False
-                        if duplicates:
-                            given.append(batch.select(["order_id"]))
+                        if duplicates and len(self._parts) > 1:
+                            # copied: a column of a batch keeps all of it alive, the orders' texts too
+                            given.append(batch.column("order_id").to_pylist())
                         yield batch
-                if duplicates and len(self._parts) > 1 and given:
-                    self._keep(pa.Table.from_batches(given), f"INSERT INTO {GIVEN} FROM {_ROWS}")
+                if given:
+                    self._engine.register(_ROWS, pa.table({"order_id": pa.array(chain(*given), pa.string())}))
+                    self._engine.execute(f"INSERT INTO {GIVEN} FROM {_ROWS}")
+                    self._engine.unregister(_ROWS)
 
     def _gather(self, sql: Callable[[int], str], columns: Columns, what: str) -> None:
         for attempt in self._each_part(columns, what):
@@ -219,18 +237,13 @@ class Orders:
         by = "the SQL text" if self.settings.sql is not None else "the mapping" if self.settings.mapping else None
         return f"{self.name}, shaped by {by}" if by else self.name
 
-    def _keep(self, rows: pa.Table, sql: str) -> None:
-        # a table of the engine's own can spill; an Arrow table cannot
-        self._engine.register(_ROWS, rows)
-        with running("noting what earlier runs hold"):
-            self._engine.execute(sql)
-        self._engine.unregister(_ROWS)
-
     @contextlib.contextmanager
     def _reading(self, what: str) -> Iterator[None]:
-        advice = "raise memory_limit"
+        advice = "raise memory_limit (--memory-limit)"
         if not self._bound.keys:
-            advice = f"set partition_by to the column that tells which rows are one order's, or {advice}"
+            advice = (
+                f"set partition_by (--partition-by) to the column that tells which rows are one order's, or {advice}"
+            )
         try:
             with running(f"{what} of {self._subject}", advice):
                 yield

@@ -1,4 +1,4 @@
-"""SQL of single values: a column with its changes and default, a constant, a sum, an attribute list."""
+"""SQL of single values: a column with its changes and default, a constant, an attribute list."""
 
 from __future__ import annotations
 
@@ -10,12 +10,8 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders.contract import ATTRIBUTE
 from airflow_provider_ecdp.orders.mapping import Constant, Value
 from airflow_provider_ecdp.orders.scope import Expression
+from airflow_provider_ecdp.orders.sums import WIDEST, digits
 from airflow_provider_ecdp.orders.wires import is_bytes, is_text, text, wire
-
-#: The engine's widest decimal, in digits.
-_WIDEST = 38
-
-_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
 
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
@@ -39,7 +35,7 @@ def single(column: Expression | None, value: Value) -> Expression:
     if not value.changes and default is None:
         return column
     number = isinstance(default, int | float | Decimal) and not isinstance(default, bool)
-    if not value.changes and default is not None and number and _width(column.type):
+    if not value.changes and default is not None and number and digits(column.type):
         return Expression(f"coalesce({column.sql}, {_as_text(default)})", column.type)
     as_text = attribute_text(column) or column.sql
     other = None if default is None else text(_as_text(default))
@@ -70,42 +66,10 @@ def features(values: Sequence[tuple[str, Expression]]) -> Expression:
     return Expression(f"CASE WHEN len({given}) > 0 THEN {given} END", _ATTRIBUTES, constant)
 
 
-def summed(factors: Sequence[Expression]) -> Expression | None:
-    """Return the sum, over the rows of a group, of the product of `factors`; None if one of them is no number.
-
-    It is NULL if a row lacks a factor: a total without one of its lines is none.
-    """
-    widths = [_width(f.type) for f in factors]
-    if not all(widths):
-        return None
-    if any(pa.types.is_floating(f.type) for f in factors):
-        product = " * ".join(f"CAST({f.sql} AS DOUBLE)" for f in factors)
-        # doubles add up to another sum in another order
-        total = f"list_sum(list_sort(list({product})))"
-        return Expression(f"CASE WHEN count({product}) = count(*) THEN {total} END", pa.float64())
-    limit = _WIDEST if sum(widths) <= _WIDEST else _WIDEST // len(factors)
-    casts = []
-    for factor, width in zip(factors, widths, strict=True):
-        scale = factor.type.scale if pa.types.is_decimal(factor.type) else 0
-        # NULL where a number of more digits than the engine can multiply stands in a column that has room for it
-        casts.append(f"TRY_CAST({factor.sql} AS DECIMAL({max(min(width, limit), scale)}, {scale}))")
-    product = " * ".join(casts)
-    return Expression(f"CASE WHEN count({product}) = count(*) THEN sum({product}) END", pa.decimal128(_WIDEST, 0))
-
-
-def _width(type_: pa.DataType) -> int:
-    """Return the most digits of a number of `type_`; 0 if it is no number."""
-    if pa.types.is_floating(type_):
-        return 1
-    if pa.types.is_decimal(type_):
-        return int(type_.precision)
-    return _DIGITS[type_.bit_width] if pa.types.is_integer(type_) else 0
-
-
 def _literal(constant: Constant) -> Expression:
     if isinstance(constant, str):
         return Expression(text(constant), pa.string(), constant=True)
-    type_ = pa.bool_() if isinstance(constant, bool) else pa.decimal128(_WIDEST, 0)
+    type_ = pa.bool_() if isinstance(constant, bool) else pa.decimal128(WIDEST, 0)
     return Expression(_as_text(constant), type_, constant=True)
 
 

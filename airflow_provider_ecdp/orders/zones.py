@@ -29,10 +29,19 @@ ZONE_COLUMNS = ("name", "windows")
 
 def zone_table() -> pa.Table:
     """Return the columns `name` (lower case) and `windows` of every zone name that can be sent."""
+    names = _names()
+    return pa.table([list(names), list(names.values())], names=ZONE_COLUMNS)
+
+
+def is_zone(name: str) -> bool:
+    """Whether `name` is one of a zone that can be sent, in any case."""
+    return name.lower() in _names()
+
+
+def _names() -> dict[str, str]:
     # tzlocal's table has a name of no characters, which is no zone
     ianas = {iana: windows for iana, windows in windows_tz.tz_win.items() if iana}
     names = {link.lower(): ianas[iana] for link, iana in _LINKS.items() if iana in ianas}
     names |= {iana.lower(): windows for iana, windows in ianas.items()}
     names |= {windows.lower(): windows for windows in windows_tz.win_tz}
-    names |= {name.lower(): name for name in _ALSO_SENT}
-    return pa.table([list(names), list(names.values())], names=ZONE_COLUMNS)
+    return names | {name.lower(): name for name in _ALSO_SENT}

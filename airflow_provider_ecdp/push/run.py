@@ -6,10 +6,8 @@ a wrong key or an absent host costs one request.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
@@ -23,18 +21,16 @@ from airflow_provider_ecdp.ledger.earlier_runs import RESUMED, UNCHANGED, Memory
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders import batches
 from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.outcomes import Outcome, Settled, Tally, reason
+from airflow_provider_ecdp.outcomes import Outcome, Settled, reason
 from airflow_provider_ecdp.push.attribution import BatchSender, Stop
 from airflow_provider_ecdp.push.dispatch import Dispatcher
+from airflow_provider_ecdp.push.recorder import Recorder
 from airflow_provider_ecdp.push.settings import Progress, PushSettings
 from airflow_provider_ecdp.report import Report
 
 __all__ = ["Progress", "PushSettings", "push"]
 
 log = logging.getLogger(__name__)
-
-#: Most seconds without a look at whether a flush is due.
-_PATIENCE = 60.0
 
 _REPEATED = "repeated"
 
@@ -59,9 +55,9 @@ def push(
     :param history: where the outcomes of all runs are kept, for a run that sends only what has changed since
     :param replay: of an earlier run: only the orders that it holds as rejected or unresolved are read
     :param columns: where the columns that a run reads are kept, for the next to compare; None is history, or ledger
-    :param progress: called in this thread, after each batch
+    :param progress: called in this thread, after each batch and every few seconds while none ends
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
-    :raises ColumnsError: the columns are not those of the run before, and `on_drift` is FAIL
+    :raises ColumnsError: the columns are not those of the previous run, and `on_drift` is FAIL
     :raises ExtractError: the extract cannot be read to its end; what was sent until then is in the ledger
     """
     memory = Memory(ledger, history, replay, columns)
@@ -70,7 +66,7 @@ def push(
         run.prepare()
         run.everything()
     finally:
-        run.flush()
+        run.recorder.flush()
     return run.report()
 
 
@@ -91,24 +87,29 @@ class _Run:
         self.client = client
         self.settings = settings
         self.memory = memory
-        self.ledgers = [kept for kept in (memory.ledger, memory.history) if kept is not None]
+        self.recorder = Recorder((memory.ledger, memory.history), settings.results_limit, self._tell)
         self.progress = progress
         self.clock = clock
         self.started = clock()
-        self.tally = Tally(settings.results_limit)
         self.stop = Stop()
-        self.rows = 0
+        self.rows = self.passed_over = 0
         self.resumed = settings.resumed
         self.may_be_empty = settings.allow_empty
         self.begun = False
         self.halted: str | None = None
         self.before = client.stats()
-        self.skipped = {
-            RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
-            UNCHANGED: (Outcome.SKIPPED, "accepted before with this content, in an earlier run"),
-            _REPEATED: (Outcome.SKIPPED, "appears in the extract more than once, always with this content"),
+        client.recount_in_flight()
+        # for each the ledgers that note it. The history has it of the run that sent it, and does not grow of what stays
+        # as it is. A ledger is asked by id: what became of a repeated order is what becomes of the one that is sent
+        own = [memory.ledger] if memory.ledger is not None else []
+        resumed = "accepted before with this content, in this run's results"
+        unchanged = "accepted before with this content, in an earlier run"
+        repeated = "appears in the extract more than once, always with this content"
+        self.skipped: dict[str, tuple[Outcome, str, list[Ledger]]] = {
+            RESUMED: (settings.count_resumed_as, resumed, self.recorder.ledgers),
+            UNCHANGED: (Outcome.SKIPPED, unchanged, own),
+            _REPEATED: (Outcome.SKIPPED, repeated, []),
         }
-        self.ended: deque[Settled] = deque()
 
     def prepare(self) -> None:
         """Learn what is not to be sent."""
@@ -117,8 +118,7 @@ class _Run:
         self.may_be_empty |= learned.nothing_left
         if repeated := self.orders.find_duplicates():
             log.warning("%d order ids appear more than once in %s", repeated, self.orders.name)
-        for ledger in self.ledgers:
-            ledger.begin()
+        self.recorder.begin()
 
     def everything(self) -> None:
         """Read, send and record until the extract ends."""
@@ -131,24 +131,26 @@ class _Run:
             # what Add repeats is refused; the other modes repeat without harm
             resumed=self.resumed and not self.settings.mode.repeatable,
         )
-        with Dispatcher(sender.send, self._in_flight, self.settings.max_in_flight) as dispatcher:
-            try:
-                self._send_all(dispatcher)
-            except BaseException as error:
-                # what is in flight is awaited and recorded; what waits in the queue is given back
-                self.stop.set(None)
-                if not isinstance(error, Exception):
-                    # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
-                    self.client.interrupt()
-                while dispatcher.pending or self.ended:
-                    # the first error is raised, the others say no more
-                    with contextlib.suppress(Exception):
-                        self._settle(dispatcher, 0)
-                raise
+        most = self.settings.max_in_flight
+        with Dispatcher(
+            sender.send,
+            self.recorder.add_all,
+            limit=lambda: min(most, self.client.in_flight_limit),
+            threads=most,
+            give_up=self._give_up,
+        ) as dispatcher:
+            self._send_all(dispatcher)
         if not self.rows and not self.may_be_empty:
             raise EmptyExtractError(
-                f"{self.orders.name} holds no orders; if a run without orders is normal, allow it (allow_empty)"
+                f"{self.orders.name} holds no orders; "
+                "if a run without orders is normal, allow it (on_empty, --allow-empty)"
             )
+
+    def _give_up(self, error: BaseException) -> None:
+        self.stop.set(None)
+        if not isinstance(error, Exception):
+            # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
+            self.client.interrupt()
 
     def _send_all(self, dispatcher: _Dispatcher) -> None:
         sendable = self._sendable()
@@ -156,24 +158,21 @@ class _Run:
             canary, left = batches.first(sendable, self.settings.canary)
             self._send(dispatcher, iter(canary))
             sendable = chain(left, sendable)
-            failed = self.tally.counts[Outcome.REJECTED] + self.tally.counts[Outcome.UNRESOLVED]
+            failed = self.recorder.tally.counts[Outcome.REJECTED] + self.recorder.tally.counts[Outcome.UNRESOLVED]
             if failed and not self.stop:
                 self.halted = f"canary: {failed} of the first {sum(map(len, canary))} orders failed, no others are sent"
         if self.halted is None:
             self._send(dispatcher, sendable)
         else:
             for batch in sendable:
-                self._record(Settled(batch, Outcome.NOT_ATTEMPTED, self.halted))
+                self.recorder.add(Settled(batch, Outcome.NOT_ATTEMPTED, self.halted))
 
     def _send(self, dispatcher: _Dispatcher, orders: Iterator[pa.RecordBatch]) -> None:
         for batch in batches.cut(orders, self.settings.batch_size, self.settings.batch_bytes):
             dispatcher.put(batch)
-            self._settle(dispatcher, self.settings.most_pending(batches.size(batch)) if self.begun else 0)
+            self.recorder.settle(dispatcher, self.settings.most_pending(batches.size(batch)) if self.begun else 0)
             self.begun = True
-        self._settle(dispatcher, 0)
-
-    def _in_flight(self) -> int:
-        return min(self.settings.max_in_flight, self.client.in_flight_limit)
+        self.recorder.settle(dispatcher, 0)
 
     def _sendable(self) -> Iterator[pa.RecordBatch]:
         """Yield the orders that are to be sent; record the others."""
@@ -187,66 +186,36 @@ class _Run:
             invalid = chunk.filter(pc.invert(good))
             if len(invalid):
                 reasons = [reason(found) for found in invalid.column("problems").to_pylist()]
-                self._record(Settled(invalid, Outcome.INVALID, reasons))
-            for word, (outcome, text) in self.skipped.items():
+                self.recorder.add(Settled(invalid, Outcome.INVALID, reasons))
+            for word, (outcome, text, ledgers) in self.skipped.items():
                 skipped = chunk.filter(pc.and_kleene(good, pc.equal(known, word)))
+                self.passed_over += len(skipped)
                 if len(skipped):
-                    # a ledger is asked by id: what became of a repeated order is what becomes of the one that is sent
-                    self._record(Settled(skipped, outcome, text), kept=word != _REPEATED)
+                    self.recorder.add(Settled(skipped, outcome, text), ledgers)
             sendable = chunk.filter(pc.and_(good, known.is_null()))
             if len(sendable):
                 yield sendable
 
-    def _settle(self, dispatcher: _Dispatcher, most: int) -> None:
-        """Wait until at most `most` batches are pending, and record those that have ended."""
-        while True:
-            while self.ended:
-                self._record(self.ended.popleft())
-            for ledger in self.ledgers:
-                ledger.flush_if_due()
-            waiting = dispatcher.pending > most
-            settled = dispatcher.take(self._patience() if waiting else 0)
-            if settled is not None:
-                self.ended.extend(settled)
-            elif not waiting:
-                return
-
-    def _patience(self) -> float:
-        return min([_PATIENCE, *(due for ledger in self.ledgers if (due := ledger.due_in()) is not None)])
-
-    def _record(self, settled: Settled, *, kept: bool = True) -> None:
-        reasons = self.tally.add(settled)
-        for ledger in self.ledgers if kept else ():
-            ledger.add(settled, reasons)
-        for ledger in self.ledgers:
-            ledger.flush_if_due()
-        done = self.tally.counts.total()
+    def _tell(self) -> None:
+        tally = self.recorder.tally
+        done, failed = tally.counts.total(), tally.failed
         total = None if self.memory.replay else self.orders.count
-        self.progress(Progress(done, self.tally.failed, total, self.clock() - self.started))
-
-    def flush(self) -> None:
-        """Write what is not written yet."""
-        with contextlib.ExitStack() as each:
-            for ledger in self.ledgers:
-                each.callback(ledger.flush)
+        self.progress(Progress(done, failed, total, self.clock() - self.started, self.passed_over))
 
     def report(self) -> Report:
         """Add up. Counts that do not are a fault of this package, and are not passed over."""
-        counts = self.tally.counts
+        tally = self.recorder.tally
+        counts = tally.counts
         if counts.total() != self.rows:
             raise RuntimeError(f"{self.rows} orders were read and {counts.total()} have an outcome")
-        stats = self.client.stats()
         summary: dict[str, Any] = {
             "mode": self.settings.mode.value,
             "total": self.rows,
             **{outcome.value: counts[outcome] for outcome in Outcome},
-            "warnings": self.tally.with_warnings,
-            "requests": stats.requests - self.before.requests,
-            "retries": stats.retries - self.before.retries,
-            "bytes": stats.bytes - self.before.bytes,
-            "in_flight": self._in_flight(),
+            "warnings": tally.with_warnings,
+            **self.client.stats().since(self.before),
+            "in_flight": min(self.settings.max_in_flight, self.client.in_flight_reached),
             "duration_seconds": round(self.clock() - self.started, 3),
         }
         path = self.memory.ledger.path if self.memory.ledger else None
-        tally = self.tally
         return Report(summary, tally.results, path, tally.warned, tally.commonest, self.stop.error, self.halted)

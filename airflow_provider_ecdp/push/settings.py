@@ -30,7 +30,7 @@ class PushSettings:
     :param allow_empty: whether an extract without orders is a success
     :param canary: how many orders are sent first, alone; if one of them is refused, or has no answer, no others are
         sent. 0 sends all as they come
-    :param on_drift: what other columns than in the run before are
+    :param on_drift: how to treat columns that differ from those of the previous run
     :param resumed: whether an earlier try of this run may have stored orders; a ledger with rows says so itself
     :param count_resumed_as: outcome of what the ledger holds as accepted: SKIPPED for a new run over an old ledger,
         ACCEPTED where the run that wrote it is continued
@@ -67,9 +67,13 @@ class PushSettings:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is after so many seconds; `total` is None where nobody knows how many orders there will be."""
+    """How far a run is after so many seconds; `total` is None where nobody knows how many orders there will be.
+
+    `passed_over` are those of `done` that are not sent because they were accepted before, or appear more than once.
+    """
 
     done: int
     failed: int
     total: int | None
     seconds: float
+    passed_over: int = 0

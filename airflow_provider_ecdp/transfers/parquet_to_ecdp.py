@@ -27,10 +27,11 @@ class ParquetToEcdpOperator(PushOperator):
     :param path: a Parquet file, a folder or a glob: a path on the worker, or a URL of an object storage, such as
         `s3://conn_id@bucket/orders/{{ ds }}/*.parquet`; or a shard of one, from `operators.sharding.shards`
     :param extracts: instead of `path`, several such paths by the names that `sql` has for them
-    :param partitions: values of the Hive partitions to read, one or a list for each, such as `{"dt": "{{ ds }}"}`;
-        no other files of `path` are looked at
+    :param partitions: values of the Hive partitions to read, one or a list for each, such as `{"dt": "{{ ds }}"}`; no
+        other files are looked at. With `extracts`, such values by their names: `{"orders": {"dt": "{{ ds }}"}}`
     :param mapping: which column is which field, such as `{"id": "order_no", "customer.email": "email"}`: a dict, its
-        JSON text, or the path of a `.json` file. Order lines are grouped where `products.` fields name columns
+        JSON text, or the path of a `.json` file. Order lines are grouped where `products.` fields name columns. The
+        paths of `.json` and `.sql` files are relative to the DAG file's folder, or to the DAG's `template_searchpath`
     :param sql: one SELECT from `extract`, or from `extracts` by their names, that returns the API's fields as columns,
         or the path of a `.sql` file
     :param partition_by: for extracts that are larger than memory, the column by whose values the rows of an order go
@@ -54,7 +55,7 @@ class ParquetToEcdpOperator(PushOperator):
     :param on_empty: how to treat an extract without orders: `fail`, `skip` or `succeed`
     :param canary: how many orders are sent first, alone; the others follow if all of them are accepted
     :param on_drift: what to do if a column that the previous run read is gone or has another type: `ignore`,
-        `warn` or `fail`. It needs a `results_path`
+        `warn` or `fail`. It needs a `results_path`; `fail` is refused without one
     :param dry_run: do everything but send: the log says what is wrong with the orders, XCom has it under `check`
     :param memory_limit: memory limit of the engine that shapes and checks; beyond it, the engine spills to disk
     :param ecdp_conn_id: the connection, of type `ecdp`
@@ -89,11 +90,8 @@ class ParquetToEcdpOperator(PushOperator):
         name = f"{type(self).__name__} {self.task_id}"
         if (path is None) == (extracts is None):
             raise ConfigurationError(f"{name}: give path, or extracts (a path for each name)")
-        if partitions is not None and extracts is not None:
-            raise ConfigurationError(
-                f"{name}: partitions choose files of path; with extracts, write them into its paths"
-                " (orders/dt={{ ds }}/)"
-            )
+        if isinstance(extracts, Mapping) and isinstance(partitions, Mapping):
+            _refuse_unnamed(partitions, extracts)
         if mapping is not None and sql is not None:
             raise ConfigurationError(f"{name}: sql and mapping both say what an order is made of; keep one of them")
         self.path = path
@@ -111,7 +109,13 @@ class ParquetToEcdpOperator(PushOperator):
     ) -> Extract | Mapping[str, Extract]:
         if self.extracts is None:
             return self._open(self.path, hook, self.object_storage_conn_id, self.partitions)
-        return {name: self._open(path, hook, self.object_storage_conn_id) for name, path in self.extracts.items()}
+        partitions = self.partitions or {}
+        # what a template gives is not known before
+        _refuse_unnamed(partitions, self.extracts)
+        return {
+            name: self._open(path, hook, self.object_storage_conn_id, partitions.get(name))
+            for name, path in self.extracts.items()
+        }
 
     def _settings(self) -> dict[str, Any]:
         return super()._settings() | {
@@ -119,3 +123,16 @@ class ParquetToEcdpOperator(PushOperator):
             "mapping": self.mapping or None,
             "partition_by": self.partition_by or None,
         }
+
+
+def _refuse_unnamed(partitions: Mapping[str, Any], extracts: Mapping[str, Any]) -> None:
+    """Refuse partitions that are not those of one of the extracts.
+
+    :raises ConfigurationError: there are such
+    """
+    there = ", ".join(extracts)
+    for name, wanted in partitions.items():
+        if name not in extracts:
+            raise ConfigurationError(f"partitions: there is no extract {name}; there are {there}")
+        if not isinstance(wanted, Mapping):
+            raise ConfigurationError(f"partitions: of the extract {name}, a dict of columns and values, not {wanted!r}")

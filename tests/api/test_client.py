@@ -333,7 +333,54 @@ def test_the_limit_of_requests_in_flight_falls_and_recovers(server, client):
     for _ in range(6):
         client.post_orders(Mode.ADD, b"{}")
         limits.append(client.in_flight_limit)
-    assert limits == [4, 2, 2, 3, 3, 3, 4]
+    # and no higher: of three that are allowed, one at a time is less than half
+    assert limits == [4, 2, 2, 3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_gateway_without_an_answer_lowers_the_limit_of_requests_in_flight(server, client, status):
+    server.reply(status)
+    client.post_orders(Mode.REPLACE, b"{}")
+    assert client.in_flight_limit == 2
+
+
+def test_a_fault_of_the_servers_program_leaves_the_limit_as_it_is(server, client):
+    server.reply(500)
+    client.post_orders(Mode.REPLACE, b"{}")
+    assert client.in_flight_limit == 4
+
+
+@pytest.mark.parametrize(("trouble", "left"), [("hang", 2), ("reset", 4)])
+def test_an_answer_that_does_not_come_in_time_lowers_the_limit(server, make_client, trouble, left):
+    client = make_client(server.url, read_timeout=0.15)
+    getattr(server, trouble)()
+    with pytest.raises(NoAnswerError):
+        client.post_orders(Mode.ADD, b"{}")
+    assert client.in_flight_limit == left
+
+
+def test_what_was_really_in_flight_at_once_is_told(server, make_client, answered):
+    client = make_client(server.url)
+    assert client.in_flight_reached == 1
+    together = threading.Barrier(3)
+
+    def otherwise(_):
+        together.wait(timeout=20)
+        return answered(201)
+
+    server.otherwise = otherwise
+    threads = [threading.Thread(target=client.post_orders, args=(Mode.ADD, b"{}")) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert client.in_flight_reached == 3
+    server.otherwise = lambda _: answered(429)
+    with pytest.raises(ThrottledError):
+        client.post_orders(Mode.ADD, b"{}")
+    assert client.in_flight_reached == 1
+    client.recount_in_flight()
+    assert client.in_flight_reached == 1
 
 
 def test_a_caller_that_repeats_a_call_itself_waits_and_gives_up_like_the_client(client, waits):

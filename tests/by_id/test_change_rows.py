@@ -60,6 +60,14 @@ def test_a_mapping_names_columns_and_changes_statuses():
     ]
 
 
+def test_a_mapping_may_be_json_text():
+    mapping = '{"order_id": "no", "status": {"column": "state", "default": "paid"}}'
+    assert read({"no": ["1", "2"], "state": ["placed", None]}, mapping=mapping) == [
+        ("1", "placed", None),
+        ("2", "paid", None),
+    ]
+
+
 def test_a_mapping_may_leave_what_has_its_name_and_give_one_status_to_all():
     assert read({"order_id": ["1"]}, mapping={"status": {"value": "canceled"}}) == [("1", "canceled", None)]
 
@@ -102,7 +110,9 @@ def test_columns_that_make_no_changes_are_told_with_what_there_is(columns, optio
         ({"order_id": "no", "currency": "x"}, "mapping: a change has no currency"),
         ({"order_id": "a", "id": "b"}, "mapping: order_id is given twice; keep one"),
         ({"status": {"sum": "x"}}, "mapping: status: only totalValue and returnsValue can be a sum"),
-        ("order_no", "mapping: a dict of column names, not str"),
+        ("order_no", "mapping: the text is no JSON"),
+        ('{"order_id": "a", "order_id": "b"}', "mapping: order_id appears more than once in one JSON object"),
+        ('["order_no"]', "mapping: a dict of column names, not list"),
         ({"status": {"column": "x", "maps": {}}}, "mapping: status: maps means nothing here"),
     ],
 )

@@ -125,10 +125,18 @@ def test_a_status_that_is_not_listed_is_invalid_and_the_others_go_on(client, san
     assert [request.method for request in sandbox.store.requests] == ["POST", "PUT"]
 
 
-def test_a_status_that_is_an_address_is_not_repeated():
-    with pytest.raises(ConfigurationError) as raised:
-        listed_status("someone@example.com")
-    assert "someone" not in str(raised.value)
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("someone@example.com", "text of 19 characters"),
+        ("Jan Kowalski", "text of 12 characters"),
+        ("+48600700800", "text of 12 characters"),
+        ("48600700800", "a number of 11 digits"),
+    ],
+)
+def test_a_status_that_may_be_a_persons_is_not_repeated(status, told):
+    with pytest.raises(ConfigurationError, match=f", got {told}$"):
+        listed_status(status)
 
 
 @pytest.mark.usefixtures("stored")

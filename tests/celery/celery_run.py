@@ -5,11 +5,9 @@ Redis, against the sandbox. When 30 in 100 orders are stored, one worker gets SI
 the end every order must be stored, all ledgers together must hold each as accepted, and the sum of the reducer's XCom
 must be right: exit code 0, or 1 and what was wrong.
 
-Everything is on loopback, on free ports, in a temporary folder, and ended by its process id. It installs nothing. It
-needs, beside `make setup`:
-
-- Postgres and Redis: on Debian and Ubuntu `apt-get install postgresql redis-server` (their services need not run);
-- in the environment of Airflow, `pip install --constraint constraints.txt -r tests/celery/requirements.txt`.
+Everything is on loopback, on free ports, in a temporary folder, and ended by its process id. It needs Postgres and
+Redis: on Debian and Ubuntu `apt-get install postgresql redis-server` (their services need not run). `make celery`
+installs what Airflow needs beside them, `tests/celery/requirements.txt`.
 
 Postgres does not run as root: root hands it over to the user `postgres`.
 """

@@ -69,6 +69,59 @@ def test_what_fails_is_told_and_can_be_tolerated(filled, ecdp, table):  # noqa: 
     assert ecdp("status", "--from", path, "--max-failed", 1, "--missing-ok", "--quiet").code == 0
 
 
+def test_a_mapping_and_partitions_say_what_is_read(filled, ecdp, table, tmp_path):
+    for day, order in (("2026-11-01", 1), ("2026-11-02", 2), ("2026-11-03", 3)):
+        (tmp_path / f"lake/dt={day}").mkdir(parents=True)
+        table([{"no": f"ORD-0000000{order}", "state": "shipped"}], name=f"lake/dt={day}/a.parquet")
+    mapping = {"order_id": "no", "status": {"column": "state", "map": {"shipped": "canceled"}}}
+    (tmp_path / "changes.json").write_text(json.dumps(mapping), "utf-8")
+    command = ["status", "--from", tmp_path / "lake", "--mapping", tmp_path / "changes.json"]
+    days = ["--partition", "dt=2026-11-01", "--partition", "dt=2026-11-03"]
+
+    assert ecdp(*command, *days, "--json").json["summary"]["accepted"] == 2
+    assert [filled.store.get(f"ORD-0000000{i}")["status"] == "Canceled" for i in (1, 2, 3)] == [True, False, True]
+    missing = ecdp(*command, "--partition", "dt=2026-11-01", "--partition", "dt=2026-11-04")
+    assert missing.code == 2
+    assert "there is no partition dt=2026-11-04" in missing.err
+
+
+def test_a_dry_run_tells_what_would_be_done_and_sends_nothing(filled, ecdp, table, tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    assert ecdp("status", "--from", table(statuses((1, "paid"))), "--results", results, "--quiet").code == 0
+    sent, kept = len(filled.store.requests), sorted(results.iterdir())
+    monkeypatch.delenv("ECDP_API_KEY")
+    pairs = ((1, "paid"), (1, "paid"), (2, "paid"), (3, "sent"), (4, "lost"), (5, "sent"), (9, "sent"))
+    command = ["status", "--from", table(statuses(*pairs)), "--results", results, "--dry-run"]
+    run = ecdp(*command)
+
+    assert run.code == 1
+    assert run.err == ""
+    first, second, *rows = [line.rstrip() for line in run.out.splitlines()]
+    assert first.endswith("orders.parquet: 3 valid, 4 invalid")
+    assert second == "1 would be sent, one request each, operation update_status; 1 are done already; 1 are repeated"
+    [row] = [line for line in rows if "status: one of" in line]
+    assert row.startswith("    4   status: one of Placed, Paid, Completed, Canceled, got 'sent' (3),")
+    told = ecdp(*command, "--json", "--max-failed", 4)
+    assert told.code == 0
+    summary = told.json["summary"]
+    assert (summary["dry_run"], summary["total"], summary["not_attempted"]) == (True, 7, 1)
+    assert (summary["invalid"], summary["skipped"]) == (4, 2)
+    assert told.json["check"]["problems"][0]["examples"] == ["ORD-00000003", "ORD-00000004", "ORD-00000005"]
+    assert ecdp(*command, "--quiet", "--max-failed", 4).out == ""
+    assert len(filled.store.requests) == sent
+    assert sorted(results.iterdir()) == kept
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse(pointed, ecdp, table):
+    two = table(statuses((1, ""), (2, "")))
+    run = ecdp("delete", "--from", two, "--max-deletions", 1, "--dry-run")
+
+    assert run.code == 2
+    assert "has 2 rows, and max_deletions is 1" in run.err
+    assert ecdp("delete", "--from", two, "--dry-run").code == 0
+    assert not pointed.store.requests
+
+
 def test_too_many_deletions_delete_nothing(filled, ecdp, table):
     run = ecdp("delete", "--from", table(statuses((1, ""), (2, ""))), "--max-deletions", 1)
 
@@ -89,6 +142,11 @@ def test_an_extract_without_rows_fails_unless_it_is_allowed(pointed, ecdp, table
         (["status", "1", "paid", "--results", "x"], "--results goes with an extract: add --from EXTRACT"),
         (["delete", "1", "--max-deletions", "1"], "--max-deletions goes with an extract"),
         (["delete", "1", "--allow-empty"], "--allow-empty goes with an extract"),
+        (["status", "1", "paid", "--dry-run"], "--dry-run goes with an extract"),
+        (["status", "1", "paid", "--mapping", "x"], "--mapping goes with an extract"),
+        (["delete", "1", "--partition", "a=1"], "--partition goes with an extract"),
+        (["delete", "--from", "x.parquet", "--partition", "a"], "partitions: 'a' is not COLUMN=VALUE"),
+        (["delete", "--from", "x.parquet", "--mapping", "nowhere"], "the mapping file nowhere cannot be read"),
         (["status", "paid"], "nothing to do: give an order id and a status, or an extract (--from)"),
         (["delete"], "nothing to do: give an order id, or"),
         (["delete", "1", "--from", "x.parquet"], "name orders by their ids, or an extract with --from, not both"),

@@ -144,6 +144,15 @@ def test_the_screen_tells_each_rule_with_what_was_there_and_three_ids(screen, sa
     assert "warning, sent all the same" in text
 
 
+def test_a_warning_of_invalid_orders_alone_is_not_on_the_screen(screen, table):
+    odd = ORDER | {"id": "1", "status": "cancelled", "currency": "ZLOTY"}
+    assert "sent all the same" not in screen("check", table([odd]))
+
+    text = screen("check", table([odd, odd | {"id": "2", "currency": "PLN"}, odd | {"id": "3", "currency": "EUR"}]))
+    assert " 2 status: status_spelling: " in text
+    assert "and 1 invalid orders" in text
+
+
 def test_the_screen_tells_what_would_be_sent_and_what_it_is(screen, sample):
     text = screen("check", sample(orders=1_200))
 
@@ -177,17 +186,17 @@ def test_many_values_are_counted_and_not_all_listed(screen, table):
 def test_results_tell_what_is_there_already_and_whether_columns_are_the_same(pointed, ecdp, screen, table, memory):
     rows = [ORDER | {"id": str(n), "currency": "EUR"} for n in range(5)]
     extract, kept = table(rows), table(rows).with_name("kept")
-    assert "Columns of the run before: none are kept" in screen("check", extract, "--results", kept)
+    assert "Columns of the previous run: none are kept" in screen("check", extract, "--results", kept)
     assert not kept.exists()
     assert ecdp("push", extract, memory, kept, "--quiet").code == 0
     files = sorted(kept.iterdir())
 
     text = screen("check", extract, "--results", kept)
     assert "0 would be sent, in 0 requests of 0.0 MB together, mode AddOrReplace; 5 are there already" in text
-    assert "Columns are those of the run before." in text
+    assert "Columns are those of the previous run." in text
 
     less = table([{name: v for name, v in row.items() if name != "currency"} for row in rows])
-    assert "Columns are not those of the run before: - currency (string) is gone" in screen(
+    assert "Columns are not those of the previous run: - currency (string) is gone" in screen(
         "check", less, "--results", kept
     )
     run = ecdp("check", less, "--results", kept, "--json")

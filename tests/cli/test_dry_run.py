@@ -89,6 +89,10 @@ def test_a_dry_run_refuses_what_the_push_would_refuse(ecdp, sample, tmp_path):
         (["--batch-size", 0], "batch_size must be 1 or more"),
         (["--canary", -1], "canary must be 0 or more"),
         (["--on-drift", "maybe"], "on_drift is 'maybe': it must be ignore, warn or fail"),
+        (
+            ["--on-drift", "fail"],
+            "on_drift is fail, and nothing keeps the columns of the previous run: set results_path",
+        ),
         (["--mode", "upsert"], "'upsert' is not a mode"),
         (["--max-failed", "some"], "max_failed 'some'"),
         (["--results", tmp_path, "--only-changed", tmp_path], "--results and --only-changed name one folder"),
@@ -108,7 +112,7 @@ def test_columns_that_are_gone_are_what_the_option_says(pointed, ecdp, sample, n
     options = ["--results", results] + (["--on-drift", on_drift] if on_drift else [])
     assert ecdp("push", sample(orders=5), "--results", results, "--quiet").code == 0
     extract = narrowed(sample(orders=5), "currency")
-    posts, told = pointed.store.post_count, "has other columns than in the run before:\n  - currency (string) is gone"
+    posts, told = pointed.store.post_count, "has other columns than in the previous run:\n  - currency (string) is gone"
 
     dry = ecdp("push", extract, *options, "--dry-run", "--json")
     assert (dry.code, dry.json["drift"]) == (code, ["currency (string) is gone"])
@@ -117,6 +121,15 @@ def test_columns_that_are_gone_are_what_the_option_says(pointed, ecdp, sample, n
     assert run.code == code
     assert (told in run.err) is (on_drift != "ignore")
     assert pointed.store.post_count == posts + (code == 0)
+
+
+def test_drift_that_is_a_failure_needs_something_to_compare_with(pointed, ecdp, sample, tmp_path):
+    run = ecdp("push", sample(orders=5), "--on-drift", "fail")
+
+    assert run.code == 2
+    assert "(--results, --only-changed)" in run.err
+    assert not pointed.store.requests
+    assert ecdp("push", sample(orders=5), "--on-drift", "fail", "--only-changed", tmp_path / "memory").code == 0
 
 
 # canary

@@ -25,7 +25,8 @@ from airflow_provider_ecdp.cli.arguments import parser
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.extract import ParquetExtract
 from airflow_provider_ecdp.orders.records import extract_from_records
-from airflow_provider_ecdp.orders.shards import cut, open_shard
+from airflow_provider_ecdp.orders.shard import open_shard
+from airflow_provider_ecdp.orders.shards import cut
 from airflow_provider_ecdp.orders.stream import Orders
 from airflow_provider_ecdp.outcomes import Outcome
 from airflow_provider_ecdp.push.run import PushSettings, push

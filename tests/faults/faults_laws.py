@@ -176,7 +176,7 @@ class Run:
     def repeats_are_bounded(self) -> None:
         settings, faults = self.scenario.settings, self.after.by_fault - self.before.by_fault
         size, orders = settings["batch_size"], len(self.texts)
-        # the canary and the orders that stand twice begin batches of their own
+        # the canary and the orders that appear more than once begin batches of their own
         batches = 4 + math.ceil(orders / size)
         batches += 2 * sum(len(t.encode()) + 1 for t in self.texts.values()) // settings["batch_bytes"]
         bad = sum(self.may_be_refused(i) or i in self.before.writes for i in self.texts)

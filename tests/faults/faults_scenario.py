@@ -67,7 +67,7 @@ class Scenario:
     policy: RetryPolicy
     flush_seconds: float
     history: bool
-    #: of each generation, the ids of orders that break the contract, or stand twice with two contents
+    #: of each generation, the ids of orders that break the contract, or appear more than once with two contents
     never_sent: tuple[frozenset[str], ...]
 
     @property

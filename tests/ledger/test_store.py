@@ -302,15 +302,6 @@ def test_the_newest_row_of_an_order_counts(folder):
     assert sorted(Ledger(folder).unfinished()["order_id"].to_pylist()) == ["new", "was ok"]
 
 
-@pytest.mark.parametrize(("large", "found"), [(0, {"B": "hash of B"}), (10**9, {"A": "hash of A", "B": "hash of B"})])
-def test_a_large_ledger_is_asked_for_some_ids_alone(folder, monkeypatch, large, found):
-    monkeypatch.setattr("airflow_provider_ecdp.ledger.store.LARGE", large)
-    ledger = Ledger(folder)
-    note(ledger, Outcome.ACCEPTED, ["A", "B"])
-    ledger.flush()
-    assert taken(Ledger(folder).accepted(lambda: pa.table({"order_id": ["B", "C"]}))) == found
-
-
 def test_the_newest_row_counts_within_a_run_too(folder):
     ledger = Ledger(folder)
     note(ledger, Outcome.UNRESOLVED, ["A"], ["h1"])
@@ -374,6 +365,30 @@ def test_other_files_in_the_folder_are_left_alone(folder):
     ledger.flush()
     assert taken(ledger.accepted()) == {"A": "hash of A"}
     assert (folder / "notes.txt").read_text() == "mine"
+
+
+# of mapped tasks
+
+
+def test_what_is_left_is_told_of_all_ledgers_in_a_folder_and_the_newest_row_counts(memory):
+    for place, outcomes in (
+        ("0/3", {"ok": Outcome.ACCEPTED, "cleared": Outcome.REJECTED}),
+        ("1/3", {"lost": Outcome.UNRESOLVED}),
+        ("0/7", {"cleared": Outcome.ACCEPTED}),
+        ("_other/3", {"hidden": Outcome.REJECTED}),
+        (".trash/3", {"hidden": Outcome.REJECTED}),
+    ):
+        ledger = Ledger(f"memory://bucket/[run]/push/{place}")
+        for order_id, outcome in outcomes.items():
+            note(ledger, outcome, [order_id])
+        ledger.flush()
+    memory.pipe("/bucket/[run]/push/1/3/.x.parquet.part", b"PAR1")
+    memory.pipe("/bucket/[run]/push/1/3/_schema.json", b"{}")
+    memory.pipe("/bucket/[run]/push-more/0/3/x.parquet", b"another task's")
+    for above in (Ledger("memory://bucket/[run]/push"), Ledger("/bucket/[run]/push/", filesystem=memory)):
+        assert above.unfinished()["order_id"].to_pylist() == ["lost"]
+        # what is accepted is asked of one ledger: shards that are listed anew have other orders
+        assert (above.exists(), above.accepted()) == (False, None)
 
 
 # whole or absent

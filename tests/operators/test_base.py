@@ -53,6 +53,17 @@ def test_nothing_is_promised_of_a_run_that_has_done_nothing(told):
     assert lines == ["0 of 5,000 (0 %) orders done, 0 failed, 0 orders/s"]
 
 
+def test_the_end_of_a_run_that_goes_on_is_expected_by_what_it_sends(told):
+    heartbeat, now, lines = told()
+    for now[0], done in ((1.0, 100_000), (2.0, 200_000), (3.0, 300_000)):
+        heartbeat(done, 0, 400_000, done)
+    now[0] = 13.0
+    heartbeat(350_000, 0, 400_000, 300_000)
+    assert lines == [
+        "350,000 of 400,000 (87 %) orders done, 0 failed, 5,000 orders/s, to end at about 12:00:23 UTC, in 0:00:10"
+    ]
+
+
 def test_a_task_that_was_told_to_end_goes_no_further():
     heartbeat = Heartbeat(print, lambda: True)
     with pytest.raises(PushStoppedError, match="told to end after 7 orders"):

@@ -1,6 +1,7 @@
 import datetime as dt
 from types import SimpleNamespace
 
+import fsspec
 import pytest
 from airflow.sdk import DAG
 
@@ -16,6 +17,7 @@ from airflow_provider_ecdp.errors import (
 from airflow_provider_ecdp.operators import retry_policy as retries
 from airflow_provider_ecdp.operators.ecdp import EcdpGetOrderOperator
 from airflow_provider_ecdp.operators.retry_policy import LONGEST_PAUSE, is_transient
+from airflow_provider_ecdp.orders.storage import reading
 
 if not retries.AVAILABLE:
     pytest.skip("Airflow asks a policy since 3.3", allow_module_level=True)
@@ -69,9 +71,9 @@ def test_a_pause_without_end_is_cut():
 
 def test_a_storage_that_does_not_answer_is_transient_and_a_file_that_is_not_there_is_not():
     def extract_error(cause):
-        error = ExtractError("cannot be read")
-        error.__cause__ = cause
-        return error
+        with pytest.raises(ExtractError) as raised, reading(fsspec.filesystem("memory"), "memory://lake"):
+            raise cause
+        return raised.value
 
     assert is_transient(extract_error(OSError("connection reset")))
     assert is_transient(extract_error(PermissionError("token expired")))

@@ -155,3 +155,16 @@ def with_columns():
 def read_column(read, with_columns):
     """Read orders of which one column is the given array."""
     return lambda name, array, **settings: read(with_columns(**{name: array}), **settings)
+
+
+@pytest.fixture(scope="session")
+def as_ledger():
+    """Return rows as a ledger has them, all accepted, of a table of `order_id` and `content_hash`."""
+
+    def make(table):
+        count = len(table)
+        table = table.append_column("outcome", pa.array(["accepted"] * count, pa.string()))
+        at = pa.array([dt.datetime(2026, 1, 1, tzinfo=dt.UTC)] * count, pa.timestamp("us", tz="UTC"))
+        return table.append_column("at", at).to_reader()
+
+    return make

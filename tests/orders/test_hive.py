@@ -93,7 +93,8 @@ def test_the_folder_of_one_partition_has_its_column_and_so_has_a_glob_and_a_file
         ({"dt": "2026-11-22"}, ["dt=2026-11-22/shop=DE", "dt=2026-11-22/shop=PL"]),
         ({"dt": dt.date(2026, 11, 23)}, ["dt=2026-11-23/shop=PL"]),
         ({"shop": "PL"}, ["dt=2026-11-22/shop=PL", "dt=2026-11-23/shop=PL"]),
-        ({"shop": ["PL", "FR"], "dt": ["2026-11-23"]}, ["dt=2026-11-23/shop=PL"]),
+        ({"shop": ["PL", "DE"], "dt": ["2026-11-22"]}, ["dt=2026-11-22/shop=DE", "dt=2026-11-22/shop=PL"]),
+        ({"dt": ["2026-11-22", "2026-11-23"], "shop": "PL"}, ["dt=2026-11-22/shop=PL", "dt=2026-11-23/shop=PL"]),
         ({"dt": "2026-11-22", "shop": "DE"}, ["dt=2026-11-22/shop=DE"]),
     ],
 )
@@ -132,7 +133,22 @@ def test_a_partition_is_found_without_listing_the_others(lake):
             "there is no partition dt=2026-11-24; there are 2, the last of them 2026-11-22, 2026-11-23",
         ),
         ({"dt": ["2026-11-24", "2026-11-25"]}, "there is no partition dt=2026-11-24 or 2026-11-25; there are 2"),
-        ({"dt": ["2026-11-23", "x"], "shop": ["DE", "x"]}, "there is no partition dt=2026-11-23 or x, shop=DE or x"),
+        (
+            {"dt": ["2026-11-22", "2026-11-24", "2026-11-23", "x"]},
+            "there is no partition dt=2026-11-24 or x; there are 2, the last of them 2026-11-22, 2026-11-23",
+        ),
+        (
+            {"dt": ["2026-11-22", "2026-11-23"], "shop": "DE"},
+            "there is no partition dt=2026-11-23 with shop=DE; there are 1, the last of them 2026-11-22",
+        ),
+        (
+            {"dt": "2026-11-23", "shop": ["PL", "DE"]},
+            "there is no partition shop=DE with dt=2026-11-23; there are 1, the last of them PL",
+        ),
+        (
+            {"dt": ["2026-11-24", "x"], "shop": ["FR", "x"]},
+            "there is no partition dt=2026-11-24 or x; there are 2, the last of them 2026-11-22, 2026-11-23",
+        ),
     ],
 )
 def test_a_partition_that_is_not_there_is_told_with_those_that_are(lake, partitions, message):
@@ -140,6 +156,34 @@ def test_a_partition_that_is_not_there_is_told_with_those_that_are(lake, partiti
     with pytest.raises(ExtractError) as refused:
         ParquetExtract.open(folder, partitions=partitions)
     assert str(refused.value).startswith(f"{folder}: {message}")
+
+
+def test_the_partition_without_a_value_is_asked_for_by_hives_name(lake):
+    null = "__HIVE_DEFAULT_PARTITION__"
+    folder = lake(f"day={null}", "day=2026-11-22", "day=None/shop=PL")
+
+    def asked(*days, path=folder):
+        extract = ParquetExtract.open(path, partitions={"day": list(days)})
+        return [row["id"] for row in rows(extract, "id")]
+
+    assert asked(null) == asked(null, path=f"{folder}/*") == [f"day={null}"]
+    assert asked("2026-11-22", null) == ["day=2026-11-22", f"day={null}"]
+    assert asked("None") == ["day=None/shop=PL"]
+    with pytest.raises(ExtractError, match=f"day=2026-11-23; there are 3, the last of them 2026-11-22, None, {null}$"):
+        asked("2026-11-23")
+
+
+def test_a_file_beside_the_partitions_is_not_in_the_one_without_a_value(lake):
+    extract = ParquetExtract.open(
+        lake("dt=__HIVE_DEFAULT_PARTITION__", "old"), partitions={"dt": "__HIVE_DEFAULT_PARTITION__"}
+    )
+    assert extract.rows == 1
+
+
+def test_values_that_are_nowhere_together_are_told_together(lake):
+    folder = lake("a=1/b=2/c=2", "a=2/b=1/c=2", "a=2/b=2/c=1")
+    with pytest.raises(ExtractError, match=r"there is no partition a=1, b=1, c=1$"):
+        ParquetExtract.open(f"{folder}/*/*/*", partitions={"a": "1", "b": "1", "c": "1"})
 
 
 def test_paths_without_partitions_are_told_so(lake):

@@ -68,7 +68,7 @@ WRONG = {
     "mapping: a dict of field names and where each comes from, not list": ["id"],
     "mapping: the text is no JSON: Expecting value at line 1, column 1": "order_no",
     "mapping: a dict of field names and where each comes from, not int": "7",
-    "mapping: id stands twice in one JSON object; keep one of them": '{"id": "a", "id": "b"}',
+    "mapping: id appears more than once in one JSON object; keep one of them": '{"id": "a", "id": "b"}',
     "mapping: a field's name is text, not 1": {1: "id"},
     "mapping: totalValue is given twice; keep one of them": {"totalValue": "a", "total_value": "b"},
     f"mapping: id: {SHAPES}, not None": {"id": None},
@@ -86,7 +86,7 @@ WRONG = {
         "status": {"column": "a", "map": "b"}
     },
     "mapping: status: map: a column's value is text, not None": {"status": {"column": "a", "map": {None: "paid"}}},
-    "mapping: status: map: 'PAID' stands twice, in two cases; case does not count": {
+    "mapping: status: map: 'PAID' appears more than once, in two cases; case does not count": {
         "status": {"column": "a", "map": {"paid": "paid", "PAID": "paid"}}
     },
     "mapping: status: map: x is text, a finite number, true or false, not an empty dict": {

@@ -104,6 +104,16 @@ def sorted_sql():
     return SQL.replace("'quantity': 1}", "'quantity': 1} ORDER BY sku, price")
 
 
+@pytest.mark.parametrize("parts", [False, True])
+def test_orders_of_lines_are_counted_before_they_are_read(parts, request):
+    if parts:
+        request.getfixturevalue("small_parts")
+    with Orders(TableExtract("t", lines(NUMBERS)), OrderSettings(mapping=MAPPING)) as orders:
+        assert orders.find_duplicates() == 0
+        assert (orders.count, len(orders._parts) > 1) == (200, parts)
+        assert sum(map(len, orders.read())) == 200
+
+
 def test_small_extracts_are_not_cut():
     assert read(lines(NUMBERS), mapping=MAPPING)[2] == 1
 
@@ -127,7 +137,7 @@ def test_each_extract_is_read_once_however_many_parts_there_are(tmp_path, monkey
         orders.find_duplicates()
         list(orders.read())
         assert len(orders._parts) > 3
-        assert list(tmp_path.glob("ecdp-parts-*/*"))
+        assert list(tmp_path.glob("ecdp-parts-*/*.arrow"))
     assert Once.times == 1
     assert not list(tmp_path.iterdir())
 
@@ -157,12 +167,15 @@ def test_orders_whose_rows_are_torn_apart_are_invalid_and_told_why():
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_what_is_accepted_or_not_chosen_is_left_out_in_every_part():
+def test_what_is_accepted_or_not_chosen_is_left_out_in_every_part(as_ledger):
     table = lines(NUMBERS)
     whole = {r["order_id"]: r for r in read(table, sql=SQL)[0]}
     with Orders(TableExtract("t", table), OrderSettings(sql=SQL, partition_by="no")) as orders:
         known = [str(i) for i in range(100)]
-        orders.skip(pa.table({"order_id": known, "content_hash": [whole[i]["content_hash"] for i in known]}), "resumed")
+        orders.hold(
+            as_ledger(pa.table({"order_id": known, "content_hash": [whole[i]["content_hash"] for i in known]})),
+            {"accepted": "resumed"},
+        )
         orders.choose(pa.table({"order_id": [str(i) for i in range(50, 200)]}))
         rows = {row["order_id"]: row["known"] for batch in orders.read() for row in batch.to_pylist()}
         assert len(orders._parts) > 3
@@ -265,8 +278,8 @@ def test_the_engine_tells_what_helps_when_the_memory_does_not_do():
     ):
         list(orders.read())
     assert str(stopped.value) == (
-        "reading orders of t, shaped by the SQL text needs more memory than its limit; set partition_by to the column "
-        "that tells which rows are one order's, or raise memory_limit"
+        "reading orders of t, shaped by the SQL text needs more memory than its limit; set partition_by "
+        "(--partition-by) to the column that tells which rows are one order's, or raise memory_limit (--memory-limit)"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import json
 import random
 from decimal import Decimal
@@ -47,6 +48,8 @@ FLAT = {
     "customer": {"email": "email"},
     "products": "items",
 }
+
+FLAT_OF_BUYER = {name: source for name, source in FLAT.items() if name != "customer"} | {"customer": "buyer"}
 
 #: A row that is an order, with its products in a list.
 ROW = {
@@ -297,6 +300,64 @@ def test_values_that_differ_between_lines_are_reported_and_the_smallest_is_taken
     assert second.warnings == []
 
 
+def test_two_customers_in_the_lines_of_an_order_are_not_mixed(read):
+    rows = [
+        line(email="zoe@example.com", phone="+48111", crm="1"),
+        line(email="adam@example.com", phone="+48999", crm="2"),
+        line(email=None, phone="+48000", crm="0"),
+    ]
+    mapping = LINES | {"customer.phone": "phone", "customer.crmId": "crm"}
+    for lines in itertools.permutations(rows):
+        [row] = read(pa.Table.from_pylist(lines), mapping=mapping)
+        assert row.sent["customer"] == {"email": "adam@example.com", "phone": "+48999", "crmId": "2"}
+        assert [warning["field"] for warning in row.warnings] == ["customer.email", "customer.phone", "customer.crmId"]
+
+
+def test_one_field_that_differs_takes_the_whole_customer_from_one_line(read):
+    rows = [line(email="a@example.com", phone=None), line(email="b@example.com", phone="+48999")]
+    [row] = read(pa.Table.from_pylist(rows), mapping=LINES | {"customer.phone": "phone"})
+    assert row.sent["customer"] == {"email": "a@example.com"}
+    assert [warning["field"] for warning in row.warnings] == ["customer.email"]
+
+
+def test_a_customer_that_does_not_differ_is_gathered_from_all_lines(read):
+    rows = [line(email=None, phone="+48999"), line(email="a@example.com", phone=None)]
+    [row] = read(pa.Table.from_pylist(rows), mapping=LINES | {"customer.phone": "phone"})
+    assert row.sent["customer"] == {"email": "a@example.com", "phone": "+48999"}
+    assert row.warnings == []
+
+
+def test_customers_that_are_a_struct_are_not_mixed_either(read):
+    rows = [
+        line(buyer={"mail": "zoe@example.com", "phone": "+48111"}, crm="1"),
+        line(buyer={"mail": "adam@example.com", "phone": "+48999"}, crm="2"),
+        line(buyer=None, crm="0"),
+    ]
+    mapping = LINES | {"customer": "buyer", "customer.email": "mail", "customer.crmId": "crm"}
+    for lines in (rows, rows[::-1]):
+        [row] = read(pa.Table.from_pylist(lines), mapping=mapping)
+        assert row.sent["customer"] == {"email": "adam@example.com", "phone": "+48999", "crmId": "2"}
+
+
+def test_a_date_stays_with_its_time_zone_where_zones_differ(read):
+    rows = [
+        line(ordered_at=NOON, zone="Europe/Warsaw"),
+        line(ordered_at=NOON + dt.timedelta(hours=1), zone="Asia/Tokyo"),
+    ]
+    for lines in (rows, rows[::-1]):
+        [row] = read(pa.Table.from_pylist(lines), mapping=LINES | {"timeZone": "zone"})
+        assert row.sent["date"] == "2026-11-22T12:00:00.000Z"
+        assert row.sent["timeZone"] == "Central European Standard Time"
+        assert [warning["field"] for warning in row.warnings] == ["date", "timeZone"]
+
+
+def test_a_time_zone_that_only_a_later_line_has_counts_where_none_differs(read):
+    rows = [line(ordered_at=NOON, zone=None), line(ordered_at=NOON + dt.timedelta(hours=1), zone="Asia/Tokyo")]
+    [row] = read(pa.Table.from_pylist(rows), mapping=LINES | {"timeZone": "zone"})
+    assert (row.sent["date"], row.sent["timeZone"]) == ("2026-11-22T12:00:00.000Z", "Tokyo Standard Time")
+    assert [warning["field"] for warning in row.warnings] == ["date"]
+
+
 def test_differing_lines_can_be_made_an_error(read):
     rows = [line(currency="PLN"), line(currency="EUR")]
     [row] = read(pa.Table.from_pylist(rows), mapping=LINES, warnings_as_errors=frozenset({"lines_differ"}))
@@ -451,6 +512,37 @@ def test_every_column_and_field_that_is_not_there_is_named_with_the_nearest_and_
     ]
 
 
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [
+        ("currency", "PLN"),
+        ("timeZone", "Europe/Warsaw"),
+        ("timeZone", "Tokyo Standard Time"),
+        ("status", "Placed"),
+        ("status", "cancelled"),
+    ],
+)
+def test_a_value_where_a_columns_name_belongs_is_told_how_a_constant_is_written(field, name):
+    told = refused([line()], LINES | {field: name})
+    assert (
+        f"""  - {field}: there is no column '{name}'; for a constant write {{"value": "{name}"}}""" in told.splitlines()
+    )
+
+
+def test_the_nearest_name_is_told_behind_how_a_constant_is_written():
+    told = refused([line(placed_=1)], LINES | {"status": "placed"})
+    hint = """; for a constant write {"value": "placed"}; did you mean 'placed_'?"""
+    assert f"  - status: there is no column 'placed'{hint}" in told.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("field", "name"),
+    [("currency", "pln"), ("currency", "CURR"), ("timeZone", "zone"), ("status", "state_"), ("totalValue", "PLN")],
+)
+def test_what_cannot_be_a_constant_of_its_field_is_a_columns_name(field, name):
+    assert "for a constant" not in refused([line()], LINES | {field: name})
+
+
 def test_what_is_required_and_nowhere_is_named():
     rule = "required, and neither the mapping nor a column"
     assert refused([line()], {"products.id": "sku"}).splitlines()[1:-1] == [
@@ -496,11 +588,49 @@ def test_a_mapping_that_cannot_be_meant_is_refused(rows, mapping, problem):
     assert f"  - {problem}" in refused(rows, mapping)
 
 
-def test_a_type_that_cannot_be_the_field_s_is_refused_by_the_field_s_name():
-    told = refused([line()], LINES | {"totalValue": "ordered_at", "customer": "qty"} | {"customer.email": "email"})
-    assert "- totalValue: must be number (double), not timestamp[us, tz=UTC]" in told
-    assert "- customer: must be a struct, not int64" in told
-    assert told.startswith("the columns of the mapping's result do not make orders:")
+def test_a_type_that_cannot_be_the_field_s_is_told_with_the_column_and_beside_what_is_missing():
+    mapping = LINES | {"id": "order_nr", "totalValue": "ordered_at", "date": "when", "products": LINES["products"]}
+    mapping["products"] = mapping["products"] | {"name": "rate", "quantity": "ordered_at", "url": "link"}
+    told = refused([line(when=NOON.replace(tzinfo=None), rate=1.5)], mapping)
+    assert told.splitlines() == [
+        "the mapping and the columns of the extract do not make orders:",
+        "  - id: there is no column 'order_nr'; did you mean 'order_no' or 'ordered_at'?",
+        "  - products.url: there is no column 'link'",
+        (
+            "  - date (column when): the column is timestamp[us], without a time zone, and none is declared; "
+            "declare the zone of its values (timezone), for instance Europe/Warsaw"
+        ),
+        "  - totalValue (column ordered_at): must be number (double), not timestamp[us, tz=UTC]",
+        (
+            "  - products.name (column rate): must be text, not double: as a fraction an id has lost its form; "
+            "cast it where the extract is made"
+        ),
+        "  - products.quantity (column ordered_at): must be integer (int32), not timestamp[us, tz=UTC]",
+        "The extract has: order_no, ordered_at, email, sku, title, price, qty, when, rate",
+    ]
+
+
+def test_a_member_of_a_wrong_type_is_told_with_the_column_that_holds_it():
+    told = refused([ROW | {"buyer": {"email": 1.5}, "items": [{"sku": "x"}]}], FLAT_OF_BUYER | {"products.id": "sku"})
+    assert "  - customer.email (column buyer): must be text, not double: as a fraction an id has lost its form;" in told
+    assert "  - products.price (column items): required, and no column has this name" in told
+    assert "products.id" not in told
+
+
+def test_an_object_that_is_no_struct_is_told_with_its_column():
+    told = refused([line()], LINES | {"customer": "qty"})
+    assert "  - customer (column qty): must be a struct, not int64" in told
+
+
+def test_a_struct_without_a_field_of_the_customer_is_told_with_its_column():
+    mapping = {name: source for name, source in LINES.items() if name != "customer.email"}
+    told = refused([line(buyer={"mail": "a@example.com"})], mapping | {"customer": "buyer"})
+    assert "  - customer (column buyer): at least one of email, phone, crmId is required, and none is there" in told
+
+
+def test_a_timestamp_without_a_zone_is_taken_where_one_is_declared(shape):
+    rows = [line(ordered_at=NOON.replace(tzinfo=None))]
+    assert shape(rows, LINES, timezone="Europe/Warsaw")["A-1"]["date"] == "2026-11-22T11:00:00.000Z"
 
 
 def test_columns_that_differ_in_case_only_are_told_apart_by_it_and_refused_in_a_third(shape):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 from collections import Counter
@@ -10,12 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError
+from airflow_provider_ecdp.orders import shards as shards_module
 from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.shards import cut, open_shard
+from airflow_provider_ecdp.orders.shard import open_shard
+from airflow_provider_ecdp.orders.shards import cut
 from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 
@@ -128,6 +131,17 @@ def test_scattered_rows_of_an_order_come_together(layout, most, random):
     assert all(shard["rows"] for shard in shards) or rows == 0
 
 
+def test_each_row_group_is_looked_at_once_and_once_more_where_it_is_cut(extracts, monkeypatch):
+    extracts.write([[2] * 100] * 4, (f"O-{i // 3}" for i in range(800)))
+    looked, piece = [], shards_module._Group.piece
+    monkeypatch.setattr(shards_module._Group, "piece", lambda group, cut: looked.append(1) or piece(group, cut))
+    for order_id, most in ((None, 400), ("no", 600)):
+        looked.clear()
+        shards = extracts.cut(100, order_id=order_id)
+        assert len(shards) == 100
+        assert sum(looked) <= most
+
+
 # what cannot be cut
 
 
@@ -189,6 +203,86 @@ def test_an_id_may_be_a_number_or_a_dictionary(tmp_path, values):
     extract = ParquetExtract.open(tmp_path)
     assert [shard["rows"] for shard in cut(extract, 4, path="", order_id="NO")] == [2, 2]
     assert sum(shard["rows"] for shard in cut(extract, 4, path="", order_id="no", scattered=True)) == 4
+
+
+# what puts the rows of an order together
+
+LINE = {"customer.email": "email", "date": "at", "totalValue": {"sum": "products_price"}, "products.id": "sku"}
+BY_NO = {**LINE, "id": "no"}
+
+
+@pytest.fixture
+def lines(tmp_path):
+    """Two lines of each of three orders, the second of them in two row groups."""
+    columns = {
+        "no": ["a", "a", "b", "b", "c", "c"],
+        "shop": [1] * 6,
+        "email": ["customer@example.com"] * 6,
+        "at": [dt.datetime(2026, 11, 1, tzinfo=dt.UTC)] * 6,
+        "sku": [str(i) for i in range(6)],
+        "products_name": ["Mug"] * 6,
+        "products_price": [1] * 6,
+        "products_quantity": [1] * 6,
+    }
+    pq.write_table(pa.table(columns), tmp_path / "lines.parquet", row_group_size=3)
+    whole = ParquetExtract.open(tmp_path / "lines.parquet")
+
+    def opened(order_id, **arguments):
+        shards = cut(whole, 2, path="lines", order_id=order_id, **arguments)
+        return [open_shard(shard, str(tmp_path / "lines.parquet"), whole.filesystem) for shard in shards]
+
+    return opened
+
+
+@pytest.mark.parametrize(
+    ("order_id", "settings_", "told"),
+    [
+        (None, {"mapping": BY_NO}, "between any two rows, and orders are put together by no: a part of one would"),
+        ("shop", {"mapping": BY_NO}, "by shop, and orders are put together by no: a part of one would"),
+        (None, {"mapping": {**LINE, "id": {"column": "no", "default": "x"}}}, "are put together by an id that is made"),
+        (None, {"sql": "SELECT * FROM extract", "partition_by": "no"}, "are put together by no: a part of one would"),
+    ],
+)
+def test_orders_that_a_cut_may_have_torn_are_refused(lines, order_id, settings_, told):
+    for shard in lines(order_id):
+        with pytest.raises(ConfigurationError, match=rf"lines \(shard \d of \d\) was cut .*{told}.*give order_id to"):
+            Orders(shard, OrderSettings(**settings_))
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+def test_orders_that_no_cut_has_torn_are_put_together(lines, scattered, caplog):
+    texts = []
+    for shard in lines("no", scattered=scattered):
+        with Orders(shard, OrderSettings(mapping=BY_NO)) as orders:
+            texts += [json.loads(text[:-1]) for batch in orders.read() for text in batch.column("json").to_pylist()]
+    assert sorted((order["id"], len(order["products"])) for order in texts) == [("a", 2), ("b", 2), ("c", 2)]
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("order_id", "settings_", "told"),
+    [
+        (
+            None,
+            {"sql": "SELECT * FROM extract"},
+            "was cut between any two rows: should the SQL text put rows of several",
+        ),
+        ("no", {"sql": "SELECT * FROM extract"}, None),
+        ("no", {"sql": "SELECT * FROM extract", "partition_by": "no"}, None),
+        (
+            "no",
+            {"mapping": {**LINE, "id": {"column": "no", "default": "x"}}},
+            "should the id that the mapping makes put",
+        ),
+        (None, {}, None),
+    ],
+)
+def test_where_it_cannot_be_seen_whether_a_cut_tears_orders_the_log_warns(lines, order_id, settings_, told, caplog):
+    for shard in lines(order_id):
+        caplog.clear()
+        with contextlib.suppress(ColumnsError):
+            Orders(shard, OrderSettings(**settings_)).__exit__()
+        assert [told in message for message in caplog.messages] == ([True] if told else [])
 
 
 # what is opened
@@ -254,6 +348,30 @@ def test_every_shard_has_the_columns_and_types_of_the_whole_extract(tmp_path):
         {"id": 1, "currency": None, "dt": "2026-11-01"},
         {"id": 2, "currency": "EUR", "dt": "2026-11-02"},
         {"id": 3, "currency": None, "dt": "none"},
+    ]
+
+
+NUMBERS = [pa.int64(), pa.uint64(), pa.float32(), pa.float64(), pa.decimal128(21, 2), pa.decimal128(5, 4)]
+
+
+@EXAMPLES
+@given(st.lists(st.sampled_from(NUMBERS), min_size=2, max_size=5), st.integers(2, 5))
+@example([pa.float32(), pa.decimal128(21, 2), pa.int64(), pa.float32()], 4)
+@example([pa.int64(), pa.decimal128(21, 2), pa.float32(), pa.int64()], 2)
+def test_types_that_differ_between_files_are_one_type_in_all_shards_whatever_their_order(types, most):
+    extracts = Extracts()
+    for number, type_ in enumerate(types):
+        with extracts.filesystem.open(f"/orders/{number}.parquet", "wb") as sink:
+            pq.write_table(pa.table({"no": [number], "price": pa.array([1.0]).cast(type_)}), sink)
+    try:
+        whole = extracts.whole()
+    except ExtractError:
+        # such as a whole number that no decimal of the other's places can hold
+        assume(False)
+    opened = [open_shard(shard, "/orders", extracts.filesystem) for shard in extracts.cut(most)]
+    assert {extract.schema.field("price").type for extract in opened} == {whole.schema.field("price").type}
+    assert [no for extract in opened for batch in extract.batches(["no"]) for no in batch[0].to_pylist()] == [
+        *range(len(types))
     ]
 
 

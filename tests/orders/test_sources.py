@@ -185,3 +185,28 @@ def test_extracts_with_names_need_an_sql_text(more):
         ConfigurationError, match=r"extracts with names need an SQL text that selects from them \(sql\)"
     ):
         Orders(recorders(), OrderSettings(**more)).__exit__()
+
+
+NAMES = [f"column_{n}" for n in range(3000)]
+WIDE = pa.table({name: pa.array([1]) for name in NAMES})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"sql": "SELECT * FROM extract"}, {"sql": "SELECT nothing FROM extract"}, {"mapping": {"id": "order_nr"}}],
+    ids=["columns", "SQL that does not fit", "SQL that fails", "mapping"],
+)
+def test_of_thousands_of_columns_a_message_names_thirty(settings):
+    with pytest.raises((ColumnsError, SqlError)) as refused:
+        Orders(TableExtract("wide", WIDE), OrderSettings(**settings)).__exit__()
+    told = str(refused.value)
+    assert " and 2,970 more" in told
+    assert "column_29" in told
+    assert "column_30" not in told.partition(" has: ")[2]
+    assert len(told) < 2500
+
+
+def test_thirty_columns_are_all_named():
+    with pytest.raises(ColumnsError) as refused:
+        Orders(TableExtract("wide", WIDE.select(NAMES[:30])), OrderSettings(mapping={"id": "x"})).__exit__()
+    assert str(refused.value).endswith("column_28, column_29")

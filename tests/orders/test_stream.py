@@ -1,4 +1,4 @@
-"""Orders as a stream: what is read and when, ids that stand twice, what earlier runs hold, and a real shop's lines."""
+"""Orders as a stream: what is read and when, duplicate ids, what earlier runs hold, and a real shop's lines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from decimal import Decimal
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
 from airflow_provider_ecdp.orders.extract import ParquetExtract, TableExtract
@@ -111,14 +112,14 @@ def test_an_extract_may_join_itself(many, open_orders):
 
 
 @pytest.mark.parametrize("known", [False, True])
-def test_the_first_orders_come_before_the_extract_is_read_to_its_end(many, open_orders, known):
+def test_the_first_orders_come_before_the_extract_is_read_to_its_end(many, open_orders, known, as_ledger):
     """Neither a zone's name nor what earlier runs hold may make the engine hold all of the extract."""
     count = 80_000
     extract = many(count, timeZone=pa.array(["UTC"] * count))
     held = pa.table({"order_id": [str(i) for i in range(count)], "content_hash": ["x"] * count})
     with open_orders(extract) as orders:
         if known:
-            orders.skip(held, "known")
+            orders.hold(as_ledger(held), {"accepted": "known"})
             orders.choose(held)
         stream = orders.read()
         next(stream)
@@ -162,7 +163,7 @@ def test_an_id_is_cut_where_a_ledger_needs_no_more_of_it(read_column):
     assert row.problems == [{"field": "id", "rule": "at most 128 characters", "got": "10000 characters"}]
 
 
-# ids that stand twice
+# ids that appear more than once
 
 
 @pytest.fixture
@@ -260,28 +261,28 @@ def held(rows, **changed):
     )
 
 
-def test_what_is_held_with_the_same_content_is_known(open_orders, read, many):
+def test_what_is_held_with_the_same_content_is_known(open_orders, read, many, as_ledger):
     extract = many(4)
     rows = read(extract)
     with open_orders(extract) as orders:
-        orders.skip(held(rows[:2], **{"1": "another content"}), "it's there")
+        orders.hold(as_ledger(held(rows[:2], **{"1": "another content"})), {"accepted": "it's there"})
         assert told(orders) == {"0": ["it's there"], "1": ["sent"], "2": ["sent"], "3": ["sent"]}
 
 
-def test_where_two_ledgers_hold_an_order_the_first_counts(open_orders, read, many):
+def test_where_two_ledgers_hold_an_order_the_first_counts(open_orders, read, many, as_ledger):
     extract = many(3)
     rows = read(extract)
     with open_orders(extract) as orders:
-        orders.skip(held(rows[:1]), "first")
-        orders.skip(held(rows[:2]), "second")
+        orders.hold(as_ledger(held(rows[:1])), {"accepted": "first"})
+        orders.hold(as_ledger(held(rows[:2])), {"accepted": "second"})
         assert told(orders) == {"0": ["first"], "1": ["second"], "2": ["sent"]}
 
 
-def test_an_order_with_problems_keeps_them_though_it_is_held(open_orders, read, table, good):
+def test_an_order_with_problems_keeps_them_though_it_is_held(open_orders, read, table, good, as_ledger):
     # the text without the bad value is the same as that of the order that was accepted
     fine, bad = table(good), table(good | {"websiteId": 2**40})
     with open_orders(bad) as orders:
-        orders.skip(held(read(fine)), "held")
+        orders.hold(as_ledger(held(read(fine))), {"accepted": "held"})
         (row,) = (row for batch in orders.read() for row in batch.to_pylist())
     assert (row["known"], row["json"]) == ("held", "")
     assert [p["field"] for p in row["problems"]] == ["websiteId"]
@@ -297,11 +298,11 @@ def test_only_chosen_orders_are_read(open_orders, many):
         assert ids(orders) == []
 
 
-def test_duplicates_are_chosen_and_known_like_others(open_orders, read, repeated):
+def test_duplicates_are_chosen_and_known_like_others(open_orders, read, repeated, as_ledger):
     rows = read(repeated)
     with open_orders(repeated) as orders:
         orders.choose(pa.table({"order_id": ["same", "differs", "once"]}))
-        orders.skip(held([rows[1]]), "held")
+        orders.hold(as_ledger(held([rows[1]])), {"accepted": "held"})
         orders.find_duplicates()
         assert told(orders) == {
             "once": ["sent"],
@@ -325,10 +326,31 @@ def test_a_file_that_breaks_in_the_middle_is_an_extract_error(open_orders, with_
     with open_orders(ParquetExtract.open(path)) as orders:
         stream = orders.read()
         next(stream)
-        with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read"):
+        with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read") as broken:
             list(stream)
+        assert not broken.value.transient
         with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read"):
             orders.find_duplicates()
+
+
+def test_a_storage_that_fails_in_the_middle_may_answer_again(open_orders, with_columns):
+    class Failing(MemoryFileSystem):
+        protocol = "failing"
+        fails = False
+
+        def _open(self, path, *args, **kwargs):
+            if self.fails:
+                raise ConnectionResetError(104, "connection reset")
+            return super()._open(path, *args, **kwargs)
+
+    storage = Failing(skip_instance_cache=True)
+    with storage.open("/lake/orders.parquet", "wb") as file:
+        pq.write_table(with_columns(id=pa.array(["1"])), file)
+    with open_orders(ParquetExtract.open("lake", filesystem=storage)) as orders:
+        storage.fails = True
+        with pytest.raises(ExtractError, match=r"^failing:///lake/orders\.parquet: cannot be read: .*reset") as failed:
+            list(orders.read())
+    assert failed.value.transient
 
 
 def test_a_file_that_is_gone_is_an_extract_error(open_orders, with_columns, tmp_path):

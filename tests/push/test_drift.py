@@ -1,4 +1,4 @@
-"""Columns that are gone or have changed since the run before: said before anything is sent."""
+"""Columns that are gone or have changed since the previous run: said before anything is sent."""
 
 from __future__ import annotations
 
@@ -100,6 +100,52 @@ def test_what_nobody_reads_and_what_is_new_is_no_drift(run):
     assert run(table(note=None, further=1, status="paid")) == []
 
 
+def test_a_text_or_a_mapping_that_reads_less_is_no_drift(run):
+    assert run(table()) == []
+    assert run(table(), OnDrift.FAIL, sql="SELECT * EXCLUDE (currency), 'EUR' AS currency FROM extract") == []
+    assert run(table(currency=None), OnDrift.FAIL, sql="SELECT *, 'EUR' AS currency FROM extract") == []
+    assert run(table(), OnDrift.FAIL, mapping={"currency": {"value": "EUR"}}) == []
+
+
+def test_what_is_read_no_longer_is_told_if_it_is_gone_or_has_changed_with_it(run):
+    assert run(table()) == []
+    sql = "SELECT * EXCLUDE (total_value), 1 AS total_value, 'EUR' AS currency FROM extract"
+    assert run(table(currency=None, total_value=12.5), sql=sql) == [
+        "total_value was decimal128(4, 2) and is double",
+        "currency (string) is gone",
+    ]
+
+
+def test_a_column_without_a_value_on_one_day_is_as_it_was(run, tmp_path):
+    names = ("note", "status", "returns_value", "order_attributes")
+    attributes = [{"name": "a", "value": "b"}]
+    whole = table(status="paid", returns_value=1, order_attributes=attributes)
+    empty = whole
+    for name in names:
+        empty = empty.set_column(empty.schema.get_field_index(name), name, pa.nulls(1))
+    notes = tmp_path / "results"
+    for source in (empty, whole, empty, whole, empty):
+        assert run(source, OnDrift.FAIL) == []
+        kept = json.loads(max(notes.iterdir()).read_text())["columns"]["extract"]
+    assert (kept["status"], kept["returns_value"]) == ("string", "int64")
+    assert kept["order_attributes[].name"] == "string"
+    assert "order_attributes" not in kept
+    assert run(table(returns_value="1", order_attributes=[{"name": "a"}])) == [
+        "status (string) is gone",
+        "returns_value was int64 and is string",
+        "order_attributes[].value (string) is gone",
+    ]
+
+
+def test_a_list_without_elements_and_a_struct_without_a_value_are_as_they_were():
+    before = {"extract": {"products[].id": "string", "customer.name.first": "string", "a": "null", "b[]": "null"}}
+    now = {"extract": {"products[]": "null", "customer.name": "null", "a.b": "int64", "b[].c": "string"}}
+    assert list(changed(before, now)) == []
+    assert list(changed({"extract": {"a": "null"}}, {"extract": {"ab": "int64"}})) == [
+        Change("extract", "a", "null", None)
+    ]
+
+
 def test_it_is_said_once(run):
     run(table())
     assert run(table(currency=None)) == ["currency (string) is gone"]
@@ -145,7 +191,7 @@ def test_a_warning_is_in_the_log(run, caplog):
     run(table())
     with caplog.at_level(logging.WARNING):
         run(table(currency=None))
-    assert caplog.messages == ["t.parquet has other columns than in the run before:\n  - currency (string) is gone"]
+    assert caplog.messages == ["t.parquet has other columns than in the previous run:\n  - currency (string) is gone"]
 
 
 def test_many_changes_are_not_all_told(ledger, caplog):
@@ -167,9 +213,9 @@ def test_a_failure_sends_nothing_and_keeps_what_was(run, tmp_path):
         with pytest.raises(ColumnsError) as failed:
             run(table(currency=None), OnDrift.FAIL)
     assert str(failed.value) == (
-        "t.parquet has other columns than in the run before:\n  - currency (string) is gone\n"
-        "Nothing was sent. If this is meant, run once with on_drift set to warn; "
-        f"what the run before read is kept in {tmp_path / 'results'}"
+        "t.parquet has other columns than in the previous run:\n  - currency (string) is gone\n"
+        "Nothing was sent. If this is meant, run once with on_drift (--on-drift) set to warn; "
+        f"what the previous run read is kept in {tmp_path / 'results'}"
     )
     assert run(table(), OnDrift.FAIL) == []
 
@@ -216,6 +262,12 @@ def test_a_push_fails_before_the_first_request(foreign, client, ledger):
     with pytest.raises(ColumnsError, match="currency"):
         pushed(table(currency=None), client, ledger())
     assert len(foreign.posts) == 1
+
+
+def test_a_failure_without_a_memory_is_refused(foreign, client):
+    with pytest.raises(ConfigurationError, match="on_drift is fail, and nothing keeps the columns of the previous run"):
+        pushed(table(), client, None)
+    assert not foreign.posts
 
 
 def test_notes_are_no_outcomes(client, ledger, tmp_path):

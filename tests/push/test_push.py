@@ -26,6 +26,7 @@ from airflow_provider_ecdp.orders.extract import TableExtract
 from airflow_provider_ecdp.orders.records import extract_from_records
 from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
 from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.push import recorder
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.report import MaxFailed
 
@@ -151,7 +152,9 @@ def test_batches_keep_to_the_byte_limit(foreign, client, many_orders):
 
 class TestEmpty:
     def test_an_extract_without_orders_is_an_error_that_says_how_to_allow_it(self, client):
-        with pytest.raises(EmptyExtractError, match=r"the list of orders holds no orders; .*allow_empty"):
+        with pytest.raises(
+            EmptyExtractError, match=r"the list of orders holds no orders; .*\(on_empty, --allow-empty\)$"
+        ):
             pushed(client, extract_from_records([]))
 
     def test_it_is_a_success_where_it_is_allowed(self, foreign, client):
@@ -344,6 +347,28 @@ class TestConcurrency:
         assert {thread for thread, _, _ in told} == {threading.get_ident()}
         assert told[-1][1:] == (2_500, 2_500)
         assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+
+    def test_progress_is_told_while_answers_are_waited_for(self, foreign, client, many_orders, monkeypatch):
+        monkeypatch.setattr(recorder, "_PATIENCE", 0.001)
+        told, heard = [], threading.Event()
+
+        def tell(now):
+            told.append(now.done)
+            if len(told) == 5:
+                heard.set()
+
+        original = foreign.post
+        foreign.post = lambda body: heard.wait(20) and original(body)
+        pushed(client, many_orders(100), progress=tell)
+        assert told[:5] == [0] * 5
+        assert told[-1] == 100
+
+    def test_progress_tells_what_is_passed_over(self, client, many_orders, tmp_path):
+        pushed(client, many_orders(1_000), ledger=Ledger(tmp_path))
+        told = []
+        pushed(client, many_orders(1_500), ledger=Ledger(tmp_path), progress=told.append)
+        assert {now.total for now in told} == {1_500}
+        assert (told[-1].done, told[-1].passed_over) == (1_500, 1_000)
 
 
 class TestVerdict:

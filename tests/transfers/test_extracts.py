@@ -6,6 +6,7 @@ import json
 import duckdb
 import pytest
 from airflow.sdk import DAG, BaseOperator
+from jinja2 import TemplateNotFound
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.sharding import summarise
@@ -118,12 +119,61 @@ def test_the_partitions_that_are_wanted_are_read_and_no_others(context, tmp_path
     assert task.execute(context)["summary"]["accepted"] == 20
 
 
+def test_the_file_of_a_mapping_is_found_in_the_searchpath_of_the_dag_and_not_by_an_absolute_path(context, tmp_path):
+    (tmp_path / "orders.json").write_text(json.dumps(MAPPING), "utf-8")
+    with DAG("files", schedule=None, template_searchpath=str(tmp_path)):
+        found = operator(path="a", mapping="orders.json")
+        absolute = ParquetToEcdpOperator(task_id="absolute", path="a", mapping=str(tmp_path / "orders.json"))
+    found.render_template_fields(context)
+    assert json.loads(found.mapping) == MAPPING
+    with pytest.raises(TemplateNotFound):
+        absolute.render_template_fields(context)
+
+
+def test_several_extracts_have_partitions_each_of_its_own(context, sandbox, write, tmp_path):
+    for day in ("2026-11-01", "2026-11-02"):
+        write(f"items/dt={day}/a.parquet", LINES)
+        write(f"orders/dt={day}/a.parquet", f"SELECT 'A-1' AS no, '{day}T12:00:00Z' AS date")
+    sql = """SELECT no AS id, any_value(o.date) AS date, 'PLN' AS currency, sum(price * qty) AS total_value,
+        {'email': any_value(mail)} AS customer,
+        list({'id': sku, 'name': title, 'price': price, 'quantity': qty} ORDER BY sku) AS products
+        FROM orders AS o JOIN items ON no = order_no GROUP BY no"""
+    extracts = {"orders": str(tmp_path / "orders"), "items": str(tmp_path / "items")}
+    with DAG("rendering", schedule=None):
+        partitions = {"orders": {"dt": "{{ params.day }}"}, "items": {"dt": ["2026-11-01"]}}
+        task = operator(extracts=extracts, partitions=partitions, sql=sql)
+    context["params"] = {"day": "2026-11-02"}
+    task.render_template_fields(context)
+    assert task.execute(context)["summary"]["accepted"] == 1
+    assert stored(sandbox, "A-1")["date"].startswith("2026-11-02")
+    assert stored(sandbox, "A-1")["totalValue"] == 22.25
+    with pytest.raises(AirflowFailException, match=r"orders: there is no partition dt=2026-11-03"):
+        operator(extracts=extracts, partitions={"orders": {"dt": "2026-11-03"}}, sql=sql).execute(context)
+
+
+@pytest.mark.parametrize(
+    ("partitions", "message"),
+    [
+        ({"dt": "1"}, "partitions: there is no extract dt; there are orders, items"),
+        ({"item": {"dt": "1"}}, "partitions: there is no extract item; there are orders, items"),
+        ({"items": "1"}, "partitions: of the extract items, a dict of columns and values, not '1'"),
+    ],
+)
+def test_partitions_of_no_extract_are_an_error_of_the_dag_and_of_a_template(partitions, message, context):
+    extracts = {"orders": "a", "items": "b"}
+    with pytest.raises(ConfigurationError, match=message):
+        operator(extracts=extracts, partitions=partitions, sql="SELECT 1")
+    task = operator(extracts=extracts, partitions=None, sql="SELECT 1")
+    task.partitions = partitions
+    with pytest.raises(AirflowFailException, match=message):
+        task.execute(context)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ({}, "give path, or extracts"),
         ({"path": "a", "extracts": {"b": "c"}}, "give path, or extracts"),
-        ({"extracts": {"b": "c"}, "partitions": {"dt": "1"}}, "partitions choose files of path"),
         ({"path": "a", "sql": "SELECT 1", "mapping": {"id": "id"}}, "sql and mapping both say"),
         ({"path": "a", "canary": -1}, "canary must be a whole number, 0 or more"),
         ({"path": "a", "on_drift": "stop"}, "on_drift must be one of ignore, warn, fail"),
@@ -197,6 +247,21 @@ def test_the_first_orders_alone_stop_the_others_if_one_is_refused(faulty, contex
 
 
 # other columns than before
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_change_of_columns_that_is_a_failure_needs_something_to_compare_with(faulty, context, sandbox, dry_run):
+    with pytest.raises(AirflowFailException, match=r"set results_path, or results_path in the section \[ecdp\]"):
+        operator(path=faulty, on_drift="fail", dry_run=dry_run).execute(context)
+    assert not sandbox.store.requests
+
+
+def test_a_mapping_that_reads_other_columns_of_the_same_extract_is_no_change(write, make_context, tmp_path):
+    path, results = write("lines.parquet", LINES), str(tmp_path / "results")
+    operator(path=path, mapping=MAPPING, results_path=results).execute(make_context(run_id="monday"))
+    less = {name: source for name, source in MAPPING.items() if name != "orderAttributes"}
+    settings = {"mapping": less, "results_path": results, "on_drift": "fail"}
+    assert operator(path=path, **settings).execute(make_context(run_id="tuesday"))["summary"]["accepted"]
 
 
 def test_a_column_that_has_changed_its_type_is_told_or_fails_before_anything_is_sent(

@@ -1,3 +1,4 @@
+import json
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.operators import base
+from airflow_provider_ecdp.operators.sharding import summarise
 from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import (
@@ -90,6 +92,94 @@ def test_a_mapping_names_columns_and_statuses(context, sandbox, write):
     mapping = {"order_id": "no", "status": {"column": "state", "map": {"shipped": "completed"}}}
     statuses(write(no=["O-01"], state=["Shipped"]), mapping=mapping).execute(context)
     assert sandbox.store.get("O-01")["status"] == "Completed"
+
+
+def test_a_mapping_may_be_json_text_and_the_partitions_that_are_wanted_are_read_alone(
+    context, sandbox, write, tmp_path
+):
+    for day, order_id in ((1, "O-01"), (2, "O-02")):
+        (tmp_path / f"lake/dt=2026-11-0{day}").mkdir(parents=True)
+        write(f"lake/dt=2026-11-0{day}/a.parquet", no=[order_id])
+    (tmp_path / "ids.json").write_text('{"order_id": "{{ params.column }}"}', "utf-8")
+    with DAG("partitions", schedule=None, template_searchpath=str(tmp_path)):
+        operator = ParquetToEcdpDeletionsOperator(
+            task_id="deletions",
+            path=f"{tmp_path}/lake",
+            partitions={"dt": "{{ params.day }}"},
+            mapping="ids.json",
+        )
+    context["params"] = {"day": "2026-11-02", "column": "no"}
+    operator.render_template_fields(context)
+    assert operator.execute(context)["summary"]["accepted"] == 1
+    assert "O-01" in sandbox.store.ids()
+    assert "O-02" not in sandbox.store.ids()
+
+
+@pytest.mark.parametrize("kind", [statuses, deletions])
+def test_a_dry_run_tells_what_would_be_done_and_sends_and_keeps_nothing(
+    kind, make_context, sandbox, write, tmp_path, capsys
+):
+    results = tmp_path / "results"
+    kind(write("a.parquet", order_id=["O-01"], status=["paid"]), results_path=str(results)).execute(make_context())
+    sent, kept = len(sandbox.store.requests), sorted(results.rglob("*"))
+    path = write(order_id=["O-01", "O-01", "O-02", None, ""], status=["paid"] * 5)
+    look = {"results_path": str(results), "dry_run": True}
+    capsys.readouterr()
+    xcom = kind(path, max_failed=2, **look).execute(make_context())
+    json.dumps(xcom)
+    summary = xcom["summary"]
+    assert (summary["dry_run"], summary["total"], summary["requests"]) == (True, 5, 0)
+    assert (summary["invalid"], summary["skipped"], summary["not_attempted"]) == (2, 2, 1)
+    assert xcom["check"] == {
+        "summary": {
+            "rows": 5,
+            "valid": 3,
+            "invalid": 2,
+            "to_send": 1,
+            "skipped": 1,
+            "repeated": 1,
+            "requests": 1,
+        },
+        "problems": [
+            {
+                "field": "order id",
+                "rule": "text or a whole number",
+                "count": 1,
+                "examples": [None],
+                "got": [{"value": "nothing", "count": 1}],
+            },
+            {
+                "field": "order id",
+                "rule": "at least one character",
+                "count": 1,
+                "examples": [""],
+                "got": [{"value": "none", "count": 1}],
+            },
+        ],
+    }
+    log = capsys.readouterr().out
+    assert "Dry run: 5 rows were looked at, nothing is sent" in log
+    assert "1 would be sent, one request each" in log
+    assert "1 are skipped: accepted before, in this run's results" in log
+    assert "1 are skipped: they say the same as the change of their order before them" in log
+    assert summarise([xcom, xcom])["summary"]["not_attempted"] == 2
+    context = make_context()
+    with pytest.raises(
+        AirflowFailException, match="dry run: 2 of 5 rows are invalid; the log says why, and XCom under"
+    ):
+        kind(path, max_failed=1, **look).execute(context)
+    assert context["ti"].xcoms["return_value"]["summary"]["invalid"] == 2
+    assert len(sandbox.store.requests) == sent
+    assert sorted(results.rglob("*")) == kept
+
+
+@pytest.mark.parametrize("kind", [statuses, deletions])
+def test_a_dry_run_of_nothing_and_of_too_much_does_as_the_run_would(kind, context, write):
+    empty = write(order_id=pa.array([], pa.string()), status=pa.array([], pa.string()))
+    with pytest.raises(AirflowSkipException):
+        kind(empty, dry_run=True, on_empty="skip").execute(context)
+    with pytest.raises(AirflowFailException, match="max_deletions is 19"):
+        deletions(write(order_id=IDS), max_deletions=19, dry_run=True).execute(context)
 
 
 def test_what_is_templated_is_rendered_and_sql_can_be_a_file(context, sandbox, write, tmp_path):

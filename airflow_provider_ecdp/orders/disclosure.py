@@ -1,0 +1,54 @@
+"""What may be said of a value that breaks a rule: it may be what another column should hold, a person's name or number.
+
+One rule, in two forms: as SQL, for the values that the engine sees, and for those that Python does.
+"""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_ecdp.orders.wires import text
+
+_TIME = "[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
+_DATE = f"[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([T ]{_TIME})?( ?Z| ?UTC| ?[+-][0-9]{{2}}(:?[0-9]{{2}})?)?"
+
+#: No telephone number has so few digits, and no amount of money of a shop needs more behind the point.
+_SMALL_NUMBER = "-?[0-9]{1,6}([.][0-9]{1,6})?"
+
+_NUMBER = "-?[0-9]+([.][0-9]+)?"
+
+#: Characters of a word that is shown.
+_WORD = 32
+
+_SHOWN = re.compile(f"{_DATE}|{_SMALL_NUMBER}")
+
+
+def disclosed(value: str) -> str:
+    """Return a value if it is a date, a number of up to six digits or a word; of any other, its length."""
+    if _SHOWN.fullmatch(value) or (1 <= len(value) <= _WORD and all(c.isalpha() or c in "_-" for c in value)):
+        return value
+    if re.fullmatch(_NUMBER, value):
+        return f"a number of {len(re.sub('[^0-9]', '', value))} digits"
+    return f"text of {len(value)} characters"
+
+
+def disclosed_sql(value: str) -> str:
+    """Return SQL of what `disclosed` returns.
+
+    :param value: SQL of a text
+    """
+    shown = rf"{_DATE}|{_SMALL_NUMBER}|[\p{{L}}_-]{{1,{_WORD}}}"
+    return (
+        f"CASE WHEN regexp_full_match({value}, {text(shown)}) THEN {value} "
+        f"WHEN regexp_full_match({value}, {text(_NUMBER)}) "
+        f"THEN 'a number of ' || length(regexp_replace({value}, '[^0-9]', '', 'g')) || ' digits' "
+        f"ELSE {length_sql(value)} END"
+    )
+
+
+def length_sql(value: str) -> str:
+    """Return SQL of what is said of a text that is never shown.
+
+    :param value: SQL of a text
+    """
+    return f"'text of ' || length({value}) || ' characters'"
