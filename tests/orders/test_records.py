@@ -47,8 +47,8 @@ def test_values_are_sent_as_they_are(take, good):
         "int": (20, "20"),
         "large int": (10**30, "1" + "0" * 30),
         "float": (20.5, "20.5"),
-        "small float": (1e-7, "1e-7"),
-        "large float": (1e22, "1e22"),
+        "small float": (1e-7, "1e-07"),
+        "large float": (1e22, "1e+22"),
         "text": ("20.50", "20.50"),
     }
     rows = take({name: good | {"totalValue": value} for name, (value, _) in numbers.items()})
