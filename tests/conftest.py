@@ -20,6 +20,9 @@ KEY = "sandbox-key"
 DAGS = Path(__file__).parents[1] / "dags"
 
 # Airflow reads its settings when it is imported, and a developer's own may name a database in production.
+#: read before what is set for users is forgotten
+ONLINE_RETAIL = os.environ.get("ECDP_ONLINE_RETAIL")
+
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "ECDP_", "_AIRFLOW"))]:
     del os.environ[_name]
 _HOME = Path(tempfile.mkdtemp(prefix="ecdp-tests-airflow-"))
@@ -102,7 +105,7 @@ def make_context():
 def online_retail():
     """The order lines of a real shop, UCI's Online Retail; they are no part of the project."""
     beside = Path(__file__).parents[2] / "shared" / "data" / "online_retail" / "order_lines.parquet"
-    path = Path(os.environ.get("ECDP_ONLINE_RETAIL", beside))
+    path = Path(ONLINE_RETAIL or beside)
     if not path.exists():
         pytest.skip("the real order lines are not on this machine; ECDP_ONLINE_RETAIL names their Parquet file")
     return path

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 
-from airflow_provider_ecdp.orders.wires import text
-
 _TIME = "[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
 _DATE = f"[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([T ]{_TIME})?( ?Z| ?UTC| ?[+-][0-9]{{2}}(:?[0-9]{{2}})?)?"
 
@@ -39,8 +37,8 @@ def disclosed_sql(value: str) -> str:
     """
     shown = rf"{_DATE}|{_SMALL_NUMBER}|[\p{{L}}_-]{{1,{_WORD}}}"
     return (
-        f"CASE WHEN regexp_full_match({value}, {text(shown)}) THEN {value} "
-        f"WHEN regexp_full_match({value}, {text(_NUMBER)}) "
+        f"CASE WHEN regexp_full_match({value}, '{shown}') THEN {value} "
+        f"WHEN regexp_full_match({value}, '{_NUMBER}') "
         f"THEN 'a number of ' || length(regexp_replace({value}, '[^0-9]', '', 'g')) || ' digits' "
         f"ELSE {length_sql(value)} END"
     )

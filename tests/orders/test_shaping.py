@@ -598,7 +598,7 @@ def test_a_type_that_cannot_be_the_field_s_is_told_with_the_column_and_beside_wh
         "  - products.url: there is no column 'link'",
         (
             "  - date (column when): the column is timestamp[us], without a time zone, and none is declared; "
-            "declare the zone of its values (timezone), for instance Europe/Warsaw"
+            "declare the zone of its values (timezone, --timezone), for instance Europe/Warsaw"
         ),
         "  - totalValue (column ordered_at): must be number (double), not timestamp[us, tz=UTC]",
         (

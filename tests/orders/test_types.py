@@ -84,7 +84,7 @@ INTEGERS = {
 FEATURES = {
     "string": (pa.array(["x", "", None]), ["x", "", None]),
     "int64": (pa.array([1, -1, None]), ["1", "-1", None]),
-    "double": (pa.array([1.5, 1e300, None]), ["1.5", "1e300", None]),
+    "double": (pa.array([1.5, 1e300, None]), ["1.5", "1e+300", None]),
     "decimal": (pa.array([D("1.50"), D(0), None], pa.decimal128(5, 2)), ["1.50", "0.00", None]),
     "bool": (pa.array([True, False, None]), ["true", "false", None]),
     "date": (pa.array([0, 1, None], pa.date32()), ["1970-01-01", "1970-01-02", None]),

@@ -242,10 +242,19 @@ def test_an_outage_is_left_to_airflows_retries_which_go_on_where_it_stopped(make
     assert len(requests(sandbox, "PUT")) - before == 13
 
 
-def test_a_killed_task_records_what_it_has_sent_and_a_retry_goes_on(make_context, sandbox, write, tmp_path):
+def test_a_killed_task_records_what_it_has_sent_and_a_retry_goes_on(
+    make_context, sandbox, write, tmp_path, monkeypatch
+):
     path, results = write(order_id=IDS), str(tmp_path / "results")
     killed = deletions(path, results_path=results, missing="fail")
-    killed.on_kill()
+    heartbeat = killed._heartbeat()
+
+    def kill_when_some_are_deleted(*now):
+        if len(sandbox.store.ids()) < 20:
+            killed.on_kill()
+        heartbeat(*now)
+
+    monkeypatch.setattr(killed, "_heartbeat", lambda *_: kill_when_some_are_deleted)
     with pytest.raises(PushStoppedError, match="the task was told to end"):
         killed.execute(make_context())
     left = len(sandbox.store.ids())
