@@ -12,11 +12,11 @@ def add_extract(command: argparse.ArgumentParser, columns: str) -> argparse._Arg
     where = f"file, folder, glob or URL of an extract with the columns {columns}; several are one run"
     group.add_argument("--from", dest="extract", nargs="+", metavar="EXTRACT", help=where)
     group.add_argument("--sql", type=Path, metavar="FILE", help="the SQL text that makes these columns of the extract")
-    mapping = "JSON that says which column is which of these, and what is sent for other statuses"
+    mapping = "JSON that says which column is which, and what to send for other statuses"
     group.add_argument("--mapping", type=Path, metavar="FILE", help=mapping)
-    folders = "read only the folders of this name; again for more values or columns"
+    folders = "read only the folders of this name; repeat for more values or columns"
     group.add_argument("--partition", action="append", metavar="COLUMN=VALUE", help=folders)
-    look = "look at the rows as this run would, and send nothing"
+    look = "check the rows as this run would, and send nothing"
     group.add_argument("--dry-run", action="store_true", default=None, help=look)
     failed = "how many rows may fail: a count (10) or a share (1%%), default: 0"
     group.add_argument("--max-failed", metavar="N", help=failed)

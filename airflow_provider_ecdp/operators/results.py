@@ -1,7 +1,7 @@
 """Where the outcomes of a task instance are kept: a folder for each, so that a retry finds what the try before did.
 
 The folder ends in an epoch, `ti.max_tries`: the same in all retries, and raised by Airflow when a task is cleared, so
-that clearing a task sends everything again.
+that clearing a task sends everything again, except what the history of `only_changed` holds.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class ParquetToEcdpStatusesOperator(_ParquetToEcdpChangesOperator):
 
     :param path: a Parquet file, a folder or a glob: a path on the worker, or a URL of an object storage, such as
         `s3://conn_id@bucket/statuses/{{ ds }}/*.parquet`
-    :param partitions: values of Hive partitions that are wanted, one or a list for each, such as `{"dt": "{{ ds }}"}`;
+    :param partitions: values of the Hive partitions to read, one or a list for each, such as `{"dt": "{{ ds }}"}`;
         no other files of `path` are looked at
     :param sql: one SELECT from `extract` that returns the columns `order_id`, `status` and, if it is to be sent,
         `website_id`; or the path of a `.sql` file
@@ -177,7 +177,7 @@ class ParquetToEcdpDeletionsOperator(_ParquetToEcdpChangesOperator):
 
     :param path: a Parquet file, a folder or a glob: a path on the worker, or a URL of an object storage, such as
         `s3://conn_id@bucket/deletions/{{ ds }}/*.parquet`
-    :param partitions: values of Hive partitions that are wanted, one or a list for each, such as `{"dt": "{{ ds }}"}`;
+    :param partitions: values of the Hive partitions to read, one or a list for each, such as `{"dt": "{{ ds }}"}`;
         no other files of `path` are looked at
     :param max_deletions: if the extract has more rows, nothing is deleted, and the task fails; None for no limit
     :param sql: one SELECT from `extract` that returns the column `order_id`, or the path of a `.sql` file
