@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 #: A part's share of the engine's memory limit, in bytes of Arrow. `list(... ORDER BY ...)` of order lines takes six
 #: times their size; joins and what the query makes of them want the rest.
-_SHARE = 8
+_SHARE = 10
 
 #: Extracts of less than this share of a part, as their rows and types tell, are not cut.
 _SMALL = 2
