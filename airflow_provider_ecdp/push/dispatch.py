@@ -95,11 +95,12 @@ class Dispatcher(Generic[_Batch, _Result]):
 
         What `send` has raised is raised here.
         """
-        if not self._ended:
-            with contextlib.suppress(Empty):
+        while not self._ended:
+            # it may have rung for a result that was seen before it was heard
+            try:
                 self._bell.get(timeout > 0, timeout)
-        if not self._ended:
-            return False
+            except Empty:
+                return False
         result, error = self._ended[0]
         if error is not None:
             self._off()

@@ -32,6 +32,9 @@ class Gauge:
             self.now -= 1
         return batch
 
+    def let_go(self, _):
+        self.permits.release(1000)
+
     def reaches(self, count):
         end = time.monotonic() + PATIENCE
         while self.now != count and time.monotonic() < end:
@@ -43,7 +46,9 @@ class Gauge:
 def dispatching(send, limit, threads):
     """Yield a dispatcher, and the list of what it has recorded."""
     recorded = []
-    with Dispatcher(send, recorded.append, limit=limit, threads=threads) as dispatcher:
+    # a test that fails does not wait for what it would have let go
+    give_up = getattr(getattr(send, "__self__", None), "let_go", lambda _: None)
+    with Dispatcher(send, recorded.append, limit=limit, threads=threads, give_up=give_up) as dispatcher:
         yield dispatcher, recorded
 
 
