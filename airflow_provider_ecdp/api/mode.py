@@ -40,6 +40,11 @@ class MatchBy(enum.StrEnum):
         """Read `email`, `phone`, `phone_number`, `crm_id`, `crmId`, ...; anything else is a ConfigurationError."""
         return _parse(MatchBy, text, "matching mode")
 
+    @property
+    def field(self) -> str:
+        """The field of `customer` that holds it."""
+        return {MatchBy.EMAIL: "email", MatchBy.PHONE: "phone", MatchBy.CRM_ID: "crmId"}[self]
+
 
 def envelope(mode: Mode, match_by: MatchBy | None) -> tuple[bytes, bytes]:
     """Return what stands before and after the orders in the body of a POST."""

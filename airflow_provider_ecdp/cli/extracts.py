@@ -21,8 +21,6 @@ from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
 #: A name that SQL takes as it is, and a path.
 _NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
-_MATCHED = {MatchBy.EMAIL: "email", MatchBy.PHONE: "phone", MatchBy.CRM_ID: "crmId"}
-
 
 class InterruptibleOrders(Orders):
     """Orders that end after a signal, between record batches: what was sent of them is still recorded."""
@@ -50,7 +48,7 @@ def open_orders(arguments: Namespace, interruption: Interruption) -> Orders:
         mapping=None if arguments.mapping is None else text_of("mapping", arguments.mapping),
         partition_by=_partition_by(arguments.partition_by or []),
         timezone=arguments.timezone,
-        matching=None if arguments.matching is None else _MATCHED[MatchBy.parse(arguments.matching)],
+        matching=None if arguments.matching is None else MatchBy.parse(arguments.matching).field,
         warnings_as_errors=frozenset(name.strip() for name in promoted.split(",") if name.strip()),
         memory_limit=arguments.memory_limit,
     )

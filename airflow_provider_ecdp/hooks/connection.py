@@ -20,9 +20,6 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-#: The contract's name of the customer field that each matching mode requires.
-MATCHING_FIELDS: Mapping[MatchBy, str] = {MatchBy.EMAIL: "email", MatchBy.PHONE: "phone", MatchBy.CRM_ID: "crmId"}
-
 _BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -86,7 +83,7 @@ def read_settings(
         raise ConfigurationError(f"connection {connection.conn_id!r}: {error}") from None
     return ConnectionSettings(
         client,
-        matching=MATCHING_FIELDS[mode] if mode else None,
+        matching=mode.field if mode else None,
         match_by=mode if send_match_by else None,
         batch_size=batch_size,
         batch_bytes=batch_bytes,

@@ -15,7 +15,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.disclosure import length_sql
 from airflow_provider_ecdp.orders.matching import PROBLEMS, folded_name
-from airflow_provider_ecdp.orders.scope import ROWS
+from airflow_provider_ecdp.orders.scope import ROWS, identifier
 from airflow_provider_ecdp.orders.wires import is_text, text
 
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -51,7 +51,7 @@ def parsed(field: Field, raw: str, further: Iterable[str] = ()) -> tuple[str, pa
     lists = {child.name for child in field.fields if child.kind is Kind.LIST}
     members = [(name, _ATTRIBUTES if name in lists else pa.string()) for name in paths]
     as_spelled = {s: "JSON" if name in lists else "VARCHAR" for name, names in paths.items() for s in names}
-    spelled = _struct(paths, lists, lambda name: f"ecdp_e.{_identifier(name)}")
+    spelled = _struct(paths, lists, lambda name: f"ecdp_e.{identifier(name)}")
     folded = _struct(paths, lists, _entry)
     # an array that is read as an object gives an object of nothing
     asked = "OBJECT" if field.kind is Kind.OBJECT else "ARRAY"
@@ -109,7 +109,7 @@ def unfolded(source: str, schema: pa.Schema) -> str | None:
         named = [f for f in schema if field.fields and folded_name(f.name) == folded_name(field.name)]
         # two columns of one name are the matcher's to tell
         if len(named) == 1 and may_be_json(named[0].type):
-            found.append((field, f"{ROWS}.{_identifier(named[0].name)}", _identifier(named[0].name)))
+            found.append((field, f"{ROWS}.{identifier(named[0].name)}", identifier(named[0].name)))
     if not found:
         return None
     read = ", ".join(f"{parsed(field, raw)[0]} AS ecdp_json_{i}" for i, (field, raw, _) in enumerate(found))
@@ -147,7 +147,3 @@ def _attributes(raw: str) -> str:
         f"CASE TRY(json_type({raw})) WHEN 'ARRAY' THEN {listed} "
         f"WHEN 'OBJECT' THEN list_transform({keyed}, lambda ecdp_a: {{'name': ecdp_a.key, 'value': ecdp_a.value}}) END"
     )
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -48,7 +48,7 @@ class Orders:
     - `json` string: the order's JSON text and a comma, so that the buffer of neighbouring rows is the inside of a
       JSON array but for its last character; of no characters for an order that is not to be sent
     - `problems`, `warnings`: lists of {field, rule, got}, NULL for none
-    - `known` string: why an order is not to be sent though it is good: the word that `skip` was given, or "repeated"
+    - `known` string: why an order is not to be sent though it is good: the word that `hold` was given, or "repeated"
       for the same order again in this extract; NULL for the others
     """
 
