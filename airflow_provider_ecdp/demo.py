@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from airflow_provider_ecdp.cli.output import err, out, rendered
-from airflow_provider_ecdp.cli.summary import cost, look_further, outcomes, rows, warnings
+from airflow_provider_ecdp.cli.tables import cost, look_further, outcomes, rows, warnings
 from airflow_provider_ecdp.errors import EcdpError
-from airflow_provider_ecdp.outcomes import Outcome
-from airflow_provider_ecdp.report import Report
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.sample import Sample
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 

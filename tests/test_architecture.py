@@ -24,15 +24,14 @@ MOST_LINES = 255
 #: The parts of the package that may import only some of the others; `errors` is at the bottom of all.
 MAY_IMPORT = {
     "errors": set(),
+    "results": {"errors", "results"},
     "orders": {"errors", "orders"},
-    "api": {"errors", "api"},
-    "outcomes": {"errors"},
-    "report": {"errors", "outcomes"},
-    "reducer": {"outcomes"},
-    "ledger": {"errors", "ledger", "orders", "outcomes"},
-    "push": {"api", "errors", "ledger", "orders", "outcomes", "push", "report"},
-    "by_id": {"api", "by_id", "errors", "ledger", "orders", "outcomes", "push", "report"},
-    "check": {"api", "by_id", "check", "errors", "ledger", "orders", "outcomes", "push"},
+    "api": {"api", "errors"},
+    "ledger": {"errors", "ledger", "orders", "results"},
+    "runs": {"errors", "ledger", "results", "runs"},
+    "push": {"api", "errors", "ledger", "orders", "push", "results", "runs"},
+    "by_id": {"api", "by_id", "errors", "ledger", "orders", "results", "runs"},
+    "dry_run": {"api", "by_id", "dry_run", "errors", "ledger", "orders", "push", "results"},
     "sandbox": {"errors", "sandbox"},
     "sample": {"errors", "sample"},
 }
@@ -45,7 +44,7 @@ MUST_NOT_NEED = {
     "orders": {"requests", "urllib3", "http", "socket"},
     "api": {"pyarrow", "duckdb", "fsspec"},
     "errors": {"pyarrow", "duckdb", "requests"},
-    "check": {"requests", "rich"},
+    "dry_run": {"requests", "rich"},
     "sandbox": {"pyarrow", "duckdb", "requests"},
 }
 
@@ -100,8 +99,8 @@ def test_airflow_is_banned_but_for_the_adapters():
     ("statement", "module", "allowed"),
     [
         ("import airflow", "push/run.py", False),
-        ("from airflow.sdk import BaseHook", "orders/stream.py", False),
-        ("def f():\n    import airflow.models", "cli/push.py", False),
+        ("from airflow.sdk import BaseHook", "orders/reader.py", False),
+        ("def f():\n    import airflow.models", "cli/commands/push.py", False),
         ("from airflow.sdk import BaseHook", "hooks/ecdp.py", True),
         ("from airflow_provider_ecdp import errors", "push/run.py", True),
     ],
@@ -140,8 +139,8 @@ for name in MODULES:
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.stream import Orders
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import Orders
 from airflow_provider_ecdp.push.run import push
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 
 

@@ -15,15 +15,15 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.by_id.addressing import checked_id, checked_website, listed_status
-from airflow_provider_ecdp.by_id.asking import Operation
+from airflow_provider_ecdp.by_id.requests import Operation
+from airflow_provider_ecdp.by_id.rows import ChangeRows
+from airflow_provider_ecdp.by_id.validation import checked_id, checked_website, listed_status
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.broken_text import BROKEN
-from airflow_provider_ecdp.orders.change_rows import ChangeRows
-from airflow_provider_ecdp.orders.engine import locked_engine, record_batches, running
-from airflow_provider_ecdp.orders.extract import Extract
-from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running
+from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
+from airflow_provider_ecdp.results.outcome import Outcome
 
 #: Why a change is not sent: this run's ledger holds it as accepted, or it says what the order's change before it says.
 RESUMED, REPEATED = "resumed", "repeated"

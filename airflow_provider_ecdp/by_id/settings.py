@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from airflow_provider_ecdp.by_id.asking import Missing
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
+from airflow_provider_ecdp.by_id.requests import Missing
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError, ExtractError
-from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.results.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)

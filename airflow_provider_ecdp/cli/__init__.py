@@ -13,9 +13,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from airflow_provider_ecdp.cli import output
-from airflow_provider_ecdp.cli.arguments import parser
-from airflow_provider_ecdp.cli.exits import Exit
-from airflow_provider_ecdp.cli.interruption import Interruption
+from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.parser import parser
+from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ApiError, EcdpError, NotFoundError, PushStoppedError, RequestRejectedError
 
 
@@ -49,7 +49,7 @@ def _run(arguments: Namespace, interruption: Interruption) -> int:
     level = logging.DEBUG if arguments.verbose else logging.ERROR if arguments.quiet else logging.WARNING
     with output.logs(level):
         # the name comes from this package's own parser
-        command = importlib.import_module(f"airflow_provider_ecdp.cli.{arguments.module}")
+        command = importlib.import_module(f"airflow_provider_ecdp.cli.commands.{arguments.module}")
         return int(command.run(arguments, interruption))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from airflow_provider_ecdp.cli import output
-from airflow_provider_ecdp.cli.exits import Exit
-from airflow_provider_ecdp.cli.interruption import Interruption
+from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import OrdersFailedError, PushStoppedError
-from airflow_provider_ecdp.outcomes import Outcome
-from airflow_provider_ecdp.report import MaxFailed, Report
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import MaxFailed, Report
 
 
 def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *, brief: bool) -> int:

@@ -9,8 +9,8 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 
 from airflow_provider_ecdp.cli import output
-from airflow_provider_ecdp.push.pace import Pace
 from airflow_provider_ecdp.push.settings import Progress
+from airflow_provider_ecdp.runs.throughput import Pace
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
-from airflow_provider_ecdp.by_id.addressing import listed_status
+from airflow_provider_ecdp.by_id.validation import listed_status
 from airflow_provider_ecdp.errors import EcdpError, KeyRefusedError
 from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
 from airflow_provider_ecdp.hooks.run_settings import RunSettings
@@ -24,11 +24,11 @@ from airflow_provider_ecdp.hooks.run_settings import RunSettings
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from airflow_provider_ecdp.check.findings import Findings
-    from airflow_provider_ecdp.ledger.earlier_runs import Memory
-    from airflow_provider_ecdp.orders.extract import Extract
+    from airflow_provider_ecdp.dry_run.findings import Findings
+    from airflow_provider_ecdp.ledger.prior_runs import Memory
+    from airflow_provider_ecdp.orders.sources.parquet import Extract
     from airflow_provider_ecdp.push.run import Progress
-    from airflow_provider_ecdp.report import Report
+    from airflow_provider_ecdp.results.report import Report
 
 
 class EcdpHook(BaseHook):
@@ -172,8 +172,8 @@ class EcdpHook(BaseHook):
         :raises PushStoppedError: an outage, or a refused key, stopped the run
         :raises ExtractError: the orders cannot be read
         """
-        from airflow_provider_ecdp.orders.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
-        from airflow_provider_ecdp.report import MaxFailed  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.orders.sources.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.results.report import MaxFailed  # noqa: PLC0415  # as above
 
         tolerated = MaxFailed.parse(max_failed)
         extract = extract_from_records(orders) if isinstance(orders, Iterable) else orders
@@ -198,8 +198,8 @@ class EcdpHook(BaseHook):
         :raises ConfigurationError: a value is out of range
         """
         # Arrow and DuckDB, which a DAG file must not load when it is parsed
-        from airflow_provider_ecdp.ledger.earlier_runs import Memory  # noqa: PLC0415
-        from airflow_provider_ecdp.orders.stream import Orders  # noqa: PLC0415
+        from airflow_provider_ecdp.ledger.prior_runs import Memory  # noqa: PLC0415
+        from airflow_provider_ecdp.orders.reader import Orders  # noqa: PLC0415
         from airflow_provider_ecdp.push.run import push  # noqa: PLC0415
 
         run, kept = RunSettings(**settings), memory or Memory()
@@ -229,8 +229,8 @@ class EcdpHook(BaseHook):
         :raises ExtractError: the extract cannot be read as orders
         :raises ConfigurationError: a value is out of range
         """
-        from airflow_provider_ecdp.check.run import check  # noqa: PLC0415  # Arrow and DuckDB, as above
-        from airflow_provider_ecdp.orders.stream import Orders  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.dry_run.orders import check  # noqa: PLC0415  # Arrow and DuckDB, as above
+        from airflow_provider_ecdp.orders.reader import Orders  # noqa: PLC0415  # as above
 
         run = RunSettings(**settings)
         _, connection = self._read_connection()

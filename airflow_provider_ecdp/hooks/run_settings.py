@@ -10,7 +10,7 @@ from airflow_provider_ecdp.api.mode import Mode
 
 if TYPE_CHECKING:
     from airflow_provider_ecdp.hooks.connection import ConnectionSettings
-    from airflow_provider_ecdp.orders.order_settings import OrderSettings
+    from airflow_provider_ecdp.orders.settings import OrderSettings
     from airflow_provider_ecdp.push.settings import PushSettings
 
 
@@ -59,7 +59,7 @@ class RunSettings:
 
         :raises ConfigurationError: a value that cannot be meant
         """
-        from airflow_provider_ecdp.orders.order_settings import OrderSettings  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.orders.settings import OrderSettings  # noqa: PLC0415  # Arrow, at parse time
 
         return OrderSettings(
             sql=self.sql,
@@ -76,9 +76,9 @@ class RunSettings:
 
         :raises ConfigurationError: a value is out of range
         """
-        from airflow_provider_ecdp.ledger.drift import OnDrift  # noqa: PLC0415  # Arrow, at parse time
-        from airflow_provider_ecdp.outcomes import Outcome  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.ledger.schema_drift import OnDrift  # noqa: PLC0415  # Arrow, at parse time
         from airflow_provider_ecdp.push.settings import PushSettings  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.results.outcome import Outcome  # noqa: PLC0415  # as above
 
         sizes: dict[str, Any] = {
             "batch_size": self.batch_size or connection.batch_size,

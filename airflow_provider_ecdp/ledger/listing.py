@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_ecdp.orders.storage import reading
+from airflow_provider_ecdp.orders.sources.storage import reading
 
 
 def files_in(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.engine import locked_engine, running
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, running
 
 #: What is read of a ledger for this.
 COLUMNS = ("order_id", "content_hash", "outcome", "at")

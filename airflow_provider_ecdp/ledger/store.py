@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger.atomic_write import first_write, put_whole
 from airflow_provider_ecdp.ledger.listing import files_in
 from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
-from airflow_provider_ecdp.ledger.whole_files import first_write, put_whole
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.storage import reading, told
-from airflow_provider_ecdp.outcomes import Outcome, Settled
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.storage import reading, told
+from airflow_provider_ecdp.results.outcome import Outcome, Settled
 
 SCHEMA = pa.schema(
     [

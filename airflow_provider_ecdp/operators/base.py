@@ -28,14 +28,14 @@ from airflow_provider_ecdp.operators.version_compat import (
     AirflowSkipException,
     get_hook_lineage_collector,
 )
-from airflow_provider_ecdp.push.pace import Pace
+from airflow_provider_ecdp.runs.throughput import Pace
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.ledger.store import Ledger
-    from airflow_provider_ecdp.orders.extract import Extract
-    from airflow_provider_ecdp.report import MaxFailed, Report
+    from airflow_provider_ecdp.orders.sources.parquet import Extract
+    from airflow_provider_ecdp.results.report import MaxFailed, Report
 
 #: Seconds between two lines about how far a run is.
 PROGRESS_SECONDS = 5.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
-    from airflow_provider_ecdp.check.changes import ChangeFindings
-    from airflow_provider_ecdp.check.findings import Findings, Rule
+    from airflow_provider_ecdp.dry_run.changes import ChangeFindings
+    from airflow_provider_ecdp.dry_run.findings import Findings, Rule
 
 #: Names, values and changes of one kind that the log lists; XCom has all.
 _LISTED = 20

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.hooks.ecdp import EcdpHook
-    from airflow_provider_ecdp.orders.extract import Extract
-    from airflow_provider_ecdp.report import Report
+    from airflow_provider_ecdp.orders.sources.parquet import Extract
+    from airflow_provider_ecdp.results.report import Report
 
 _Orders = Iterable[Mapping[str, Any]]
 
@@ -45,7 +45,7 @@ class EcdpPushOrdersOperator(PushOperator):
             self.orders = _Unshown(self.orders)
 
     def _extract(self, context: Context, hook: EcdpHook) -> Extract:  # noqa: ARG002  # the others need it
-        from airflow_provider_ecdp.orders.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.orders.sources.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
 
         orders: Any = self.orders.value if isinstance(self.orders, _Unshown) else self.orders
         if callable(orders):
@@ -85,8 +85,8 @@ class _ByIdOperator(EcdpOperator):
     def _run(
         self, context: Context, use_case: Callable[..., Report], given: Sequence[Any], **settings: Any
     ) -> dict[str, Any]:
-        from airflow_provider_ecdp.by_id.lists import Missing  # noqa: PLC0415  # Arrow, at parse time
-        from airflow_provider_ecdp.report import MaxFailed  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.by_id.from_ids import Missing  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.results.report import MaxFailed  # noqa: PLC0415  # as above
 
         with self._to_airflow() as hook:
             tolerated = MaxFailed.parse(self.max_failed)
@@ -129,7 +129,7 @@ class EcdpGetOrderOperator(_ByIdOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Read the orders, and return `summary` and `results`."""
-        from airflow_provider_ecdp.by_id.lists import get_orders  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.by_id.from_ids import get_orders  # noqa: PLC0415  # Arrow, at parse time
 
         return self._run(context, get_orders, _listed(self.order_id), include_customer=self.include_customer)
 
@@ -175,7 +175,7 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Change the statuses, and return `summary` and `results`."""
-        from airflow_provider_ecdp.by_id.lists import update_order_statuses  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.by_id.from_ids import update_order_statuses  # noqa: PLC0415  # Arrow, at parse time
 
         updates = _listed(self.updates)
         if self.order_id is not None:
@@ -204,7 +204,7 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Delete the orders, and return `summary` and `results`."""
-        from airflow_provider_ecdp.by_id.lists import delete_orders  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.by_id.from_ids import delete_orders  # noqa: PLC0415  # Arrow, at parse time
 
         return self._run(context, delete_orders, _listed(self.order_id))
 

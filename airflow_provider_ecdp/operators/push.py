@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-    from airflow_provider_ecdp.ledger.earlier_runs import Memory
-    from airflow_provider_ecdp.orders.extract import Extract
-    from airflow_provider_ecdp.report import MaxFailed, Report
+    from airflow_provider_ecdp.ledger.prior_runs import Memory
+    from airflow_provider_ecdp.orders.sources.parquet import Extract
+    from airflow_provider_ecdp.results.report import MaxFailed, Report
 
 ON_EMPTY = ("fail", "skip", "succeed")
 ON_DRIFT = ("ignore", "warn", "fail")
@@ -113,7 +113,7 @@ class PushOperator(EcdpOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the orders, and return `summary`, `results`, `results_path`, `warnings` and `reasons`."""
-        from airflow_provider_ecdp.report import MaxFailed  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.results.report import MaxFailed  # noqa: PLC0415  # Arrow, at parse time
 
         with self._to_airflow() as hook:
             tolerated = MaxFailed.parse(self.max_failed)
@@ -156,7 +156,7 @@ class PushOperator(EcdpOperator):
         return self._conclude_look(context, value, tolerated, as_text(findings))
 
     def _memory(self, ti: RuntimeTaskInstanceProtocol) -> Memory:
-        from airflow_provider_ecdp.ledger.earlier_runs import Memory  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.ledger.prior_runs import Memory  # noqa: PLC0415  # Arrow, at parse time
 
         root = results_root(self.results_path)
         if self.only_changed and not root:

@@ -16,7 +16,7 @@ from airflow_provider_ecdp.operators.results import open_storage
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_ecdp.orders.extract import Extract
+    from airflow_provider_ecdp.orders.sources.parquet import Extract
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def shards(
     :raises ConfigurationError: a setting is invalid
     :raises ExtractError: the extract cannot be read, or a cut would tear an order
     """
-    from airflow_provider_ecdp.orders.extract import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
-    from airflow_provider_ecdp.orders.shards import cut  # noqa: PLC0415  # as above
+    from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
+    from airflow_provider_ecdp.orders.sources.sharding import cut  # noqa: PLC0415  # as above
 
     url, inner, filesystem = open_storage(path, object_storage_conn_id)
     extract = ParquetExtract.open(inner, filesystem=filesystem, partitions=partitions)
@@ -62,9 +62,9 @@ def summarise(
     :param expected: how many shards there are; those of them without a result are `summary.shards_missing`
     :param results_limit: how many failed orders are listed
     """
-    from airflow_provider_ecdp import reducer  # noqa: PLC0415  # Arrow, at parse time
+    from airflow_provider_ecdp.results import merge  # noqa: PLC0415  # Arrow, at parse time
 
-    return reducer.summarise(results, expected=expected, results_limit=results_limit)
+    return merge.summarise(results, expected=expected, results_limit=results_limit)
 
 
 def open_extract(
@@ -79,8 +79,8 @@ def open_extract(
     :raises ConfigurationError: Airflow has no file system for this URL, or this is no shard
     :raises ExtractError: the files cannot be read
     """
-    from airflow_provider_ecdp.orders.extract import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
-    from airflow_provider_ecdp.orders.shard import open_shard  # noqa: PLC0415  # as above
+    from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
+    from airflow_provider_ecdp.orders.sources.shard import open_shard  # noqa: PLC0415  # as above
 
     url, inner, filesystem = open_storage(path.get("path", "") if isinstance(path, Mapping) else path, conn_id)
     # the footers of thousands of files take their time

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import RequestRejectedError
-from airflow_provider_ecdp.orders import batches
+from airflow_provider_ecdp.orders import batching
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ class Group:
 
     def halves(self) -> tuple[Group, Group]:
         """Cut the orders in two; the first half knows its sibling."""
-        left, right = (self.part(half) for half in batches.halves(self.orders))
+        left, right = (self.part(half) for half in batching.halves(self.orders))
         left.sibling = right
         return left, right
 

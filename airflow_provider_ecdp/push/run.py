@@ -17,16 +17,17 @@ import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.errors import EmptyExtractError
-from airflow_provider_ecdp.ledger.earlier_runs import RESUMED, UNCHANGED, Memory, learn
+from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, Memory, learn
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders import batches
-from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.outcomes import Outcome, Settled, reason
-from airflow_provider_ecdp.push.attribution import BatchSender, Stop
-from airflow_provider_ecdp.push.dispatch import Dispatcher
-from airflow_provider_ecdp.push.recorder import Recorder
+from airflow_provider_ecdp.orders import batching
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.push.bisection import BatchSender
 from airflow_provider_ecdp.push.settings import Progress, PushSettings
-from airflow_provider_ecdp.report import Report
+from airflow_provider_ecdp.results.outcome import Outcome, Settled, reason
+from airflow_provider_ecdp.results.report import Report
+from airflow_provider_ecdp.runs.cancellation import Stop
+from airflow_provider_ecdp.runs.dispatcher import Dispatcher
+from airflow_provider_ecdp.runs.recorder import Recorder
 
 __all__ = ["Progress", "PushSettings", "push"]
 
@@ -155,7 +156,7 @@ class _Run:
     def _send_all(self, dispatcher: _Dispatcher) -> None:
         sendable = self._sendable()
         if self.settings.canary:
-            canary, left = batches.first(sendable, self.settings.canary)
+            canary, left = batching.first(sendable, self.settings.canary)
             self._send(dispatcher, iter(canary))
             sendable = chain(left, sendable)
             failed = self.recorder.tally.counts[Outcome.REJECTED] + self.recorder.tally.counts[Outcome.UNRESOLVED]
@@ -168,9 +169,9 @@ class _Run:
                 self.recorder.add(Settled(batch, Outcome.NOT_ATTEMPTED, self.halted))
 
     def _send(self, dispatcher: _Dispatcher, orders: Iterator[pa.RecordBatch]) -> None:
-        for batch in batches.cut(orders, self.settings.batch_size, self.settings.batch_bytes):
+        for batch in batching.cut(orders, self.settings.batch_size, self.settings.batch_bytes):
             dispatcher.put(batch)
-            self.recorder.settle(dispatcher, self.settings.most_pending(batches.size(batch)) if self.begun else 0)
+            self.recorder.settle(dispatcher, self.settings.most_pending(batching.size(batch)) if self.begun else 0)
             self.begun = True
         self.recorder.settle(dispatcher, 0)
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.drift import OnDrift
-from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.ledger.schema_drift import OnDrift
+from airflow_provider_ecdp.results.outcome import Outcome
 
 #: Batches that are read ahead for each request in flight, while they are not more bytes than these: answers come
 #: together, and the engine hands over four batches at once. But always some.

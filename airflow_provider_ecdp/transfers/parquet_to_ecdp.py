@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_ecdp.orders.extract import Extract
+    from airflow_provider_ecdp.orders.sources.parquet import Extract
 
 
 class ParquetToEcdpOperator(PushOperator):

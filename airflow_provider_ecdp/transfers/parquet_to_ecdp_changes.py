@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_ecdp.by_id.queue import ChangeQueue
     from airflow_provider_ecdp.by_id.settings import ChangeSettings
-    from airflow_provider_ecdp.report import MaxFailed
+    from airflow_provider_ecdp.results.report import MaxFailed
 
 
 class _ParquetToEcdpChangesOperator(EcdpOperator):
@@ -79,7 +79,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the changes, and return `summary`, `results`, `results_path`, `warnings` and `reasons`."""
-        from airflow_provider_ecdp.report import MaxFailed  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.results.report import MaxFailed  # noqa: PLC0415  # Arrow, at parse time
 
         with self._to_airflow() as hook:
             tolerated = MaxFailed.parse(self.max_failed)
@@ -87,8 +87,8 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
 
     def _run(self, context: Context, hook: EcdpHook, tolerated: MaxFailed) -> dict[str, Any]:
         # Arrow and DuckDB, at parse time
-        from airflow_provider_ecdp.by_id.changes import apply_changes  # noqa: PLC0415
-        from airflow_provider_ecdp.check.changes import look_at_changes  # noqa: PLC0415
+        from airflow_provider_ecdp.by_id.from_source import apply_changes  # noqa: PLC0415
+        from airflow_provider_ecdp.dry_run.changes import look_at_changes  # noqa: PLC0415
         from airflow_provider_ecdp.operators.dry_run import changes_as_text  # noqa: PLC0415
 
         ti = context["ti"]
@@ -107,9 +107,9 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         return self._conclude(context, replace(report, results_path=own), tolerated)
 
     def _settings(self, hook: EcdpHook, *, retried: bool) -> ChangeSettings:
-        from airflow_provider_ecdp.by_id.asking import Missing  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.by_id.requests import Missing  # noqa: PLC0415  # Arrow, at parse time
         from airflow_provider_ecdp.by_id.settings import ChangeSettings  # noqa: PLC0415  # as above
-        from airflow_provider_ecdp.outcomes import Outcome  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.results.outcome import Outcome  # noqa: PLC0415  # as above
 
         return ChangeSettings(
             missing=Missing.parse(self.missing),
@@ -123,8 +123,8 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         )
 
     def _queue(self, hook: EcdpHook) -> ChangeQueue:
-        from airflow_provider_ecdp.by_id.asking import Operation  # noqa: PLC0415  # Arrow, at parse time
         from airflow_provider_ecdp.by_id.queue import ChangeQueue  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.by_id.requests import Operation  # noqa: PLC0415  # Arrow, at parse time
 
         return ChangeQueue(
             self._open(self.path, hook, self.object_storage_conn_id, self.partitions),

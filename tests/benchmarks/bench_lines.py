@@ -8,8 +8,8 @@ from bench_extract import MAPPING
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
 from airflow_provider_ecdp.push.run import PushSettings, push
 
 IN_FLIGHT = 8

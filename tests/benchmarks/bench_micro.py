@@ -19,10 +19,10 @@ from bench_measure import Server
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.orders import batches
-from airflow_provider_ecdp.orders.encode import order_json
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.stream import Orders
+from airflow_provider_ecdp.orders import batching
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sql.encoding import order_json
 from airflow_provider_ecdp.push.run import PushSettings, push
 
 IN_FLIGHT, BATCH, BYTES = 8, 500, 4_000_000
@@ -51,12 +51,12 @@ def parts(path, url):
         yield "duplicate ids", orders.find_duplicates
         yield "all of the reading: `Orders.read`", lambda: [None for _ in orders.read()]
         held = list(orders.read())
-        cut = list(batches.cut(held, BATCH, BYTES))
-        yield "cut: batches and bodies", lambda: [batches.body(batch) for batch in batches.cut(held, BATCH, BYTES)]
+        cut = list(batching.cut(held, BATCH, BYTES))
+        yield "cut: batches and bodies", lambda: [batching.body(batch) for batch in batching.cut(held, BATCH, BYTES)]
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
 
             def send(batch):
-                client.post_orders(Mode.ADD_OR_REPLACE, batches.body(batch))
+                client.post_orders(Mode.ADD_OR_REPLACE, batching.body(batch))
 
             yield "send: `EcdpClient.post_orders`", lambda: list(pool.map(send, cut))
         yield "all of it: `push`", lambda: push(orders, client, PushSettings(max_in_flight=IN_FLIGHT))

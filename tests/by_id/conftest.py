@@ -12,10 +12,10 @@ import pytest
 from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
-from airflow_provider_ecdp.by_id.asking import Missing, Operation
-from airflow_provider_ecdp.by_id.changes import ChangeSettings, apply_changes
+from airflow_provider_ecdp.by_id.from_source import ChangeSettings, apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
-from airflow_provider_ecdp.orders.extract import TableExtract
+from airflow_provider_ecdp.by_id.requests import Missing, Operation
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 
 
 class WatchedClient(EcdpClient):

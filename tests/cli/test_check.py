@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import pytest
 
-from airflow_provider_ecdp.cli import check
-from airflow_provider_ecdp.cli.arguments import parser
-from airflow_provider_ecdp.cli.interruption import Interruption
+from airflow_provider_ecdp.cli.commands import check
+from airflow_provider_ecdp.cli.parser import parser
+from airflow_provider_ecdp.cli.signals import Interruption
 
 ORDER = {
     "date": dt.datetime(2025, 1, 1, tzinfo=dt.UTC),

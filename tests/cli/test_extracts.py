@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.cli.arguments import parser
-from airflow_provider_ecdp.cli.extracts import named, open_orders
-from airflow_provider_ecdp.cli.interruption import Interruption
+from airflow_provider_ecdp.cli.parser import parser
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.cli.sources import named, open_orders
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.sample import Sample
 

@@ -10,7 +10,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.cli.summary import look_further
+from airflow_provider_ecdp.cli.tables import look_further
 from airflow_provider_ecdp.sample import LINES_SQL
 from airflow_provider_ecdp.sandbox.faults import Faults
 

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ecdp import __version__
 from airflow_provider_ecdp.cli import main
-from airflow_provider_ecdp.cli.arguments import parser
+from airflow_provider_ecdp.cli.parser import parser
 
 COMMANDS = ["check", "push", "get", "status", "delete", "sandbox", "sample"]
 
@@ -139,7 +139,7 @@ def test_a_package_that_is_missing_is_named_and_no_fault_of_ecdp():
 
 def test_a_module_of_ecdp_that_is_missing_is_a_fault_of_ecdp(monkeypatch, capsys):
     def broken(_name):
-        raise ModuleNotFoundError("No module named", name="airflow_provider_ecdp.cli.push")
+        raise ModuleNotFoundError("No module named", name="airflow_provider_ecdp.cli.commands.push")
 
     monkeypatch.setattr("airflow_provider_ecdp.cli.importlib.import_module", broken)
     assert main(["push", "orders.parquet"]) == 70

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from airflow_provider_ecdp.cli.arguments import FAULTS, parser
-from airflow_provider_ecdp.cli.exits import Exit
+from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.parser import FAULTS, parser
 
 #: Groups of options that several commands share are documented once, in these sections.
 SHARED = {"output": "Output", "options": "Output", "reading": "ecdp check", "connection": "ecdp push"}

@@ -19,18 +19,18 @@ import requests
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.by_id.lists import Missing, get_orders
+from airflow_provider_ecdp.by_id.from_ids import Missing, get_orders
 from airflow_provider_ecdp.cli import main
-from airflow_provider_ecdp.cli.arguments import parser
+from airflow_provider_ecdp.cli.parser import parser
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.records import extract_from_records
-from airflow_provider_ecdp.orders.shard import open_shard
-from airflow_provider_ecdp.orders.shards import cut
-from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.shard import open_shard
+from airflow_provider_ecdp.orders.sources.sharding import cut
 from airflow_provider_ecdp.push.run import PushSettings, push
-from airflow_provider_ecdp.reducer import summarise
+from airflow_provider_ecdp.results.merge import summarise
+from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.sample import Sample
 
 ROOT = Path(__file__).parents[2]

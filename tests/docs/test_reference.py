@@ -10,9 +10,9 @@ import pytest
 
 from airflow_provider_ecdp.get_provider_info import get_provider_info
 from airflow_provider_ecdp.orders.contract import ATTRIBUTE, CUSTOMER, ORDER, PRODUCT, WARNINGS, Kind
-from airflow_provider_ecdp.orders.records import extract_from_records
-from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
-from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.sandbox.faults import FaultKind, Faults
 
 PACKAGE = Path(__file__).parents[2] / "airflow_provider_ecdp"

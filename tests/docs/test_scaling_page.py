@@ -19,7 +19,7 @@ def test_every_parameter_is_documented_with_its_default(name, title, page, sourc
 
 
 def test_every_part_of_the_sum_that_one_report_has_not_is_explained(page):
-    from airflow_provider_ecdp.reducer import summarise
+    from airflow_provider_ecdp.results.merge import summarise
 
     explained = {row["part"].strip("`") for row in page("scaling").table("The sum", "part")}
     assert {f"summary.{name}" for name in summarise([])["summary"] if "shard" in name} <= explained

@@ -10,8 +10,8 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.stream import Orders
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
 from airflow_provider_ecdp.push.run import PushSettings, push
 
 

@@ -13,8 +13,8 @@ from faults_scenario import SCHEMA, Scenario, scenario
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.orders.extract import TableExtract
-from airflow_provider_ecdp.orders.stream import Orders
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 

@@ -18,11 +18,11 @@ from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import ConfigurationError, ThrottledError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.extract import TableExtract
-from airflow_provider_ecdp.orders.records import extract_from_records
-from airflow_provider_ecdp.orders.stream import Orders
-from airflow_provider_ecdp.outcomes import Outcome
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.records import extract_from_records
 from airflow_provider_ecdp.push.run import PushSettings, push
+from airflow_provider_ecdp.results.outcome import Outcome
 
 
 def order(number, **changes):

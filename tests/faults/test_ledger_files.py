@@ -18,10 +18,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
-from airflow_provider_ecdp.outcomes import Outcome, Settled
+from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
 from airflow_provider_ecdp.push.run import PushSettings, push
+from airflow_provider_ecdp.results.outcome import Outcome, Settled
 
 ROWS = 6
 

@@ -20,8 +20,8 @@ from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.cli import main
 from airflow_provider_ecdp.errors import NoAnswerError, UnreachableError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.stream import Orders
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.sandbox.server import SandboxServer

@@ -13,7 +13,7 @@ from airflow_provider_ecdp.errors import (
     PushStoppedError,
 )
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
-from airflow_provider_ecdp.orders.extract import TableExtract
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 from airflow_provider_ecdp.sandbox.faults import Faults
 
 ONCE = RetryPolicy(max_attempts=1)

@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import FLUSH_ROWS, FLUSH_SECONDS, SCHEMA, Ledger
-from airflow_provider_ecdp.outcomes import Outcome, Settled
+from airflow_provider_ecdp.results.outcome import Outcome, Settled
 
 
 class Clock:

@@ -17,7 +17,7 @@ from airflow_provider_ecdp.errors import (
 from airflow_provider_ecdp.operators import retry_policy as retries
 from airflow_provider_ecdp.operators.ecdp import EcdpGetOrderOperator
 from airflow_provider_ecdp.operators.retry_policy import LONGEST_PAUSE, is_transient
-from airflow_provider_ecdp.orders.storage import reading
+from airflow_provider_ecdp.orders.sources.storage import reading
 
 if not retries.AVAILABLE:
     pytest.skip("Airflow asks a policy since 3.3", allow_module_level=True)

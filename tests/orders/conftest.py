@@ -11,8 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from airflow_provider_ecdp.orders.extract import TableExtract
-from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 
 ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 PRODUCT = pa.struct(

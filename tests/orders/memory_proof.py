@@ -61,8 +61,8 @@ def push_lines(path: str, url: str, results: str) -> None:
     from airflow_provider_ecdp.api.client import EcdpClient
     from airflow_provider_ecdp.api.settings import ClientSettings
     from airflow_provider_ecdp.ledger.store import Ledger
-    from airflow_provider_ecdp.orders.extract import ParquetExtract
-    from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
+    from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+    from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
     from airflow_provider_ecdp.push.run import push
 
     settings = OrderSettings(mapping=MAPPING, memory_limit="256MB")

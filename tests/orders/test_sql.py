@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, SqlError
-from airflow_provider_ecdp.orders.engine import locked_engine, statement
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, statement
 
 
 @pytest.fixture(scope="module")
@@ -263,7 +263,7 @@ PERSONAL = 'O\'Brien, "Anna" (48600700800) a@b.c'
     ],
 )
 def test_an_error_on_the_data_tells_no_value(expression, told):
-    from airflow_provider_ecdp.orders.engine import running
+    from airflow_provider_ecdp.orders.engine.connection import running
 
     with locked_engine(memory_limit="64MB", threads=1) as engine:
         engine.register("t", pa.table({"v": [PERSONAL], "n": [48600700800]}))

@@ -17,8 +17,8 @@ import pytest
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.orders.extract import TableExtract
-from airflow_provider_ecdp.orders.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.records import extract_from_records
 
 KEY = "foreign-key"
 

@@ -6,9 +6,9 @@ import pytest
 
 from airflow_provider_ecdp.errors import ConfigurationError, OrdersFailedError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.stream import Orders
+from airflow_provider_ecdp.orders.reader import Orders
 from airflow_provider_ecdp.push.run import PushSettings, push
-from airflow_provider_ecdp.report import MaxFailed
+from airflow_provider_ecdp.results.report import MaxFailed
 
 REFUSED = (400, {"title": "Bad request", "errors": ["no such website"]}, {})
 

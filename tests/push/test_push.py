@@ -22,13 +22,13 @@ from airflow_provider_ecdp.errors import (
     ServerError,
 )
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.extract import TableExtract
-from airflow_provider_ecdp.orders.records import extract_from_records
-from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
-from airflow_provider_ecdp.outcomes import Outcome
-from airflow_provider_ecdp.push import recorder
+from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.records import extract_from_records
 from airflow_provider_ecdp.push.run import PushSettings, push
-from airflow_provider_ecdp.report import MaxFailed
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import MaxFailed
+from airflow_provider_ecdp.runs import recorder
 
 FAILURES = ("rejected", "invalid", "unresolved", "not_attempted")
 

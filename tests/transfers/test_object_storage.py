@@ -117,7 +117,7 @@ def test_a_file_that_came_since_the_last_reading_is_seen(put, make_context):
 def test_no_more_is_read_than_the_columns_that_are_used(s3, monkeypatch):
     import s3fs.core
 
-    from airflow_provider_ecdp.orders.extract import ParquetExtract
+    from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
 
     read = []
     fetch = s3fs.core.S3File._fetch_range

@@ -13,8 +13,8 @@ from warehouse_files import COLUMNS, Shape, lines
 from warehouse_shop import expected
 
 from airflow_provider_ecdp.errors import ColumnsError, ExtractError
-from airflow_provider_ecdp.orders.extract import ParquetExtract
-from airflow_provider_ecdp.orders.stream import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
 
 TEXTS = [name for name, type_ in COLUMNS.items() if type_ == pa.string()]
 #: Arrow's own types come back only where its schema is in the footer.

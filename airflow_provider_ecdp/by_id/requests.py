@@ -1,0 +1,107 @@
+"""One request about one order, and what it says of that order: what the use cases for orders by id share."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError, RequestRejectedError
+from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
+
+NOT_REACHED = "the run was stopped before this order"
+
+_ABSENT = "ECDP has no such order"
+_GONE = "ECDP has no such order: it was deleted before, or never there"
+
+
+class Operation(enum.StrEnum):
+    """What is done with an order that is named by its id."""
+
+    GET = "get"
+    UPDATE_STATUS = "update_status"
+    DELETE = "delete"
+
+
+class Missing(enum.StrEnum):
+    """How to treat an order that ECDP does not have: a failure, or a fact to report."""
+
+    FAIL = "fail"
+    REPORT = "report"
+
+    @staticmethod
+    def parse(text: str) -> Missing:
+        """Read `fail` or `report`.
+
+        :raises ConfigurationError: anything else
+        """
+        try:
+            return Missing(str(text).strip().lower())
+        except ValueError:
+            raise ConfigurationError(f"missing is {text!r}: it must be fail or report") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one order.
+
+    :param attempts: requests that were made
+    :param missing: whether ECDP has no such order
+    :param held: what the answer says beside the outcome
+    :param error: why no other order needs to be asked for
+    """
+
+    outcome: Outcome
+    reason: str | None = None
+    http_status: int | None = None
+    attempts: int = 0
+    missing: bool = False
+    held: dict[str, Any] = field(default_factory=dict)
+    error: ApiError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks; safe for threads.
+
+    :param missing: of a deletion, REPORT counts an order that ECDP does not have as accepted: the order is gone, which
+        is the goal; of the others as skipped
+    :param resumed: whether an earlier try of this run may have asked the same: what it has deleted is gone
+    """
+
+    client: EcdpClient
+    operation: Operation
+    missing: Missing
+    resumed: bool = False
+
+    def ask(self, send: Callable[[], dict[str, Any]]) -> Answer:
+        """Send one request, which the client repeats where that helps.
+
+        :raises ConfigurationError: there can be no connection with these settings
+        """
+        before = self.client.stats().of_thread
+        try:
+            held = send()
+        except NotFoundError as error:
+            outcome, reason = self._absent(error)
+            return Answer(outcome, reason, error.status, self._since(before), missing=True)
+        except RequestRejectedError as error:
+            reason = "; ".join(error.details) or str(error)
+            return Answer(Outcome.REJECTED, reason[:REASON_CHARACTERS], error.status, self._since(before))
+        except ApiError as error:
+            outcome = Outcome.UNRESOLVED if error.maybe_stored else Outcome.NOT_ATTEMPTED
+            reason = str(error)[:REASON_CHARACTERS]
+            return Answer(outcome, reason, error.status, self._since(before), error=error)
+        return Answer(Outcome.ACCEPTED, None, 200, self._since(before), held=held)
+
+    def _absent(self, error: NotFoundError) -> tuple[Outcome, str]:
+        if self.operation is Operation.DELETE:
+            # a request before this one, whose answer was lost, may have deleted it
+            ours = error.maybe_stored or self.resumed
+            return (Outcome.ACCEPTED, _GONE) if ours or self.missing is Missing.REPORT else (Outcome.REJECTED, _ABSENT)
+        return (Outcome.SKIPPED if self.missing is Missing.REPORT else Outcome.REJECTED), _ABSENT
+
+    def _since(self, before: int) -> int:
+        return self.client.stats().of_thread - before

@@ -1,0 +1,187 @@
+"""The rows of an extract of changes: an order's id, and its status where that is changed, as text.
+
+The columns are found by their names, by a mapping, or in what an SQL text returns. What may stand in a request is not
+looked at here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
+from airflow_provider_ecdp.orders.contract import Field, Kind
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running, statement
+from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Sources
+from airflow_provider_ecdp.orders.mapping.resolver import Finder
+from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path, from_json
+from airflow_provider_ecdp.orders.names import ROWS
+from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.scan import readable_schema
+from airflow_provider_ecdp.orders.sql.coercion import why_not, wire
+
+#: Rows of one record batch.
+_ROWS = 2048
+
+_ID, _STATUS, _WEBSITE = Field("id", Kind.TEXT), Field("status", Kind.TEXT), Field("websiteId", Kind.INTEGER)
+
+#: What the id of an order is called in a change, which may have an id of its own.
+_ORDER_ID = "order_id"
+_OF_ID = re.compile("^id:")
+
+
+class ChangeRows:
+    """Reads the changes of one extract. A context manager: it holds the engine and its spill folder.
+
+    Record batches have the columns `order_id`, `status` and `website_id`, text as it is in the extract, NULL where
+    there is none.
+    """
+
+    def __init__(
+        self,
+        extract: Extract,
+        *,
+        with_status: bool,
+        sql: str | None = None,
+        mapping: Mapping[str, Any] | str | None = None,
+        memory_limit: str = "256MB",
+    ) -> None:
+        """Connect the engine and find the columns.
+
+        :param with_status: whether a change has a status, and perhaps a website
+        :param sql: one SELECT from `extract` that returns columns named `order_id`, `status` and `website_id`
+        :param mapping: which column is which of these three, a dict or its JSON text (see `ColumnMapping`)
+        :raises ConfigurationError: `sql` and `mapping` are both there, or the mapping is not shaped as one
+        :raises SqlError: the SQL text does not parse or bind, or asks for what the engine is locked against
+        :raises ColumnsError: the columns do not make changes
+        """
+        if sql is not None and mapping is not None:
+            raise ConfigurationError("sql and mapping both say what a change is made of; keep one of them")
+        given = None if mapping is None else _named(ColumnMapping.parse(_with_ids(mapping)), with_status=with_status)
+        self.name = extract.name
+        self._stack = contextlib.ExitStack()
+        try:
+            self._engine = self._stack.enter_context(locked_engine(memory_limit=memory_limit, threads=1))
+            self._sources = Sources(self._engine, extract)
+            source = f"SELECT * FROM {EXTRACT}" if sql is None else statement(sql, self._engine)
+            schema = self._result(source)
+            spelled = {}
+            if sql is None:
+                # the engine renames what differs in case only
+                own = readable_schema(extract.schema).names
+                spelled = dict(zip(own, schema.names, strict=True))
+                schema = pa.schema([pa.field(name, f.type) for name, f in zip(own, schema, strict=True)])
+            self._query = self._select(source, Finder(_completed(given, schema), schema, spelled), with_status)
+            self._columns = self._sources.columns_read(self._query)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Return the rows themselves."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the engine and remove what it has spilled."""
+        self._stack.close()
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        """Return every row once, in the extract's order.
+
+        :raises SqlError: the SQL text fails on the data
+        :raises ExtractError: a file cannot be read
+        """
+        self._sources.show(self._columns)
+        return record_batches(self._engine, self._query, _ROWS, self._reading)
+
+    def _result(self, sql: str) -> pa.Schema:
+        try:
+            return self._engine.sql(f"SELECT * FROM ({sql}\n) LIMIT 0").to_arrow_table().schema
+        except duckdb.Error as error:
+            # the extract is empty here: the message can quote nothing but the SQL text
+            raise SqlError(f"the SQL text cannot be run: {error}\n{self._sources.held()}") from None
+
+    def _select(self, source: str, find: Finder, with_status: bool) -> str:
+        found = {_ORDER_ID: _text(find, _ID, _ORDER_ID)}
+        if with_status:
+            found |= {"status": _text(find, _STATUS, "status"), "website_id": _website(find)}
+        if find.problems:
+            lines = "".join(f"\n  - {_OF_ID.sub(f'{_ORDER_ID}:', problem)}" for problem in find.problems)
+            what = "order ids and statuses" if with_status else "order ids"
+            raise ColumnsError(f"the columns of {self.name} do not make {what}:{lines}\n{self._sources.held()}")
+        nothing = "CAST(NULL AS VARCHAR)"
+        columns = ", ".join(f"{found.get(c) or nothing} AS {c}" for c in (_ORDER_ID, "status", "website_id"))
+        return f"SELECT {columns} FROM ({source}\n) AS {ROWS}"
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with running(f"reading changes of {self.name}"):
+                yield
+        except SqlError:
+            if self._sources.error is not None:
+                # the engine reports a file that cannot be read as text of its own; this is the error itself
+                raise self._sources.error from None
+            raise
+
+
+def _with_ids(mapping: Mapping[str, Any] | str) -> Mapping[str, Any]:
+    if isinstance(mapping, str):
+        mapping = from_json(mapping)
+    if not isinstance(mapping, Mapping):
+        raise ConfigurationError(f"mapping: a dict of column names, not {type(mapping).__name__}")
+    names = {name: "id" if folded_path(str(name)) in ("id", "orderid") else name for name in mapping}
+    if list(names.values()).count("id") > 1:
+        raise ConfigurationError(f"mapping: {_ORDER_ID} is given twice; keep one of them")
+    return {names[name]: given for name, given in mapping.items()}
+
+
+def _named(mapping: ColumnMapping, *, with_status: bool) -> ColumnMapping:
+    wanted = {"order_id": "id"} | ({"status": "status", "website_id": "websiteId"} if with_status else {})
+    others = [*mapping.unknown, *(path for path in mapping.sources if path not in wanted.values())]
+    if others:
+        raise ConfigurationError(f"mapping: a change has no {', '.join(others)}; it has {', '.join(wanted)}")
+    return mapping
+
+
+def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMapping:
+    """Take the id from the column `order_id` where the mapping does not name another: a change's own id is not it."""
+    sources = dict(mapping.sources) if mapping else {}
+    named = [name for name in schema.names if folded_path(name) == "orderid"]
+    if len(named) > 1 and "id" not in sources:
+        raise ColumnsError(f"{_ORDER_ID}: {' and '.join(map(repr, named))} are both this column; keep one of them")
+    if named:
+        sources.setdefault("id", Value((named[0],)))
+    return ColumnMapping(sources)
+
+
+def _text(find: Finder, field: Field, name: str) -> str | None:
+    source = find.source(field.name)
+    if not isinstance(source, Value):
+        find.note(f"{name}: required, and neither a mapping nor a column's name gives it")
+        return None
+    found = find.find(field.name, source)
+    if found is None:
+        return None
+    sql, _ = wire(field, found.sql, found.type, None)
+    if sql is None:
+        find.note(f"{name}: {why_not(field.kind, found.type)}")
+    return sql
+
+
+def _website(find: Finder) -> str | None:
+    source = find.source(_WEBSITE.name)
+    found = find.find(_WEBSITE.name, source) if isinstance(source, Value) else None
+    if found is None:
+        return None
+    sql, _ = wire(_WEBSITE, found.sql, found.type, None)
+    if sql is None:
+        find.note(f"website_id: {why_not(_WEBSITE.kind, found.type)}")
+        return None
+    # what is no whole number is to be told apart from what is not there
+    return f"coalesce({sql}, CAST({found.sql} AS VARCHAR))"

@@ -1,0 +1,76 @@
+"""What may name an order or a status in a request: checked before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.orders.contract import STATUSES
+from airflow_provider_ecdp.orders.sql.disclosure import disclosed
+
+
+def listed_status(status: object) -> str:
+    """Return a status of the contract in the spelling that is sent, such as `Canceled` for `cancelled`.
+
+    :raises ConfigurationError: the contract does not list it
+    """
+    if isinstance(status, str) and (listed := STATUSES.get(status.strip().lower())):
+        return listed
+    shown = _told(status) if isinstance(status, str) else _kind(status)
+    raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(STATUSES.values()))}, got {shown}")
+
+
+def checked_id(order_id: object, *, in_path: bool = False) -> str:
+    """Return an id as text; `in_path` if it is to stand in a URL.
+
+    :raises ConfigurationError: it cannot be an order's id
+    """
+    # a warehouse's integer column is an id; a float is one that lost its type on the way, and a bool is none
+    if isinstance(order_id, bool) or not isinstance(order_id, (str, int)):
+        raise ConfigurationError(f"order id: text or a whole number, got {_kind(order_id)}")
+    text = str(order_id)
+    if not text:
+        raise ConfigurationError("order id: at least one character, got none")
+    if in_path and text in {".", ".."}:
+        raise ConfigurationError(f"order id: {text!r} cannot stand in a URL, clients and proxies fold it away")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError("order id: it holds half of a surrogate pair, which is not text") from None
+    return text
+
+
+def checked_website(website_id: object) -> int | None:
+    """Return the id of a website as a number.
+
+    :raises ConfigurationError: it is none
+    """
+    if website_id is None:
+        return None
+    try:
+        return int(str(website_id))
+    except ValueError:
+        raise ConfigurationError("website id: a whole number, got something else") from None
+
+
+def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return status updates as a list.
+
+    :raises ConfigurationError: an element is no mapping with `order_id` and `status`
+    """
+    found = list(updates)
+    for i, update in enumerate(found):
+        if not isinstance(update, Mapping) or not {"order_id", "status"} <= update.keys():
+            held = f"the keys {', '.join(map(str, update))}" if isinstance(update, Mapping) else type(update).__name__
+            raise ConfigurationError(f"updates[{i}]: a dict with order_id and status, got {held}")
+    return found
+
+
+def _told(value: str) -> str:
+    told = disclosed(value)
+    return repr(told) if told == value else told
+
+
+def _kind(given: object) -> str:
+    return "nothing" if given is None else type(given).__name__

@@ -1,1 +1,0 @@
-"""A look before anything is sent: what a push would do."""

@@ -1,0 +1,70 @@
+"""`ecdp get`, `ecdp status` and `ecdp delete`: orders by their ids, or the changes of an extract."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.by_id.from_ids import (
+    Missing,
+    delete_orders,
+    get_orders,
+    listed_status,
+    update_order_statuses,
+)
+from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli.client import open_client
+from airflow_provider_ecdp.cli.commands import changes
+from airflow_provider_ecdp.cli.ending import ending
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import MaxFailed, Report
+
+
+def run(arguments: Namespace, interruption: Interruption) -> int:
+    """Ask for each order, print what came of it, and return the exit code."""
+    if getattr(arguments, "extract", None):
+        return changes.run(arguments, interruption)
+    changes.refuse_without_extract(arguments)
+    # after a signal the client sends nothing more, and what is left is reported
+    interruption.patient = True
+    with open_client(arguments, interruption) as client:
+        report = {"get": _get, "status": _status, "delete": _delete}[arguments.command](client, arguments)
+    if arguments.json:
+        output.out_json(report.as_json())
+    else:
+        _print(report, arguments)
+    return ending(report, MaxFailed(), interruption, brief=not (arguments.json or arguments.quiet))
+
+
+def _get(client: EcdpClient, arguments: Namespace) -> Report:
+    missing = Missing.REPORT if arguments.missing_ok else Missing.FAIL
+    return get_orders(client, arguments.id, missing=missing, results_limit=len(arguments.id))
+
+
+def _status(client: EcdpClient, arguments: Namespace) -> Report:
+    *ids, status = arguments.id
+    # what is printed is of the orders
+    arguments.id, status = ids, listed_status(status)
+    updates = [{"order_id": one, "status": status, "website_id": arguments.website_id} for one in ids]
+    missing = Missing.REPORT if arguments.missing_ok else Missing.FAIL
+    return update_order_statuses(client, updates, missing=missing, results_limit=len(updates))
+
+
+def _delete(client: EcdpClient, arguments: Namespace) -> Report:
+    missing = Missing.FAIL if arguments.missing_fails else Missing.REPORT
+    return delete_orders(client, arguments.id, missing=missing, results_limit=len(arguments.id))
+
+
+def _print(report: Report, arguments: Namespace) -> None:
+    # in the order of the arguments, where the report has failures first; of an id given twice, the last answer
+    results = {result["order_id"]: result for result in report.results}
+    for order_id in dict.fromkeys(arguments.id):
+        result = results[order_id]
+        if order := result.get("order"):
+            output.out(json.dumps(order, ensure_ascii=False, indent=2))
+        elif not arguments.quiet:
+            said = f"{result['outcome']}, {result['reason']}" if result["reason"] else result["outcome"]
+            failed = Outcome(result["outcome"]).failed
+            output.err(f"{'ecdp: ' if failed else ''}order {order_id}: {said}")

@@ -1,0 +1,57 @@
+"""`ecdp check`, and `ecdp push --dry-run`: everything that a push does before it sends."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+
+from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.progress import shown
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.cli.sources import open_orders
+from airflow_provider_ecdp.dry_run.orders import check
+from airflow_provider_ecdp.ledger.prior_runs import Memory
+from airflow_provider_ecdp.ledger.schema_drift import OnDrift
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.push.settings import Progress, PushSettings
+from airflow_provider_ecdp.results.report import MaxFailed
+
+
+def run(arguments: Namespace, interruption: Interruption) -> int:
+    """Check, print the findings, and return the exit code."""
+    # what drifts is among the findings; to fail of it is a push's
+    settings = PushSettings(allow_empty=arguments.allow_empty, on_drift=OnDrift.WARN)
+    ledger = Ledger(arguments.results) if arguments.results else None
+    return look(arguments, interruption, settings, Memory(ledger=ledger), MaxFailed())
+
+
+def look(
+    arguments: Namespace, interruption: Interruption, settings: PushSettings, memory: Memory, max_failed: MaxFailed
+) -> int:
+    """Check as a push with these settings would, print the findings, and return the exit code."""
+    started = time.monotonic()
+    with open_orders(arguments, interruption) as orders:
+        with shown(arguments) as show:
+
+            def draw(done: int) -> None:
+                show(Progress(done, 0, orders.count, time.monotonic() - started))
+
+            found = check(orders, settings, memory, progress=draw)
+        if interruption.number is not None:
+            # half an answer would read as a whole one
+            raise KeyboardInterrupt
+        if arguments.json:
+            output.out(found.json_text())
+        elif not arguments.quiet:
+            from airflow_provider_ecdp.cli.findings_tables import told  # noqa: PLC0415 - rich, which --json has no use for
+
+            compared = memory.ledger is not None or memory.history is not None
+            output.out(output.rendered(sys.stdout, *told(found, orders.name, settings, compared=compared)))
+    if found.drift and settings.on_drift is OnDrift.FAIL:
+        output.err(
+            "ecdp: columns are gone or have changed since the previous run: with --on-drift fail nothing is sent"
+        )
+        return Exit.USAGE
+    return Exit.FAILED if found.invalid > max_failed.of(found.total) else Exit.DONE

@@ -1,0 +1,40 @@
+"""`ecdp sample`: an extract of made-up orders."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.sample import LINES_SQL, Sample
+
+
+def run(arguments: Namespace, _interruption: Interruption) -> int:
+    """Write the sample, say what to do with it, and return the exit code."""
+    sample = Sample(
+        orders=arguments.orders,
+        seed=arguments.seed,
+        faulty=arguments.faulty,
+        odd=arguments.odd,
+        lines=arguments.lines,
+        day=arguments.day,
+    )
+    sample.write(arguments.file)
+    sql = arguments.file.with_suffix(".sql") if arguments.lines else None
+    if sql is not None:
+        try:
+            sql.write_text(LINES_SQL, encoding="utf-8")
+        except OSError as error:
+            raise ConfigurationError(f"{sql} cannot be written: {error.strerror}") from None
+    if arguments.json:
+        output.out_json({"file": str(arguments.file), "orders": sample.orders, "sql": sql and str(sql)})
+    elif not arguments.quiet:
+        shaped = f" --sql {sql}" if sql else ""
+        output.err(
+            f"{sample.orders:,} orders in {arguments.file} ({arguments.file.stat().st_size / 1e6:,.1f} MB)\n"
+            f"  ecdp check {arguments.file}{shaped}\n"
+            f"  ecdp push {arguments.file}{shaped}"
+        )
+    return Exit.DONE

@@ -1,0 +1,76 @@
+"""`ecdp sandbox`: a stand-in for ECDP in the foreground."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.parser import FAULTS
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.errors import ConfigurationError
+
+
+def run(arguments: Namespace, _interruption: Interruption) -> int:
+    """Serve until a signal comes."""
+    try:
+        from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - an extra, which may be absent
+
+        from airflow_provider_ecdp.sandbox.faults import Faults  # noqa: PLC0415 - likewise
+        from airflow_provider_ecdp.sandbox.server import serve  # noqa: PLC0415 - likewise
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the sandbox needs {error.name}: pip install 'airflow-provider-ecdp[sandbox]'"
+        ) from None
+    given = {name: value for name in FAULTS if (value := getattr(arguments, name)) is not None}
+    try:
+        faults = TypeAdapter(Faults).validate_python(_json(arguments.faults) | given)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
+        raise ConfigurationError(f"--faults: {wrong}") from None
+
+    def ready(url: str) -> None:
+        if arguments.json:
+            output.out_json({"url": url, "key": arguments.key, "connection": _connection(url, arguments.key)})
+        else:
+            output.out(_pointers(url, arguments.key))
+
+    serve(arguments.host, arguments.port, arguments.key, arguments.database, faults, ready)
+    return Exit.DONE
+
+
+def _json(text: str | None) -> dict[str, Any]:
+    if text is None:
+        return {}
+    try:
+        found = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+    except OSError as error:
+        raise ConfigurationError(f"--faults: {text[1:]} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"--faults is not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError('--faults must be a JSON object, such as {"vague": true}')
+    return found
+
+
+def _connection(url: str, key: str) -> str:
+    """Return the sandbox as an Airflow connection in JSON."""
+    return json.dumps({"conn_type": "ecdp", "host": url, "password": key})
+
+
+def _pointers(url: str, key: str) -> str:
+    connection = shlex.quote(_connection(url, key))
+    return f"""\
+The sandbox is at {url}. Ctrl-C stops it.
+
+For the command line:
+  export ECDP_BASE_URL={url} ECDP_API_KEY={shlex.quote(key)}
+
+For Airflow, either by the environment or in its database:
+  export AIRFLOW_CONN_ECDP_DEFAULT={connection}
+  airflow connections add ecdp_default --conn-json {connection}
+"""

@@ -1,0 +1,221 @@
+"""The arguments of every command. Values are checked where they are used; here only their form is."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_ecdp import __version__
+from airflow_provider_ecdp.cli.change_options import add_extract
+from airflow_provider_ecdp.cli.exit_codes import EXPLAINED
+from airflow_provider_ecdp.cli.options import ENVIRONMENT, SELECTING, connection, extract
+
+#: Faults of the sandbox that have an option of their own; --faults knows all of them.
+FAULTS: dict[str, tuple[type, str]] = {
+    "seed": (int, "the same seed gives the same faults"),
+    "latency_ms": (float, "mean time to answer, in milliseconds"),
+    "requests_per_second": (float, "answer what comes faster with 429"),
+    "retry_after": (float, "seconds that a 429 or 503 asks to wait"),
+    "throttle": (float, "how often to answer 429"),
+    "error_before": (float, "how often to answer 5xx, not having processed the request"),
+    "error_after": (float, "how often to answer 5xx, having processed it"),
+    "reset_before": (float, "how often to reset the connection before processing"),
+    "reset_after": (float, "how often to reset the connection after processing"),
+    "reject_every": (int, "refuse orders whose trailing number is divisible by this"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; what it parses names the module of its command in `module`."""
+    root = argparse.ArgumentParser(
+        prog="ecdp",
+        description="Send orders from Parquet extracts to ExpertSender CDP, and look after them.",
+        epilog=f"{ENVIRONMENT}\n{EXPLAINED}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    root.add_argument("--version", action="version", version=f"ecdp {__version__}")
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _check(_command(commands, "check", "check", "read an extract and check every order; send nothing"))
+    _push(_command(commands, "push", "push", "send the orders of an extract"))
+    _get(_command(commands, "get", "by_id", "print orders as ECDP has them"))
+    _status(_command(commands, "status", "by_id", "change the status of orders"))
+    _delete(_command(commands, "delete", "by_id", "mark orders as deleted"))
+    _sandbox(_command(commands, "sandbox", "sandbox", "run a stand-in for ECDP on this machine"))
+    _sample(_command(commands, "sample", "sample", "write an extract of made-up orders"))
+    return root
+
+
+def _command(commands: Any, name: str, module: str, what: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=what,
+        description=f"{what[0].upper()}{what[1:]}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.set_defaults(module=module)
+    output = command.add_argument_group("output")
+    output.add_argument("--json", action="store_true", help="print one JSON object on one line on stdout")
+    output.add_argument("--quiet", action="store_true", help="print nothing on stderr but errors")
+    output.add_argument("--verbose", action="store_true", help="print what is done, and where an error comes from")
+    return command
+
+
+def _check(command: argparse.ArgumentParser) -> None:
+    command.epilog = f"{SELECTING}\n{EXPLAINED}"
+    extract(command)
+    command.add_argument_group("results").add_argument(
+        "--results",
+        metavar="DIR",
+        help="results of earlier pushes: what they hold counts as sent, and columns are compared with them",
+    )
+
+
+def _push(command: argparse.ArgumentParser) -> None:
+    command.epilog = f"{SELECTING}\n{ENVIRONMENT}\n{EXPLAINED}"
+    extract(command)
+    sending = command.add_argument_group("sending")
+    sending.add_argument("--dry-run", action="store_true", help="check as this run would be, and send nothing")
+    sending.add_argument(
+        "--mode", default="AddOrReplace", help="Add, AddOrReplace, Replace: any spelling (default: %(default)s)"
+    )
+    sending.add_argument("--match-by", metavar="FIELD", help="send matchBy: email, phone or crmId (default: do not)")
+    sending.add_argument(
+        "--batch-size", type=int, default=500, metavar="N", help="maximum orders per request (default: %(default)s)"
+    )
+    sending.add_argument(
+        "--batch-bytes",
+        type=int,
+        default=4_000_000,
+        metavar="N",
+        help="maximum bytes per request (default: %(default)s)",
+    )
+    budget = "maximum requests to trace a refused batch to its orders (default: %(default)s)"
+    sending.add_argument("--request-budget", type=int, default=200, metavar="N", help=budget)
+    sending.add_argument(
+        "--max-failed",
+        default="0",
+        metavar="N",
+        help="how many orders may fail: a count (10) or a share (1%%), default: %(default)s",
+    )
+    sending.add_argument(
+        "--canary",
+        type=int,
+        default=0,
+        metavar="N",
+        help="send this many orders first; if one of them fails, send no others (default: %(default)s)",
+    )
+    sending.add_argument(
+        "--on-drift",
+        default="warn",
+        metavar="WHAT",
+        help="if columns are gone or changed since the previous run: ignore, warn or fail (default: %(default)s)",
+    )
+    memory = command.add_argument_group("results")
+    memory.add_argument(
+        "--results",
+        metavar="DIR",
+        help="keep every order's outcome in this folder, as Parquet; run again to resume where it stopped",
+    )
+    memory.add_argument(
+        "--only-changed",
+        metavar="DIR",
+        help="send only what is new or other than in earlier runs; this folder is what they remember",
+    )
+    memory.add_argument(
+        "--replay-from", metavar="DIR", help="send only the orders that these results hold as rejected or unresolved"
+    )
+    memory.add_argument(
+        "--results-limit",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="maximum results in --json, failures first (default: %(default)s)",
+    )
+    connection(command, in_flight=4)
+
+
+def _get(command: argparse.ArgumentParser) -> None:
+    _ids(command)
+    connection(command)
+    _missing_ok(command)
+
+
+def _status(command: argparse.ArgumentParser) -> None:
+    _ids(command, "order id; the last is the status: placed, paid, completed or canceled", given="ID [ID ...] STATUS")
+    command.add_argument("--website-id", type=int, metavar="N", help="send websiteId (default: do not)")
+    _missing_ok(command)
+    add_extract(command, "`order_id`, `status` and optionally `website_id`")
+    connection(command)
+
+
+def _delete(command: argparse.ArgumentParser) -> None:
+    _ids(command, given="ID [ID ...]")
+    command.add_argument("--missing-fails", action="store_true", help="an order that ECDP does not have is a failure")
+    group = add_extract(command, "`order_id`")
+    group.add_argument("--max-deletions", type=int, metavar="N", help="delete nothing if the extract has more rows")
+    connection(command)
+
+
+def _sandbox(command: argparse.ArgumentParser) -> None:
+    command.epilog = (
+        "How often a fault strikes: a number below 1 is a probability, a whole number from 1 is every so many requests."
+    )
+    command.add_argument("--host", default="127.0.0.1", help="an address of this machine only (default: %(default)s)")
+    command.add_argument(
+        "--port", type=int, default=8765, metavar="N", help="0 takes a free one (default: %(default)s)"
+    )
+    command.add_argument(
+        "--key", default="sandbox-key", help="the key that it asks for; made up (default: %(default)s)"
+    )
+    command.add_argument(
+        "--database", type=Path, metavar="FILE", help="keep the orders in this SQLite file (default: a temporary one)"
+    )
+    faults = command.add_argument_group("faults")
+    for name, (kind, what) in FAULTS.items():
+        metavar = "N" if kind is int else "X"
+        faults.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=what)
+    faults.add_argument(
+        "--faults", metavar="JSON", help="any faults as JSON, such as '{\"vague\": true}', or @FILE to read it from"
+    )
+
+
+def _sample(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", type=Path, metavar="FILE", help="Parquet file to write")
+    command.add_argument(
+        "--orders", type=int, default=10_000, metavar="N", help="how many orders (default: %(default)s)"
+    )
+    command.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="the same seed gives the same orders (default: %(default)s)"
+    )
+    command.add_argument(
+        "--faulty", type=int, default=0, metavar="N", help="how many break a rule of the API (default: %(default)s)"
+    )
+    command.add_argument(
+        "--odd", type=int, default=0, metavar="N", help="how many give a warning (default: %(default)s)"
+    )
+    command.add_argument(
+        "--lines",
+        action="store_true",
+        help="one row per order line, and beside FILE the .sql that makes orders of them",
+    )
+    command.add_argument(
+        "--day",
+        type=dt.date.fromisoformat,
+        metavar="YYYY-MM-DD",
+        help="all orders are of this day (default: all of 2025)",
+    )
+
+
+def _ids(command: argparse.ArgumentParser, what: str = "order id", given: str | None = None) -> None:
+    command.epilog = f"{ENVIRONMENT}\n{EXPLAINED}"
+    command.add_argument("id", nargs="*" if given else "+", metavar="ID", help=what)
+    if given:
+        command.usage = f"%(prog)s [options] {given}\n       %(prog)s [options] --from EXTRACT [EXTRACT ...]"
+
+
+def _missing_ok(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--missing-ok", action="store_true", help="an order that ECDP does not have is fine")

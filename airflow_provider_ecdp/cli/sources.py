@@ -1,0 +1,142 @@
+"""From arguments to the orders of an extract, as `check` and `push` both read them."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from argparse import Namespace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.api.mode import MatchBy
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+from airflow_provider_ecdp.orders.execution.catalog import EXTRACT
+from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+
+#: A name that SQL takes as it is, and a path.
+_NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+
+
+class InterruptibleOrders(Orders):
+    """Orders that end after a signal, between record batches: what was sent of them is still recorded."""
+
+    interruption: Interruption
+
+    def read(self, *, facts: bool = False) -> Iterator[pa.RecordBatch]:
+        """Yield the orders as `Orders` does, until a signal comes."""
+        self.interruption.patient = True
+        for batch in super().read(facts=facts):
+            if self.interruption.number is not None:
+                return
+            yield batch
+
+
+def open_orders(arguments: Namespace, interruption: Interruption) -> Orders:
+    """Open the extracts that `arguments` name.
+
+    :raises ConfigurationError: a setting cannot be meant, or the file of an SQL text or a mapping cannot be read
+    :raises ExtractError: an extract is not there, is no Parquet, or its columns make no orders
+    """
+    promoted = arguments.warnings_as_errors or ""
+    settings = OrderSettings(
+        sql=None if arguments.sql is None else text_of("SQL", arguments.sql),
+        mapping=None if arguments.mapping is None else text_of("mapping", arguments.mapping),
+        partition_by=_partition_by(arguments.partition_by or []),
+        timezone=arguments.timezone,
+        matching=None if arguments.matching is None else MatchBy.parse(arguments.matching).field,
+        warnings_as_errors=frozenset(name.strip() for name in promoted.split(",") if name.strip()),
+        memory_limit=arguments.memory_limit,
+    )
+    paths = named(arguments.extract)
+    partitions = partitions_of(arguments.partition or [], paths)
+    extracts: ParquetExtract | dict[str, ParquetExtract]
+    if list(paths) == [EXTRACT]:
+        extracts = ParquetExtract.open(*paths[EXTRACT], partitions=partitions[EXTRACT])
+    else:
+        extracts = {name: _opened(name, given, partitions[name]) for name, given in paths.items()}
+    orders = InterruptibleOrders(extracts, settings)
+    orders.interruption = interruption
+    return orders
+
+
+def named(arguments: Sequence[str]) -> dict[str, list[str]]:
+    """Return paths by the name of their extract; without names they are all of one, `extract`.
+
+    `NAME=PATH` has a name, unless it exists as it is written: `dt=2026-11-22` can be a folder.
+
+    :raises ConfigurationError: some have names and others have none
+    """
+    found = [(argument, _NAMED.fullmatch(argument)) for argument in arguments]
+    found = [(argument, None if name and _exists(argument) else name) for argument, name in found]
+    paths: dict[str, list[str]] = {}
+    for argument, name in found:
+        paths.setdefault(name[1] if name else EXTRACT, []).append(name[2] if name else argument)
+    without = [argument for argument, name in found if name is None]
+    if without and len(without) < len(found):
+        raise ConfigurationError(
+            f"extracts: {without[0]} has no name, and others have; write NAME=PATH for each, or ./ before a path "
+            "that is no name"
+        )
+    return paths
+
+
+def _exists(path: str) -> bool:
+    # those of pathlib raise where a name is too long, and take no absolute pattern
+    return os.path.exists(path) or next(glob.iglob(path), None) is not None  # noqa: PTH110, PTH207
+
+
+def _opened(name: str, paths: list[str], partitions: Mapping[str, list[str]]) -> ParquetExtract:
+    try:
+        return ParquetExtract.open(*paths, partitions=partitions)
+    except ExtractError as error:
+        raise ExtractError(f"the extract {name}: {error}") from error
+
+
+def partitions_of(given: Sequence[str], extracts: Collection[str]) -> dict[str, dict[str, list[str]]]:
+    """Return the values of partition columns by the name of an extract; what names no extract is for all.
+
+    :raises ConfigurationError: one is not COLUMN=VALUE, or names an extract that is not there
+    """
+    partitions: dict[str, dict[str, list[str]]] = {name: {} for name in extracts}
+    for argument in given:
+        column, is_one, value = argument.partition("=")
+        name, dot, inner = column.rpartition(".")
+        if not is_one or not inner:
+            raise ConfigurationError(f"partitions: {argument!r} is not COLUMN=VALUE or NAME.COLUMN=VALUE")
+        if dot and name not in partitions:
+            raise ConfigurationError(f"partitions: there is no extract {name}; there are {', '.join(extracts)}")
+        for one in [name] if dot else partitions:
+            partitions[one].setdefault(inner, []).append(value)
+    return partitions
+
+
+def _partition_by(given: Sequence[str]) -> str | dict[str, str] | None:
+    if len(given) == 1 and "=" not in given[0]:
+        return given[0]
+    columns: dict[str, str] = {}
+    for argument in given:
+        name, is_one, column = argument.partition("=")
+        if not is_one or name in columns:
+            raise ConfigurationError(
+                f"partition_by: {argument!r}: one column for all extracts, or NAME=COLUMN once for each"
+            )
+        columns[name] = column
+    return columns or None
+
+
+def text_of(what: str, path: Path) -> str:
+    """Return the text in the file of an option.
+
+    :raises ConfigurationError: it cannot be read
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"the {what} file {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"the {what} file {path} is not text in UTF-8") from None

@@ -1,0 +1,110 @@
+"""The report of a run as a person reads it: counts, reasons, warnings, cost, and where to look further."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+
+from airflow_provider_ecdp.orders.contract import WARNINGS
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import Report
+
+#: What a shell reads in double quotes.
+_EXPANDED = '"$`\\!'
+
+_EXPLAINED = {
+    Outcome.ACCEPTED: "ECDP has them",
+    Outcome.REJECTED: "ECDP refused them",
+    Outcome.INVALID: "they break a rule of the API; not sent",
+    Outcome.UNRESOLVED: "sent, and no definite answer",
+    Outcome.NOT_ATTEMPTED: "the run stopped before them",
+    Outcome.SKIPPED: "not sent again: accepted before with this content, or in the extract twice",
+}
+
+_EXPLAINED_OF_CHANGES = {
+    Outcome.ACCEPTED: "ECDP has done it",
+    Outcome.REJECTED: "ECDP refused it, or has no such order",
+    Outcome.INVALID: "no id, or a status that the API does not list; not sent",
+    Outcome.UNRESOLVED: _EXPLAINED[Outcome.UNRESOLVED],
+    Outcome.NOT_ATTEMPTED: _EXPLAINED[Outcome.NOT_ATTEMPTED],
+    Outcome.SKIPPED: "done before, or as the change before it; or ECDP has no such order",
+}
+
+
+def summary(report: Report) -> Iterator[RenderableType]:
+    """Yield tables and texts for a rich console."""
+    yield outcomes(report)
+    if report.reasons:
+        reasons = ((f"{r['count']:,}", r["reason"], r["example"]) for r in report.reasons)
+        yield rows(reasons, "orders", "why they failed", "for example")
+    if report.warnings:
+        yield warnings(report)
+    yield cost(report)
+    if report.results_path:
+        yield f"Outcome of each order: {report.results_path}"
+        if report.failed:
+            yield f"To see those that failed:\n  {look_further(report.results_path)}"
+    elif report.failed:
+        yield "To keep the outcome of each order, and to go on where a run stopped: --results DIR"
+
+
+def outcomes(report: Report) -> Table:
+    """Return the table of counts by outcome."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    table.add_column("orders", f"{report.summary['total']:,}", justify="right", no_wrap=True)
+    table.add_column("outcome", "in the extract")
+    table.add_column("")
+    explained = _EXPLAINED_OF_CHANGES if "operation" in report.summary else _EXPLAINED
+    for outcome, meaning in explained.items():
+        if count := report.summary[outcome.value]:
+            table.add_row(f"{count:,}", outcome.value, meaning)
+    return table
+
+
+def warnings(report: Report) -> Table:
+    """Return the table of warnings."""
+    told = (
+        (f"{found['count']:,}", f"{name}: {WARNINGS.get(name, '')}", found["example"])
+        for name, found in report.warnings.items()
+    )
+    return rows(told, "orders", "warnings, sent all the same", "for example")
+
+
+def cost(report: Report) -> str:
+    """Return one line on requests, bytes and time."""
+    counts = report.summary
+    seconds = float(counts["duration_seconds"])
+    rate = f", {counts['total'] / seconds:,.0f} orders/s" if seconds else ""
+    requests = "request" if counts["requests"] == 1 else "requests"
+    how = f"mode {counts['mode']}" if "mode" in counts else f"operation {counts['operation']}"
+    return (
+        f"{counts['requests']:,} {requests} ({counts['retries']:,} repeated, {counts['in_flight']:,} at a time), "
+        f"{counts['bytes'] / 1e6:,.1f} MB, {seconds:,.1f} s{rate}, {how}"
+    )
+
+
+def look_further(results_path: str, python: str = "python") -> str:
+    """Return a command that shows the orders of a ledger that failed, each once, with its newest outcome."""
+    files = f"{results_path.rstrip('/')}/*.parquet".replace("'", "''")
+    age = "row_number() OVER (PARTITION BY order_id ORDER BY o.at DESC)"
+    newest = f"FROM '{files}' AS o QUALIFY order_id IS NULL OR {age} = 1"
+    failed = "outcome NOT IN ('accepted', 'skipped')"
+    sql = f"SELECT order_id, outcome, reason FROM ({newest}) WHERE {failed} ORDER BY order_id"
+    code = f"import duckdb; duckdb.sql('''{sql}''').show(max_rows=1000)"
+    # single quotes are SQL's: a shell's double quotes read best, unless the path holds what they would expand
+    return f"{python} -c {shlex.quote(code) if set(code) & set(_EXPANDED) else f'{chr(34)}{code}{chr(34)}'}"
+
+
+def rows(values: Iterable[tuple[str, str, str | None]], *headers: str) -> Table:
+    """Return a table of counts, texts and examples."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(headers[0], justify="right", no_wrap=True)
+    table.add_column(headers[1], overflow="fold")
+    table.add_column(headers[2], overflow="ellipsis", no_wrap=True, max_width=40)
+    for count, text, example in values:
+        table.add_row(count, text, example or "(no id)")
+    return table

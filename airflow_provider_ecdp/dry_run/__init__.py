@@ -1,0 +1,1 @@
+"""Everything that a run does, but for sending."""

@@ -1,0 +1,108 @@
+"""The look before the changes of an extract are sent: everything that a run does, but for sending."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
+from airflow_provider_ecdp.by_id.requests import Operation
+from airflow_provider_ecdp.by_id.settings import ChangeSettings
+from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Rule
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.results.outcome import Outcome
+
+#: Values that are told apart of what breaks a rule.
+_DISTINCT = 1000
+
+
+@dataclass(slots=True)
+class ChangeFindings:
+    """What there is to say of the changes of an extract.
+
+    :param to_send: changes that a run would send, one request each
+    :param known: changes that it would not send, though they are good, by why: `resumed`, `repeated`
+    """
+
+    operation: Operation
+    total: int
+    to_send: int = 0
+    invalid: int = 0
+    known: Counter[str] = dataclasses.field(default_factory=Counter)
+    problems: dict[tuple[str, str], Rule] = dataclasses.field(default_factory=dict)
+
+    @property
+    def done(self) -> int:
+        """Changes that ECDP has taken, as the ledger knows."""
+        return self.known[RESUMED]
+
+    @property
+    def repeated(self) -> int:
+        """Changes that say what the change of the order before them says."""
+        return self.known[REPEATED]
+
+    @property
+    def commonest_problems(self) -> list[Rule]:
+        """The rules that are broken, the commonest first."""
+        return sorted(self.problems.values(), key=lambda rule: -rule.count)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a run returns, and `check`; what would be sent is `not_attempted`. Plain JSON types."""
+        counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+        counts |= {
+            Outcome.INVALID.value: self.invalid,
+            Outcome.SKIPPED.value: self.known.total(),
+            Outcome.NOT_ATTEMPTED.value: self.to_send,
+        }
+        summary: dict[str, Any] = {"operation": self.operation.value, "total": self.total, **counts, "missing": 0}
+        summary |= {"requests": 0, "retries": 0, "bytes": 0, "in_flight": 0, "duration_seconds": 0.0, "dry_run": True}
+        looked = {"rows": self.total, "valid": self.total - self.invalid, "invalid": self.invalid}
+        looked |= {"to_send": self.to_send, "skipped": self.done, "repeated": self.repeated, "requests": self.to_send}
+        check = {"summary": looked, "problems": [rule.as_json() for rule in self.commonest_problems]}
+        return {
+            "summary": summary,
+            "results": [],
+            "results_path": None,
+            "warnings": {},
+            "reasons": [],
+            "check": check,
+        }
+
+
+def look_at_changes(queue: ChangeQueue, settings: ChangeSettings, ledger: Ledger | None = None) -> ChangeFindings:
+    """Return what a run would do with the changes. Nothing is sent, and nothing is written.
+
+    :param ledger: of the run; what it holds as accepted would not be sent again
+    :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
+    :raises ExtractError: there are more rows than `max_deletions`
+    """
+    settings.refuse(queue)
+    queue.recall(ledger)
+    found = ChangeFindings(queue.operation, len(queue))
+    for batch in queue.read():
+        problems, known = batch.column("problem"), batch.column("known")
+        invalid = batch.filter(problems.is_valid())
+        found.invalid += len(invalid)
+        _take_problems(invalid, found)
+        for pair in pc.value_counts(known.drop_null()):
+            found.known[pair["values"].as_py()] += pair["counts"].as_py()
+        found.to_send += len(batch) - len(invalid) - len(known.drop_null())
+    return found
+
+
+def _take_problems(invalid: pa.RecordBatch, found: ChangeFindings) -> None:
+    ids, problems = invalid.column("order_id").to_pylist(), invalid.column("problem").to_pylist()
+    for order_id, problem in zip(ids, problems, strict=True):
+        field, _, said = problem.partition(": ")
+        rule, _, got = said.partition(", got ")
+        broken = found.problems.setdefault((field, rule), Rule(field, rule))
+        broken.count += 1
+        if len(broken.examples) < EXAMPLES and order_id not in broken.examples:
+            broken.examples.append(order_id)
+        if got and (got in broken.got or len(broken.got) < _DISTINCT):
+            broken.got[got] += 1

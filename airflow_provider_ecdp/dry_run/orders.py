@@ -1,0 +1,153 @@
+"""The look before anything is sent: everything that a push does, but for sending.
+
+What is shown of an order is what may be shown: ids, words, numbers, and a sample without what identifies a person.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from itertools import chain
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_ecdp.api.mode import envelope
+from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Findings, Rule
+from airflow_provider_ecdp.dry_run.sample_order import masked
+from airflow_provider_ecdp.errors import EmptyExtractError
+from airflow_provider_ecdp.ledger.prior_runs import Memory, learn
+from airflow_provider_ecdp.ledger.schema_drift import OnDrift, drifted
+from airflow_provider_ecdp.orders import batching
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.sql.fields import PROBLEMS
+from airflow_provider_ecdp.push.settings import PushSettings
+
+#: Values that are told apart of what breaks a rule.
+_DISTINCT = 1000
+
+_POSITION = re.compile(r"\[\d+\]")
+_CURRENCY = re.compile("[A-Za-z]{3}")
+
+
+def check(
+    orders: Orders,
+    settings: PushSettings | None = None,
+    memory: Memory | None = None,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Findings:
+    """Read all orders, and return what is to be said of them. Nothing is sent, and nothing is written.
+
+    :param progress: called with the number of orders that were read, after each record batch
+    :raises ConfigurationError: drift is a failure, and nothing keeps the columns of the previous run
+    :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
+    :raises ExtractError: the extract cannot be read to its end
+    """
+    settings, memory = settings or PushSettings(), memory or Memory()
+    found = Findings(rows=orders.rows, fields=orders.explained)
+    several = len(orders.columns) > 1
+    for name, (read, ignored) in orders.columns.items():
+        prefix = f"{name}." if several else ""
+        # that of records is no column of the user's
+        found.used += [prefix + column for column in read.names if column != PROBLEMS]
+        found.ignored += [prefix + column for column in ignored]
+    if orders.settings.sql is not None:
+        found.not_fields = list(orders.mapping.ignored)
+    if kept := memory.of_columns(settings.on_drift):
+        changes = drifted(orders, kept)
+        found.drift = None if changes is None else [str(change) for change in changes]
+    nothing_left = learn(orders, memory, OnDrift.IGNORE).nothing_left
+    found.duplicate_ids = orders.find_duplicates()
+    found.duplicates = orders.duplicates(EXAMPLES)
+    before, after = envelope(settings.mode, settings.match_by)
+    for batch in _batches(_sendable(orders, found, progress), settings):
+        found.requests += 1
+        found.to_send += len(batch)
+        found.bytes += len(before) + batching.size(batch) + len(after)
+    if not found.total and not settings.allow_empty and not nothing_left:
+        raise EmptyExtractError(
+            f"{orders.name} holds no orders; if a run without orders is normal, allow it (on_empty, --allow-empty)"
+        )
+    return found
+
+
+def _batches(sendable: Iterator[pa.RecordBatch], settings: PushSettings) -> Iterator[pa.RecordBatch]:
+    """Yield what a push would send at a time, if nothing is refused."""
+    if settings.canary:
+        first, left = batching.first(sendable, settings.canary)
+        yield from batching.cut(first, settings.batch_size, settings.batch_bytes)
+        sendable = chain(left, sendable)
+    yield from batching.cut(sendable, settings.batch_size, settings.batch_bytes)
+
+
+def _sendable(orders: Orders, found: Findings, progress: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+    for batch in orders.read(facts=True):
+        found.total += len(batch)
+        _take_facts(batch.column("facts"), found)
+        good = batch.column("problems").is_null()
+        _take_rules(batch, good, found)
+        known = batch.column("known").filter(good)
+        for pair in pc.value_counts(known.drop_null()):
+            found.known[pair["values"].as_py()] += pair["counts"].as_py()
+        sendable = batch.filter(pc.and_(good, batch.column("known").is_null()))
+        if len(sendable):
+            if found.sample is None:
+                found.sample = masked(sendable.column("json")[0].as_py()[:-1])
+            yield sendable
+        progress(found.total)
+
+
+def _take_rules(batch: pa.RecordBatch, good: pa.Array, found: Findings) -> None:
+    ids = batch.column("order_id")
+    for i, problems in _given(batch.column("problems")):
+        found.invalid += 1
+        for rule in _rules(problems, found.problems):
+            _count(rule, ids[i].as_py())
+    for i, warnings in _given(batch.column("warnings")):
+        sent = good[i].as_py()
+        # as in a push: what is not sent has no warnings
+        found.with_warnings += sent
+        for rule in _rules(warnings, found.warnings):
+            if sent:
+                _count(rule, ids[i].as_py())
+            else:
+                rule.invalid += 1
+
+
+def _given(column: pa.Array) -> Iterator[tuple[int, list[dict[str, str]]]]:
+    if column.null_count < len(column):
+        places = pc.indices_nonzero(column.is_valid())
+        yield from zip(places.to_pylist(), column.take(places).to_pylist(), strict=True)
+
+
+def _rules(broken: list[dict[str, str]], known: dict[tuple[str, str], Rule]) -> list[Rule]:
+    """Return the rules that an order breaks, each once: one that it breaks in three products it breaks once."""
+    rules = {}
+    for one in broken:
+        key = (_POSITION.sub("[]", one["field"]), one["rule"])
+        rule = rules[key] = known.setdefault(key, Rule(*key))
+        if one["got"] in rule.got or len(rule.got) < _DISTINCT:
+            rule.got[one["got"]] += 1
+    return list(rules.values())
+
+
+def _count(rule: Rule, order_id: str | None) -> None:
+    rule.count += 1
+    if len(rule.examples) < EXAMPLES and order_id not in rule.examples:
+        rule.examples.append(order_id)
+
+
+def _take_facts(facts: pa.StructArray, found: Findings) -> None:
+    date, status, currency = facts.flatten()
+    ends = pc.min_max(date).as_py()
+    if ends["min"] is not None:
+        first, last = found.dates or (ends["min"], ends["max"])
+        found.dates = min(first, ends["min"]), max(last, ends["max"])
+    for pair in pc.value_counts(status):
+        found.statuses[pair["values"].as_py()] += pair["counts"].as_py()
+    for pair in pc.value_counts(currency):
+        value = pair["values"].as_py()
+        # anything else may be what another column should hold
+        told = value if value is None or _CURRENCY.fullmatch(value) else "(other text)"
+        found.currencies[told] += pair["counts"].as_py()

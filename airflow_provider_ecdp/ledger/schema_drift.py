@@ -1,0 +1,182 @@
+"""Whether an extract still has the columns that the previous run read, as they were.
+
+What a run reads is kept beside its ledger's Parquet files, and the next run compares it with all columns that it finds,
+read or not: another SQL text or mapping is no other extract. Columns that no run reads change nothing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.sql.coercion import is_text
+
+log = logging.getLogger(__name__)
+
+#: Changes that a message names.
+_TOLD = 20
+
+#: Where the path of a member begins, behind that of its column.
+_MEMBER = re.compile(r"\.|\[\]")
+
+#: Types of columns by their paths, such as `customer.email` or `products[].price`, by the name of the extract.
+Columns = Mapping[str, Mapping[str, str]]
+
+
+class OnDrift(enum.StrEnum):
+    """How to treat columns that differ from the previous run's: ignore them, warn, or fail before anything is sent."""
+
+    IGNORE = "ignore"
+    WARN = "warn"
+    FAIL = "fail"
+
+    @staticmethod
+    def parse(text: str) -> OnDrift:
+        """Read `ignore`, `warn` or `fail`.
+
+        :raises ConfigurationError: anything else
+        """
+        try:
+            return OnDrift(str(text).strip().lower())
+        except ValueError:
+            raise ConfigurationError(f"on_drift is {text!r}: it must be ignore, warn or fail") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One column that is not as it was; `now` is its type, None if it is gone."""
+
+    extract: str
+    column: str
+    was: str
+    now: str | None
+
+    def __str__(self) -> str:
+        where = f"{self.extract}: {self.column}" if self.extract != "extract" else self.column
+        return f"{where} ({self.was}) is gone" if self.now is None else f"{where} was {self.was} and is {self.now}"
+
+
+def look_for_drift(orders: Orders, ledger: Ledger, on_drift: OnDrift) -> list[Change]:
+    """Compare what `orders` can read with what the previous run read, and keep what this one reads.
+
+    A failure keeps nothing: the next run compares with the same.
+
+    :param ledger: where the previous run kept it
+    :raises ColumnsError: columns are gone or have changed, and `on_drift` is FAIL
+    """
+    if on_drift is OnDrift.IGNORE:
+        return []
+    before = _kept(ledger)
+    changes = list(changed(before, all_columns_of(orders)))
+    if changes:
+        told = "".join(f"\n  - {change}" for change in changes[:_TOLD])
+        if len(changes) > _TOLD:
+            told += f"\n  - and {len(changes) - _TOLD} more"
+        message = f"{orders.name} has other columns than in the previous run:{told}"
+        if on_drift is OnDrift.FAIL:
+            raise ColumnsError(
+                f"{message}\nNothing was sent. If this is meant, run once with on_drift (--on-drift) set to warn; "
+                f"what the previous run read is kept in {ledger.path}"
+            )
+        log.warning("%s", message)
+    now = _informative(columns_of(orders), before)
+    if now != before:
+        kept = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "columns": now}
+        ledger.keep(_NOTE, json.dumps(kept, ensure_ascii=False, indent=1).encode())
+    return changes
+
+
+def drifted(orders: Orders, ledger: Ledger) -> list[Change] | None:
+    """Compare what `orders` can read with what the previous run read; None if nothing is kept of one. Keep nothing."""
+    before = _kept(ledger)
+    return list(changed(before, all_columns_of(orders))) if before else None
+
+
+def columns_of(orders: Orders) -> Columns:
+    """Return the columns that `orders` reads, with their types; members of structs and lists are columns too."""
+    return {name: _by_path(read) for name, (read, _) in orders.columns.items()}
+
+
+def all_columns_of(orders: Orders) -> Columns:
+    """Return the columns that `orders` finds, in the same form."""
+    return {name: _by_path(schema) for name, schema in orders.schemas.items()}
+
+
+def changed(before: Columns, now: Columns) -> Iterator[Change]:
+    """Yield the columns of `before` that are gone or have another type, in their order."""
+    for extract, columns in before.items():
+        found = now.get(extract, {})
+        for column, was in columns.items():
+            type_ = _type(column, was, found)
+            if type_ not in (was, _NULL):
+                yield Change(extract, column, was, type_)
+
+
+_NOTE = "schema"
+
+#: The type of a column without a value: a day on which nobody had one says nothing about it.
+_NULL = str(pa.null())
+
+
+def _kept(ledger: Ledger) -> Columns:
+    text = ledger.kept(_NOTE)
+    if text is None:
+        return {}
+    try:
+        columns: Columns = json.loads(text)["columns"]
+    except (ValueError, KeyError, TypeError):
+        log.warning("what an earlier run has kept of its columns in %s cannot be read; it is not compared", ledger.path)
+        return {}
+    return columns
+
+
+def _type(column: str, was: str, found: Mapping[str, str]) -> str | None:
+    """Return the type of a column among `found`: as it was if nothing speaks against it, None if it is gone."""
+    if was == _NULL and _below(column, found):
+        return was
+    outer = (column[: end.start()] for end in _MEMBER.finditer(column))
+    return found.get(column) or next((_NULL for path in outer if found.get(path) == _NULL), None)
+
+
+def _informative(now: Columns, before: Columns) -> Columns:
+    """Return `now`, with the types that columns had before where they have no values now."""
+    kept: dict[str, dict[str, str]] = {}
+    for extract, columns in now.items():
+        kept[extract] = {}
+        for column, type_ in columns.items():
+            known = _below(column, before.get(extract, {})) if type_ == _NULL else {}
+            kept[extract] |= known or {column: type_}
+    return kept
+
+
+def _below(column: str, columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the column itself and its members."""
+    inner = (f"{column}.", f"{column}[")
+    return {path: type_ for path, type_ in columns.items() if path == column or path.startswith(inner)}
+
+
+def _by_path(schema: pa.Schema) -> dict[str, str]:
+    return dict(path for column in schema for path in _leaves(column.name, column.type))
+
+
+def _leaves(path: str, type_: pa.DataType) -> Iterator[tuple[str, str]]:
+    if pa.types.is_dictionary(type_):
+        type_ = type_.value_type
+    if pa.types.is_struct(type_):
+        for field in type_:
+            yield from _leaves(f"{path}.{field.name}", field.type)
+    elif pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
+        yield from _leaves(f"{path}[]", type_.value_type)
+    else:
+        # writers differ in which kind of text they write, and nothing follows from it
+        yield path, "string" if is_text(type_) else str(type_)

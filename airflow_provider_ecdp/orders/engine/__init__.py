@@ -1,0 +1,1 @@
+"""DuckDB, locked, with the folders that it spills to."""

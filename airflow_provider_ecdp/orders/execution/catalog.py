@@ -1,0 +1,169 @@
+"""The extracts of a run, by the names under which an SQL text finds them.
+
+To the engine a column is known by a number as well: so the plan of a query tells which columns it reads, and of which.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
+from airflow_provider_ecdp.orders.names import identifier, listed
+from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.scan import Scan, readable_schema
+from airflow_provider_ecdp.orders.sql.coercion import readable
+from airflow_provider_ecdp.orders.sql.timezones import ZONE_COLUMNS
+
+#: The name under which an SQL text finds the extract, if there is only one.
+EXTRACT = "extract"
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: A column in a plan, or a member of one: `0.5`, `0.5.contact.email`.
+_CODE = re.compile(r"([0-9]+)\.([0-9]+)(\..*)?", re.DOTALL)
+
+#: Columns by the name of their extract.
+Columns = Mapping[str, list[str]]
+
+
+class Sources:
+    """Extracts, registered with an engine; without rows until `show` is called."""
+
+    def __init__(self, engine: duckdb.DuckDBPyConnection, extracts: Extract | Mapping[str, Extract]) -> None:
+        """Register the extracts.
+
+        :param extracts: one, or several by their names
+        :raises ConfigurationError: a name that SQL would not take as it is
+        """
+        self._engine = engine
+        self._scans: list[Scan] = []
+        self.extracts = dict(extracts) if isinstance(extracts, Mapping) else {EXTRACT: extracts}
+        if isinstance(extracts, Mapping):
+            self._check_names()
+        for i, (name, extract) in enumerate(self.extracts.items()):
+            schema = readable_schema(extract.schema)
+            coded = _coded(i, schema)
+            engine.register(_table(i), pa.Table.from_batches([], coded))
+            columns = ", ".join(
+                f"{identifier(code)} AS {identifier(own)}"
+                for code, own in zip(coded.names, self._spelled(schema), strict=True)
+            )
+            engine.execute(f"CREATE TEMP VIEW {identifier(name)} AS SELECT {columns} FROM {_table(i)}")
+
+    @property
+    def name(self) -> str:
+        """What the user called the extracts, for messages."""
+        if list(self.extracts) == [EXTRACT]:
+            return self.extracts[EXTRACT].name
+        return ", ".join(f"{name} ({extract.name})" for name, extract in self.extracts.items())
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of all extracts."""
+        return sum(extract.rows for extract in self.extracts.values())
+
+    @property
+    def error(self) -> BaseException | None:
+        """What an extract raised last: the engine passes on no more than its text."""
+        return next((scan.error for scan in self._scans if scan.error is not None), None)
+
+    def columns_read(self, sql: str) -> dict[str, list[str]]:
+        """Return the columns that `sql` reads, as the engine plans it.
+
+        :raises ColumnsError: two columns that it reads have one name
+        """
+        plan = self._engine.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]
+        codes = [_CODE.fullmatch(column) for column in _scanned(json.loads(plan)) if column not in ZONE_COLUMNS]
+        found = {(int(code[1]), int(code[2])) for code in codes if code}
+        # a column that is not read is null: should another engine write plans in another way, all are read
+        unclear = None in codes
+        read = {}
+        for i, (name, extract) in enumerate(self.extracts.items()):
+            names = readable_schema(extract.schema).names
+            read[name] = [column for j, column in enumerate(names) if unclear or (i, j) in found]
+            for column in read[name]:
+                if names.count(column) > 1:
+                    raise ColumnsError(
+                        f"{_called(name)} has more than one column that is called {column!r}; rename one of them"
+                    )
+            # a query that counts rows reads no column, and a stream needs one
+            read[name] = read[name] or names[:1]
+        return read
+
+    def told(self, columns: Columns) -> dict[str, tuple[pa.Schema, list[str]]]:
+        """Return, of each extract, the columns that are among `columns`, and the names of the others."""
+        found = {}
+        for name, extract in self.extracts.items():
+            schema = extract.schema
+            others = [column for column in schema.names if column not in columns[name]]
+            found[name] = (pa.schema([schema.field(column) for column in columns[name]]), others)
+        return found
+
+    def show(self, columns: Columns, extracts: Mapping[str, Extract] | None = None) -> None:
+        """Let the engine read `columns`, from the extracts or from what stands in for them."""
+        self._scans = []
+        for i, name in enumerate(self.extracts):
+            extract = (extracts or self.extracts)[name]
+            scan = Scan(extract, columns[name], _coded(i, readable_schema(extract.schema)).names)
+            self._scans.append(scan)
+            self._engine.register(_table(i), scan)
+
+    def held(self) -> str:
+        """Return the columns of the extracts, for messages."""
+        told = []
+        for name, extract in self.extracts.items():
+            left = [f"{f.name} ({f.type})" for f in extract.schema if not readable(f.type)]
+            named = listed(readable_schema(extract.schema).names)
+            further = f"; and in types that the engine does not know: {listed(left)}" if left else ""
+            told.append(f"{_called(name, capital=True)} has: {named}{further}")
+        return "\n".join(told)
+
+    def _spelled(self, schema: pa.Schema) -> list[str]:
+        # the engine renames what differs in case only: `id` and `ID` are `id` and `ID_1`
+        self._engine.register("ecdp_names", pa.Table.from_batches([], schema))
+        names = [name for name, *_ in self._engine.execute("SELECT * FROM ecdp_names LIMIT 0").description]
+        self._engine.unregister("ecdp_names")
+        return names
+
+    def _check_names(self) -> None:
+        if not self.extracts:
+            raise ConfigurationError("extracts: at least one is needed")
+        reserved = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+        words = {word for (word,) in self._engine.execute(reserved).fetchall()}
+        folded = [name.lower() for name in self.extracts if isinstance(name, str)]
+        for name in self.extracts:
+            if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower().startswith("ecdp_"):
+                raise ConfigurationError(
+                    f"extracts: {name!r} is no name for an extract: letters, digits and _, and not ecdp_ at its start"
+                )
+            if name.lower() in words:
+                raise ConfigurationError(f"extracts: {name!r} is a word of SQL; choose another name, such as {name}s")
+            if folded.count(name.lower()) > 1:
+                raise ConfigurationError(f"extracts: {name!r} is there twice; case does not count in SQL")
+
+
+def _called(name: str, *, capital: bool = False) -> str:
+    article = "The" if capital else "the"
+    return f"{article} extract" if name == EXTRACT else f"{article} extract {name}"
+
+
+def _table(number: int) -> str:
+    return f"ecdp_source_{number}"
+
+
+def _coded(number: int, schema: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field(f"{number}.{i}", f.type) for i, f in enumerate(schema)])
+
+
+def _scanned(steps: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the columns that the scans of a plan project."""
+    for step in steps:
+        yield from _scanned(step.get("children", []))
+        if "ARROW_SCAN" in step["name"]:
+            columns = step["extra_info"].get("Projections", [])
+            yield from [columns] if isinstance(columns, str) else columns

@@ -1,0 +1,63 @@
+"""Ids that appear more than once in an extract: found in memory that does not grow with it, unless they are many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import duckdb
+
+from airflow_provider_ecdp.orders.sql.query import hashed_ids, repeated, repeated_hashes, suspected
+
+#: The table of ids that appear more than once.
+REPEATED = "ecdp_repeated"
+
+_HASHES, _SUSPECTS, _IDS, _COUNTS = "ecdp_id_hashes", "ecdp_suspects", "ecdp_ids", "ecdp_counts"
+
+#: Ids that are counted at a time, about 10 MB; but not in more parts than these, for each part looks at all hashes.
+_AT_A_TIME = 100_000
+_PARTS = 64
+
+#: Runs SQL for the ids of each part of an extract, and what it is for.
+Gather = Callable[[str, str], None]
+
+
+def count_ids(engine: duckdb.DuckDBPyConnection, ids: str, gather: Gather) -> int:
+    """Return how many ids there are, where none appears more than once; `ids` is SQL that reads them alone."""
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_COUNTS} (n BIGINT)")
+    gather(f"INSERT INTO {_COUNTS} SELECT count(*) FROM ({ids})", "counting ids")
+    ((count,),) = engine.execute(f"SELECT coalesce(sum(n), 0)::BIGINT FROM {_COUNTS}").fetchall()
+    return int(count)
+
+
+def find_repeats(
+    engine: duckdb.DuckDBPyConnection,
+    ids: str,
+    gather: Gather,
+    reading: Callable[[str], AbstractContextManager[None]],
+) -> tuple[int, int]:
+    """Make the table REPEATED; return how many ids there are, and how many of them appear more than once.
+
+    Only hashes are kept of all ids. If some of them appear more than once, the ids are read again, and those that have
+    such a hash are compared: two ids that happen to have one hash do no harm.
+
+    :param ids: SQL that reads the ids alone, as `order_id`
+    """
+    what = "finding ids that appear more than once"
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_HASHES} (id_hash UBIGINT)")
+    gather(f"INSERT INTO {_HASHES} {hashed_ids(ids)}", what)
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_SUSPECTS} (id_hash UBIGINT)")
+    count = len(engine.table(_HASHES))
+    parts = min(_PARTS, count // _AT_A_TIME + 1)
+    for part in range(parts):
+        with reading(what):
+            engine.execute(f"INSERT INTO {_SUSPECTS} {repeated_hashes(_HASHES, part, parts)}")
+    engine.execute(f"DROP TABLE {_HASHES}")
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_IDS} (order_id VARCHAR)")
+    if len(engine.table(_SUSPECTS)):
+        gather(f"INSERT INTO {_IDS} {suspected(ids, _SUSPECTS)}", what)
+    with reading(what):
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED} AS {repeated(_IDS)}")
+    engine.execute(f"DROP TABLE {_IDS}")
+    engine.execute(f"DROP TABLE {_SUSPECTS}")
+    return count, len(engine.table(REPEATED))

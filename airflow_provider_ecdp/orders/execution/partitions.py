@@ -1,0 +1,210 @@
+"""Extracts larger than memory, in parts: the query runs on one after another, for the engine's `list` cannot spill.
+
+Each extract is read once, into buckets on the local disk by the values of a column; a part is as many buckets as fit
+the memory. Where the memory does not do all the same, the parts that are left are halved.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import duckdb
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError
+from airflow_provider_ecdp.orders.execution.spill import Bucket, key_kind, store, stored
+from airflow_provider_ecdp.orders.names import Scope, nearest
+from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.scan import readable_schema
+
+log = logging.getLogger(__name__)
+
+#: A part's share of the engine's memory limit, in bytes of Arrow. `list(... ORDER BY ...)` of order lines takes six
+#: times their size; joins and what the query makes of them want the rest.
+_SHARE = 10
+
+#: Extracts of less than this share of a part, as their rows and types tell, are not cut.
+_SMALL = 2
+
+#: Buckets: few enough for files that are open at a time, many enough to even out parts.
+_FEWEST, _MOST = 16, 256
+
+#: What a value of no fixed width takes, as far as is known before it is read.
+_TEXT_BYTES, _ELEMENTS = 24, 3
+
+_UNITS = {"KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A part's turn, around what is run on it: if the memory does not do, the halves of the part come next.
+
+    :param number: the same for all turns of a part that is not halved
+    :param divisible: whether there are halves; to be cleared when what is run has had an effect
+    """
+
+    number: int
+    divisible: bool
+    failed: bool = False
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> bool:
+        """Take in that the memory does not do."""
+        self.failed = self.divisible and isinstance(error, MemoryLimitError)
+        return self.failed
+
+
+class Partitions:
+    """The extracts of a run, in parts.
+
+    :param keys: by the name of an extract, the column by which it is cut; an extract without one is in every part
+    :param columns: of each extract, those that are read
+    """
+
+    def __init__(
+        self,
+        extracts: Mapping[str, Extract],
+        columns: Mapping[str, list[str]],
+        keys: Mapping[str, str],
+        engine: duckdb.DuckDBPyConnection,
+        folder: Path,
+    ) -> None:
+        self._extracts = extracts
+        self._columns = columns
+        self._keys = keys
+        self._engine = engine
+        self._folder = folder
+        self._buckets: dict[str, list[Bucket]] = {}
+        self._parts: list[range] = []
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def each(self) -> Iterator[tuple[Attempt, Mapping[str, Extract]]]:
+        """Yield each part's turn, with what stands in for the extracts."""
+        if not self._parts:
+            self._cut()
+        place = 0
+        while place < len(self._parts):
+            part = self._parts[place]
+            attempt = Attempt(part.start, len(part) > 1)
+            yield attempt, self._stand_ins(part)
+            if attempt.failed:
+                # the others are as large: without this, each of them would fail first
+                self._parts[place:] = [half for whole in self._parts[place:] for half in _halves(whole)]
+            else:
+                place += 1
+
+    def _cut(self) -> None:
+        budget = _memory_limit(self._engine) // _SHARE
+        guess = sum(self._guess(name) for name in self._keys)
+        if guess <= budget // _SMALL:
+            self._parts = [range(1)]
+            return
+        log.info("Cutting %s by %s, on the local disk", ", ".join(self._keys), ", ".join(self._keys.values()))
+        count = _FEWEST
+        while count < min(_MOST, 4 * guess // budget):
+            count *= 2
+        for i, (name, extract) in enumerate(self._extracts.items()):
+            key = self._keys.get(name)
+            files = [Bucket(self._folder / f"{i}-{k}.arrow") for k in range(count if key else 1)]
+            store(extract, self._columns[name], key, files, self._engine)
+            self._buckets[name] = files
+        self._parts = list(_merged([sum(self._buckets[n][k].size for n in self._keys) for k in range(count)], budget))
+
+    def _stand_ins(self, part: range) -> Mapping[str, Extract]:
+        if not self._buckets:
+            return self._extracts
+        return {
+            name: stored(extract, self._columns[name], self._buckets[name][part.start : part.stop])
+            if name in self._keys
+            else stored(extract, self._columns[name], self._buckets[name])
+            for name, extract in self._extracts.items()
+        }
+
+    def _guess(self, name: str) -> int:
+        extract = self._extracts[name]
+        return extract.rows * sum(_width(extract.schema.field(column).type) for column in self._columns[name])
+
+
+def keys_of(given: str | Mapping[str, str] | None, extracts: Mapping[str, Extract]) -> dict[str, str]:
+    """Return the column by which each extract is cut, from what the user gave.
+
+    :param given: the name of a column that all extracts that have it are cut by, or a column for each extract
+    :raises ConfigurationError: no extract has it, or it cannot tell which rows belong together
+    """
+    if not given:
+        return {}
+    wanted = dict.fromkeys(extracts, given) if isinstance(given, str) else dict(given)
+    if unknown := [str(name) for name in wanted if name not in extracts]:
+        raise ConfigurationError(
+            f"partition_by: there is no extract {', '.join(unknown)}; there are {', '.join(extracts)}"
+        )
+    keys: dict[str, str] = {}
+    for name, column in wanted.items():
+        schema = readable_schema(extracts[name].schema)
+        found = Scope("", {f.name: f.type for f in schema}).column(column)
+        if found is not None:
+            keys[name] = found
+        elif not isinstance(given, str):
+            near = nearest(column, schema.names)
+            raise ConfigurationError(f"partition_by: the extract {name} has no column {column!r}{near}")
+    if not keys:
+        known = [column for extract in extracts.values() for column in extract.schema.names]
+        raise ConfigurationError(f"partition_by: there is no column {given!r}{nearest(str(given), known)}")
+    if isinstance(given, str) and len(keys) > 1 and given.lower() == "id":
+        raise ConfigurationError(
+            f"partition_by: {' and '.join(keys)} have a column {given!r} each, and not every id is that of the order; "
+            'say which column of each holds it, for instance {"orders": "id", "items": "order_id"}'
+        )
+    types = {name: extracts[name].schema.field(column).type for name, column in keys.items()}
+    if len({key_kind(type_) for type_ in types.values()}) > 1:
+        told = ", ".join(f"{name}.{keys[name]} is {type_}" for name, type_ in types.items())
+        raise ConfigurationError(f"partition_by: the columns must be of one type, and {told}; cast them in the export")
+    return keys
+
+
+def _halves(part: range) -> list[range]:
+    middle = (part.start + part.stop) // 2
+    return [half for half in (range(part.start, middle), range(middle, part.stop)) if half]
+
+
+def _merged(sizes: list[int], budget: int) -> Iterator[range]:
+    """Yield ranges of neighbouring buckets that are as large as fits `budget`, and one bucket at least."""
+    start, total = 0, 0
+    for number, size in enumerate(sizes):
+        if number > start and total + size > budget:
+            yield range(start, number)
+            start, total = number, 0
+        total += size
+    yield range(start, len(sizes))
+
+
+def _width(type_: pa.DataType) -> int:
+    if pa.types.is_dictionary(type_):
+        return _width(type_.value_type)
+    if pa.types.is_struct(type_):
+        return sum(_width(field.type) for field in type_)
+    if pa.types.is_map(type_):
+        return _ELEMENTS * (_width(type_.key_type) + _width(type_.item_type))
+    if pa.types.is_nested(type_):
+        return _ELEMENTS * _width(type_.value_type)
+    try:
+        return int(type_.bit_width) // 8 + 1
+    except ValueError:
+        return _TEXT_BYTES
+
+
+def _memory_limit(engine: duckdb.DuckDBPyConnection) -> int:
+    told = str(engine.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
+    number, _, unit = told.partition(" ")
+    return int(float(re.sub(r"[^0-9.]", "", number)) * 1024 ** _UNITS.get(unit, 0))

@@ -1,0 +1,126 @@
+"""The rows of an extract in files on the local disk, cut by the values of a column.
+
+Rows with one value are in one bucket, in the order of the extract.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sql.coercion import is_text
+
+#: Bytes that are gathered before they are cut.
+_GATHERED = 16_000_000
+
+_AS_TEXT = ("text", "whole number")
+
+
+@dataclass(slots=True)
+class Bucket:
+    """One file; `size` is the bytes of its rows in memory."""
+
+    file: Path
+    rows: int = 0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Some buckets of an extract, in its stead. They hold a part of its columns: no others may be read."""
+
+    name: str
+    schema: pa.Schema
+    rows: int
+    files: tuple[Path, ...]
+    held: tuple[str, ...]
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Read `columns`, in the order given."""
+        fields = sorted(self.held.index(column) for column in columns)
+        options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
+        for file in self.files:
+            with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source, options=options) as reader:
+                for batch in reader:
+                    # the reader has them in the file's order
+                    yield batch.select(list(columns))
+
+
+def stored(extract: Extract, columns: list[str], buckets: Sequence[Bucket]) -> Stored:
+    """Return what stands in for `extract`, with the rows of `buckets`."""
+    rows = sum(bucket.rows for bucket in buckets)
+    return Stored(extract.name, extract.schema, rows, tuple(bucket.file for bucket in buckets), tuple(columns))
+
+
+def store(
+    extract: Extract, columns: list[str], key: str | None, buckets: Sequence[Bucket], engine: duckdb.DuckDBPyConnection
+) -> None:
+    """Read `columns` of `extract` into the files of `buckets`.
+
+    :param key: the column that decides on the bucket; None puts all rows into the first
+    :param engine: whose hash is taken
+    :raises ExtractError: a file cannot be read
+    """
+    schema = pa.schema([extract.schema.field(column) for column in columns])
+    options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+    with contextlib.ExitStack() as files:
+        writers = []
+        for bucket in buckets:
+            sink = files.enter_context(pa.OSFile(str(bucket.file), "wb"))
+            writers.append(files.enter_context(pa.ipc.new_stream(sink, schema, options=options)))
+        for batch in gathered(extract.batches(columns)):
+            for number, rows in _cut(batch, key, len(buckets), engine):
+                writers[number].write_batch(rows)
+                buckets[number].rows += len(rows)
+                buckets[number].size += rows.nbytes
+
+
+def key_kind(type_: pa.DataType) -> str:
+    """Return the kind of types within which equal values go to one bucket; those without a kind have their own."""
+    if pa.types.is_dictionary(type_):
+        return key_kind(type_.value_type)
+    if is_text(type_):
+        return "text"
+    if pa.types.is_integer(type_) or (pa.types.is_decimal(type_) and type_.scale == 0):
+        return "whole number"
+    return str(type_)
+
+
+def _cut(
+    batch: pa.RecordBatch, key: str | None, count: int, engine: duckdb.DuckDBPyConnection
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    if key is None:
+        yield 0, batch
+        return
+    engine.register("ecdp_keys", pa.table({"key": batch.column(key)}))
+    value = "CAST(key AS VARCHAR)" if key_kind(batch.schema.field(key).type) in _AS_TEXT else "key"
+    sql = f"SELECT CAST(hash({value}) % {count} AS INTEGER) AS bucket FROM ecdp_keys"
+    numbers = engine.sql(sql).to_arrow_table().column("bucket").combine_chunks()
+    engine.unregister("ecdp_keys")
+    # stable: rows of one bucket keep their order
+    rows = batch.take(pc.array_sort_indices(numbers))
+    start = 0
+    for number, size in sorted((pair["values"].as_py(), pair["counts"].as_py()) for pair in pc.value_counts(numbers)):
+        yield number, rows.slice(start, size)
+        start += size
+
+
+def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Yield the same rows in larger batches, of 16 MB or a little more."""
+    held: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        held.append(batch)
+        size += batch.nbytes
+        if size >= _GATHERED:
+            yield pa.concat_batches(held)
+            held, size = [], 0
+    if held:
+        yield pa.concat_batches(held)

@@ -1,0 +1,1 @@
+"""The user's mapping, and the SQL that it compiles to."""

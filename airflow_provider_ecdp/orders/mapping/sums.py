@@ -1,0 +1,92 @@
+"""SQL of a sum over the lines of an order: exact to the last digit, or a problem of the order, never a rounded one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.orders.names import Expression
+from airflow_provider_ecdp.orders.sql.coercion import text
+
+#: The engine's widest decimal, in digits.
+WIDEST = 38
+
+#: Digits that the number of lines of an order may add to a sum.
+_LINES = 10
+
+_DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """The sum of a product over the rows of a group.
+
+    :param gathered: the sum; where it could have too many digits, what is to be added, which `total` does
+    :param scale: digits behind the point of what is to be added; None if `gathered` is the sum
+    """
+
+    gathered: Expression
+    scale: int | None = None
+
+    def problem(self, path: str, gathered: str) -> str:
+        """Return SQL of the problem of a sum that has too many digits, NULL where it has not.
+
+        :param gathered: SQL of what `gathered` gave
+        """
+        rule = text(f"a sum of at most {WIDEST - (self.scale or 0)} digits before the point")
+        told = f"{{'field': {text(path)}, 'rule': {rule}, 'got': 'more digits'}}"
+        return f"CASE WHEN {gathered} IS NOT NULL AND ({total(gathered)}) IS NULL THEN {told} END"
+
+
+def total(gathered: str) -> str:
+    """Return SQL of the sum of what was gathered; NULL if it has too many digits.
+
+    The engine stops at such a number, and lets no aggregate be tried: that is why it is a list.
+    """
+    # sorted: what does not fit on the way must not depend on where the lines stand
+    added = f"TRY(list_sum(list_sort({gathered})))"
+    return f"CASE WHEN list_aggregate({gathered}, 'count') = len({gathered}) THEN {added} END"
+
+
+def digits(type_: pa.DataType) -> int:
+    """Return the most digits of a number of `type_`; 0 if it is no number."""
+    if pa.types.is_floating(type_):
+        return 1
+    if pa.types.is_decimal(type_):
+        return int(type_.precision)
+    return _DIGITS[type_.bit_width] if pa.types.is_integer(type_) else 0
+
+
+def scale(factors: Sequence[Expression]) -> int:
+    """Return the digits behind the point of the product of `factors`; 0 if it is floating."""
+    if any(pa.types.is_floating(f.type) for f in factors):
+        return 0
+    return sum(f.type.scale for f in factors if pa.types.is_decimal(f.type))
+
+
+def summed(factors: Sequence[Expression]) -> Sum:
+    """Return the sum, over the rows of a group, of the product of `factors`, which are numbers.
+
+    It is NULL if a row lacks a factor: a total without one of its lines is none.
+    """
+    if any(pa.types.is_floating(f.type) for f in factors):
+        product = " * ".join(f"CAST({f.sql} AS DOUBLE)" for f in factors)
+        # doubles add up to another sum in another order
+        added = f"list_sum(list_sort(list({product})))"
+        return Sum(Expression(f"CASE WHEN count({product}) = count(*) THEN {added} END", pa.float64()))
+    product = " * ".join(_decimal(f) for f in factors)
+    type_ = pa.decimal128(WIDEST, scale(factors))
+    if sum(digits(f.type) for f in factors) + _LINES <= WIDEST:
+        return Sum(Expression(f"CASE WHEN count({product}) = count(*) THEN sum({product}) END", type_))
+    given = " AND ".join(f"{f.sql} IS NOT NULL" for f in factors)
+    gathered = f"CASE WHEN bool_and({given}) THEN list(TRY({product})) END"
+    return Sum(Expression(gathered, type_), scale(factors))
+
+
+def _decimal(factor: Expression) -> str:
+    # the engine multiplies decimals with their own digits, and takes those of the product from both
+    if pa.types.is_decimal(factor.type):
+        return factor.sql
+    return f"CAST({factor.sql} AS DECIMAL({digits(factor.type)}, 0))"

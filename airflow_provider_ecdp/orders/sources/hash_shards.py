@@ -1,0 +1,68 @@
+"""Shares of an extract by the ids of its orders, wherever their rows stand: each reads all rows, and keeps its own.
+
+A share is decided by MD5, which is the same in every version of every engine: two workers must not disagree.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, running
+from airflow_provider_ecdp.orders.execution.spill import gathered
+from airflow_provider_ecdp.orders.sources.parquet import BATCH_ROWS, Extract, ParquetExtract
+
+#: Of the engine that hashes: it holds the ids of some record batches.
+_MEMORY = "64MB"
+
+_SHARE = "md5_number_lower(coalesce(CAST(id AS VARCHAR), '')) % {count}"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The rows of `extract` whose id, in the column `order_id`, falls to share `number` of `count`; `rows` of them."""
+
+    name: str
+    extract: ParquetExtract
+    order_id: str
+    number: int
+    count: int
+    rows: int
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and their types."""
+        return self.extract.schema
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Read `columns`, in the order given."""
+        read = list(columns) if self.order_id in columns else [*columns, self.order_id]
+        own = f"SELECT {_SHARE.format(count=self.count)} = {self.number} AS own FROM ids"
+        with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
+            for batch in gathered(self.extract.batches(read)):
+                rows = batch.filter(_asked(engine, batch, self.order_id, own)["own"].combine_chunks())
+                for start in range(0, len(rows), BATCH_ROWS):
+                    yield rows.slice(start, BATCH_ROWS).select(list(columns))
+
+
+def sizes_of_shares(extract: Extract, order_id: str, count: int) -> dict[int, int]:
+    """Return the rows of each share that has any."""
+    sizes: Counter[int] = Counter()
+    sql = f"SELECT {_SHARE.format(count=count)} AS share, count(*) AS times FROM ids GROUP BY share"
+    with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
+        for batch in gathered(extract.batches([order_id])):
+            found = _asked(engine, batch, order_id, sql)
+            sizes.update({int(row["share"]): row["times"] for row in found.to_pylist()})
+    return dict(sizes)
+
+
+def _asked(engine: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, order_id: str, sql: str) -> pa.Table:
+    engine.register("ids", pa.table({"id": batch.column(order_id)}))
+    with running("sharing out orders"):
+        found = engine.sql(sql).to_arrow_table()
+    engine.unregister("ids")
+    return found

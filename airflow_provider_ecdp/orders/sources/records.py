@@ -1,0 +1,116 @@
+"""Orders that are Python dicts, as an extract: what a task hands on by XCom, or a callable returns.
+
+Every value becomes text, and the checks read it from there: one order with a price of "n/a" does not decide the type of
+the column for all, as it does where the types are inferred.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import decimal
+import numbers
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ExtractError
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sql.fields import PROBLEMS, folded_name
+
+#: Digits before the point of the largest double.
+_DOUBLE_DIGITS = 309
+
+
+def extract_from_records(records: Iterable[Mapping[str, Any]], name: str = "the list of orders") -> TableExtract:
+    """Return `records` as an extract. Keys match fields whatever their case and underscores; others are ignored.
+
+    A value that cannot be its field's, such as products that are a dict, is a problem of that order.
+
+    :raises ExtractError: `records` is no list of dicts
+    """
+    if isinstance(records, Mapping | str | bytes) or not isinstance(records, Iterable):
+        raise ExtractError(f"{name} is {type(records).__name__}, not a list of dicts")
+    rows = []
+    for i, record in enumerate(records):
+        if not isinstance(record, Mapping):
+            raise ExtractError(f"{name}: element {i} is {type(record).__name__}, not a dict of an order")
+        problems: list[dict[str, str]] = []
+        row = _object(ORDER, record, "", problems)
+        rows.append(row | {PROBLEMS: problems})
+    held = [field for field in ORDER if field.required or any(row[field.name] is not None for row in rows)]
+    problem = pa.struct([(part, pa.string()) for part in ("field", "rule", "got")])
+    schema = pa.schema([*((field.name, _type(field)) for field in held), (PROBLEMS, pa.list_(problem))])
+    return TableExtract(name, pa.Table.from_pylist(rows, schema))
+
+
+def _type(field: Field) -> pa.DataType:
+    if not field.fields:
+        return pa.string()
+    members = pa.struct([(f.name, _type(f)) for f in field.fields])
+    return pa.list_(members) if field.kind is Kind.LIST else members
+
+
+def _object(
+    fields: tuple[Field, ...], record: Mapping[str, Any], prefix: str, problems: list[dict[str, str]]
+) -> dict[str, Any]:
+    folded: dict[str, Any] = {}
+    for key, value in record.items():
+        name = folded_name(str(key))
+        if name in folded:
+            problems.append(_problem(f"{prefix}{key}", "one key for one field", "two spellings of it"))
+        folded[name] = value
+    return {f.name: _value(f, folded.get(folded_name(f.name)), f"{prefix}{f.name}", problems) for f in fields}
+
+
+def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) -> Any:
+    if value is None:
+        return None
+    if field.kind is Kind.OBJECT:
+        if isinstance(value, Mapping):
+            return _object(field.fields, value, f"{path}.", problems)
+    elif field.kind is Kind.LIST:
+        if isinstance(value, list | tuple):
+            return [_element(field, element, f"{path}[{i}]", problems) for i, element in enumerate(value)]
+    elif (text := _text(value)) is not None:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            problems.append(_problem(path, "text in UTF-8", "half of a surrogate pair"))
+            return None
+        return text
+    problems.append(_problem(path, field.kind.value, type(value).__name__))
+    return None
+
+
+def _element(field: Field, value: Any, path: str, problems: list[dict[str, str]]) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return _object(field.fields, value, f"{path}.", problems)
+    problems.append(_problem(path, Kind.OBJECT.value, type(value).__name__))
+    return None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dt.datetime | dt.date):
+        return value.isoformat()
+    if isinstance(value, decimal.Decimal):
+        # never 1E+2: JSON takes it, and nobody who looks an amount up does; beyond doubles, digits would fill memory
+        return format(value, "f") if abs(value.adjusted()) <= _DOUBLE_DIGITS else str(value)
+    if isinstance(value, numbers.Real | uuid.UUID):
+        # numpy's numbers are Real too; more digits than Python writes are no amount
+        with contextlib.suppress(ValueError):
+            return str(value)
+    return None
+
+
+def _problem(field: str, rule: str, got: str) -> dict[str, str]:
+    return {"field": field, "rule": rule, "got": got}

@@ -1,0 +1,215 @@
+"""Cuts an extract into shards, which tasks push side by side: whole orders only, sizes balanced.
+
+A shard is plain JSON that tells which rows of which files it holds; it fits XCom, and any worker can open it. Where one
+row is one order, cuts are boundaries of row groups, and footers are all that is read. Where an order has many rows, the
+column that tells them apart is read too, and each cut moves on to the next order.
+"""
+
+from __future__ import annotations
+
+import itertools
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, running
+from airflow_provider_ecdp.orders.names import Scope, nearest
+from airflow_provider_ecdp.orders.sources import hive
+from airflow_provider_ecdp.orders.sources.hash_shards import sizes_of_shares
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.shard import size_of
+
+#: Of the engine that looks for orders whose rows stand apart; beyond it, it spills to disk.
+_MEMORY = "256MB"
+
+_TORN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """A row group with rows: those are `rows` of the file, which begin at `start` of the extract."""
+
+    file: int
+    rows: range
+    start: int
+    weight: int
+
+    def piece(self, cut: range) -> range:
+        """Return the rows of the file that are among the rows `cut` of the extract."""
+        first = max(cut.start - self.start, 0)
+        return self.rows[first : max(cut.stop - self.start, first)]
+
+
+def cut(
+    extract: ParquetExtract,
+    most: int,
+    *,
+    path: str,
+    order_id: str | None = None,
+    scattered: bool = False,
+    partitions: hive.Wanted | None = None,
+) -> list[dict[str, Any]]:
+    """Return at most `most` shards, one at least: together they hold each row of the extract once.
+
+    :param path: what opens the extract on any worker
+    :param order_id: the column that tells which rows are one order's; None where each row is an order
+    :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
+    :param partitions: those of `path` that the extract has
+    :raises ConfigurationError: a setting cannot be meant
+    :raises ExtractError: the extract cannot be read, or the rows of an order stand on both sides of a cut
+    """
+    if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+        raise ConfigurationError(f"shards: at most how many must be a whole number, 1 or more, not {most!r}")
+    if scattered and order_id is None:
+        raise ConfigurationError("shards: scattered needs order_id, the column that tells which rows are one order's")
+    column = None if order_id is None else _column(extract, order_id)
+    groups = list(_groups(extract))
+    if scattered and column is not None and groups:
+        return _numbered(path, column, list(_shares(extract, groups, most, column, partitions)))
+    cuts = [groups[i].start for i in _balanced([group.weight for group in groups], most)]
+    if column is not None and cuts:
+        cuts = _at_orders(extract, column, cuts)
+    return _numbered(path, column, list(_ranges(extract, groups, cuts)))
+
+
+def _column(extract: ParquetExtract, order_id: str) -> str:
+    found = Scope("", {field.name: field.type for field in extract.schema}).column(order_id)
+    if found is None:
+        raise ConfigurationError(f"order_id: there is no column {order_id!r}{nearest(order_id, extract.schema.names)}")
+    type_ = extract.schema.field(found).type
+    if pa.types.is_nested(type_):
+        raise ConfigurationError(f"order_id: {found} is {type_}, which is no id; name a column of text or of numbers")
+    return found
+
+
+def _groups(extract: ParquetExtract) -> Iterator[_Group]:
+    begun = 0
+    for file, groups in enumerate(extract.row_groups):
+        row = 0
+        for rows, size in groups:
+            if rows:
+                # some writers leave the bytes out
+                yield _Group(file, range(row, row + rows), begun, max(size, rows))
+            row += rows
+            begun += rows
+
+
+def _balanced(weights: Sequence[int], most: int) -> list[int]:
+    """Return before which items to cut, so that no part is larger than a `most`th of the sum and the largest item."""
+    sums = [0, *itertools.accumulate(weights)]
+    cuts = set()
+    for part in range(1, most):
+        ideal = sums[-1] * part // most
+        after = bisect_left(sums, ideal)
+        cuts.add(after if after == 0 or sums[after] - ideal <= ideal - sums[after - 1] else after - 1)
+    return sorted(cuts - {0, len(weights)})
+
+
+def _ranges(extract: ParquetExtract, groups: list[_Group], cuts: list[int]) -> Iterator[dict[str, Any]]:
+    """Yield what the shards hold, of an extract that is cut before its rows `cuts`."""
+    like = sorted(set(extract.alike))
+    sizes = [size_of([each]) for each in extract.row_groups]
+    at = 0
+    for first, stop in itertools.pairwise([0, *cuts, extract.rows]):
+        pieces: dict[int, range] = {}
+        size = 0
+        while at < len(groups) and groups[at].start < stop:
+            group = groups[at]
+            piece = group.piece(range(first, stop))
+            known = pieces.get(group.file, piece)
+            pieces[group.file] = range(known.start, piece.stop)
+            size += group.weight * len(piece) // len(group.rows)
+            if group.start + len(group.rows) > stop:
+                # the next shard has the rest of it
+                break
+            at += 1
+        if not pieces:
+            # no rows at all: what that means is for the task that pushes to say
+            pieces = {0: range(0)}
+        shard = {
+            "rows": sum(map(len, pieces.values())),
+            "bytes": size,
+            "files": [
+                {"file": extract.files[file], "rows": [rows.start, rows.stop], "of": [*sizes[file]]}
+                for file, rows in pieces.items()
+            ],
+        }
+        if len(like) > 1:
+            # files with other columns than those of the shard: all shards have the columns of the extract
+            shard["like"] = [extract.files[i] for i in like]
+        yield shard
+
+
+def _shares(
+    extract: ParquetExtract, groups: list[_Group], most: int, column: str, partitions: hive.Wanted | None
+) -> Iterator[dict[str, Any]]:
+    wanted = {"partitions": hive.as_texts(partitions)} if partitions else {}
+    size = sum(group.weight for group in groups)
+    for number, rows in sorted(sizes_of_shares(extract, column, most).items()):
+        yield {
+            "rows": rows,
+            "bytes": size * rows // extract.rows,
+            "share": [number, most],
+            "of": size_of(extract.row_groups),
+            **wanted,
+        }
+
+
+def _numbered(path: str, order_id: str | None, shards: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    common = {"path": path, "shards": len(shards), "order_id": order_id}
+    return [{**common, "shard": i, **shard} for i, shard in enumerate(shards, 1)]
+
+
+def _at_orders(extract: ParquetExtract, column: str, cuts: list[int]) -> list[int]:
+    """Move each cut to where the next order begins, and make sure that no order has rows on both sides of one."""
+    moved: list[int] = []
+    with (
+        locked_engine(memory_limit=_MEMORY, threads=1) as engine,
+        running(f"looking for orders whose rows stand apart in {extract.name}", "give more disk"),
+    ):
+        engine.execute("CREATE TEMP TABLE runs (id VARCHAR, shard INTEGER)")
+        for begins, ids in _runs(extract, column):
+            while cuts and begins[-1] >= cuts[0]:
+                moved.append(begins[bisect_left(begins, cuts[0])])
+                cuts = [later for later in cuts if later > moved[-1]]
+            before = bisect_right(moved, begins[0])
+            edges = [bisect_left(begins, row) for row in moved[before:]]
+            for shard, (start, stop) in enumerate(itertools.pairwise([0, *edges, len(begins)]), before):
+                if start < stop:
+                    engine.register("found", pa.table({"id": ids.slice(start, stop - start)}))
+                    engine.execute(f"INSERT INTO runs SELECT CAST(id AS VARCHAR), {shard} FROM found")
+                    engine.unregister("found")
+        torn = engine.execute(
+            "SELECT id, count(*) OVER () FROM runs WHERE id IS NOT NULL GROUP BY id "
+            f"HAVING min(shard) < max(shard) ORDER BY id LIMIT {_TORN}"
+        ).fetchall()
+    if torn:
+        raise ExtractError(
+            f"{extract.name}: the rows of {torn[0][1]} orders stand apart, and a cut would tear them: "
+            f"{', '.join(order for order, _ in torn)}; sort the export by {column}, or set scattered, with which "
+            "each shard reads all rows and keeps its share of the orders"
+        )
+    return moved
+
+
+def _runs(extract: ParquetExtract, column: str) -> Iterator[tuple[list[int], pa.Array]]:
+    """Yield rows at which another order begins than in the row before, in ascending order, with its ids."""
+    row = 0
+    last: pa.Array | None = None
+    for batch in extract.batches([column]):
+        ids = batch.column(0)
+        if pa.types.is_dictionary(ids.type):
+            ids = ids.dictionary_decode()
+        before = pa.concat_arrays([ids[:1] if last is None else last, ids[:-1]])
+        same = pc.fill_null(pc.equal(ids, before), pc.and_(ids.is_null(), before.is_null()))
+        begins = pc.indices_nonzero(pc.invert(same))
+        if last is None:
+            begins = pa.concat_arrays([pa.array([0], begins.type), begins])
+        if len(begins):
+            yield [row + at for at in begins.to_pylist()], ids.take(begins)
+        row, last = row + len(ids), ids[-1:]

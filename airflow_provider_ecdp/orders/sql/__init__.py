@@ -1,0 +1,1 @@
+"""SQL of the contract: fields, types, rules, JSON."""

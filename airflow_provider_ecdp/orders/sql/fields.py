@@ -1,0 +1,207 @@
+"""From the columns of an extract to the fields of the contract: each gets the SQL of its value and of its wire text.
+
+Columns match fields whatever their case and underscores: `totalValue`, `total_value` and `TOTAL_VALUE` are one name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ColumnsError
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.names import listed
+from airflow_provider_ecdp.orders.sql.coercion import is_text, readable, shown, why_not, wire
+
+#: The column in which a source tells of problems that it found itself: a list of {field, rule, got}.
+PROBLEMS = "ecdp_problems"
+
+#: The column in which a mapping's SQL tells which fields differ between the lines of an order: a struct of flags.
+DIFFERS = "ecdp_differs"
+
+#: The table of `zones.py` that the query joins where an order has a time zone.
+ZONES = "ecdp_zones"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A field of the contract, found in the extract.
+
+    `raw` and `wire` are SQL; for an object or a list both are the value itself. `fits` says that every value that is
+    not NULL has a wire text, so that no row needs a check of its kind. `var` names the element of a list. `shown` is
+    SQL of what may be said of a value that does not fit, if that is not its text. Where `made` is set, `wire` is a
+    column that the query makes of it: checks and text share it, and a time is written once.
+    """
+
+    field: Field
+    raw: str
+    wire: str
+    fits: bool = True
+    children: tuple[Node, ...] = ()
+    var: str = ""
+    shown: str = ""
+    made: str = ""
+
+    def child(self, name: str) -> Node | None:
+        """Return the node of a sub-field, None where the extract has no column for it."""
+        return next((c for c in self.children if c.field.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedColumns:
+    """The order as the extract has it, and what became of the extract's columns.
+
+    `problems` is SQL of the problems that the source found itself, None where it looks for none. `differs` names the
+    flags of DIFFERS.
+    """
+
+    fields: tuple[Node, ...]
+    used: tuple[str, ...]
+    ignored: tuple[str, ...]
+    problems: str | None = None
+    differs: tuple[str, ...] = ()
+
+    def field(self, name: str) -> Node | None:
+        """Return the node of a top-level field, None where the extract has no column for it."""
+        return next((n for n in self.fields if n.field.name == name), None)
+
+
+def match_columns(
+    schema: pa.Schema,
+    *,
+    timezone: str | None = None,
+    source: str = "extract",
+    explained: Mapping[str, str] | None = None,
+) -> MatchedColumns:
+    """Match the columns of `schema` with the contract.
+
+    :param timezone: IANA name of the zone in which timestamps without a zone are read; None refuses them
+    :param explained: where a field comes from, in words, by its path, for messages
+    :raises ColumnsError: required columns are missing, two columns are one field, or a kind cannot be a field's;
+        all of it at once
+    """
+    matcher = _Matcher(timezone, explained or {})
+    columns = [schema.field(i) for i in range(len(schema)) if schema.field(i).name not in (PROBLEMS, DIFFERS)]
+    fields, ignored = matcher.match(ORDER, columns, "o", "")
+    if matcher.problems:
+        held = listed([f"{c.name} ({c.type})" if not pa.types.is_nested(c.type) else c.name for c in columns])
+        lines = "".join(f"\n  - {problem}" for _, problem in matcher.problems)
+        raise ColumnsError(
+            f"the columns of the {source} do not make orders:{lines}\n"
+            f"The {source} has: {held or 'no columns'}\n"
+            "Name columns as the API's fields (camelCase or snake_case), or shape them with an SQL text "
+            "that selects from `extract`."
+        )
+    used = tuple(c.name for c in columns if c.name not in ignored)
+    differs = tuple(flag.name for flag in schema.field(DIFFERS).type) if DIFFERS in schema.names else ()
+    return MatchedColumns(fields, used, tuple(ignored), f"o.{PROBLEMS}" if PROBLEMS in schema.names else None, differs)
+
+
+def column_problems(
+    schema: pa.Schema, *, timezone: str | None, explained: Mapping[str, str]
+) -> Sequence[tuple[str, str]]:
+    """Return what `match_columns` would refuse: the paths of fields, and sentences."""
+    matcher = _Matcher(timezone, explained)
+    matcher.match(ORDER, list(schema), "o", "")
+    return matcher.problems
+
+
+class _Matcher:
+    """Walks contract and columns together and gathers every problem before anyone is told."""
+
+    def __init__(self, timezone: str | None, explained: Mapping[str, str]) -> None:
+        self.timezone = timezone
+        self.explained = explained
+        self.problems: list[tuple[str, str]] = []
+
+    def note(self, path: str, problem: str) -> None:
+        # a member of an object that is a column comes from that column
+        known = [path[:end] for end, dot in enumerate(path + ".") if dot == "." and path[:end] in self.explained]
+        source = f" ({self.explained[known[-1]]})" if known else ""
+        self.problems.append((path, f"{path}{source}: {problem}"))
+
+    def match(
+        self, fields: Sequence[Field], columns: Sequence[pa.Field], base: str, prefix: str
+    ) -> tuple[tuple[Node, ...], list[str]]:
+        named: dict[str, list[pa.Field]] = {}
+        for column in columns:
+            named.setdefault(folded_name(column.name), []).append(column)
+        nodes = []
+        for field in fields:
+            path = f"{prefix}{field.name}"
+            found = named.pop(folded_name(field.name), [])
+            if len(found) > 1:
+                names = " and ".join(repr(c.name) for c in found)
+                self.note(path, f"{names} are both this field; keep one of them")
+            elif found:
+                known = len(self.problems)
+                nodes.append(self.node(field, found[0].type, f"{base}.{quoted(found[0].name)}", path))
+                if not readable(found[0].type) and known == len(self.problems):
+                    self.note(path, f"the engine does not know all types in {found[0].type}")
+            elif field.required:
+                self.note(path, "required, and no column has this name")
+        if prefix == "customer." and not nodes and not any(p.startswith(prefix) for p, _ in self.problems):
+            self.note("customer", "at least one of email, phone, crmId is required, and none is there")
+        return tuple(nodes), [c.name for left in named.values() for c in left]
+
+    def node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
+        if pa.types.is_dictionary(type_):
+            type_ = type_.value_type
+            # the engine's own dictionaries are enumerations
+            raw = f"CAST({raw} AS VARCHAR)" if is_text(type_) else raw
+        if field.kind is Kind.OBJECT:
+            return self.object_node(field, type_, raw, path)
+        if field.kind is Kind.LIST:
+            return self.list_node(field, type_, raw, path)
+        found, fits = wire(field, raw, type_, self.timezone)
+        if found is None:
+            self.note(path, f"{why_not(field.kind, type_)}")
+            return Node(field, raw, raw)
+        if field.name == "timeZone":
+            # names are ASCII: what a cast makes of other types will do to compare with them, and to show
+            return Node(field, f"CAST({raw} AS VARCHAR)", "o.ecdp_zone", fits=False, made=f"{ZONES}.windows")
+        if field.kind is Kind.TIMESTAMP:
+            return Node(field, raw, "o.ecdp_date", fits, shown=shown(raw, type_), made=found)
+        return Node(field, raw, found, fits, shown=shown(raw, type_))
+
+    def object_node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
+        if not pa.types.is_struct(type_):
+            self.note(path, f"must be a struct, not {type_}")
+            return Node(field, raw, raw)
+        children, _ = self.match(field.fields, _members(type_), raw, f"{path}.")
+        return Node(field, raw, raw, children=children)
+
+    def list_node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
+        var = "a" if field.name.endswith("Attributes") else "p"
+        if pa.types.is_map(type_) and var == "a":
+            # what a MAP of features is called is its key
+            type_ = pa.list_(pa.struct([("name", type_.key_type), ("value", type_.item_type)]))
+            raw = f"list_transform(map_entries({raw}), lambda e: {{'name': e.key, 'value': e.value}})"
+        is_list = pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
+        absent = pa.types.is_null(type_) and not field.required
+        if absent or (is_list and pa.types.is_null(type_.value_type)):
+            # what writers make of a column in which no list has an element
+            members = ", ".join(f"{quoted(f.name)} VARCHAR" for f in field.fields)
+            raw = f"CAST({raw} AS STRUCT({members})[])"
+            type_ = pa.list_(pa.struct([(f.name, pa.null()) for f in field.fields]))
+        elif not is_list or not pa.types.is_struct(type_.value_type):
+            self.note(path, f"must be a list of structs, not {type_}")
+            return Node(field, raw, raw)
+        children, _ = self.match(field.fields, _members(type_.value_type), var, f"{path}.")
+        return Node(field, raw, raw, children=children, var=var)
+
+
+def quoted(name: str) -> str:
+    """Quote an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def folded_name(name: str) -> str:
+    """Return the form in which names of columns and fields are compared."""
+    return name.replace("_", "").lower()
+
+
+def _members(type_: pa.DataType) -> list[pa.Field]:
+    return [type_.field(i) for i in range(type_.num_fields)]

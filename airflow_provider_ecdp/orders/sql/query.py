@@ -1,0 +1,175 @@
+"""The one query that shapes, checks, hashes and encodes orders.
+
+It is written in layers, each a SELECT from the one before: `prepared` has the columns, `checked` an order's text and
+problems, `hashed` adds the content hash, `outgoing` decides what is to be sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
+from airflow_provider_ecdp.orders.sql.coercion import text
+from airflow_provider_ecdp.orders.sql.encoding import order_json
+from airflow_provider_ecdp.orders.sql.fields import DIFFERS, ZONES, MatchedColumns, quoted
+from airflow_provider_ecdp.orders.sql.validation import Level
+
+#: Tables of what a run knows about orders: ACCEPTED by their content, the others by `order_id`.
+ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
+
+#: The table of ids, of those that appear more than once, that were read in an earlier part.
+GIVEN = "ecdp_given"
+
+#: Members of the column `facts`: wire texts, NULL where there is none.
+FACTS = ("date", "status", "currency")
+
+#: No rule limits what a wrong column may hold where an id should be; a ledger needs no more of it.
+_ID_CHARACTERS = 256
+
+_UNENCODABLE = "[{'field': 'order', 'rule': 'an order that can be written as JSON', 'got': 'nothing'}]"
+_AMBIGUOUS = (
+    "[{'field': 'id', 'rule': 'one content for one id', "
+    "'got': d.times || ' orders with this id and ' || d.contents || ' contents, in ' || CASE WHEN d.parts > 1 "
+    "THEN d.parts || ' partitions: do the rows of an order agree in the column partition_by?' ELSE 'no order' END}]"
+)
+
+#: Columns of a table of what the orders with one id hold.
+CONTENTS = "(order_id VARCHAR, content VARCHAR, part INTEGER)"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The parts of the query. `source` is SQL that returns the columns of `mapping`."""
+
+    source: str
+    mapping: MatchedColumns
+    errors: Level
+    warnings: Level
+
+    @property
+    def ids(self) -> str:
+        """SQL of the ids alone, which reads no other column."""
+        return f"SELECT {self._id} AS order_id FROM ({self.source}\n) AS o"
+
+    @property
+    def prepared(self) -> str:
+        """SQL of the columns that are used, and of those that nodes have `made`."""
+        columns = [f"o.{quoted(name)}" for name in self.mapping.used]
+        columns += [f"{node.made} AS {node.wire.removeprefix('o.')}" for node in self.mapping.fields if node.made]
+        if self.mapping.problems:
+            columns.append(self.mapping.problems)
+        if self.mapping.differs:
+            columns.append(f"o.{DIFFERS}")
+        zone = self.mapping.field("timeZone")
+        join = f"LEFT JOIN {ZONES} ON lower({zone.raw}) = {ZONES}.name" if zone else ""
+        return f"SELECT {', '.join(columns)} FROM ({self.source}\n) AS o {join}"
+
+    @property
+    def checked(self) -> str:
+        """SQL of order_id, text, facts, problems, warnings; the engine makes those that are used."""
+        broken, problems = self.errors.any_broken(), self.errors.problems()
+        broken = f"{broken} OR contains(ecdp_text, {text(BROKEN)})"
+        odd = self.warnings.any_broken() or "FALSE"
+        if given := self.mapping.problems:
+            # what the source has said of a field is the fault; that nothing is there is what came of it
+            fields = f"list_transform({given}, lambda g: g.field)"
+            told = f"len(list_filter({fields}, lambda g: g = y.field OR starts_with(g, y.field || '.'))) > 0"
+            others = f"list_filter({problems}, lambda y: NOT ({told}))"
+            broken, problems = f"{broken} OR len({given}) > 0", f"{others} || {given}"
+        # the lists are built only for the rows that need them: a CASE evaluates a branch for its own rows
+        return (
+            f"SELECT {self._id} AS order_id, ecdp_text AS text, {self._facts} AS facts, "
+            f"CASE WHEN {broken} THEN {problems} END AS problems, "
+            f"CASE WHEN {odd} THEN {self.warnings.problems()} END AS warnings "
+            f"FROM (SELECT o.*, {order_json(self.mapping)} AS ecdp_text FROM ({self.prepared}) AS o) AS o"
+        )
+
+    @property
+    def hashed(self) -> str:
+        """SQL of order_id, content_hash, text, facts, problems, warnings."""
+        return (
+            "SELECT order_id, md5(text) AS content_hash, text, facts, "
+            f"CASE WHEN problems IS NULL AND text IS NULL THEN {_UNENCODABLE} ELSE problems END AS problems, warnings "
+            f"FROM ({self.checked})"
+        )
+
+    def outgoing(self, *, accepted: bool, chosen: bool, duplicates: bool | None, facts: bool = False) -> str:
+        """Return SQL of order_id, content_hash, json, problems, warnings, known, and of facts if they are asked for.
+
+        :param accepted: what ACCEPTED holds with the same content is known, by the word in its column `known`
+        :param chosen: read no other orders than those in CHOSEN
+        :param duplicates: None takes all orders as they come; False leaves out, and True returns nothing but, orders
+            that stand in DUPLICATES with one content
+        """
+        known, problems, joins, where = "CAST(NULL AS VARCHAR)", "h.problems", "", "TRUE"
+        if accepted:
+            joins += f" LEFT JOIN {ACCEPTED} AS a ON a.content = TRY_CAST(h.content_hash AS UUID)"
+            known = "a.known"
+        if chosen:
+            joins += f" SEMI JOIN {CHOSEN} AS c ON c.order_id = h.order_id"
+        if duplicates is not None:
+            joins += f" LEFT JOIN {DUPLICATES} AS d ON d.order_id = h.order_id"
+            problems = f"CASE WHEN d.contents > 1 THEN coalesce(h.problems, []) || {_AMBIGUOUS} ELSE h.problems END"
+            where = "d.contents = 1" if duplicates else "d.contents IS NULL OR d.contents > 1"
+        if duplicates:
+            joins += f" LEFT JOIN (SELECT DISTINCT order_id FROM {GIVEN}) AS g ON g.order_id = h.order_id"
+            again = "g.order_id IS NOT NULL OR row_number() OVER (PARTITION BY h.order_id) > 1"
+            known = f"coalesce({known}, CASE WHEN {again} THEN 'repeated' END)"
+        return (
+            "SELECT order_id, content_hash, "
+            "CASE WHEN problems IS NULL AND known IS NULL THEN text || ',' ELSE '' END AS json, "
+            f"problems, warnings, known{', facts' if facts else ''} FROM (SELECT h.order_id, h.content_hash, h.text, "
+            f"{problems} AS problems, h.warnings, {known} AS known, h.facts "
+            f"FROM ({self.hashed}) AS h {joins} WHERE {where})"
+        )
+
+    def contents(self, ids: str, part: int) -> str:
+        """Return SQL of the columns of CONTENTS, of the orders whose ids are in the table `ids`."""
+        return (
+            # what a bad value leaves out of the text makes another content all the same
+            f"SELECT order_id, concat(content_hash, problems IS NULL), {part} "
+            f"FROM ({self.hashed}) SEMI JOIN {ids} USING (order_id)"
+        )
+
+    @property
+    def _facts(self) -> str:
+        """SQL of what tells at a glance whether these are the orders that were meant."""
+        nodes = {name: self.mapping.field(name) for name in FACTS}
+        members = [
+            f"'{name}': {f'CAST({node.wire} AS VARCHAR)' if node else 'NULL::VARCHAR'}" for name, node in nodes.items()
+        ]
+        return f"{{{', '.join(members)}}}"
+
+    @property
+    def _id(self) -> str:
+        wire = self.mapping.fields[0].wire
+        # what stands for broken bytes is the same for all of them: it would make one id of many
+        return f"CASE WHEN NOT contains({wire}, {text(BROKEN)}) THEN left({wire}, {_ID_CHARACTERS}) END"
+
+
+def hashed_ids(ids: str) -> str:
+    """Return SQL of the hashes of ids, NULL for one that is NULL: 8 bytes each, whatever ids look like."""
+    return f"SELECT CASE WHEN order_id IS NOT NULL THEN hash(order_id) END AS id_hash FROM ({ids})"
+
+
+def repeated_hashes(hashes: str, part: int, parts: int) -> str:
+    """Return SQL of the hashes in the table `hashes` that appear more than once; of all of them, one part of many."""
+    return f"SELECT id_hash FROM {hashes} WHERE id_hash % {parts} = {part} GROUP BY id_hash HAVING count(*) > 1"
+
+
+def suspected(ids: str, hashes: str) -> str:
+    """Return SQL of the ids whose hash is in the table `hashes`."""
+    return f"SELECT order_id FROM ({ids}) WHERE hash(order_id) IN (SELECT id_hash FROM {hashes})"
+
+
+def repeated(ids: str) -> str:
+    """Return SQL of the ids that appear more than once in the table `ids`."""
+    return f"SELECT order_id FROM {ids} WHERE order_id IS NOT NULL GROUP BY order_id HAVING count(*) > 1"
+
+
+def compared(contents: str) -> str:
+    """Return SQL of the table DUPLICATES: how often an id stands, with how many contents, in how many parts."""
+    return (
+        "SELECT order_id, count(*) AS times, count(DISTINCT content) AS contents, "
+        f"count(DISTINCT part) AS parts FROM {contents} GROUP BY order_id"
+    )

@@ -1,0 +1,238 @@
+"""The rules of the contract as SQL: for an order, every problem and every warning, as data.
+
+A problem is (field, rule, got): where it is, what is asked for, and what `disclosure.py` lets be said of what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, WARNINGS, Kind
+from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
+from airflow_provider_ecdp.orders.sql.coercion import text
+from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql
+from airflow_provider_ecdp.orders.sql.fields import DIFFERS, MatchedColumns, Node, quoted
+
+#: SQL type of a problem.
+PROBLEM = "STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)"
+
+_NONE = f"CAST([] AS {PROBLEM}[])"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`broken` is SQL, true where the rule is broken; `rule` and `got` are SQL; `warning` is its name if it is one.
+
+    `watched` says that the query finds the orders for which this may be broken by a cheaper look at all of their text.
+    """
+
+    path: str
+    broken: str
+    rule: str
+    got: str
+    warning: str | None = None
+    watched: bool = False
+
+    @property
+    def problem(self) -> str:
+        """SQL of the problem, NULL where there is none."""
+        return f"CASE WHEN {self.broken} THEN {{'field': {self.path}, 'rule': {self.rule}, 'got': {self.got}}} END"
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """The checks of one level: the order (`node` is None), or the elements of a list."""
+
+    node: Node | None
+    checks: tuple[Check, ...]
+    levels: tuple[Level, ...] = ()
+
+    def only(self, names: frozenset[str | None]) -> Level:
+        """Keep the checks whose warning's name (None for an error) is in `names`."""
+        kept = tuple(level.only(names) for level in self.levels)
+        return Level(self.node, tuple(c for c in self.checks if c.warning in names), tuple(k for k in kept if k))
+
+    def __bool__(self) -> bool:
+        return bool(self.checks or self.levels)
+
+    def any_broken(self) -> str:
+        """Return SQL that is true if any check of this level or below is broken; cheap, for rows where all is well.
+
+        It leaves out what is `watched`.
+        """
+        parts = [f"({c.broken})" for c in self.checks if not c.watched]
+        for level in self.levels:
+            node = _list(level)
+            if inside := level.any_broken():
+                parts.append(f"len(list_filter({node.raw}, lambda {node.var}: {inside})) > 0")
+        return " OR ".join(parts)
+
+    def problems(self) -> str:
+        """Return SQL of the list of problems of this level and below."""
+        own = f"list_filter([{', '.join(c.problem for c in self.checks)}], lambda x: x IS NOT NULL)"
+        parts = [own if self.checks else _NONE]
+        for level in self.levels:
+            node = _list(level)
+            inside = f"list_transform({node.raw}, lambda {node.var}, {_index(node)}: {level.problems()})"
+            parts.append(f"coalesce(flatten({inside}), {_NONE})")
+        return " || ".join(parts)
+
+
+def order_checks(mapping: MatchedColumns, *, matching: str | None, future: str) -> Level:
+    """Return every check of an order as `mapping` has it.
+
+    :param matching: the customer's field that the business unit matches by: `email`, `phone` or `crmId`
+    :param future: SQL timestamp with time zone; a later date is odd
+    """
+    checks = list(_fields(mapping.fields, ""))
+    customer = mapping.field("customer")
+    if customer:
+        checks += _customer(customer, matching)
+    products = mapping.field("products")
+    if products:
+        checks.append(_warning("no_products", "'products'", f"len({products.raw}) = 0", "'an empty list'"))
+        if mismatch := _total(mapping, products):
+            checks.append(mismatch)
+    date = mapping.field("date")
+    if date:
+        # wire texts of one form compare as the times that they are
+        checks.append(_warning("future_date", "'date'", f"{date.wire} > {future}", "'a later date'"))
+    status = mapping.field("status")
+    if status:
+        checks.append(
+            _warning(
+                "status_spelling", "'status'", f"lower(CAST({status.raw} AS VARCHAR)) = 'cancelled'", "'cancelled'"
+            ),
+        )
+    checks += [
+        _warning("lines_differ", text(path), f"o.{DIFFERS}.{quoted(path)}", "'more than one value'")
+        for path in mapping.differs
+    ]
+    levels = [_elements(node, "") for node in mapping.fields if node.field.kind is Kind.LIST]
+    return Level(None, tuple(checks), tuple(levels))
+
+
+def errors_and_warnings(level: Level, promoted: Iterable[str]) -> tuple[Level, Level]:
+    """Split the checks; the warnings named in `promoted` count as errors."""
+    promoted = frozenset(promoted)
+    return level.only(promoted | {None}), level.only(frozenset(WARNINGS) - promoted)
+
+
+def _list(level: Level) -> Node:
+    assert level.node is not None  # noqa: S101 - only the order itself has none, and it is never nested
+    return level.node
+
+
+def _index(node: Node) -> str:
+    return f"{node.var}_index"
+
+
+def _elements(node: Node, outer: str) -> Level:
+    # positions count from 0, as in the JSON that is sent and in the API's own messages
+    prefix = f"{outer}'{node.field.name}[' || ({_index(node)} - 1) || ']"
+    element = Check(f"{prefix}'", f"{node.var} IS NULL", "'required'", "'missing'")
+    checks = [element, *_fields(node.children, f"{prefix}.", outer=f"{node.var} IS NOT NULL AND ")]
+    quantity = node.child("quantity")
+    if quantity:
+        checks.append(
+            _warning(
+                "negative_quantity",
+                f"{prefix}.quantity'",
+                f"TRY_CAST({quantity.wire} AS INTEGER) < 0",
+                disclosed_sql(quantity.wire),
+            )
+        )
+    if node.field.name == "products":
+        checks += [
+            _warning("empty_text", f"{prefix}.{name}'", f"{child.wire} = ''", "'no characters'")
+            for name in ("id", "name")
+            if (child := node.child(name))
+        ]
+    nested = [_elements(c, f"{prefix}.' || ") for c in node.children if c.field.kind is Kind.LIST]
+    return Level(node, tuple(checks), tuple(nested))
+
+
+def _fields(nodes: Sequence[Node], prefix: str, outer: str = "") -> Iterator[Check]:
+    for node in nodes:
+        path = f"{prefix or chr(39)}{node.field.name}'"
+        if node.field.required:
+            yield Check(path, f"{outer}{node.raw} IS NULL", "'required'", "'missing'")
+        if node.field.kind is Kind.OBJECT:
+            yield from _fields(node.children, f"{prefix or chr(39)}{node.field.name}.")
+        elif node.field.kind is not Kind.LIST:
+            yield from _value(node, path)
+
+
+def _value(node: Node, path: str) -> Iterator[Check]:
+    field, raw, wire = node.field, node.raw, node.wire
+    if not node.fits:
+        yield Check(path, f"{raw} IS NOT NULL AND {wire} IS NULL", text(_asked(node)), _got(node))
+    elif field.kind is Kind.TEXT:
+        broken = f"contains({wire}, {text(BROKEN)})"
+        yield Check(path, broken, text(_asked(node)), "'bytes of another encoding'", watched=True)
+    low, high = field.min_length, field.max_length
+    if field.kind is Kind.TEXT and (low or high):
+        exactly = low == high
+        # an absent value fails `required`, and only that
+        if high:
+            # bytes first: strlen is free, and what has few bytes has few characters
+            bound = f"length({wire}) <> {high}" if exactly else f"strlen({wire}) > {high} AND length({wire}) > {high}"
+            rule = f"exactly {high} characters" if exactly else f"at most {high} characters"
+            yield Check(path, bound, text(rule), f"length({wire}) || ' characters'")
+        if low and not exactly:
+            rule = f"at least {low} character{'s' if low > 1 else ''}"
+            yield Check(path, f"strlen({wire}) < {low}", text(rule), "'no characters'")
+
+
+def _asked(node: Node) -> str:
+    field = node.field
+    if field.choices:
+        return f"one of {', '.join(c.lower() for c in field.choices)}"
+    return {
+        Kind.TEXT: "a Windows or IANA time zone" if field.name == "timeZone" else "text in UTF-8",
+        Kind.NUMBER: "a finite number",
+        Kind.INTEGER: f"a whole number from {INT32_MIN} to {INT32_MAX}",
+        Kind.TIMESTAMP: "a date and time with a time zone, from year 1 to 9999",
+    }[field.kind]
+
+
+def _got(node: Node) -> str:
+    if node.shown:
+        return node.shown
+    as_text = f"CAST({node.raw} AS VARCHAR)"
+    free = node.field.kind is Kind.TEXT and not (node.field.choices or node.field.name == "timeZone")
+    return length_sql(as_text) if node.field.personal or free else disclosed_sql(as_text)
+
+
+def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
+    given = [f"nullif({c.wire}, '') IS NULL" for c in customer.children]
+    yield Check(
+        "'customer'",
+        f"{customer.raw} IS NOT NULL AND {' AND '.join(given)}",
+        "'at least one of email, phone, crmId'",
+        "'none'",
+    )
+    if matching:
+        node = customer.child(matching)
+        missing = f"nullif({node.wire}, '') IS NULL" if node else "TRUE"
+        rule = f"required by the matching mode {matching}"
+        yield Check(f"'customer.{matching}'", f"{customer.raw} IS NOT NULL AND {missing}", text(rule), "'missing'")
+    email = customer.child("email")
+    if email:
+        broken = f"{email.wire} <> '' AND NOT contains({email.wire}, '@')"
+        yield _warning("email_without_at", "'customer.email'", broken, f"length({email.wire}) || ' characters'")
+
+
+def _total(mapping: MatchedColumns, products: Node) -> Check | None:
+    total, price, quantity = mapping.field("totalValue"), products.child("price"), products.child("quantity")
+    if not (total and price and quantity):
+        return None
+    line = f"TRY_CAST({price.wire} AS DOUBLE) * TRY_CAST({quantity.wire} AS DOUBLE)"
+    lines = f"list_transform({products.raw}, lambda {products.var}: {line})"
+    broken = f"abs(TRY_CAST({total.wire} AS DOUBLE) - list_sum({lines})) > 0.0100001"
+    return _warning("total_mismatch", "'totalValue'", broken, "'another total than its products'")
+
+
+def _warning(name: str, path: str, broken: str, got: str) -> Check:
+    return Check(path, broken, text(f"{name}: {WARNINGS[name]}"), got, name)

@@ -1,0 +1,73 @@
+"""Adds up the reports of shards, one after the other: the sum has the shape of one report."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from airflow_provider_ecdp.results.outcome import Outcome
+
+_SUMS = ("total", *(outcome.value for outcome in Outcome), "warnings", "requests", "retries", "bytes")
+
+#: As many as one report has.
+_REASONS = 10
+
+
+def summarise(
+    results: Iterable[Mapping[str, Any] | None], *, expected: int | None = None, results_limit: int = 100
+) -> dict[str, Any]:
+    """Return the sum of what mapped tasks have returned, in the shape of what each of them returned; it raises nothing.
+
+    Each result is looked at once and let go, so that those of many tasks are never in memory together.
+
+    :param results: in XCom's shape, such as `push.output` of a mapped operator
+    :param expected: how many shards there are; those of them without a result are `summary.shards_missing`
+    :param results_limit: how many failed orders are listed
+    """
+    summary: dict[str, Any] = {"mode": None, **dict.fromkeys(_SUMS, 0), "in_flight": 0, "duration_seconds": 0.0}
+    counts = {"shards": 0, "shards_failed": 0, "longest_shard_seconds": 0.0}
+    failures: list[dict[str, Any]] = []
+    warnings: dict[str, dict[str, Any]] = {}
+    reasons: dict[str, dict[str, Any]] = {}
+    path: str | None = None
+    for result in results:
+        if not result:
+            continue
+        found = result["summary"]
+        counts["shards"] += 1
+        counts["shards_failed"] += any(found[outcome.value] for outcome in Outcome if outcome.failed)
+        counts["longest_shard_seconds"] = max(counts["longest_shard_seconds"], found["duration_seconds"])
+        summary["mode"] = summary["mode"] or found.get("mode", found.get("operation"))
+        # how many shards are pushed at a time is not known here, so there is no sum of these
+        summary["in_flight"] = max(summary["in_flight"], found.get("in_flight", 0))
+        for name in (*_SUMS, "duration_seconds"):
+            # changes and orders by id have no warnings
+            summary[name] += found.get(name, 0)
+        for one in result["results"]:
+            if len(failures) < results_limit and Outcome(one["outcome"]).failed:
+                failures.append(one)
+        for name, warned in result["warnings"].items():
+            warnings.setdefault(name, {**warned, "count": 0})["count"] += warned["count"]
+        for one in result["reasons"]:
+            reasons.setdefault(one["reason"], {**one, "count": 0})["count"] += one["count"]
+        path = _common(path, result["results_path"])
+    summary["duration_seconds"] = round(summary["duration_seconds"], 3)
+    missing = None if expected is None else max(0, expected - int(counts["shards"]))
+    return {
+        "summary": {**summary, **counts, "shards_missing": missing},
+        "results": failures,
+        "results_path": path,
+        "warnings": warnings,
+        "reasons": sorted(reasons.values(), key=lambda one: -one["count"])[:_REASONS],
+    }
+
+
+def _common(known: str | None, path: str | None) -> str | None:
+    """Return the folder above those of the mapped tasks, of paths and of URLs alike."""
+    # of one shard too: a task's own folder ends in its map index and its epoch
+    above = path and path.rsplit("/", 2)[0]
+    if not known or not above:
+        return known or above
+    pairs = zip(known.split("/"), above.split("/"), strict=False)
+    return "/".join(part for part, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

@@ -1,0 +1,119 @@
+"""Counts of outcomes, which add up to the orders of the extract in every run."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
+
+from airflow_provider_ecdp.results.outcome import Outcome, Settled, reason
+
+_DISTINCT_REASONS = 1000
+_NUMBERS = re.compile(r"\d+")
+_OWN_NUMBERS = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )\d+|(?<=, got text of )\d+|(?<=, got a number of )\d+")
+
+
+@dataclass(slots=True)
+class _Reason:
+    count: int
+    example: str | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts outcomes and keeps samples, so that memory does not grow with the orders.
+
+    :param limit: how many results are kept for the report: failures first
+    """
+
+    limit: int
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    warnings: dict[str, _Reason] = field(default_factory=dict)
+    with_warnings: int = 0
+    reasons: dict[str, _Reason] = field(default_factory=dict)
+    _failed: list[dict[str, Any]] = field(default_factory=list)
+    _others: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, settled: Settled) -> list[str | None] | None:
+        """Count `settled`; return the reason of each order, None where there is none for any."""
+        outcome, orders = settled.outcome, settled.orders
+        self.counts[outcome] += len(orders)
+        reasons = self._reasons(settled)
+        if outcome.failed:
+            for order_id, reason in zip(orders.column("order_id").to_pylist(), reasons or repeat(None), strict=False):
+                self._count_reason(order_id, outcome, reason)
+        kept = self._failed if outcome.failed else self._others
+        room = max(self.limit - len(kept), 0)
+        ids = orders.column("order_id").slice(0, room).to_pylist()
+        kept += [
+            _result(settled, order_id, reason) for order_id, reason in zip(ids, reasons or repeat(None), strict=False)
+        ]
+        return reasons
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """The kept results, failures first."""
+        return (self._failed + self._others)[: self.limit]
+
+    @property
+    def failed(self) -> int:
+        """How many orders failed."""
+        return sum(count for outcome, count in self.counts.items() if outcome.failed)
+
+    @property
+    def warned(self) -> dict[str, dict[str, Any]]:
+        """How many orders each warning is about, by its name, with the id of one of them."""
+        return {name: {"count": w.count, "example": w.example} for name, w in sorted(self.warnings.items())}
+
+    @property
+    def commonest(self) -> list[dict[str, Any]]:
+        """The reasons of most failed orders, ten at most, with the id of one of them."""
+        ranked = sorted(self.reasons.items(), key=lambda item: -item[1].count)
+        return [{"reason": text, "count": r.count, "example": r.example} for text, r in ranked[:10]]
+
+    def _reasons(self, settled: Settled) -> list[str | None] | None:
+        orders, reasons = settled.orders, settled.reasons
+        found: list[str | None] | None = None
+        if reasons is not None:
+            found = [reasons] * len(orders) if isinstance(reasons, str) else list(reasons)
+        column = orders.column("warnings")
+        if settled.outcome is Outcome.INVALID or column.null_count == len(column):
+            return found
+        found = found or [None] * len(orders)
+        for i, warnings in enumerate(column.to_pylist()):
+            if warnings:
+                self._count_warnings(orders.column("order_id")[i].as_py(), warnings)
+                found[i] = "; ".join(r for r in (found[i], f"warning: {reason(warnings)}") if r)
+        return found
+
+    def _count_warnings(self, order_id: str | None, warnings: Iterable[Mapping[str, str]]) -> None:
+        self.with_warnings += 1
+        for name in {w["rule"].partition(":")[0] for w in warnings}:
+            seen = self.warnings.setdefault(name, _Reason(0, order_id))
+            seen.count += 1
+
+    def _count_reason(self, order_id: str | None, outcome: Outcome, text: str | None) -> None:
+        # positions, lengths and amounts differ between orders with one fault; the limits in our own rules do not
+        numbers = _OWN_NUMBERS if outcome is Outcome.INVALID else _NUMBERS
+        plain = text
+        if text and order_id and order_id in text and not order_id.isdigit():
+            plain = re.sub(rf"(?<!\w){re.escape(order_id)}(?!\w)", "…", text)
+        key = f"{outcome.value}: {numbers.sub('N', plain.partition('; ')[0]) if plain else 'no reason given'}"
+        seen = self.reasons.get(key)
+        if seen:
+            seen.count += 1
+        elif len(self.reasons) < _DISTINCT_REASONS:
+            self.reasons[key] = _Reason(1, order_id)
+
+
+def _result(settled: Settled, order_id: str | None, reason: str | None) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "outcome": settled.outcome.value,
+        "reason": reason,
+        "http_status": settled.http_status,
+        "attempts": settled.attempts,
+    }

@@ -1,0 +1,73 @@
+"""What a run does with outcomes: it counts them, notes them in its ledgers, and tells how far it is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.results.outcome import Settled
+from airflow_provider_ecdp.results.tally import Tally
+from airflow_provider_ecdp.runs.dispatcher import Dispatcher
+
+#: Most seconds in which nothing is told, while no answer comes.
+_PATIENCE = 2.5
+
+
+class Recorder:
+    """Of one run; used in its calling thread alone.
+
+    :param ledgers: where outcomes are kept, unless `add` is told otherwise
+    :param results_limit: how many results are kept for the report, failures first
+    :param tell: called after each outcome, and every few seconds while none comes
+    """
+
+    def __init__(self, ledgers: Iterable[Ledger | None], results_limit: int, tell: Callable[[], None]) -> None:
+        self.ledgers = [ledger for ledger in ledgers if ledger is not None]
+        self.tally = Tally(results_limit)
+        self._tell = tell
+
+    def begin(self) -> None:
+        """Leave a sign in each ledger that a run has begun, and tell so."""
+        for ledger in self.ledgers:
+            ledger.begin()
+        self._tell()
+
+    def add(self, settled: Settled, ledgers: Sequence[Ledger] | None = None) -> None:
+        """Record orders that came to one outcome."""
+        reasons = self.tally.add(settled)
+        for ledger in self.ledgers if ledgers is None else ledgers:
+            ledger.add(settled, reasons)
+        self._flush_if_due()
+        self._tell()
+
+    def add_all(self, settled: list[Settled]) -> None:
+        """Record what became of a batch; an error with a part of it, such as a full disk, leaves out no other."""
+        with contextlib.ExitStack() as each:
+            for one in reversed(settled):
+                each.callback(self.add, one)
+
+    def settle(self, dispatcher: Dispatcher[Any, Any], most: int) -> None:
+        """Wait until at most `most` batches are pending, while those that end are recorded."""
+        while True:
+            self._flush_if_due()
+            waiting = dispatcher.pending > most
+            if dispatcher.take(self._patience() if waiting else 0):
+                continue
+            if not waiting:
+                return
+            self._tell()
+
+    def flush(self) -> None:
+        """Write what is not written yet."""
+        with contextlib.ExitStack() as each:
+            for ledger in self.ledgers:
+                each.callback(ledger.flush)
+
+    def _flush_if_due(self) -> None:
+        for ledger in self.ledgers:
+            ledger.flush_if_due()
+
+    def _patience(self) -> float:
+        return min([_PATIENCE, *(due for ledger in self.ledgers if (due := ledger.due_in()) is not None)])

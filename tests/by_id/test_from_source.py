@@ -1,0 +1,349 @@
+"""Statuses and deletions of an extract: what is sent, in which order, and what becomes of each row."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_ecdp.by_id.requests import Missing
+from airflow_provider_ecdp.errors import (
+    ConfigurationError,
+    EmptyExtractError,
+    ExtractError,
+    KeyRefusedError,
+    PushStoppedError,
+    RequestRejectedError,
+    ServerError,
+)
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import MaxFailed
+from airflow_provider_ecdp.runs import recorder
+from airflow_provider_ecdp.sandbox.faults import Faults
+
+COUNTS = [outcome.value for outcome in Outcome]
+
+
+def outcomes(report):
+    return Counter((result["order_id"], result["outcome"]) for result in report.results)
+
+
+def counts(report):
+    return {name: report.summary[name] for name in COUNTS if report.summary[name]}
+
+
+def ledger_rows(folder):
+    return [tuple(row.values()) for row in pq.read_table(folder).to_pylist()]
+
+
+def test_statuses_are_sent_in_the_apis_spelling_with_an_outcome_each(client, update, store, sandbox):
+    store("1", "2", "3")
+    report = update(client, [("1", " PAID "), ("2", "cancelled"), ("3", "completed")])
+    assert {i: sandbox.store.get(i)["status"] for i in "123"} == {"1": "Paid", "2": "Canceled", "3": "Completed"}
+    assert report.summary == {
+        "operation": "update_status",
+        "total": 3,
+        "accepted": 3,
+        "rejected": 0,
+        "invalid": 0,
+        "unresolved": 0,
+        "not_attempted": 0,
+        "skipped": 0,
+        "missing": 0,
+        "requests": 3,
+        "retries": 0,
+        "bytes": report.summary["bytes"],
+        "in_flight": report.summary["in_flight"],
+        "duration_seconds": report.summary["duration_seconds"],
+    }
+    # the first goes alone
+    assert 1 <= report.summary["in_flight"] <= 2
+    assert report.results[0] == {
+        "order_id": "1",
+        "outcome": "accepted",
+        "reason": None,
+        "http_status": 200,
+        "attempts": 1,
+    }
+    json.dumps(report.as_json())
+
+
+def test_a_row_that_cannot_be_sent_is_invalid_and_the_others_go_on(client, update, delete, store, sandbox):
+    store("1", "2")
+    report = update(client, [("1", "shipped"), (None, "paid"), ("", "paid"), ("2", None), ("2", "paid")])
+    assert counts(report) == {"accepted": 1, "invalid": 4}
+    assert {result["reason"] for result in report.results} == {
+        "status: one of Placed, Paid, Completed, Canceled, got 'shipped'",
+        "order id: text or a whole number, got nothing",
+        "order id: at least one character, got none",
+        "status: one of Placed, Paid, Completed, Canceled, got nothing",
+        None,
+    }
+    assert client.sent == [("2", "Paid")]
+    assert counts(delete(client, [None, "", ".", "..", "1"])) == {"accepted": 1, "invalid": 4}
+    assert sandbox.store.ids() == ["2"]
+
+
+def test_an_id_that_is_no_utf_8_is_invalid_and_not_sent(client, delete, sandbox):
+    broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"1\xff"]).buffers())
+    report = delete(client, TableExtract("the changes", pa.table({"order_id": broken})))
+    assert counts(report) == {"invalid": 1}
+    assert report.results[0]["order_id"] is None
+    assert report.results[0]["reason"] == "order id: text in UTF-8, got bytes that are none"
+    assert not sandbox.store.requests
+
+
+def test_changes_of_one_order_are_sent_in_the_extracts_order_and_never_together(client, update, store, sandbox):
+    sandbox.faults = Faults(latency_ms=50)
+    ids = ["O-1", "O-2", "O-3"]
+    store(*ids)
+    way = ["placed", "paid", "completed", "canceled", "paid"]
+    report = update(client, [(order_id, status) for order_id in ids for status in way], max_in_flight=6)
+    assert counts(report) == {"accepted": 15}
+    assert not client.overtaken
+    # the first goes alone, then never more than there are orders
+    assert 1 < client.most_in_flight <= 3
+    for order_id in ids:
+        assert [s for i, s in client.sent if i == order_id] == ["Placed", "Paid", "Completed", "Canceled", "Paid"]
+
+
+def test_what_says_the_same_as_the_change_before_it_is_sent_once(client, update, delete, store):
+    store("1", "2")
+    report = update(client, [("1", "paid"), ("2", "paid"), ("1", "PAID"), ("1", "placed"), ("1", "paid")])
+    assert [status for order_id, status in client.sent if order_id == "1"] == ["Paid", "Placed", "Paid"]
+    assert counts(report) == {"accepted": 4, "skipped": 1}
+    client.sent.clear()
+    assert counts(delete(client, ["1", "1", "2"], missing=Missing.FAIL)) == {"accepted": 2, "skipped": 1}
+    assert sorted(client.sent) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "of_status", "of_deletion"),
+    [(Missing.FAIL, "rejected", "rejected"), (Missing.REPORT, "skipped", "accepted")],
+)
+def test_an_order_that_is_absent_fails_or_is_reported(client, update, delete, missing, of_status, of_deletion):
+    assert counts(update(client, [("9", "paid")], missing=missing)) == {of_status: 1}
+    report = delete(client, ["9"], missing=missing)
+    assert counts(report) == {of_deletion: 1}
+    assert (report.summary["missing"], report.results[0]["http_status"]) == (1, 404)
+
+
+def test_a_deletion_whose_answer_was_lost_is_not_blamed_for_being_gone(make_client, delete, store, sandbox):
+    store("1", "2")
+    sandbox.faults = Faults(error_after=1, error_statuses=(500,), last_request=1)
+    report = delete(make_client(attempts=2), ["1"], missing=Missing.FAIL)
+    assert counts(report) == {"accepted": 1}
+    assert (report.results[0]["http_status"], report.results[0]["attempts"]) == (404, 2)
+
+
+def test_attempts_are_those_of_the_change_and_not_of_its_neighbours(make_client, update, store, sandbox):
+    ids = [f"O-{i}" for i in range(40)]
+    store(*ids)
+    sandbox.faults = Faults(seed=7, error_before=0.2, error_statuses=(502,))
+    report = update(make_client(attempts=9), [(i, "paid") for i in ids], max_in_flight=8)
+    assert counts(report) == {"accepted": 40}
+    attempts = [result["attempts"] for result in report.results]
+    assert sum(attempts) == report.summary["requests"] == 40 + report.summary["retries"]
+    assert len(set(attempts)) > 1
+
+
+def test_a_refused_key_costs_one_request_and_leaves_the_rest(make_client, update, sandbox):
+    report = update(make_client("wrong"), [(f"O-{i}", "paid") for i in range(100)], max_in_flight=8)
+    assert counts(report) == {"not_attempted": 100}
+    assert isinstance(report.stopped, KeyRefusedError)
+    assert len(sandbox.store.requests) == 1
+    with pytest.raises(PushStoppedError) as raised:
+        report.raise_for_failures(MaxFailed(count=100))
+    assert raised.value.key_refused
+
+
+def test_an_outage_stops_and_every_row_has_an_outcome(client, delete, store, sandbox, tmp_path):
+    ids = [f"O-{i}" for i in range(3000)]
+    store(*ids)
+    sandbox.faults = Faults(error_before=1, error_statuses=(500,), first_request=11)
+    report = delete(client, ids, ledger=Ledger(tmp_path / "results"))
+    assert isinstance(report.stopped, ServerError)
+    assert report.summary["accepted"] == 10
+    assert 1 <= report.summary["unresolved"] <= 4
+    assert sum(report.summary[name] for name in COUNTS) == report.summary["total"] == 3000
+    assert Counter(row[2] for row in ledger_rows(tmp_path / "results")) == counts(report)
+
+
+def test_progress_is_told_while_answers_are_waited_for(client, update, store, monkeypatch):
+    store("1")
+    monkeypatch.setattr(recorder, "_PATIENCE", 0.001)
+    told, heard = [], threading.Event()
+    sent = client.update_order_status
+
+    def late(*given, **more):
+        assert heard.wait(20)
+        return sent(*given, **more)
+
+    def tell(done, failed):
+        told.append((done, failed))
+        if len(told) == 5:
+            heard.set()
+
+    client.update_order_status = late
+    update(client, [("1", "paid")], progress=tell)
+    assert (told[:5], told[-1]) == ([(0, 0)] * 5, (1, 0))
+
+
+def test_progress_tells_what_is_done_and_what_failed(client, update, store):
+    store("1", "2")
+    seen = []
+    update(client, [("1", "paid"), ("9", "paid"), ("2", "paid")], progress=lambda *now: seen.append(now))
+    assert [done for done, _ in seen] == [0, 1, 2, 3]
+    assert seen[-1] == (3, 1)
+
+
+def test_no_rows_are_a_failure_unless_they_are_allowed(client, delete):
+    with pytest.raises(EmptyExtractError, match=r"the changes holds no orders; .*\(on_empty, --allow-empty\)$"):
+        delete(client, [])
+    assert delete(client, [], allow_empty=True).summary["total"] == 0
+
+
+def test_more_rows_than_are_meant_are_refused_before_anything_is_sent(client, delete, store, sandbox, tmp_path):
+    store("1", "2", "3")
+    with pytest.raises(ExtractError, match="the changes has 3 rows, and max_deletions is 2: nothing was"):
+        delete(client, ["1", "2", "3"], max_deletions=2, ledger=Ledger(tmp_path / "results"))
+    assert sandbox.store.count() == 3
+    assert not (tmp_path / "results").exists()
+    assert counts(delete(client, ["1", "2", "3"], max_deletions=3)) == {"accepted": 3}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_in_flight": 0}, "max_in_flight must be 1"),
+        ({"results_limit": -1}, "results_lim"),
+        ({"max_deletions": -1}, "max_d"),
+    ],
+)
+def test_settings_out_of_range_are_refused(client, delete, settings, message):
+    with pytest.raises(ConfigurationError, match=message):
+        delete(client, ["1"], **settings)
+
+
+class TestLedger:
+    def test_holds_every_change_with_its_outcome(self, client, update, store, tmp_path):
+        store("1", "2")
+        update(client, [("1", "paid"), ("9", "paid"), ("2", "sent"), ("1", "placed")], ledger=Ledger(tmp_path))
+        rows = ledger_rows(tmp_path)
+        assert Counter((row[0], row[2], row[4]) for row in rows) == {
+            ("1", "accepted", 200): 2,
+            ("9", "rejected", 404): 1,
+            ("2", "invalid", None): 1,
+        }
+        assert len({row[1] for row in rows if row[0] == "1"}) == 2
+        assert all(row[6].tzinfo for row in rows)
+
+    def test_what_it_holds_as_accepted_is_not_sent_again(self, client, update, store, tmp_path):
+        store("1", "2", "3")
+        changes = [("1", "paid"), ("2", "paid"), ("1", "completed"), ("1", "paid")]
+        update(client, changes, ledger=Ledger(tmp_path))
+        client.sent.clear()
+        again = update(client, [*changes, ("2", "placed"), ("3", "paid")], ledger=Ledger(tmp_path))
+        assert client.sent == [("3", "Paid"), ("2", "Placed")]
+        assert counts(again) == {"accepted": 2, "skipped": 4}
+        assert counts(update(client, changes[:1], ledger=Ledger(tmp_path), count_resumed_as=Outcome.ACCEPTED)) == {
+            "accepted": 1
+        }
+
+    def test_a_status_that_was_changed_since_is_sent_again(self, client, update, store, tmp_path):
+        store("1")
+        for status in ("paid", "canceled", "paid"):
+            update(client, [("1", status)], ledger=Ledger(tmp_path))
+        assert client.sent == [("1", "Paid"), ("1", "Canceled"), ("1", "Paid")]
+
+    def test_a_status_and_a_deletion_are_not_one_content(self, client, update, delete, store, tmp_path):
+        store("1")
+        update(client, [("1", "paid")], ledger=Ledger(tmp_path))
+        assert counts(delete(client, ["1"], ledger=Ledger(tmp_path))) == {"accepted": 1}
+        assert client.sent == [("1", "Paid"), "1"]
+
+    def test_an_order_that_was_missing_is_asked_for_again(self, client, update, store, tmp_path):
+        update(client, [("1", "paid")], missing=Missing.REPORT, ledger=Ledger(tmp_path))
+        store("1")
+        report = update(client, [("1", "paid")], missing=Missing.REPORT, ledger=Ledger(tmp_path))
+        assert counts(report) == {"accepted": 1}
+
+    def test_a_change_behind_a_refused_one_does_not_hide_it(self, make_client, client, update, store, tmp_path):
+        class Refusing(type(client)):
+            def update_order_status(self, order_id, status, *, website_id=None):
+                if status == "Paid":
+                    raise RequestRejectedError("refused", status=400, details=("not now",))
+                super().update_order_status(order_id, status, website_id=website_id)
+
+        store("1")
+        changes = [("1", "paid"), ("1", "completed")]
+        first = update(make_client(kind=Refusing), changes, ledger=Ledger(tmp_path))
+        assert counts(first) == {"accepted": 1, "rejected": 1}
+        assert counts(update(client, changes, ledger=Ledger(tmp_path))) == {"accepted": 2}
+        assert client.sent == [("1", "Paid"), ("1", "Completed")]
+
+    def test_a_status_of_an_earlier_run_is_not_taken_for_a_later_one_of_the_same_name(
+        self, client, update, store, tmp_path
+    ):
+        store("1")
+        for status in ("placed", "paid"):
+            update(client, [("1", status)], ledger=Ledger(tmp_path))
+        client.sent.clear()
+        report = update(client, [("1", "paid"), ("1", "placed"), ("1", "paid")], ledger=Ledger(tmp_path))
+        assert client.sent == [("1", "Placed"), ("1", "Paid")]
+        assert counts(report) == {"accepted": 2, "skipped": 1}
+
+    def test_a_change_that_was_not_reached_does_not_repeat_the_one_before_it(
+        self, client, update, store, sandbox, tmp_path
+    ):
+        store("1")
+        changes = [("1", "paid"), ("1", "completed"), ("1", "shipped"), ("1", "canceled")]
+        sandbox.faults = Faults(throttle=1, first_request=2)
+        first = update(client, changes, ledger=Ledger(tmp_path))
+        assert counts(first) == {"accepted": 1, "invalid": 1, "not_attempted": 2}
+        sandbox.faults = Faults()
+        client.sent.clear()
+        update(client, changes, ledger=Ledger(tmp_path))
+        assert client.sent == [("1", "Completed"), ("1", "Canceled")]
+
+    def test_a_deletion_of_a_run_that_was_not_recorded_is_not_blamed(self, client, delete, store, tmp_path):
+        store("1")
+        Ledger(tmp_path).begin()
+        delete(client, ["1"])
+        assert counts(delete(client, ["1"], missing=Missing.FAIL, ledger=Ledger(tmp_path))) == {"accepted": 1}
+
+    def test_one_that_cannot_be_written_is_told_before_anything_is_sent(self, client, delete, sandbox, tmp_path):
+        (tmp_path / "file").write_text("no folder", encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="cannot be written"):
+            delete(client, ["1"], ledger=Ledger(tmp_path / "file" / "results"))
+        assert not sandbox.store.requests
+
+
+def test_an_error_of_the_caller_leaves_what_was_sent_in_the_ledger(client, delete, store, sandbox, tmp_path):
+    ids = [f"O-{i}" for i in range(50)]
+    store(*ids)
+
+    def told_to_end(done, _failed):
+        if done == 7:
+            raise PushStoppedError("told to end")
+
+    with pytest.raises(PushStoppedError, match="told to end"):
+        delete(client, ids, ledger=Ledger(tmp_path), progress=told_to_end)
+    accepted = {row[0] for row in ledger_rows(tmp_path) if row[2] == "accepted"}
+    assert accepted == set(ids) - set(sandbox.store.ids())
+    assert 7 <= len(accepted) < 50
+
+
+def test_a_certificate_that_is_wrong_is_raised_and_not_counted(make_client, delete):
+    class Untrusted(type(make_client())):
+        def delete_order(self, order_id):  # noqa: ARG002 - the client's signature
+            raise ConfigurationError("the server's certificate is not trusted")
+
+    with pytest.raises(ConfigurationError, match="not trusted"):
+        delete(make_client(kind=Untrusted), ["1", "2"])

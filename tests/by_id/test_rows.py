@@ -1,0 +1,169 @@
+"""Which columns of an extract are an order's id, its status and its website."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_ecdp.by_id.rows import ChangeRows
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
+from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract, TableExtract
+
+
+def read(columns, *, with_status=True, **options):
+    with ChangeRows(TableExtract("the file", pa.table(columns)), with_status=with_status, **options) as rows:
+        return [tuple(row.values()) for batch in rows.read() for row in batch.to_pylist()]
+
+
+@pytest.mark.parametrize("order_id", ["order_id", "orderId", "ORDER_ID", "id", "ID"])
+def test_columns_are_found_whatever_their_case_and_underscores(order_id):
+    assert read({order_id: ["1"], "Status": ["paid"], "website_id": [7], "note": ["x"]}) == [("1", "paid", "7")]
+
+
+def test_an_id_of_the_change_itself_is_not_the_orders():
+    assert read({"id": [900], "order_id": ["1"]}, with_status=False) == [("1", None, None)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "text"),
+    [
+        (pa.array([12]), "12"),
+        (pa.array([Decimal(12)], pa.decimal128(38, 0)), "12"),
+        (pa.array(["12"]).dictionary_encode(), "12"),
+        (pa.array([b"12"]), "12"),
+        (pa.array(["12"], pa.large_string()), "12"),
+    ],
+)
+def test_ids_are_text_or_whole_numbers_of_any_type(ids, text):
+    assert read({"order_id": ids}, with_status=False) == [(text, None, None)]
+
+
+def test_a_website_is_a_whole_number_or_told_apart():
+    websites = pa.array(["7", "7.0", "shop", None])
+    found = read({"order_id": list("1234"), "status": ["paid"] * 4, "website_id": websites})
+    assert [website for _, _, website in found] == ["7", "7", "shop", None]
+    floats = pa.array([7.0, None])
+    found = read({"order_id": list("12"), "status": ["paid"] * 2, "website_id": floats})
+    assert [website for _, _, website in found] == ["7", None]
+
+
+def test_a_mapping_names_columns_and_changes_statuses():
+    mapping = {"order_id": "no", "status": {"column": "state", "map": {"shipped": "completed", "void*": "canceled"}}}
+    columns = {"no": ["1", "2", "3"], "state": ["SHIPPED", "voided", "paid"], "status": ["x"] * 3}
+    assert read(columns, mapping=mapping) == [
+        ("1", "completed", None),
+        ("2", "canceled", None),
+        ("3", "paid", None),
+    ]
+
+
+def test_a_mapping_may_be_json_text():
+    mapping = '{"order_id": "no", "status": {"column": "state", "default": "paid"}}'
+    assert read({"no": ["1", "2"], "state": ["placed", None]}, mapping=mapping) == [
+        ("1", "placed", None),
+        ("2", "paid", None),
+    ]
+
+
+def test_a_mapping_may_leave_what_has_its_name_and_give_one_status_to_all():
+    assert read({"order_id": ["1"]}, mapping={"status": {"value": "canceled"}}) == [("1", "canceled", None)]
+
+
+def test_sql_shapes_anything():
+    sql = "SELECT upper(no) AS order_id, CASE state WHEN 3 THEN 'paid' END AS status FROM extract WHERE state > 1"
+    assert read({"no": ["a", "b"], "state": [3, 1]}, sql=sql) == [("A", "paid", None)]
+
+
+def test_rows_come_in_the_extracts_order():
+    ids = [str(i * 7919 % 10_000) for i in range(10_000)]
+    assert [row[0] for row in read({"order_id": ids}, with_status=False)] == ids
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        ({"status": ["paid"]}, {}, "order_id: required, and neither a mapping nor a column's name gives it"),
+        ({"order_id": ["1"]}, {}, "status: required, and neither"),
+        ({"order_id": [1.5], "status": ["paid"]}, {}, "order_id: must be text, not double"),
+        ({"order_id": ["1"], "status": [["paid"]]}, {}, "status: must be string, not list"),
+        ({"order_id": ["1"], "status": ["a"], "website_id": [[1]]}, {}, r"website_id: must be integer \(int32\), not"),
+        ({"order_id": ["1"], "orderId": ["1"]}, {}, "order_id: 'order_id' and 'orderId' are both this column"),
+        (
+            {"order_no": ["1"], "status": ["a"]},
+            {"mapping": {"order_id": "order_nr"}},
+            "  - order_id: there is no column 'order_nr'; did you mean 'order_no'",
+        ),
+    ],
+)
+def test_columns_that_make_no_changes_are_told_with_what_there_is(columns, options, message):
+    with pytest.raises(ColumnsError, match=message):
+        read(columns, **options)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ({"order_id": "no", "state": "x"}, "mapping: a change has no state; it has order_id, status, website_id"),
+        ({"order_id": "no", "currency": "x"}, "mapping: a change has no currency"),
+        ({"order_id": "a", "id": "b"}, "mapping: order_id is given twice; keep one"),
+        ({"status": {"sum": "x"}}, "mapping: status: only totalValue and returnsValue can be a sum"),
+        ("order_no", "mapping: the text is no JSON"),
+        ('{"order_id": "a", "order_id": "b"}', "mapping: order_id appears more than once in one JSON object"),
+        ('["order_no"]', "mapping: a dict of column names, not list"),
+        ({"status": {"column": "x", "maps": {}}}, "mapping: status: maps means nothing here"),
+    ],
+)
+def test_a_mapping_that_cannot_be_meant_is_refused(mapping, message):
+    with pytest.raises(ConfigurationError, match=message):
+        read({"no": ["1"]}, mapping=mapping)
+
+
+def test_a_deletion_has_no_status():
+    with pytest.raises(ConfigurationError, match=r"a change has no status; it has order_id$"):
+        read({"no": ["1"]}, with_status=False, mapping={"order_id": "no", "status": "x"})
+
+
+def test_a_mapping_and_an_sql_text_are_one_too_many():
+    with pytest.raises(ConfigurationError, match="keep one of them"):
+        read({"no": ["1"]}, sql="SELECT 1", mapping={"order_id": "no"})
+
+
+@pytest.mark.parametrize("sql", ["SELECT * FROM 'other.parquet'", "SELECT nothing FROM extract", "DROP TABLE extract"])
+def test_sql_sees_nothing_but_the_extract(sql):
+    with pytest.raises(SqlError):
+        read({"no": ["1"]}, sql=sql)
+
+
+def test_sql_that_fails_on_a_value_does_not_show_it():
+    with pytest.raises(SqlError) as raised:
+        read({"no": ["someone@example.com"]}, sql="SELECT no::INTEGER AS order_id, 'paid' AS status FROM extract")
+    assert "someone" not in str(raised.value)
+
+
+def test_only_the_columns_that_are_used_are_read(tmp_path):
+    pq.write_table(pa.table({"order_id": ["1"], "status": ["paid"], "note": ["x" * 100]}), tmp_path / "f.parquet")
+
+    class Watched(ParquetExtract):
+        def batches(self, columns):
+            seen.extend(columns)
+            return super().batches(columns)
+
+    seen = []
+    extract = ParquetExtract.open(tmp_path / "f.parquet")
+    watched = Watched(*(getattr(extract, name) for name in ("name", "files", "filesystem", "schema", "rows")))
+    with ChangeRows(watched, with_status=True) as rows:
+        assert sum(map(len, rows.read())) == 1
+    assert seen == ["order_id", "status"]
+
+
+def test_a_file_that_breaks_off_is_an_error_of_the_extract(tmp_path):
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"order_id": [str(i) for i in range(50_000)]}), path, row_group_size=10_000)
+    extract = ParquetExtract.open(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + b"\x00" * 30_000 + whole[30_004:])
+    with ChangeRows(extract, with_status=False) as rows, pytest.raises(ExtractError, match=r"f\.parquet"):
+        list(rows.read())

@@ -1,0 +1,57 @@
+"""The look before changes are sent: what a run would do with each row."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from airflow_provider_ecdp.by_id.queue import ChangeQueue
+from airflow_provider_ecdp.by_id.requests import Missing, Operation
+from airflow_provider_ecdp.by_id.settings import ChangeSettings
+from airflow_provider_ecdp.dry_run.changes import look_at_changes
+from airflow_provider_ecdp.errors import EmptyExtractError, ExtractError
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+
+
+@pytest.fixture
+def look():
+    def run(operation=Operation.UPDATE_STATUS, *, columns, **settings):
+        with ChangeQueue(TableExtract("the changes", pa.table(columns)), operation) as queue:
+            return look_at_changes(queue, ChangeSettings(Missing.FAIL, **settings))
+
+    return run
+
+
+def test_every_row_is_counted_once(look):
+    found = look(columns={"order_id": ["1", "1", "2", None], "status": ["paid", "paid", "sold", "paid"]})
+    assert (found.total, found.to_send, found.invalid, found.repeated, found.done) == (4, 1, 2, 1, 0)
+
+
+def test_a_rule_has_its_commonest_values_and_some_ids(look):
+    ids = [str(i) for i in range(2000)]
+    words = ["".join("abcdefghij"[int(digit)] for digit in i) for i in ids]
+    found = look(columns={"order_id": ids, "status": ["x"] * 3 + words[3:]})
+    [rule] = found.commonest_problems
+    assert (rule.field, rule.rule) == ("status", "one of Placed, Paid, Completed, Canceled")
+    assert (rule.count, rule.examples) == (2000, ["0", "1", "2"])
+    assert rule.got.most_common(1) == [("'x'", 3)]
+    assert len(rule.got) == 1000
+    assert len(rule.as_json()["got"]) == 3
+
+
+def test_a_rule_whose_text_has_no_value_has_none(look):
+    [rule] = look(Operation.DELETE, columns={"order_id": [".", "2"]}).commonest_problems
+    assert rule.as_json() == {
+        "field": "order id",
+        "rule": "'.' cannot stand in a URL, clients and proxies fold it away",
+        "count": 1,
+        "examples": ["."],
+        "got": [],
+    }
+
+
+def test_what_the_run_would_refuse_is_refused(look):
+    with pytest.raises(EmptyExtractError, match="the changes holds no orders"):
+        look(columns={"order_id": pa.array([], pa.string()), "status": pa.array([], pa.string())})
+    with pytest.raises(ExtractError, match="has 2 rows, and max_deletions is 1"):
+        look(Operation.DELETE, columns={"order_id": ["1", "2"]}, max_deletions=1)

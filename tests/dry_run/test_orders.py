@@ -1,0 +1,355 @@
+"""The look before anything is sent: it says what a push then does, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+from collections import Counter
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.mode import MatchBy, Mode
+from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.dry_run.findings import Findings
+from airflow_provider_ecdp.dry_run.orders import check
+from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
+from airflow_provider_ecdp.ledger.prior_runs import Memory
+from airflow_provider_ecdp.ledger.schema_drift import OnDrift
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.push.run import PushSettings, push
+from airflow_provider_ecdp.sandbox.faults import Faults
+from airflow_provider_ecdp.sandbox.server import SandboxServer
+
+KEY = "sandbox-key"
+
+
+@pytest.fixture(scope="module")
+def server():
+    with SandboxServer(KEY) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server):
+    server.reset()
+    with EcdpClient(KEY, ClientSettings(base_url=server.url)) as client:
+        yield client
+
+
+@pytest.fixture
+def look(order):
+    """Check orders: an extract, or the changes of each order."""
+
+    def run(changes, settings=None, memory=None, **order_settings):
+        extract = changes
+        if isinstance(changes, list):
+            extract = extract_from_records([order(f"O-{n}") | change for n, change in enumerate(changes, 1)])
+        with Orders(extract, OrderSettings(**order_settings)) as orders:
+            return check(orders, settings, memory)
+
+    return run
+
+
+def rules(found):
+    return {(rule.field, rule.rule): (rule.count, rule.examples) for rule in found.commonest_problems}
+
+
+# rules and warnings
+
+
+def test_a_rule_is_told_with_its_count_three_ids_and_what_was_there(look):
+    found = look([{"status": status} for status in ["lost", "lost", "paid", "gone", "away"]])
+
+    assert (found.total, found.valid, found.invalid, found.to_send) == (5, 1, 4, 1)
+    [rule] = found.commonest_problems
+    assert rule.as_json() == {
+        "field": "status",
+        "rule": "one of placed, paid, completed, canceled",
+        "count": 4,
+        "examples": ["O-1", "O-2", "O-4"],
+        "got": [{"value": "lost", "count": 2}, {"value": "gone", "count": 1}, {"value": "away", "count": 1}],
+    }
+
+
+def test_an_order_that_breaks_a_rule_in_three_products_breaks_it_once(look):
+    product = {"id": "P", "name": None, "price": 1, "quantity": 1}
+    found = look([{"products": [product] * 3}, {}, {"products": [product], "currency": "ZLOTY"}])
+
+    assert rules(found) == {
+        ("products[].name", "required"): (2, ["O-1", "O-3"]),
+        ("currency", "exactly 3 characters"): (1, ["O-3"]),
+    }
+    assert found.invalid == 2
+    assert found.commonest_problems[0].got == {"missing": 4}
+
+
+def test_rules_stand_by_how_often_they_are_broken(look):
+    found = look([{"currency": "ZLOTY"}, {"status": "lost"}, {"status": "lost"}])
+    assert [rule.field for rule in found.commonest_problems] == ["status", "currency"]
+
+
+def test_an_id_is_one_example_however_often_it_stands(look):
+    ids = ["A", "A", None, None, "B", "C"]
+    found = look([{"id": name, "status": "lost", "currency": f"EU{n}"} for n, name in enumerate(ids)])
+    assert rules(found)["status", "one of placed, paid, completed, canceled"] == (6, ["A", None, "B"])
+
+
+def test_a_warning_counts_orders_that_are_sent_and_apart_from_them_those_that_are_not(look):
+    product = {"id": "P", "name": "n", "price": 20.5, "quantity": -1}
+    odd = {"products": [product], "totalValue": -20.5}
+    found = look([odd, odd | {"currency": "ZLOTY"}, {}])
+
+    assert (found.with_warnings, found.invalid) == (1, 1)
+    [warning] = [rule.as_json() for rule in found.commonest_warnings]
+    assert (warning["count"], warning["in_invalid_orders"], warning["examples"]) == (1, 1, ["O-1"])
+    assert warning["rule"].startswith("negative_quantity: ")
+
+
+def test_values_of_customers_are_in_nothing_that_is_said(look):
+    found = look(
+        [
+            {"customer": {"email": "jane.doe" * 50, "phone": "600100200" * 4, "crmId": "jane-doe" * 30}},
+            {"customer": {"email": "jane.doe.example.com"}},
+            {"id": "O-3", "currency": "jane@example.com"},
+        ]
+    )
+    assert found.invalid == 2
+    said = found.json_text()
+    assert "jane" not in said
+    assert "600100200" not in said
+
+
+# what would be sent
+
+
+def test_what_the_orders_are_at_a_glance(look):
+    found = look(
+        [
+            {"date": "2026-11-02T10:00:00+01:00", "currency": "EUR", "status": "PAID"},
+            {"date": "2026-11-01T23:59:59Z", "currency": None, "status": "cancelled"},
+            {"date": "2026-11-03T00:00:00Z", "currency": "Jane", "status": "lost"},
+            {"date": "yesterday", "currency": "eur"},
+        ]
+    )
+    assert found.dates == ("2026-11-01T23:59:59.000Z", "2026-11-03T00:00:00.000Z")
+    assert found.statuses == {"Paid": 2, "Canceled": 1, None: 1}
+    assert found.currencies == {"EUR": 1, None: 1, "(other text)": 1, "eur": 1}
+
+
+def test_columns_that_a_sql_text_makes_and_that_are_no_fields_are_told(look):
+    sql = "SELECT * EXCLUDE (status), status || 'x' AS extra FROM extract"
+    found = look([{}], sql=sql)
+    assert found.not_fields == ["extra"]
+    assert found.used == ["id", "date", "currency", "totalValue", "customer", "products"]
+    assert found.ignored == ["status"]
+
+
+def test_columns_of_several_extracts_are_told_apart(look, order):
+    ids = TableExtract("ids", pa.table({"id": [1], "x": [1]}))
+    found = look(
+        {"orders": extract_from_records([order("O-1")]), "ids": ids},
+        sql="SELECT o.* FROM orders AS o SEMI JOIN ids AS i ON o.id = 'O-' || i.id",
+    )
+
+    assert (found.rows, found.total) == (2, 1)
+    assert "ids.id" in found.used
+    assert found.ignored == ["ids.x"]
+
+
+def test_ids_that_stand_twice_are_named(look):
+    same, other = {"id": "same"}, {"id": "other"}
+    found = look([same, same, same, other, other | {"currency": "EUR"}, {}])
+
+    assert found.duplicate_ids == 2
+    assert found.duplicates == [
+        {"order_id": "other", "times": 2, "contents": 2},
+        {"order_id": "same", "times": 3, "contents": 1},
+    ]
+    assert (found.to_send, found.repeated, found.invalid) == (2, 2, 2)
+    assert rules(found) == {("id", "one content for one id"): (2, ["other"])}
+
+
+def test_the_sample_is_the_first_order_that_is_sent(look):
+    found = look([{"currency": "ZLOTY"}, {"totalValue": Decimal("20.500")}])
+    sample = json.loads(found.sample)
+    assert (sample["id"], sample["customer"]) == ("O-2", {"email": "***"})
+    assert '"totalValue": 20.500' in found.sample
+    assert look([{"currency": "ZLOTY"}]).sample is None
+
+
+def test_an_extract_without_orders_is_an_error_unless_it_is_allowed(look):
+    empty = pa.Table.from_pylist([{"id": "", "date": dt.datetime.now(dt.UTC), "totalValue": 1.5}]).slice(1)
+    empty = empty.append_column("customer", pa.array([], pa.struct([("email", pa.string())])))
+    product = pa.struct([("id", "string"), ("name", "string"), ("price", pa.float64()), ("quantity", "int32")])
+    empty = TableExtract("none.parquet", empty.append_column("products", pa.array([], pa.list_(product))))
+
+    with pytest.raises(EmptyExtractError, match=r"^none\.parquet holds no orders; .*\(on_empty, --allow-empty\)$"):
+        look(empty)
+    found = look(empty, PushSettings(allow_empty=True))
+    assert (found.total, found.requests, found.bytes, found.dates, found.sample) == (0, 0, 0, None, None)
+
+
+def test_progress_is_told_up_to_the_last_order(order):
+    told = []
+    with Orders(extract_from_records([order(f"O-{n}") for n in range(5_000)])) as orders:
+        check(orders, progress=told.append)
+    assert told == sorted(told)
+    assert (told[-1], len(told) > 1) == (5_000, True)
+
+
+# as JSON
+
+
+def test_json_has_every_part_and_survives_a_round_trip(look):
+    found = look([{}, {"currency": "ZLOTY"}])
+    plain = found.as_json()
+
+    assert set(plain) == {
+        *("summary", "problems", "warnings", "duplicates", "dates", "statuses", "currencies", "sample"),
+        *("columns", "not_fields", "fields", "drift"),
+    }
+    assert plain["statuses"] == [{"value": "Paid", "count": 2}]
+    assert json.loads(json.dumps(plain)) == plain == json.loads(found.json_text())
+    assert "\n" not in found.json_text()
+
+
+def test_the_text_of_json_keeps_the_digits_of_the_sample(look):
+    text = look([{"totalValue": Decimal("12345678901234567.890")}]).json_text()
+    assert '"totalValue": 12345678901234567.890,' in text
+
+
+def test_nothing_found_is_json_too():
+    assert json.loads(Findings().json_text()) == Findings().as_json()
+    assert Findings().as_json()["sample"] is None
+
+
+def test_a_name_that_looks_like_the_place_of_the_sample_is_a_name():
+    name = '"sample":null'
+    plain = json.loads(Findings(sample='{"id": "1"}', used=[name], fields={name: name}, drift=[name]).json_text())
+    assert (plain["sample"], plain["columns"]["used"], plain["drift"]) == ({"id": "1"}, [name], [name])
+
+
+# as a push
+
+
+@pytest.mark.parametrize(
+    ("how", "requests"),
+    [
+        ({}, 1),
+        ({"batch_size": 10}, 3),
+        ({"batch_size": 10, "canary": 2}, 4),
+        ({"canary": 3}, 2),
+        ({"canary": 30}, 1),
+        ({"batch_size": 4, "canary": 10}, 8),
+        ({"batch_bytes": 1_000, "mode": Mode.ADD, "match_by": MatchBy.PHONE}, 8),
+        ({"batch_bytes": 1_000, "canary": 1}, 9),
+    ],
+)
+def test_requests_and_bytes_are_those_of_a_push(look, order, client, how, requests):
+    how = PushSettings(**how)
+    found = look([{}] * 30, how)
+    with Orders(extract_from_records([order(f"O-{n}") for n in range(1, 31)])) as orders:
+        summary = push(orders, client, how).summary
+
+    assert (found.requests, found.bytes) == (summary["requests"], summary["bytes"])
+    assert found.requests == requests
+
+
+CHANGES = [{}] * 5 + [
+    {"currency": "ZLOTY"},
+    {"customer": {"email": ""}},
+    {"products": [{"id": "P", "name": "n", "price": 20.5, "quantity": -1}]},
+    {"products": [], "status": "cancelled"},
+    {"totalValue": Decimal("20.500"), "customer": {"crmId": "é" * 30}},
+]
+
+
+@pytest.mark.parametrize("seed", range(4, 8))
+def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
+    dice = random.Random(seed)
+    records = [order(f"O-{dice.randint(1, 150)}") | dice.choice(CHANGES) for _ in range(80)]
+    records += [order("twice")] * 2
+    how = PushSettings(
+        match_by=dice.choice([None, *MatchBy]),
+        batch_size=dice.randint(3, 20),
+        batch_bytes=dice.randint(800, 5_000),
+        canary=dice.choice([0, dice.randint(1, 9)]),
+    )
+    memory = {dice.choice(["history", "ledger"]): Ledger(tmp_path)}
+    for several, settings in ((records[: dice.randint(20, 40)], PushSettings()), (records, how)):
+        with Orders(extract_from_records(several)) as orders:
+            found = check(orders, settings, Memory(**memory))
+        with Orders(extract_from_records(several)) as orders:
+            report = push(orders, client, settings, **memory)
+
+        assert found.total == found.invalid + found.to_send + found.known.total() == len(several)
+        assert {
+            "total": found.total,
+            "accepted": found.to_send,
+            "invalid": found.invalid,
+            "skipped": found.skipped + found.repeated,
+            "warnings": found.with_warnings,
+            "requests": found.requests,
+            "bytes": found.bytes,
+        }.items() <= report.summary.items()
+        named = Counter({w.rule.partition(":")[0]: 0 for w in found.warnings.values()})
+        for warning in found.commonest_warnings:
+            named[warning.rule.partition(":")[0]] += warning.count
+        assert +named == {name: told["count"] for name, told in report.warnings.items()}
+        reasons = {r["order_id"]: r["reason"] for r in report.results if r["outcome"] == "invalid"}
+        assert all(example in reasons for rule in found.problems.values() for example in rule.examples)
+    # nothing holds of nothing
+    assert min(found.to_send, found.invalid, found.with_warnings, found.skipped, found.repeated) > 0
+
+
+def test_what_earlier_runs_hold_is_not_to_be_sent(look, order, client, tmp_path):
+    with Orders(extract_from_records([order("O-1"), order("O-2")])) as orders:
+        push(orders, client, ledger=Ledger(tmp_path))
+    kept = sorted(tmp_path.iterdir())
+
+    for memory in (Memory(ledger=Ledger(tmp_path)), Memory(history=Ledger(tmp_path))):
+        found = look([{}, {"currency": "EUR"}, {}], memory=memory)
+        assert (found.skipped, found.to_send, found.as_json()["summary"]["skipped"]) == (1, 2, 1)
+        assert found.sample is not None
+        assert json.loads(found.sample)["id"] == "O-2"
+    assert sorted(tmp_path.iterdir()) == kept
+
+
+def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order, tmp_path):
+    server.faults = Faults(reject_every=3)
+    with Orders(extract_from_records([order(f"O-{n}") for n in range(1, 8)])) as orders:
+        assert push(orders, client, ledger=Ledger(tmp_path)).summary["rejected"] == 2
+
+    found = look([{}] * 9, memory=Memory(replay=Ledger(tmp_path)))
+    assert (found.total, found.to_send) == (2, 2)
+    with pytest.raises(ConfigurationError, match="holds no results of an earlier run to replay"):
+        look([{}], memory=Memory(replay=Ledger(tmp_path / "nowhere")))
+
+
+def test_a_replay_of_a_run_that_left_nothing_is_no_empty_extract(look, order, client, tmp_path):
+    with Orders(extract_from_records([order("O-1")])) as orders:
+        push(orders, client, ledger=Ledger(tmp_path))
+    assert look([{}], memory=Memory(replay=Ledger(tmp_path))).total == 0
+
+
+@pytest.mark.parametrize("on_drift", OnDrift)
+def test_columns_that_are_gone_are_found_and_nothing_is_kept(look, order, client, tmp_path, on_drift):
+    how, memory = PushSettings(on_drift=on_drift), Memory(ledger=Ledger(tmp_path / "results"))
+    assert look([{}]).drift is None
+    assert look([{}], how, memory).drift is None
+    assert list(tmp_path.iterdir()) == []
+
+    with Orders(extract_from_records([order("O-1")])) as orders:
+        push(orders, client, ledger=Ledger(tmp_path / "results"))
+    kept = sorted((tmp_path / "results").iterdir())
+    assert look([{}], how, memory).drift == []
+    narrow = extract_from_records([{name: v for name, v in order("O-2").items() if name != "currency"}])
+    assert look(narrow, how, memory).drift == ["currency (string) is gone"]
+    assert sorted((tmp_path / "results").iterdir()) == kept

@@ -1,0 +1,523 @@
+"""Every type that a column may have, by the kind of its field: how its values are sent, and what is refused."""
+
+from __future__ import annotations
+
+import uuid
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from airflow_provider_ecdp.errors import ColumnsError
+from airflow_provider_ecdp.orders.sql.fields import match_columns
+
+D = Decimal
+U = [uuid.UUID(int=1), uuid.UUID(int=2)]
+
+# three orders each; None is what is sent for a null
+TEXTS = {
+    "string": (pa.array(["a", "ż", None]), ["a", "ż", None]),
+    "large_string": (pa.array(["a", "ż", None], pa.large_string()), ["a", "ż", None]),
+    "string_view": (
+        pa.array(["a", "longer than twelve bytes", None], pa.string_view()),
+        ["a", "longer than twelve bytes", None],
+    ),
+    "dictionary of strings": (pa.array(["a", "a", None]).dictionary_encode(), ["a", "a", None]),
+    "dictionary of numbers": (pa.array([7, 7, None]).dictionary_encode(), ["7", "7", None]),
+    "int8": (pa.array([-128, 127, None], pa.int8()), ["-128", "127", None]),
+    "int64": (pa.array([-(2**63), 2**63 - 1, None]), [str(-(2**63)), str(2**63 - 1), None]),
+    "uint64": (pa.array([0, 2**64 - 1, None], pa.uint64()), ["0", str(2**64 - 1), None]),
+    "decimal(38,0)": (pa.array([D(7), D("9" * 38), None], pa.decimal128(38, 0)), ["7", "9" * 38, None]),
+    "decimal(5,0) of 32 bits": (pa.array([D(7), D(-7), None], pa.decimal32(5, 0)), ["7", "-7", None]),
+    "bool": (pa.array([True, False, None]), ["true", "false", None]),
+    "binary": (pa.array([b"a", "ż".encode(), None]), ["a", "ż", None]),
+    "large_binary": (pa.array([b"a", b"", None], pa.large_binary()), ["a", "", None]),
+    "binary_view": (pa.array([b"a", b"b", None], pa.binary_view()), ["a", "b", None]),
+    "uuid": (pa.array([U[0].bytes, U[1].bytes, None], pa.uuid()), [str(U[0]), str(U[1]), None]),
+    "json": (pa.array(['{"a":1}', '"b"', None], pa.json_()), ['{"a":1}', '"b"', None]),
+    "null": (pa.nulls(3), [None] * 3),
+}
+NUMBERS = {
+    "int64": (pa.array([-5, 2**63 - 1, None]), ["-5", str(2**63 - 1), None]),
+    "uint64": (pa.array([0, 2**64 - 1, None], pa.uint64()), ["0", str(2**64 - 1), None]),
+    "decimal(10,2)": (pa.array([D("1.10"), D("-0.50"), None], pa.decimal128(10, 2)), ["1.10", "-0.50", None]),
+    "decimal(38,0)": (pa.array([D("9" * 38), D(0), None], pa.decimal128(38, 0)), ["9" * 38, "0", None]),
+    "decimal(38,20)": (
+        pa.array([D("1.5"), D(0), None], pa.decimal128(38, 20)),
+        ["1.5" + "0" * 19, f"0.{'0' * 20}", None],
+    ),
+    "decimal of 64 bits": (pa.array([D("1.10"), D(2), None], pa.decimal64(9, 3)), ["1.100", "2.000", None]),
+    "double": (pa.array([0.1, 1e300, None]), ["0.1", "1e300", None]),
+    "double, small": (pa.array([-0.0, 1e-7, None]), ["-0.0", "1e-7", None]),
+    "double, all its digits": (pa.array([123456789.12345679, 2.0, None]), ["123456789.12345679", "2.0", None]),
+    "float": (pa.array([0.1, 1.5, None], pa.float32()), ["0.1", "1.5", None]),
+    "string": (pa.array(["1.10", "-1e5", None]), ["1.10", "-1e5", None]),
+    "string, more": (pa.array([f"0.{'0' * 40}1", "0", None]), [f"0.{'0' * 40}1", "0", None]),
+    "large_string": (pa.array(["1.10", "2", None], pa.large_string()), ["1.10", "2", None]),
+    "string_view": (pa.array(["1.10", "2", None], pa.string_view()), ["1.10", "2", None]),
+    "dictionary of strings": (pa.array(["1.10", "1.10", None]).dictionary_encode(), ["1.10", "1.10", None]),
+    "dictionary of doubles": (pa.array([1.5, 1.5, None]).dictionary_encode(), ["1.5", "1.5", None]),
+    "null": (pa.nulls(3), [None] * 3),
+}
+
+INTEGERS = {
+    "int8": (pa.array([-128, 127, None], pa.int8()), ["-128", "127", None]),
+    "int32": (pa.array([-(2**31), 2**31 - 1, None], pa.int32()), [str(-(2**31)), str(2**31 - 1), None]),
+    "int64": (pa.array([-(2**31), 2**31 - 1, None]), [str(-(2**31)), str(2**31 - 1), None]),
+    "uint8": (pa.array([0, 255, None], pa.uint8()), ["0", "255", None]),
+    "uint16": (pa.array([0, 65535, None], pa.uint16()), ["0", "65535", None]),
+    "uint32": (pa.array([0, 2**31 - 1, None], pa.uint32()), ["0", str(2**31 - 1), None]),
+    "uint64": (pa.array([0, 2**31 - 1, None], pa.uint64()), ["0", str(2**31 - 1), None]),
+    "double": (pa.array([2.0, -2147483648.0, None]), ["2", "-2147483648", None]),
+    "float": (pa.array([2.0, -0.0, None], pa.float32()), ["2", "0", None]),
+    "decimal(38,0)": (pa.array([D(2), D(2147483647), None], pa.decimal128(38, 0)), ["2", "2147483647", None]),
+    "decimal(10,2)": (pa.array([D("2.00"), D("-3.00"), None], pa.decimal128(10, 2)), ["2", "-3", None]),
+    "string": (pa.array(["2", "-03", None]), ["2", "-3", None]),
+    "string, more": (pa.array(["+2", "2147483647.00", None]), ["2", "2147483647", None]),
+    "string_view": (pa.array(["2", "3.0", None], pa.string_view()), ["2", "3", None]),
+    "dictionary of strings": (pa.array(["2", "2", None]).dictionary_encode(), ["2", "2", None]),
+    "dictionary of numbers": (pa.array([2, 2, None]).dictionary_encode(), ["2", "2", None]),
+    "null": (pa.nulls(3), [None] * 3),
+}
+
+
+FEATURES = {
+    "string": (pa.array(["x", "", None]), ["x", "", None]),
+    "int64": (pa.array([1, -1, None]), ["1", "-1", None]),
+    "double": (pa.array([1.5, 1e300, None]), ["1.5", "1e+300", None]),
+    "decimal": (pa.array([D("1.50"), D(0), None], pa.decimal128(5, 2)), ["1.50", "0.00", None]),
+    "bool": (pa.array([True, False, None]), ["true", "false", None]),
+    "date": (pa.array([0, 1, None], pa.date32()), ["1970-01-01", "1970-01-02", None]),
+    "timestamp": (pa.array([0, 1, None], pa.timestamp("s")), ["1970-01-01 00:00:00", "1970-01-01 00:00:01", None]),
+    "timestamp in UTC": (pa.array([0, None, None], pa.timestamp("ns", "UTC")), ["1970-01-01 00:00:00+00", None, None]),
+    "time": (pa.array([0, 1, None], pa.time32("s")), ["00:00:00", "00:00:01", None]),
+    "binary": (pa.array([b"x", b"", None]), ["x", "", None]),
+    "null": (pa.nulls(3), [None] * 3),
+}
+
+
+def lists(*arrays):
+    """Three lists of one struct each."""
+    names = ("name", "value")[: len(arrays)]
+    return pa.ListArray.from_arrays(
+        pa.array(range(4), pa.int32()), pa.StructArray.from_arrays(list(arrays), list(names))
+    )
+
+
+def products(**columns):
+    """Three lists of one product each."""
+    plain = {
+        "id": pa.array(["p"] * 3),
+        "name": pa.array(["n"] * 3),
+        "price": pa.array([1.5] * 3),
+        "quantity": pa.array([1] * 3),
+    } | columns
+    struct = pa.StructArray.from_arrays(list(plain.values()), list(plain))
+    return pa.ListArray.from_arrays(pa.array(range(4), pa.int32()), struct)
+
+
+@pytest.fixture(scope="module")
+def taken(read, with_columns):
+    """What is sent of every array above; those that stand together in an order are read together."""
+    found = {}
+    kinds = {"crmId": TEXTS, "returnsValue": NUMBERS, "websiteId": INTEGERS, "value": FEATURES}
+    for i in range(max(map(len, kinds.values()))):
+        names = {kind: list(arrays)[i % len(arrays)] for kind, arrays in kinds.items()}
+        array = {kind: kinds[kind][name][0] for kind, name in names.items()}
+        rows = read(
+            with_columns(
+                customer=pa.StructArray.from_arrays([pa.array(["@"] * 3), array["crmId"]], ["email", "crmId"]),
+                returnsValue=array["returnsValue"],
+                websiteId=array["websiteId"],
+                orderAttributes=lists(pa.array(["n"] * 3), array["value"]),
+            )
+        )
+        for row in rows:
+            order = {**row.sent, **row.sent["customer"], **row.sent["orderAttributes"][0]}
+            for kind, name in names.items():
+                found.setdefault((kind, name), []).append(order.get(kind))
+    return found
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_text_is_taken_from(taken, name):
+    # a customer's text of no characters identifies nobody
+    assert taken["crmId", name][:3] == [text or None for text in TEXTS[name][1]]
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_taken_with_their_digits_from(taken, name):
+    assert taken["returnsValue", name][:3] == NUMBERS[name][1]
+
+
+@pytest.mark.parametrize("name", INTEGERS)
+def test_integers_are_taken_from(taken, name):
+    assert taken["websiteId", name][:3] == INTEGERS[name][1]
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_the_value_of_a_feature_is_text_from(taken, name):
+    assert taken["value", name][:3] == FEATURES[name][1]
+
+
+@pytest.mark.parametrize("name", ["decimal(38,0)", "binary", "dictionary of strings", "uuid"])
+def test_an_order_id_is_taken_from(read_column, name):
+    array, expected = TEXTS[name]
+    rows = read_column("id", array)
+
+    assert [row.order_id for row in rows] == expected
+    assert [row.sent["id"] for row in rows[:2]] == expected[:2]
+    assert rows[2].faults == {"id": "required"}
+
+
+def test_text_that_is_no_json_number_is_that_orders_problem(read_column):
+    bad = ["01", ".5", "5.", "+1", "NaN", "inf", "1_0", "0x10", "1,5", " 1", "1 ", "", "1e400", "-1e400", "1\n"]
+    rows = read_column("returnsValue", pa.array(bad))
+    assert [row.faults for row in rows] == [{"returnsValue": "a finite number"}] * len(bad)
+
+
+def test_what_is_no_whole_number_is_that_orders_problem(read_column):
+    rule = {"websiteId": "a whole number from -2147483648 to 2147483647"}
+    nan = float("nan")
+    arrays = [
+        pa.array(["1.5", "", "1e3", " 1", "x", "9" * 60, "2147483648", "1.0.0", "--1"]),
+        pa.array([1.5, nan, float("inf"), 2147483648.0, 2147483647.5, -2147483648.5]),
+        pa.array([D("1.50"), D("2147483647.01"), D("2147483648.00")], pa.decimal128(20, 2)),
+        pa.array([2**31, 2**64 - 1], pa.uint64()),
+    ]
+    for array in arrays:
+        assert [row.faults for row in read_column("websiteId", array)] == [rule] * len(array)
+
+
+def test_features_may_be_maps(read, good):
+    names = pa.array(["Color", "Size", "Weight", "Note"])
+    of_order = pa.MapArray.from_arrays(pa.array([0, 2, 2], pa.int32()), names, pa.array(["Black", None, "x", "y"]))
+    of_line = pa.array([[("Weight", 1.5)], None], pa.map_(pa.string(), pa.float64()))
+    struct = [pa.array([v, v]) for v in ("p", "n", D("10.25"), 2)]
+    line = pa.StructArray.from_arrays([*struct, of_line], ["id", "name", "price", "quantity", "product_attributes"])
+    source = pa.Table.from_pylist([good, good]).drop_columns("products")
+    source = source.append_column("products", pa.ListArray.from_arrays(pa.array([0, 1, 2], pa.int32()), line))
+    both, neither = read(source.append_column("order_attributes", of_order))
+
+    assert both.sent["orderAttributes"] == [{"name": "Color", "value": "Black"}, {"name": "Size"}]
+    assert both.sent["products"][0]["productAttributes"] == [{"name": "Weight", "value": "1.5"}]
+    assert neither.sent["orderAttributes"] == []
+    assert "productAttributes" not in neither.sent["products"][0]
+
+
+def test_lists_may_be_of_every_kind(read_column, with_columns):
+    plain = with_columns(id=pa.array(["1", "2"]))["products"].combine_chunks()
+    struct = plain.type.value_type
+    for type_ in (pa.large_list(struct), pa.list_(struct, 1)):
+        rows = read_column("products", plain.cast(type_))
+        assert [row.sent["products"][0]["id"] for row in rows] == ["p-1", "p-1"]
+
+
+def test_lists_of_no_type_are_empty(read_column):
+    """What a writer makes of a column in which no list has an element, or no row a list."""
+    absent = read_column("orderAttributes", pa.nulls(2))
+    empty = read_column("orderAttributes", pa.array([[], None, [None]], pa.list_(pa.null())))
+    no_lines = read_column("products", pa.array([[], None], pa.list_(pa.null())))
+    inner = read_column("products", products(productAttributes=pa.nulls(3), url=pa.nulls(3)))
+
+    assert [row.sent.get("orderAttributes") for row in absent] == [None, None]
+    assert [row.sent.get("orderAttributes") for row in empty[:2]] == [[], None]
+    assert empty[2].faults == {"orderAttributes[0]": "required"}
+    assert (no_lines[0].sent["products"], no_lines[0].named_warnings) == ([], {"no_products"})
+    assert no_lines[1].faults == {"products": "required"}
+    assert set(inner[0].sent["products"][0]) == {"id", "name", "price", "quantity"}
+
+
+def test_structs_of_nothing_but_nulls_are_no_crash(read_column):
+    customer = pa.array([{"email": None}, None], pa.struct([("email", pa.null())]))
+    rows = read_column("customer", customer)
+    assert [row.faults for row in rows] == [
+        {"customer": "at least one of email, phone, crmId"},
+        {"customer": "required"},
+    ]
+
+
+def test_names_of_zones_and_statuses_may_be_bytes_or_of_a_wrong_kind(read, with_columns, read_column):
+    statuses = read_column("status", pa.array([b"paid", b"CANCELLED", b"\xff", b"lost"]))
+    assert [row.sent["status"] for row in statuses[:2]] == ["Paid", "Canceled"]
+    assert statuses[1].named_warnings == {"status_spelling"}
+    assert [row.problems[0]["got"] for row in statuses[2:]] == ["1 bytes", "4 bytes"]
+
+    zones = read_column("timeZone", pa.array([b"Europe/Warsaw", b"\xff"]))
+    assert zones[0].sent["timeZone"] == "Central European Standard Time"
+    assert zones[1].faults == {"timeZone": "a Windows or IANA time zone"}
+
+    for array in (pa.array([1]), pa.array([True])):
+        (row,) = read(with_columns(status=array, timeZone=array))
+        assert set(row.faults) == {"status", "timeZone"}
+
+
+# text that is no UTF-8, as it is or in a column that claims to be
+
+
+def broken(type_, good="a"):
+    """Three texts of which the second is none."""
+    offsets = pa.py_buffer(pa.array([0, 1, 3, 4], pa.int32()).buffers()[1])
+    data = pa.py_buffer(good.encode() + b"\xff\xfe" + b"b")
+    text = pa.Array.from_buffers(pa.string(), 3, [None, offsets, data])
+    return text.dictionary_encode() if type_ == "dictionary" else text.cast(type_)
+
+
+def test_bytes_that_are_no_utf_8_are_that_orders_problem(read_column):
+    rows = read_column("id", pa.array([b"a", b"\xff\xfe", "ż".encode()]))
+    assert [row.order_id for row in rows] == ["a", None, "ż"]
+    assert rows[1].problems == [{"field": "id", "rule": "text in UTF-8", "got": "2 bytes"}]
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.string_view(), "dictionary"], ids=str)
+def test_text_that_claims_to_be_utf_8_and_is_not_is_that_orders_problem(read_column, type_):
+    rows = read_column("id", broken(type_))
+
+    assert [row.faults for row in rows] == [{}, {"id": "text in UTF-8"}, {}]
+    assert [row.order_id for row in rows] == ["a", None, "b"]
+    assert [row.sent["id"] for row in rows[::2]] == ["a", "b"]
+    assert rows[1].text == ""
+
+
+def test_different_ids_that_are_no_utf_8_are_not_one_id_that_stands_twice(open_orders, with_columns):
+    text = pa.Array.from_buffers(pa.string(), 3, pa.array([b"\xff1", b"\xfe1", b"\xff1"]).buffers())
+    with open_orders(with_columns(id=text)) as orders:
+        assert orders.find_duplicates() == 0
+        rows = [row for batch in orders.read() for row in batch.to_pylist()]
+    problems = [{"field": "id", "rule": "text in UTF-8", "got": "bytes of another encoding"}]
+    assert [(row["order_id"], row["problems"]) for row in rows] == [(None, problems)] * 3
+
+
+def test_broken_text_is_found_wherever_it_is(read, with_columns):
+    text = broken(pa.string())
+    line = pa.StructArray.from_arrays(
+        [text, text, pa.array([D(1)] * 3), pa.array([1] * 3), lists(text, text)],
+        ["id", "name", "price", "quantity", "productAttributes"],
+    )
+    source = with_columns(currency=text)
+    for name, array in {
+        "customer": pa.StructArray.from_arrays([text, text, text], ["email", "phone", "crmId"]),
+        "products": pa.ListArray.from_arrays(pa.array(range(4), pa.int32()), line),
+        "orderAttributes": pa.MapArray.from_arrays(pa.array(range(4), pa.int32()), pa.array(["k", "l", "m"]), text),
+        "status": text,
+        "timeZone": text,
+    }.items():
+        at = source.schema.get_field_index(name)
+        source = source.append_column(name, array) if at < 0 else source.set_column(at, name, array)
+    _, row, _ = read(source)
+
+    assert [p["field"] for p in row.problems if p["rule"] == "text in UTF-8"] == [
+        *("currency", "customer.email", "customer.phone", "customer.crmId"),
+        *("products[0].id", "products[0].name"),
+        *("products[0].productAttributes[0].name", "products[0].productAttributes[0].value"),
+        "orderAttributes[0].value",
+    ]
+    assert {"status", "timeZone"} < set(row.faults)
+
+
+def test_broken_text_is_a_problem_after_an_sql_text_too(read_column):
+    rows = read_column("id", broken(pa.string()), sql="SELECT * REPLACE (upper(id) AS id) FROM extract")
+    assert [row.faults for row in rows] == [{}, {"id": "text in UTF-8"}, {}]
+    assert [row.sent["id"] for row in rows[::2]] == ["A", "B"]
+
+
+def test_broken_text_in_a_column_that_is_not_read_harms_nobody(read, with_columns):
+    source = with_columns(note=broken(pa.string()))
+    assert [row.problems for row in read(source)] == [[], [], []]
+
+
+def test_broken_text_of_many_rows_is_found_in_slices(read, with_columns):
+    """A slice of a table keeps the values of all of it."""
+    good, bad = with_columns(note=pa.array(["x"] * 5000)), with_columns(currency=broken(pa.string()))
+    whole = pa.concat_tables([good.append_column("currency", pa.array(["EUR"] * 5000)), bad], promote_options="default")
+    rows = read(whole.combine_chunks().slice(4000))
+    assert [i for i, row in enumerate(rows) for p in row.problems if p["rule"] == "text in UTF-8"] == [1001]
+
+
+# what a column may not be
+
+
+def refusal(*changes, timezone=None, drop=()):
+    """Return what is said of the columns of good orders with `changes`."""
+    plain = {
+        "id": pa.string(),
+        "date": pa.timestamp("us", tz="UTC"),
+        "totalValue": pa.float64(),
+        "customer": pa.struct([("email", pa.string())]),
+        "products": pa.list_(
+            pa.struct([("id", pa.string()), ("name", pa.string()), ("price", pa.float64()), ("quantity", pa.int32())])
+        ),
+    }
+    columns = [(name, type_) for name, type_ in plain.items() if name not in {*drop, *(n for n, _ in changes)}]
+    with pytest.raises(ColumnsError) as refused:
+        match_columns(pa.schema([*columns, *changes]), timezone=timezone)
+    told = str(refused.value)
+    return [line.removeprefix("  - ") for line in told.splitlines() if line.startswith("  - ")]
+
+
+FRACTION = "as a fraction an id has lost its form; cast it where the extract is made"
+
+
+@pytest.mark.parametrize(
+    ("type_", "told"),
+    [
+        (pa.float64(), f"id: must be text, not double: {FRACTION}"),
+        (pa.float16(), f"id: must be text, not halffloat: {FRACTION}"),
+        (pa.decimal128(10, 2), f"id: must be text, not decimal128(10, 2): {FRACTION}"),
+        (pa.decimal256(50, 0), f"id: must be text, not decimal256(50, 0): {FRACTION}"),
+        (pa.dictionary(pa.int8(), pa.float64()), f"id: must be text, not double: {FRACTION}"),
+        (pa.date32(), "id: must be string, not date32[day]"),
+        (pa.timestamp("us"), "id: must be string, not timestamp[us]"),
+        (pa.time64("us"), "id: must be string, not time64[us]"),
+        (pa.duration("s"), "id: must be string, not duration[s]"),
+        (pa.binary(16), "id: must be string, not fixed_size_binary[16]"),
+        (pa.list_(pa.string()), "id: must be string, not list<item: string>"),
+        (pa.struct([("a", pa.int32())]), "id: must be string, not struct<a: int32>"),
+    ],
+)
+def test_text_is_not_taken_from(type_, told):
+    assert refusal(("id", type_)) == [told]
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        *(pa.bool_(), pa.binary(), pa.date32(), pa.timestamp("us", "UTC"), pa.float16()),
+        *(pa.decimal256(50, 2), pa.decimal128(5, -2), pa.list_(pa.float64()), pa.struct([("a", pa.int32())])),
+    ],
+    ids=str,
+)
+def test_numbers_are_not_taken_from(type_):
+    assert refusal(("totalValue", type_), ("websiteId", type_)) == [
+        f"websiteId: must be integer (int32), not {type_}",
+        f"totalValue: must be number (double), not {type_}",
+    ]
+
+
+@pytest.mark.parametrize("type_", [pa.int64(), pa.float64(), pa.bool_(), pa.binary(), pa.time64("us")], ids=str)
+def test_dates_are_not_taken_from(type_):
+    assert refusal(("date", type_), timezone="UTC") == [f"date: must be string (date-time), not {type_}"]
+
+
+@pytest.mark.parametrize("type_", [pa.timestamp("us"), pa.timestamp("ns"), pa.date32(), pa.date64()], ids=str)
+def test_a_date_without_a_zone_is_refused_with_what_to_do(type_):
+    told = f"date: the column is {type_}, without a time zone, and none is declared; "
+    assert refusal(("date", type_)) == [
+        f"{told}declare the zone of its values (timezone, --timezone), for instance Europe/Warsaw"
+    ]
+
+
+def test_shapes_must_be_those_of_the_contract():
+    line = pa.struct([("id", pa.string())])
+    assert refusal(
+        ("customer", pa.list_(pa.struct([("email", pa.string())]))),
+        ("products", line),
+        ("orderAttributes", pa.list_(pa.string())),
+    ) == [
+        "customer: must be a struct, not list<item: struct<email: string>>",
+        "products: must be a list of structs, not struct<id: string>",
+        "orderAttributes: must be a list of structs, not list<item: string>",
+    ]
+    assert refusal(("products", pa.map_(pa.string(), pa.string()))) == [
+        "products: must be a list of structs, not map<string, string>"
+    ]
+    assert refusal(("customer", pa.struct([("name", pa.string())]))) == [
+        "customer: at least one of email, phone, crmId is required, and none is there"
+    ]
+    assert refusal(("products", pa.null())) == ["products: must be a list of structs, not null"]
+
+
+def test_all_that_is_missing_is_told_with_all_that_is_there():
+    schema = pa.schema([("order_no", pa.int32()), ("customer", pa.struct([("email", pa.string())]))])
+    with pytest.raises(ColumnsError) as refused:
+        match_columns(schema)
+
+    assert str(refused.value).splitlines()[:-1] == [
+        "the columns of the extract do not make orders:",
+        *(f"  - {name}: required, and no column has this name" for name in ("id", "date", "totalValue", "products")),
+        "The extract has: order_no (int32), customer",
+    ]
+    assert "camelCase or snake_case" in str(refused.value).splitlines()[-1]
+
+
+def test_all_faults_of_all_columns_are_told_together():
+    inner = pa.struct([("id", pa.float64()), ("name", pa.string()), ("Name", pa.string()), ("price", pa.bool_())])
+    assert refusal(("id", pa.float64()), ("products", pa.list_(inner)), drop=["totalValue"]) == [
+        f"id: must be text, not double: {FRACTION}",
+        "totalValue: required, and no column has this name",
+        f"products.id: must be text, not double: {FRACTION}",
+        "products.name: 'name' and 'Name' are both this field; keep one of them",
+        "products.price: must be number (double), not bool",
+        "products.quantity: required, and no column has this name",
+    ]
+
+
+def test_two_columns_cannot_be_one_field():
+    both = pa.struct([("email", pa.string()), ("E_MAIL", pa.string())])
+    assert refusal(("total_value", pa.float64()), ("totalValue", pa.float64()), ("customer", both)) == [
+        "totalValue: 'total_value' and 'totalValue' are both this field; keep one of them",
+        "customer.email: 'email' and 'E_MAIL' are both this field; keep one of them",
+    ]
+
+
+def test_a_struct_with_a_type_that_the_engine_does_not_know_is_refused():
+    customer = pa.struct([("email", pa.string()), ("score", pa.float16())])
+    assert refusal(("customer", customer)) == [f"customer: the engine does not know all types in {customer}"]
+
+
+def test_a_column_that_is_not_read_may_have_any_type(read, with_columns):
+    wide = pa.array([D("1.5")], pa.decimal256(50, 2))
+    source = with_columns(weight=pa.array([1.5], pa.float16())).append_column("wide", wide)
+    assert read(source)[0].problems == []
+
+
+# names
+
+
+@pytest.mark.parametrize("style", ["camelCase", "snake_case", "UPPER_SNAKE", "lowercase", "UPPERCASE"])
+def test_columns_match_in_every_style(read, good, style):
+    def styled(name):
+        snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+        return {
+            "camelCase": name,
+            "snake_case": snake,
+            "UPPER_SNAKE": snake.upper(),
+            "lowercase": name.lower(),
+            "UPPERCASE": name.upper(),
+        }[style]
+
+    def renamed(value):
+        if isinstance(value, dict):
+            return {styled(key): renamed(inner) for key, inner in value.items()}
+        return [renamed(inner) for inner in value] if isinstance(value, list) else value
+
+    order = good | {
+        "timeZone": "UTC",
+        "websiteId": 7,
+        "returnsValue": 0.5,
+        "customer": {"crmId": "7"},
+        "products": [good["products"][0] | {"imageUrl": "i", "productAttributes": [{"name": "n", "value": "v"}]}],
+        "orderAttributes": [{"name": "n", "value": "v"}],
+    }
+    sent = read(pa.Table.from_pylist([renamed(order)]))[0].sent
+
+    assert (sent["timeZone"], sent["websiteId"], sent["customer"]) == ("UTC", "7", {"crmId": "7"})
+    assert sent["products"][0]["imageUrl"] == "i"
+    assert sent["products"][0]["productAttributes"] == sent["orderAttributes"] == [{"name": "n", "value": "v"}]
+
+
+def test_columns_with_odd_names_are_ignored(read, with_columns):
+    names = ['a"b', "a.b", "a b", "a'b", "ż", "select", "o", "extract", "text", "problems", "order_id", "ecdp_text"]
+    source = with_columns(__index_level_0__=pa.array([0]))
+    for name in names:
+        source = source.append_column(name, pa.array(["x"]))
+    # the engine does not tell these two apart
+    source = source.append_column("Note", pa.array(["x"])).append_column("note", pa.array(["y"]))
+
+    assert read(source)[0].problems == []
+
+
+def test_what_became_of_each_column_is_known(open_orders, with_columns):
+    with open_orders(with_columns(note=pa.array(["x"]))) as orders:
+        assert orders.mapping.used == ("id", "date", "totalValue", "customer", "products")
+        assert orders.mapping.ignored == ("note",)

@@ -1,0 +1,489 @@
+"""Every rule at its edge, all faults at once, and nothing personal in what is told."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
+from airflow_provider_ecdp.orders.contract import WARNINGS
+from airflow_provider_ecdp.orders.sql import query
+
+WIDE = "ż"  # one character, two bytes
+ASTRAL = "😀"  # one character, four bytes
+
+ATTRIBUTE = ("orderAttributes", 0)
+LINE = ("products", 0)
+LINE_ATTRIBUTE = (*LINE, "productAttributes", 0)
+
+MOST_CHARACTERS = [
+    (("id",), 128),
+    (("customer", "email"), 320),
+    (("customer", "phone"), 20),
+    (("customer", "crmId"), 128),
+    ((*LINE, "id"), 128),
+    ((*LINE, "name"), 2048),
+    ((*LINE, "url"), 2048),
+    ((*LINE, "imageUrl"), 2048),
+    ((*LINE, "category"), 2048),
+    ((*LINE_ATTRIBUTE, "name"), 256),
+    ((*ATTRIBUTE, "name"), 256),
+]
+REQUIRED = [
+    ("id",),
+    ("date",),
+    ("totalValue",),
+    ("customer",),
+    ("products",),
+    (*LINE, "id"),
+    (*LINE, "name"),
+    (*LINE, "price"),
+    (*LINE, "quantity"),
+    (*LINE_ATTRIBUTE, "name"),
+    (*ATTRIBUTE, "name"),
+]
+OPTIONAL = [
+    ("timeZone",),
+    ("websiteId",),
+    ("status",),
+    ("currency",),
+    ("returnsValue",),
+    ("orderAttributes",),
+    (*LINE, "returned"),
+    (*LINE, "url"),
+    (*LINE, "imageUrl"),
+    (*LINE, "category"),
+    (*LINE, "productAttributes"),
+    (*LINE_ATTRIBUTE, "value"),
+    (*ATTRIBUTE, "value"),
+]
+INTEGERS = [("websiteId",), (*LINE, "quantity"), (*LINE, "returned")]
+
+
+def place(path):
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
+
+
+def changed(order, path, value):
+    order = copy.deepcopy(order)
+    at = order
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = value
+    return order
+
+
+@pytest.fixture
+def full(good):
+    """An order with every field."""
+    line = {"returned": 0, "url": "u", "imageUrl": "i", "category": "c"}
+    return good | {
+        "timeZone": "UTC",
+        "websiteId": 1,
+        "status": "Paid",
+        "currency": "EUR",
+        "returnsValue": 0.0,
+        "customer": {"email": "customer@example.com", "phone": "+15551234567", "crmId": "67890"},
+        "products": [good["products"][0] | line | {"productAttributes": [{"name": "Color", "value": "Black"}]}],
+        "orderAttributes": [{"name": "Gift", "value": "Yes"}],
+    }
+
+
+@pytest.fixture
+def check(read, table):
+    """Return what is said of one order."""
+    return lambda order, **settings: read(table(order), **settings)[0]
+
+
+def problem(path, rule, got):
+    return [{"field": place(path), "rule": rule, "got": got}]
+
+
+def test_an_order_without_fault_has_no_problem_and_no_warning(check, full):
+    row = check(full)
+    assert (row.problems, row.warnings) == ([], [])
+
+
+@pytest.mark.parametrize("character", ["x", WIDE, ASTRAL], ids=["ascii", "two bytes", "four bytes"])
+def test_lengths_are_counted_in_characters_to_the_very_last(judge, full, character):
+    cases = [(path, most, most + beyond) for path, most in MOST_CHARACTERS for beyond in (0, 1)]
+    rows = judge({case: changed(full, case[0], character * case[2]) for case in cases})
+
+    assert {case: row.problems for case, row in rows.items()} == {
+        (path, most, length): problem(path, f"at most {most} characters", f"{length} characters")
+        if length > most
+        else []
+        for path, most, length in cases
+    }
+
+
+def test_a_currency_has_exactly_three_characters(judge, full):
+    rows = judge({text: full | {"currency": text} for text in ("", "EU", "EUR", "EURO", "żół", "żó", "😀😀😀")})
+    assert {text: row.problems for text, row in rows.items()} == {
+        text: [] if len(text) == 3 else problem(("currency",), "exactly 3 characters", f"{len(text)} characters")
+        for text in rows
+    }
+
+
+def test_a_minimum_of_one_character_refuses_none(judge, full):
+    paths = [("id",), (*LINE_ATTRIBUTE, "name"), (*ATTRIBUTE, "name")]
+    rows = judge({(path, text): changed(full, path, text) for path in paths for text in ("", " ")})
+
+    assert {case: row.problems for case, row in rows.items()} == {
+        (path, text): [] if text else problem(path, "at least 1 character", "no characters") for path, text in rows
+    }
+
+
+def test_a_required_field_may_not_be_null(judge, full):
+    rows = judge({path: changed(full, path, None) for path in REQUIRED})
+    assert {path: row.problems for path, row in rows.items()} == {
+        path: problem(path, "required", "missing") for path in REQUIRED
+    }
+
+
+def test_an_optional_field_may_be_null_and_is_left_out(judge, full):
+    for path, row in judge({path: changed(full, path, None) for path in OPTIONAL}).items():
+        at = row.sent
+        for step in path[:-1]:
+            at = at[step]
+
+        assert (row.problems, row.warnings) == ([], [])
+        assert path[-1] not in at
+
+
+def test_integers_end_where_32_bits_do(judge, full):
+    numbers = (-2147483649, -2147483648, 2147483647, 2147483648)
+    rows = judge({(path, number): changed(full, path, number) for path in INTEGERS for number in numbers})
+    rule, got = "a whole number from -2147483648 to 2147483647", "a number of 10 digits"
+
+    assert {case: row.problems for case, row in rows.items()} == {
+        (path, number): [] if number in numbers[1:3] else problem(path, rule, got) for path, number in rows
+    }
+
+
+def test_the_case_of_a_status_does_not_matter(judge, full):
+    rows = judge({text: full | {"status": text} for text in ("placed", "PAID", "Completed", "cAnCeLeD")})
+    assert [row.sent["status"] for row in rows.values()] == ["Placed", "Paid", "Completed", "Canceled"]
+    assert [row.warnings for row in rows.values()] == [[]] * 4
+
+
+def test_another_status_is_refused_and_shown_if_it_is_a_word(judge, full):
+    told = {
+        "deleted": "deleted",
+        "in-transit_złożone": "in-transit_złożone",
+        " paid": "text of 5 characters",
+        "": "text of 0 characters",
+        "Jan Kowalski": "text of 12 characters",
+        "+48600700800": "text of 12 characters",
+        "600-700-800": "text of 11 characters",
+        "48600700800": "a number of 11 digits",
+        "x" * 32: "x" * 32,
+        "x" * 33: "text of 33 characters",
+    }
+    rows = judge({text: full | {"status": text} for text in told})
+    assert {text: row.problems for text, row in rows.items()} == {
+        text: problem(("status",), "one of placed, paid, completed, canceled", got) for text, got in told.items()
+    }
+
+
+def test_numbers_are_finite(judge, full):
+    rows = judge({value: full | {"returnsValue": float(value)} for value in ("nan", "inf", "-inf")})
+    assert {value: row.problems for value, row in rows.items()} == {
+        value: problem(("returnsValue",), "a finite number", value) for value in rows
+    }
+
+
+def test_a_customer_is_known_by_something(judge, full):
+    names = ("email", "phone", "crmId")
+    rows = judge(
+        {
+            "nulls": full | {"customer": dict.fromkeys(names)},
+            "no characters": full | {"customer": dict.fromkeys(names, "")},
+            **{name: full | {"customer": dict.fromkeys(names) | {name: "a@b"}} for name in names},
+        }
+    )
+    nobody = problem(("customer",), "at least one of email, phone, crmId", "none")
+
+    assert rows["nulls"].problems == rows["no characters"].problems == nobody
+    assert [rows[name].sent["customer"] for name in names] == [{name: "a@b"} for name in names]
+
+
+def test_values_of_no_characters_identify_nobody_and_are_left_out(check, full):
+    row = check(full | {"customer": {"email": "", "phone": "", "crmId": "7"}})
+    assert row.sent["customer"] == {"crmId": "7"}
+
+
+@pytest.mark.parametrize("name", ["email", "phone", "crmId"])
+def test_a_matching_mode_requires_its_field(judge, full, name):
+    rows = judge(
+        {value: full | {"customer": full["customer"] | {name: value}} for value in (None, "", "7@")}
+        | {"no customer": full | {"customer": None}},
+        matching=name,
+    )
+    missing = problem(("customer", name), f"required by the matching mode {name}", "missing")
+
+    assert rows[None].problems == rows[""].problems == missing
+    assert rows["7@"].problems == []
+    # one fault, one problem
+    assert rows["no customer"].faults == {"customer": "required"}
+
+
+def test_a_matching_mode_without_its_column_is_refused_at_once(read, good):
+    source = pa.Table.from_pylist([good | {"customer": {"email": "a@b"}}])
+    with pytest.raises(ColumnsError, match=r"mode phone requires customer\.phone.*\(--matching\)$"):
+        read(source, matching="phone")
+
+
+def test_an_unknown_matching_mode_is_refused(read, table, good):
+    with pytest.raises(ConfigurationError, match="'mail' is none of email, phone, crmId"):
+        read(table(good), matching="mail")
+
+
+def test_positions_count_from_zero_at_every_depth(check, full, good):
+    fine = good["products"][0]
+    attributes = [{"name": "Size", "value": "L"}, None, {"name": "", "value": None}]
+    products = [fine, None, fine | {"name": None, "productAttributes": attributes}]
+    row = check(full | {"products": products, "orderAttributes": [{"name": "a"}, {"name": None}]})
+
+    assert row.faults == {
+        "products[1]": "required",
+        "products[2].name": "required",
+        "products[2].productAttributes[1]": "required",
+        "products[2].productAttributes[2].name": "at least 1 character",
+        "orderAttributes[1].name": "required",
+    }
+
+
+def test_an_order_with_every_fault_at_once_lists_every_fault(check):
+    attribute = {"name": "n" * 257, "value": None}
+    line = {
+        "id": "i" * 129,
+        "name": None,
+        "price": None,
+        "quantity": 2**31,
+        "returned": -(2**31) - 1,
+        "url": "u" * 2049,
+        "imageUrl": "u" * 2049,
+        "category": "c" * 2049,
+        "productAttributes": [attribute, None],
+    }
+    row = check(
+        {
+            "id": "x" * 129,
+            "date": None,
+            "timeZone": "nowhere",
+            "websiteId": 2**40,
+            "status": "lost",
+            "currency": "E",
+            "totalValue": None,
+            "returnsValue": float("inf"),
+            "customer": {"email": "e" * 321, "phone": "1" * 21, "crmId": "c" * 129},
+            "products": [line, None],
+            "orderAttributes": [attribute, {"name": ""}],
+        }
+    )
+
+    assert set(row.faults) == {
+        *("id", "date", "timeZone", "websiteId", "status", "currency", "totalValue", "returnsValue"),
+        *("customer.email", "customer.phone", "customer.crmId"),
+        *(f"products[0].{f}" for f in ("id", "name", "price", "quantity", "returned", "url", "imageUrl", "category")),
+        *("products[0].productAttributes[0].name", "products[0].productAttributes[1]", "products[1]"),
+        *("orderAttributes[0].name", "orderAttributes[1].name"),
+    }
+    assert len(row.problems) == len(row.faults)
+    assert all(isinstance(part, str) and part for found in row.problems for part in found.values())
+    assert row.text == ""
+
+
+def test_an_order_of_nothing_but_nulls_lists_what_is_required(check):
+    row = check({})
+    assert row.faults == dict.fromkeys(("id", "date", "totalValue", "customer", "products"), "required")
+    assert row.order_id is None
+
+
+# warnings
+
+ODD = {
+    "negative_quantity": (lambda o: changed(o, (*LINE, "quantity"), -2) | {"totalValue": Decimal("-20.50")}),
+    "total_mismatch": (lambda o: o | {"totalValue": Decimal("20.52")}),
+    "future_date": (lambda o: o | {"date": dt.datetime.now(dt.UTC) + dt.timedelta(days=2)}),
+    "email_without_at": (lambda o: changed(o, ("customer", "email"), "nobody")),
+    "empty_text": (lambda o: changed(o, (*LINE, "name"), "")),
+    "no_products": (lambda o: o | {"products": []}),
+    "status_spelling": (lambda o: o | {"status": "Cancelled"}),
+}
+ODD_FIELD = {
+    "negative_quantity": "products[0].quantity",
+    "total_mismatch": "totalValue",
+    "future_date": "date",
+    "email_without_at": "customer.email",
+    "empty_text": "products[0].name",
+    "no_products": "products",
+    "status_spelling": "status",
+}
+
+
+@pytest.fixture
+def odd(full):
+    """Orders that are odd in one way each, by the warning's name."""
+    return {name: make(full) for name, make in ODD.items()}
+
+
+def test_what_is_odd_is_sent_with_a_warning(judge, odd):
+    rows = judge(odd)
+    assert [row.sent["id"] for row in rows.values()] == ["A-1"] * len(ODD)
+    assert {name: [(w["field"], w["rule"]) for w in row.warnings] for name, row in rows.items()} == {
+        name: [(ODD_FIELD[name], f"{name}: {WARNINGS[name]}")] for name in ODD
+    }
+
+
+def test_all_warnings_can_be_promoted_together(judge, odd, full):
+    rows = judge(odd | {"good": full}, warnings_as_errors=frozenset({"all"}))
+
+    assert rows.pop("good").problems == []
+    assert {name: list(row.faults) for name, row in rows.items()} == {name: [ODD_FIELD[name]] for name in ODD}
+    assert [(row.text, row.warnings) for row in rows.values()] == [("", [])] * len(ODD)
+
+
+@pytest.mark.parametrize("name", ["negative_quantity", "future_date"])
+def test_promoting_one_warning_leaves_the_others(judge, odd, name):
+    rows = judge(odd, warnings_as_errors=frozenset({name}))
+    assert {n for n, row in rows.items() if row.problems} == {name}
+    assert {n for n, row in rows.items() if row.warnings} == set(ODD) - {name}
+
+
+def test_an_unknown_warning_is_refused(check, full):
+    with pytest.raises(ConfigurationError, match="no warning is called odd_total; there are negative_quantity"):
+        check(full, warnings_as_errors=frozenset({"odd_total"}))
+
+
+def test_a_total_may_be_a_cent_off(judge, full):
+    line = full["products"][0]
+    lines = [line, line | {"quantity": 1}]
+    totals = {"20.50": False, "20.51": False, "20.49": False, "20.5101": True, "20.4899": True}
+    rows = judge(
+        {total: full | {"totalValue": Decimal(total)} for total in totals}
+        | {
+            "two lines": full | {"products": lines, "totalValue": Decimal("30.75")},
+            "two lines, one counted": full | {"products": lines},
+            "no lines": full | {"products": []},
+        }
+    )
+    found = {name: "total_mismatch" in row.named_warnings for name, row in rows.items()}
+    assert found == totals | {"two lines": False, "two lines, one counted": True, "no lines": False}
+
+
+def test_what_is_only_nearly_odd_has_no_warning(judge, full):
+    rows = judge(
+        {
+            "no pieces": changed(full, (*LINE, "quantity"), 0) | {"totalValue": Decimal(0)},
+            "in 23 hours": full | {"date": dt.datetime.now(dt.UTC) + dt.timedelta(hours=23)},
+            "blank name": changed(full, (*LINE, "name"), " "),
+            "an @ is enough": changed(full, ("customer", "email"), "@"),
+        }
+    )
+    assert {name: row.warnings for name, row in rows.items()} == {name: [] for name in rows}
+
+
+def test_an_order_with_problems_keeps_its_warnings(check, full):
+    row = check(full | {"currency": "E", "status": "cancelled"})
+    assert (set(row.faults), row.named_warnings) == ({"currency"}, {"status_spelling"})
+
+
+def test_only_the_odd_line_is_named(check, full):
+    line = full["products"][0]
+    row = check(full | {"products": [line, line | {"quantity": -2}, line], "totalValue": Decimal("20.50")})
+    assert [(w["field"], w["got"]) for w in row.warnings] == [("products[1].quantity", "-2")]
+
+
+# nothing personal is told
+
+MARK = "Zygfryda"
+
+
+def marked(number):
+    # as a name, an address or a telephone number would be: words with what no code holds
+    return f"{MARK} {number}, ul. Długa 7; tel. 48600700{number:03}"
+
+
+def test_no_text_of_an_order_is_told(check):
+    long = [marked(i) * 120 for i in range(12)]
+    row = check(
+        {
+            "id": long[0],
+            "timeZone": marked(20),
+            "status": marked(21),
+            "currency": marked(22),
+            "customer": {"email": long[1], "phone": long[2], "crmId": long[3]},
+            "products": [
+                {
+                    "id": long[4],
+                    "name": long[5],
+                    "url": long[6],
+                    "imageUrl": long[7],
+                    "category": long[8],
+                    "productAttributes": [{"name": long[9], "value": marked(23)}],
+                }
+            ],
+            "orderAttributes": [{"name": long[10], "value": marked(24)}],
+        }
+    )
+    told = repr(row.problems + row.warnings)
+
+    assert len(row.problems) > 14
+    assert MARK not in told
+    assert "48600700" not in told
+
+
+def test_a_customers_value_is_never_told_not_even_as_a_word(judge, full):
+    names = ("email", "phone", "crmId")
+    rows = judge(
+        {(name, times): full | {"customer": {name: MARK * times}} for name in names for times in (1, 50)},
+        warnings_as_errors=frozenset({"email_without_at"}),
+    )
+    assert [case for case, row in rows.items() if row.problems] == [(n, t) for n, t in rows if t == 50 or n == "email"]
+    assert MARK not in repr([row.problems + row.warnings for row in rows.values()])
+
+
+@pytest.mark.parametrize("name", ["date", "totalValue", "websiteId", "returnsValue"])
+def test_a_number_or_date_is_told_unless_it_may_be_what_another_column_should_hold(read_column, name):
+    told = {
+        "none": "none",
+        "12.5.": "text of 5 characters",
+        "customer@example.com": "text of 20 characters",
+        "+48 600 700 800": "text of 15 characters",
+        "2026-13-45 10:00": "2026-13-45 10:00",
+    }
+    rows = read_column(name, pa.array(list(told)))
+    assert [p["got"] for row in rows for p in row.problems] == list(told.values())
+
+
+@pytest.mark.parametrize("name", ["websiteId", "quantity"])
+def test_a_telephone_number_in_a_column_of_numbers_is_not_told(read, table, good, name):
+    number = 48600700800
+    changes = {"websiteId": number} if name == "websiteId" else {"products": [good["products"][0] | {name: number}]}
+    [row] = read(table(good | changes))
+    assert [p["got"] for p in row.problems] == ["a number of 11 digits"]
+
+
+def test_a_telephone_number_below_zero_is_not_told_by_a_warning(check, good):
+    row = check(changed(good, (*LINE, "quantity"), -600700800) | {"totalValue": Decimal(-6157183200)})
+    assert [w["got"] for w in row.warnings] == ["a number of 9 digits"]
+
+
+def test_a_status_that_is_an_address_is_not_told(check, full):
+    assert "example" not in repr(check(full | {"status": "customer@example.com"}).problems)
+
+
+def test_an_order_of_which_nothing_comes_is_invalid_and_not_sent_as_nothing(judge, good, monkeypatch):
+    # no SQL text is known that does it; should a later engine give NULL for a text, this keeps it from the batch
+    written = query.order_json
+    monkeypatch.setattr(query, "order_json", lambda mapping: f"nullif({written(mapping)}, '') || nullif(o.id, 'B')")
+    rows = judge({"A": good, "B": good | {"id": "B"}})
+    assert rows["A"].problems == []
+    assert rows["B"].faults == {"order": "an order that can be written as JSON"}
+    assert rows["B"].text == ""

@@ -1,0 +1,254 @@
+"""Refused batches: all that can be stored is stored, and those and only those that were refused are named."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_ecdp.api.mode import Mode
+from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.push.run import PushSettings, push
+from airflow_provider_ecdp.results.outcome import Outcome
+
+
+def refusing(bad, describe):
+    def refuse(orders, _mode):
+        errors = [describe(i, o["id"]) for i, o in enumerate(orders) if o["id"] in bad]
+        return (400, {"title": "Bad request", "errors": [e for e in errors if e]}, {}) if errors else None
+
+    return refuse
+
+
+NAMING = {
+    "id in quotes": lambda i, order_id: f"Order '{order_id}' has an invalid currency.",
+    "bare id": lambda i, order_id: f"{order_id}: currency is not allowed",
+    "model state": lambda i, order_id: f"data[{i}].currency: The currency is not allowed.",
+    "JSON path": lambda i, order_id: f"$.data[{i}].currency is not allowed",
+    "capitals": lambda i, order_id: f"Data[{i}].Currency is not allowed",
+    "JSON pointer": lambda i, order_id: f"/data/{i}/currency is not allowed",
+    "dots": lambda i, order_id: f"body.data.{i}.currency: is not allowed",
+    "arrows": lambda i, order_id: f"data -> {i} -> currency: is not allowed",
+}
+
+
+def pushed(client, source, **changes):
+    with Orders(source) as orders:
+        return push(orders, client, PushSettings(**changes))
+
+
+def outcomes(report):
+    return {r["order_id"]: r["outcome"] for r in report.results}
+
+
+@pytest.mark.parametrize("wording", NAMING)
+def test_named_orders_cost_two_requests_and_one_each(foreign, client, many_orders, wording):
+    bad = {f"ORD-{n:06d}" for n in (7, 250, 499)}
+    foreign.refuse = refusing(bad, NAMING[wording])
+
+    report = pushed(client, many_orders(500), batch_size=500)
+
+    assert report.summary["accepted"] == 497
+    assert {i for i, o in outcomes(report).items() if o == "rejected"} == bad
+    assert set(foreign.stored) == {f"ORD-{n:06d}" for n in range(1, 501)} - bad
+    assert report.summary["requests"] == 2 + 3
+
+
+def test_ten_bad_orders_of_ten_thousand_that_are_named(foreign, client, many_orders):
+    bad = {f"ORD-{n:06d}" for n in range(997, 10_000, 997)}
+    foreign.refuse = refusing(bad, lambda i, order_id: f"data[{i}]: order {order_id} is refused by rule 17")
+
+    report = pushed(client, many_orders(10_000), batch_size=500)
+
+    assert (report.summary["accepted"], report.summary["rejected"]) == (9_990, 10)
+    assert {r["order_id"] for r in report.results if r["outcome"] == "rejected"} == bad
+    assert all(f"order {r['order_id']} is refused by rule 17" in r["reason"] for r in report.results[:10])
+    assert report.summary["requests"] <= 60
+
+
+def test_ten_bad_orders_of_ten_thousand_when_nobody_is_named(foreign, client, many_orders):
+    bad = {f"ORD-{n:06d}" for n in range(997, 10_000, 997)}
+    foreign.refuse = refusing(bad, lambda i, order_id: "One or more orders are invalid.")
+
+    report = pushed(client, many_orders(10_000), batch_size=500)
+
+    assert (report.summary["accepted"], report.summary["rejected"]) == (9_990, 10)
+    assert {r["order_id"] for r in report.results if r["outcome"] == "rejected"} == bad
+    assert report.summary["requests"] <= 250
+
+
+def test_a_server_that_names_only_the_first_fault_is_asked_again(foreign, client, many_orders):
+    bad = {f"ORD-{n:06d}" for n in (3, 4, 90)}
+
+    def refuse(orders, _mode):
+        first = next((i for i, o in enumerate(orders) if o["id"] in bad), None)
+        return None if first is None else (400, {"errors": [f"data[{first}].status is unknown"]}, {})
+
+    foreign.refuse = refuse
+    report = pushed(client, many_orders(100), batch_size=100)
+
+    assert {i for i, o in outcomes(report).items() if o == "rejected"} == bad
+    assert report.summary["accepted"] == 97
+
+
+def test_an_innocent_order_that_is_named_is_accepted_on_its_own(foreign, client, many_orders):
+    bad = "ORD-000005"
+
+    def refuse(orders, _mode):
+        if any(o["id"] == bad for o in orders):
+            return 400, {"errors": ["conflict between ORD-000004 and ORD-000006"]}, {}
+        return None
+
+    foreign.refuse = refuse
+    report = pushed(client, many_orders(20))
+
+    assert [r["order_id"] for r in report.results if r["outcome"] == "rejected"] == [bad]
+    assert report.summary["accepted"] == 19
+
+
+def test_the_reason_of_an_order_is_that_of_its_own_request(foreign, client, many_orders):
+    def refuse(orders, _mode):
+        bad = [o["id"] for o in orders if o["id"] in ("ORD-000002", "ORD-000003")]
+        if len(orders) == 1 and bad:
+            return 422, {"errors": [f"only {bad[0]} is wrong, code {bad[0][-1]}"]}, {}
+        return (400, {"errors": ["something is wrong"]}, {}) if bad else None
+
+    foreign.refuse = refuse
+    report = pushed(client, many_orders(8))
+
+    rejected = {r["order_id"]: (r["reason"], r["http_status"]) for r in report.results if r["outcome"] == "rejected"}
+    assert rejected == {
+        "ORD-000002": ("only ORD-000002 is wrong, code 2", 422),
+        "ORD-000003": ("only ORD-000003 is wrong, code 3", 422),
+    }
+
+
+def test_beyond_the_budget_orders_are_unresolved_and_never_rejected(foreign, client, many_orders):
+    foreign.refuse = lambda orders, mode: (400, {"errors": ["no"]}, {})
+
+    report = pushed(client, many_orders(500), batch_size=500, request_budget=30)
+
+    assert len(foreign.posts) == 30
+    alone = {posted[0] for posted in foreign.posts if len(posted) == 1}
+    assert {i for i, o in outcomes(report).items() if o == "rejected"} == alone
+    assert report.summary["unresolved"] == 500 - len(alone)
+    assert "not told apart in 30 requests; ECDP said: no" in next(
+        r["reason"] for r in report.results if r["outcome"] == "unresolved"
+    )
+
+
+def test_a_batch_that_is_too_large_is_halved_and_blames_nobody(foreign, client, many_orders):
+    foreign.refuse = lambda orders, mode: (413, None, {}) if len(orders) > 60 else None
+
+    report = pushed(client, many_orders(500), batch_size=500)
+
+    assert report.summary["accepted"] == 500
+    assert sum(len(p) for p in foreign.posts if len(p) <= 60) == 500
+
+
+def test_an_order_that_is_too_large_alone_is_rejected(foreign, client, extract):
+    foreign.refuse = lambda orders, mode: (413, None, {}) if any(o["id"] == "ORD-000002" for o in orders) else None
+
+    report = pushed(client, extract(4))
+
+    assert outcomes(report) == {
+        "ORD-000001": "accepted",
+        "ORD-000002": "rejected",
+        "ORD-000003": "accepted",
+        "ORD-000004": "accepted",
+    }
+
+
+@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    count=st.integers(1, 60),
+    size=st.integers(1, 25),
+    seed=st.integers(0, 2**16),
+    share=st.sampled_from([0.0, 0.02, 0.2, 1.0]),
+    wording=st.sampled_from(["nobody", "first", "all", "wrong"]),
+)
+def test_nobody_good_is_rejected_and_nobody_bad_accepted(
+    foreign, client, many_orders, count, size, seed, share, wording
+):
+    dice = random.Random(seed)
+    ids = [f"ORD-{n:06d}" for n in range(1, count + 1)]
+    bad = {i for i in ids if dice.random() < share}
+
+    def refuse(orders, _mode):
+        faults = [i for i, o in enumerate(orders) if o["id"] in bad]
+        if not faults:
+            return None
+        errors = {
+            "nobody": ["bad request"],
+            "first": [f"data[{faults[0]}] is refused"],
+            "all": [f"data[{i}] is refused" for i in faults],
+            "wrong": [f"data[{dice.randrange(len(orders))}] is refused"],
+        }[wording]
+        return 400, {"errors": errors}, {}
+
+    foreign.refuse = refuse
+    foreign.stored.clear()
+    report = pushed(client, many_orders(count), batch_size=size, request_budget=10_000)
+
+    expected = {i: Outcome.REJECTED.value if i in bad else Outcome.ACCEPTED.value for i in ids}
+    assert outcomes(report) == expected
+    assert set(foreign.stored) == set(ids) - bad
+
+
+class TestAdd:
+    def test_what_was_stored_without_an_answer_is_accepted_once(self, foreign, client, many_orders):
+        foreign.reset_after_storing = lambda number: number % 3 == 0
+
+        report = pushed(client, many_orders(1_000), batch_size=100, mode=Mode.ADD, max_in_flight=2)
+
+        assert report.summary["accepted"] == 1_000
+        assert report.summary["rejected"] == 0
+        assert sorted(foreign.writes) == [f"ORD-{n:06d}" for n in range(1, 1_001)]
+
+    def test_what_was_not_stored_is_sent_again(self, foreign, client, many_orders):
+        foreign.reset_before_storing = lambda number: number % 3 == 0
+
+        report = pushed(client, many_orders(1_000), batch_size=100, mode=Mode.ADD)
+
+        assert report.summary["accepted"] == 1_000
+        assert sorted(foreign.writes) == [f"ORD-{n:06d}" for n in range(1, 1_001)]
+        # an absent order tells of its whole batch
+        assert len(foreign.gets) < 20
+
+    def test_an_order_that_is_stored_with_other_content_is_rejected(self, foreign, client, extract):
+        foreign.stored["ORD-000001"] = {"id": "ORD-000001", "totalValue": 1}
+        foreign.reset_before_storing = lambda number: number == 1
+
+        report = pushed(client, extract(3), mode=Mode.ADD)
+
+        assert outcomes(report) == {"ORD-000001": "rejected", "ORD-000002": "accepted", "ORD-000003": "accepted"}
+        assert "stored with other content" in report.results[0]["reason"]
+
+    def test_a_resumed_run_finds_what_the_killed_one_stored(self, foreign, client, many_orders):
+        pushed(client, many_orders(250), mode=Mode.ADD, batch_size=100)
+        posts = len(foreign.posts)
+
+        report = pushed(client, many_orders(400), mode=Mode.ADD, batch_size=100, resumed=True)
+
+        assert (report.summary["accepted"], report.summary["rejected"]) == (400, 0)
+        assert len(foreign.writes) == 400
+        assert len(foreign.posts) - posts <= 4 + 1
+
+    def test_without_a_kill_an_order_that_exists_is_rejected(self, foreign, client, many_orders):
+        pushed(client, many_orders(3), mode=Mode.ADD)
+
+        report = pushed(client, many_orders(5), mode=Mode.ADD)
+
+        assert (report.summary["accepted"], report.summary["rejected"]) == (2, 3)
+        assert not foreign.gets
+
+    def test_an_outage_while_reading_back_leaves_orders_unresolved(self, foreign, hasty, many_orders):
+        foreign.reset_after_storing = lambda _: True
+        foreign.answer_get = lambda _: (503, None, {})
+
+        report = pushed(hasty, many_orders(10), mode=Mode.ADD)
+
+        assert report.summary["unresolved"] == 10
+        assert report.stopped is not None
