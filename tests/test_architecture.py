@@ -139,8 +139,8 @@ for name in MODULES:
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
-from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.run import push
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 
@@ -148,7 +148,7 @@ extract, results = sys.argv[1:]
 with (
     SandboxServer("sandbox-key") as sandbox,
     EcdpClient("sandbox-key", ClientSettings(base_url=sandbox.url)) as client,
-    Orders(ParquetExtract.open(extract)) as orders,
+    OrderReader(ParquetSource.open(extract)) as orders,
 ):
     report = push(orders, client, ledger=Ledger(results))
 assert "airflow" not in sys.modules

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 
 
@@ -33,7 +33,7 @@ def checked(written):
 
     def check(**what):
         settings = OrderSettings(sql=LINES_SQL if what.get("lines") else None)
-        with Orders(ParquetExtract.open(written(**what)), settings) as orders:
+        with OrderReader(ParquetSource.open(written(**what)), settings) as orders:
             rows = [row for batch in orders.read() for row in batch.to_pylist()]
         assert len({row["order_id"] for row in rows}) == len(rows)
         return {row["order_id"]: row for row in rows}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from airflow_provider_ecdp.api.client import ClientStats, EcdpClient
-from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, Asker, Missing, Operation
+from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, Missing, Operation, OrderRequester
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_updates, checked_website, listed_status
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
@@ -61,7 +61,7 @@ def get_orders(
 
         return send
 
-    run = _Run(Asker(client, Operation.GET, missing), progress, results_limit, extra={"order": None})
+    run = _Run(OrderRequester(client, Operation.GET, missing), progress, results_limit, extra={"order": None})
     for given in order_ids:
         run.ask(given, prepare, given)
     return run.report()
@@ -92,7 +92,7 @@ def update_order_statuses(
 
         return send
 
-    run = _Run(Asker(client, Operation.UPDATE_STATUS, missing), progress, results_limit)
+    run = _Run(OrderRequester(client, Operation.UPDATE_STATUS, missing), progress, results_limit)
     for update in checked_updates(updates):
         run.ask(update["order_id"], prepare, update)
     return run.report()
@@ -121,7 +121,7 @@ def delete_orders(
 
         return send
 
-    run = _Run(Asker(client, Operation.DELETE, missing), progress, results_limit)
+    run = _Run(OrderRequester(client, Operation.DELETE, missing), progress, results_limit)
     for given in order_ids:
         run.ask(given, prepare, given)
     return run.report()
@@ -134,7 +134,7 @@ class _Run:
     :param extra: what a result without an order holds
     """
 
-    asker: Asker
+    asker: OrderRequester
     progress: Progress
     results_limit: int
     extra: Mapping[str, Any] = field(default_factory=dict)

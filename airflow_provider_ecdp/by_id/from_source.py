@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
-from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, Asker, Operation
+from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, Operation, OrderRequester
 from airflow_provider_ecdp.by_id.settings import ChangeSettings
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.results.outcome import Outcome, Settled
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Stop
 from airflow_provider_ecdp.runs.dispatcher import Dispatcher
@@ -80,7 +80,7 @@ class _Run:
         self.before = client.stats()
         client.recount_in_flight()
         resumed = settings.resumed or (ledger is not None and ledger.exists())
-        self.asker = Asker(client, queue.operation, settings.missing, resumed)
+        self.asker = OrderRequester(client, queue.operation, settings.missing, resumed)
         self.recorder = Recorder([ledger], settings.results_limit, self._tell)
         self.missing = 0
         self.stop = Stop()
@@ -120,18 +120,18 @@ class _Run:
             return batch
         invalid = batch.filter(pc.is_valid(problems))
         if len(invalid):
-            self.recorder.add(Settled(invalid, Outcome.INVALID, invalid.column("problem").to_pylist()))
+            self.recorder.add(BatchOutcome(invalid, Outcome.INVALID, invalid.column("problem").to_pylist()))
         for word, (outcome, reason) in self.skipped.items():
             skipped = batch.filter(pc.equal(known, word))
             if len(skipped):
                 # the ledger has a row of what is resumed; a repetition must not stand for the change that it repeats
-                self.recorder.add(Settled(skipped, outcome, reason), ())
+                self.recorder.add(BatchOutcome(skipped, outcome, reason), ())
         return batch.filter(pc.and_(pc.is_null(problems), pc.is_null(known)))
 
     def _send(self, dispatcher: _Dispatcher, changes: pa.RecordBatch) -> None:
         for i, number in enumerate(changes.column("round").to_pylist()):
             if self.stop:
-                self.recorder.add(Settled(changes.slice(i), Outcome.NOT_ATTEMPTED, NOT_REACHED))
+                self.recorder.add(BatchOutcome(changes.slice(i), Outcome.NOT_ATTEMPTED, NOT_REACHED))
                 return
             if number != self.round:
                 # an order's changes never overtake each other: a round ends before the next begins
@@ -162,7 +162,7 @@ class _Run:
     def _answered(self, ended: tuple[pa.RecordBatch, Answer]) -> None:
         change, answer = ended
         self.missing += answer.missing
-        self.recorder.add(Settled(change, answer.outcome, answer.reason, answer.http_status, answer.attempts))
+        self.recorder.add(BatchOutcome(change, answer.outcome, answer.reason, answer.http_status, answer.attempts))
 
     def _tell(self) -> None:
         self.progress(self.recorder.tally.counts.total(), self.recorder.tally.failed)

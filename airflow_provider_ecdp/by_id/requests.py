@@ -63,7 +63,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
+class OrderRequester:
     """Asks; safe for threads.
 
     :param missing: of a deletion, REPORT counts an order that ECDP does not have as accepted: the order is gone, which

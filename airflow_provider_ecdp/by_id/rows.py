@@ -17,11 +17,11 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
 from airflow_provider_ecdp.orders.contract import Field, Kind
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running, statement
-from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Sources
-from airflow_provider_ecdp.orders.mapping.resolver import Finder
+from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
+from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path, from_json
 from airflow_provider_ecdp.orders.names import ROWS
-from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sources.scan import readable_schema
 from airflow_provider_ecdp.orders.sql.coercion import why_not, wire
 
@@ -44,7 +44,7 @@ class ChangeRows:
 
     def __init__(
         self,
-        extract: Extract,
+        extract: Source,
         *,
         with_status: bool,
         sql: str | None = None,
@@ -67,7 +67,7 @@ class ChangeRows:
         self._stack = contextlib.ExitStack()
         try:
             self._engine = self._stack.enter_context(locked_engine(memory_limit=memory_limit, threads=1))
-            self._sources = Sources(self._engine, extract)
+            self._sources = Catalog(self._engine, extract)
             source = f"SELECT * FROM {EXTRACT}" if sql is None else statement(sql, self._engine)
             schema = self._result(source)
             spelled = {}
@@ -76,7 +76,7 @@ class ChangeRows:
                 own = readable_schema(extract.schema).names
                 spelled = dict(zip(own, schema.names, strict=True))
                 schema = pa.schema([pa.field(name, f.type) for name, f in zip(own, schema, strict=True)])
-            self._query = self._select(source, Finder(_completed(given, schema), schema, spelled), with_status)
+            self._query = self._select(source, ColumnResolver(_completed(given, schema), schema, spelled), with_status)
             self._columns = self._sources.columns_read(self._query)
         except BaseException:
             self._stack.close()
@@ -106,7 +106,7 @@ class ChangeRows:
             # the extract is empty here: the message can quote nothing but the SQL text
             raise SqlError(f"the SQL text cannot be run: {error}\n{self._sources.held()}") from None
 
-    def _select(self, source: str, find: Finder, with_status: bool) -> str:
+    def _select(self, source: str, find: ColumnResolver, with_status: bool) -> str:
         found = {_ORDER_ID: _text(find, _ID, _ORDER_ID)}
         if with_status:
             found |= {"status": _text(find, _STATUS, "status"), "website_id": _website(find)}
@@ -160,7 +160,7 @@ def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMappin
     return ColumnMapping(sources)
 
 
-def _text(find: Finder, field: Field, name: str) -> str | None:
+def _text(find: ColumnResolver, field: Field, name: str) -> str | None:
     source = find.source(field.name)
     if not isinstance(source, Value):
         find.note(f"{name}: required, and neither a mapping nor a column's name gives it")
@@ -174,7 +174,7 @@ def _text(find: Finder, field: Field, name: str) -> str | None:
     return sql
 
 
-def _website(find: Finder) -> str | None:
+def _website(find: ColumnResolver) -> str | None:
     source = find.source(_WEBSITE.name)
     found = find.find(_WEBSITE.name, source) if isinstance(source, Value) else None
     if found is None:

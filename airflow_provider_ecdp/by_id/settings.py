@@ -14,7 +14,7 @@ from airflow_provider_ecdp.results.outcome import Outcome
 class ChangeSettings:
     """How changes are sent.
 
-    :param missing: what an order that ECDP does not have is; see `Asker`
+    :param missing: what an order that ECDP does not have is; see `OrderRequester`
     :param max_in_flight: maximum requests in flight
     :param max_deletions: if the extract has more rows than this, nothing is sent; None for no limit
     :param results_limit: how many results the report holds, failures first

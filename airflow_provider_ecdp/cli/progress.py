@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.push.settings import Progress
-from airflow_provider_ecdp.runs.throughput import Pace
+from airflow_provider_ecdp.runs.throughput import Throughput
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def shown(arguments: Namespace) -> Iterator[Callable[[Progress], None]]:
     # the bar draws itself, ten times a second; an update only sets numbers
     with bars.Progress(*columns, console=output.console(sys.stderr), transient=True) as bar:
         task = bar.add_task("push" if sending else "check", total=None, failed=0, rate=0.0, left="")
-        pace = Pace(0.0)
+        pace = Throughput(0.0)
 
         def draw(now: Progress) -> None:
             pace.note(now.seconds, now.done, now.passed_over)

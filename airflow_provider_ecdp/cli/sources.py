@@ -15,20 +15,20 @@ from airflow_provider_ecdp.api.mode import MatchBy
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 
 #: A name that SQL takes as it is, and a path.
 _NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
-class InterruptibleOrders(Orders):
+class InterruptibleOrders(OrderReader):
     """Orders that end after a signal, between record batches: what was sent of them is still recorded."""
 
     interruption: Interruption
 
     def read(self, *, facts: bool = False) -> Iterator[pa.RecordBatch]:
-        """Yield the orders as `Orders` does, until a signal comes."""
+        """Yield the orders as `OrderReader` does, until a signal comes."""
         self.interruption.patient = True
         for batch in super().read(facts=facts):
             if self.interruption.number is not None:
@@ -36,7 +36,7 @@ class InterruptibleOrders(Orders):
             yield batch
 
 
-def open_orders(arguments: Namespace, interruption: Interruption) -> Orders:
+def open_orders(arguments: Namespace, interruption: Interruption) -> OrderReader:
     """Open the extracts that `arguments` name.
 
     :raises ConfigurationError: a setting cannot be meant, or the file of an SQL text or a mapping cannot be read
@@ -54,9 +54,9 @@ def open_orders(arguments: Namespace, interruption: Interruption) -> Orders:
     )
     paths = named(arguments.extract)
     partitions = partitions_of(arguments.partition or [], paths)
-    extracts: ParquetExtract | dict[str, ParquetExtract]
+    extracts: ParquetSource | dict[str, ParquetSource]
     if list(paths) == [EXTRACT]:
-        extracts = ParquetExtract.open(*paths[EXTRACT], partitions=partitions[EXTRACT])
+        extracts = ParquetSource.open(*paths[EXTRACT], partitions=partitions[EXTRACT])
     else:
         extracts = {name: _opened(name, given, partitions[name]) for name, given in paths.items()}
     orders = InterruptibleOrders(extracts, settings)
@@ -90,9 +90,9 @@ def _exists(path: str) -> bool:
     return os.path.exists(path) or next(glob.iglob(path), None) is not None  # noqa: PTH110, PTH207
 
 
-def _opened(name: str, paths: list[str], partitions: Mapping[str, list[str]]) -> ParquetExtract:
+def _opened(name: str, paths: list[str], partitions: Mapping[str, list[str]]) -> ParquetSource:
     try:
-        return ParquetExtract.open(*paths, partitions=partitions)
+        return ParquetSource.open(*paths, partitions=partitions)
     except ExtractError as error:
         raise ExtractError(f"the extract {name}: {error}") from error
 

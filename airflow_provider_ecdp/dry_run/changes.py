@@ -74,7 +74,7 @@ class ChangeFindings:
         }
 
 
-def look_at_changes(queue: ChangeQueue, settings: ChangeSettings, ledger: Ledger | None = None) -> ChangeFindings:
+def check_changes(queue: ChangeQueue, settings: ChangeSettings, ledger: Ledger | None = None) -> ChangeFindings:
     """Return what a run would do with the changes. Nothing is sent, and nothing is written.
 
     :param ledger: of the run; what it holds as accepted would not be sent again

@@ -16,10 +16,10 @@ from airflow_provider_ecdp.api.mode import envelope
 from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Findings, Rule
 from airflow_provider_ecdp.dry_run.sample_order import masked
 from airflow_provider_ecdp.errors import EmptyExtractError
-from airflow_provider_ecdp.ledger.prior_runs import Memory, learn
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns, learn
 from airflow_provider_ecdp.ledger.schema_drift import OnDrift, drifted
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sql.fields import PROBLEMS
 from airflow_provider_ecdp.push.settings import PushSettings
 
@@ -31,9 +31,9 @@ _CURRENCY = re.compile("[A-Za-z]{3}")
 
 
 def check(
-    orders: Orders,
+    orders: OrderReader,
     settings: PushSettings | None = None,
-    memory: Memory | None = None,
+    memory: PriorRuns | None = None,
     *,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Findings:
@@ -44,7 +44,7 @@ def check(
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
     :raises ExtractError: the extract cannot be read to its end
     """
-    settings, memory = settings or PushSettings(), memory or Memory()
+    settings, memory = settings or PushSettings(), memory or PriorRuns()
     found = Findings(rows=orders.rows, fields=orders.explained)
     several = len(orders.columns) > 1
     for name, (read, ignored) in orders.columns.items():
@@ -81,7 +81,7 @@ def _batches(sendable: Iterator[pa.RecordBatch], settings: PushSettings) -> Iter
     yield from batching.cut(sendable, settings.batch_size, settings.batch_bytes)
 
 
-def _sendable(orders: Orders, found: Findings, progress: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+def _sendable(orders: OrderReader, found: Findings, progress: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
     for batch in orders.read(facts=True):
         found.total += len(batch)
         _take_facts(batch.column("facts"), found)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from airflow_provider_ecdp.dry_run.findings import Findings
-    from airflow_provider_ecdp.ledger.prior_runs import Memory
-    from airflow_provider_ecdp.orders.sources.parquet import Extract
+    from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
+    from airflow_provider_ecdp.orders.sources.parquet import Source
     from airflow_provider_ecdp.push.run import Progress
     from airflow_provider_ecdp.results.report import Report
 
@@ -156,7 +156,7 @@ class EcdpHook(BaseHook):
 
     def push_orders(
         self,
-        orders: Iterable[Mapping[str, Any]] | Extract,
+        orders: Iterable[Mapping[str, Any]] | Source,
         *,
         mode: str = Mode.ADD_OR_REPLACE,
         max_failed: str | float = 0,
@@ -164,7 +164,7 @@ class EcdpHook(BaseHook):
     ) -> dict[str, Any]:
         """Send orders and return what became of each: `summary`, `results`, `results_path`, `warnings`, `reasons`.
 
-        :param orders: dicts with the API's fields, or an extract such as `ParquetExtract.open(path)`
+        :param orders: dicts with the API's fields, or an extract such as `ParquetSource.open(path)`
         :param mode: `add`, `replace` or `add_or_replace`
         :param max_failed: how many orders may fail: a count (10), or a share of all ("1%")
         :param settings: those of `RunSettings`, and `memory` and `progress` of `push`
@@ -183,9 +183,9 @@ class EcdpHook(BaseHook):
 
     def push(
         self,
-        extract: Extract | Mapping[str, Extract],
+        extract: Source | Mapping[str, Source],
         *,
-        memory: Memory | None = None,
+        memory: PriorRuns | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
         **settings: Any,
     ) -> Report:
@@ -198,13 +198,13 @@ class EcdpHook(BaseHook):
         :raises ConfigurationError: a value is out of range
         """
         # Arrow and DuckDB, which a DAG file must not load when it is parsed
-        from airflow_provider_ecdp.ledger.prior_runs import Memory  # noqa: PLC0415
-        from airflow_provider_ecdp.orders.reader import Orders  # noqa: PLC0415
+        from airflow_provider_ecdp.ledger.prior_runs import PriorRuns  # noqa: PLC0415
+        from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415
         from airflow_provider_ecdp.push.run import push  # noqa: PLC0415
 
-        run, kept = RunSettings(**settings), memory or Memory()
+        run, kept = RunSettings(**settings), memory or PriorRuns()
         _, connection = self._read_connection()
-        with Orders(extract, run.of_orders(connection)) as orders:
+        with OrderReader(extract, run.of_orders(connection)) as orders:
             return push(
                 orders,
                 self.get_conn(),
@@ -218,9 +218,9 @@ class EcdpHook(BaseHook):
 
     def check(
         self,
-        extract: Extract | Mapping[str, Extract],
+        extract: Source | Mapping[str, Source],
         *,
-        memory: Memory | None = None,
+        memory: PriorRuns | None = None,
         progress: Callable[[int], None] = lambda _: None,
         **settings: Any,
     ) -> Findings:
@@ -230,9 +230,9 @@ class EcdpHook(BaseHook):
         :raises ConfigurationError: a value is out of range
         """
         from airflow_provider_ecdp.dry_run.orders import check  # noqa: PLC0415  # Arrow and DuckDB, as above
-        from airflow_provider_ecdp.orders.reader import Orders  # noqa: PLC0415  # as above
+        from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415  # as above
 
         run = RunSettings(**settings)
         _, connection = self._read_connection()
-        with Orders(extract, run.of_orders(connection)) as orders:
+        with OrderReader(extract, run.of_orders(connection)) as orders:
             return check(orders, run.of_push(connection), memory, progress=progress)

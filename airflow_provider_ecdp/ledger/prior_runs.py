@@ -9,7 +9,7 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.newest_rows import COLUMNS
 from airflow_provider_ecdp.ledger.schema_drift import OnDrift, look_for_drift
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.results.outcome import Outcome
 
 #: Why an order is not sent: this run's ledger holds it as accepted, or that of an earlier run does.
@@ -17,7 +17,7 @@ RESUMED, UNCHANGED = "resumed", "unchanged"
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class PriorRuns:
     """Where earlier runs have kept what became of orders.
 
     :param ledger: of this run, which may have been tried before
@@ -58,7 +58,7 @@ class Learned:
     nothing_left: bool
 
 
-def learn(orders: Orders, memory: Memory, on_drift: OnDrift) -> Learned:
+def learn(orders: OrderReader, memory: PriorRuns, on_drift: OnDrift) -> Learned:
     """Tell `orders` what is not to be sent.
 
     :raises ConfigurationError: there is nothing to replay, or nothing that keeps columns, where drift is a failure
@@ -81,7 +81,7 @@ def learn(orders: Orders, memory: Memory, on_drift: OnDrift) -> Learned:
     return Learned(own or history or memory.replay is not None, nothing_left)
 
 
-def _hold(orders: Orders, ledger: Ledger | None, words: Mapping[str, str]) -> bool:
+def _hold(orders: OrderReader, ledger: Ledger | None, words: Mapping[str, str]) -> bool:
     """Tell `orders` what a ledger holds; whether it has any rows at all."""
     rows = ledger.rows(COLUMNS) if ledger else None
     if ledger is None or rows is None:

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sql.coercion import is_text
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Change:
         return f"{where} ({self.was}) is gone" if self.now is None else f"{where} was {self.was} and is {self.now}"
 
 
-def look_for_drift(orders: Orders, ledger: Ledger, on_drift: OnDrift) -> list[Change]:
+def look_for_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list[Change]:
     """Compare what `orders` can read with what the previous run read, and keep what this one reads.
 
     A failure keeps nothing: the next run compares with the same.
@@ -96,18 +96,18 @@ def look_for_drift(orders: Orders, ledger: Ledger, on_drift: OnDrift) -> list[Ch
     return changes
 
 
-def drifted(orders: Orders, ledger: Ledger) -> list[Change] | None:
+def drifted(orders: OrderReader, ledger: Ledger) -> list[Change] | None:
     """Compare what `orders` can read with what the previous run read; None if nothing is kept of one. Keep nothing."""
     before = _kept(ledger)
     return list(changed(before, all_columns_of(orders))) if before else None
 
 
-def columns_of(orders: Orders) -> Columns:
+def columns_of(orders: OrderReader) -> Columns:
     """Return the columns that `orders` reads, with their types; members of structs and lists are columns too."""
     return {name: _by_path(read) for name, (read, _) in orders.columns.items()}
 
 
-def all_columns_of(orders: Orders) -> Columns:
+def all_columns_of(orders: OrderReader) -> Columns:
     """Return the columns that `orders` finds, in the same form."""
     return {name: _by_path(schema) for name, schema in orders.schemas.items()}
 

@@ -22,9 +22,9 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.atomic_write import first_write, put_whole
 from airflow_provider_ecdp.ledger.listing import files_in
 from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.storage import reading, told
-from airflow_provider_ecdp.results.outcome import Outcome, Settled
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 SCHEMA = pa.schema(
     [
@@ -95,7 +95,7 @@ class Ledger:
             with first_write(self.path):
                 self._write(SCHEMA.empty_table())
 
-    def add(self, settled: Settled, reasons: Sequence[str | None] | None) -> None:
+    def add(self, settled: BatchOutcome, reasons: Sequence[str | None] | None) -> None:
         """Note the outcome of orders; written at the next flush."""
         orders, count = settled.orders, len(settled.orders)
         now = dt.datetime.now(dt.UTC)
@@ -233,7 +233,7 @@ class Ledger:
     def _rows_of(self, files: list[str], columns: Sequence[str]) -> pa.RecordBatchReader | None:
         if not files:
             return None
-        batches = ParquetExtract(self.path, tuple(files), self._filesystem, SCHEMA, 0).batches(columns)
+        batches = ParquetSource(self.path, tuple(files), self._filesystem, SCHEMA, 0).batches(columns)
         return pa.RecordBatchReader.from_batches(pa.schema([SCHEMA.field(c) for c in columns]), batches)
 
     def _newest(self, columns: str, condition: str, *, deep: bool = False) -> pa.Table | None:

@@ -28,13 +28,13 @@ from airflow_provider_ecdp.operators.version_compat import (
     AirflowSkipException,
     get_hook_lineage_collector,
 )
-from airflow_provider_ecdp.runs.throughput import Pace
+from airflow_provider_ecdp.runs.throughput import Throughput
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.ledger.store import Ledger
-    from airflow_provider_ecdp.orders.sources.parquet import Extract
+    from airflow_provider_ecdp.orders.sources.parquet import Source
     from airflow_provider_ecdp.results.report import MaxFailed, Report
 
 #: Seconds between two lines about how far a run is.
@@ -126,7 +126,7 @@ class EcdpOperator(BaseOperator):
         hook: EcdpHook,
         conn_id: str | None,
         partitions: Mapping[str, Any] | None = None,
-    ) -> Extract:
+    ) -> Source:
         """Open an extract or a shard, and report it to Airflow's lineage."""
         url, extract = open_extract(given, conn_id or None, partitions)
         self.log.info("Reading %s", extract.name)
@@ -134,8 +134,8 @@ class EcdpOperator(BaseOperator):
         get_hook_lineage_collector().add_input_asset(context=hook, uri=uri)
         return extract
 
-    def _heartbeat(self, total: int | None = None) -> Heartbeat:
-        return Heartbeat(self.log.info, lambda: self.hook.stopping, total)
+    def _heartbeat(self, total: int | None = None) -> ProgressLogger:
+        return ProgressLogger(self.log.info, lambda: self.hook.stopping, total)
 
     def _conclude_look(
         self, context: Context, value: dict[str, Any], tolerated: MaxFailed, text: str, what: str = "orders"
@@ -174,7 +174,7 @@ class EcdpOperator(BaseOperator):
         return value
 
 
-class Heartbeat:
+class ProgressLogger:
     """Called with the orders that are done and that failed: logs how far a run is, and ends the run of a killed task.
 
     :param log: takes a format and its arguments
@@ -199,7 +199,7 @@ class Heartbeat:
         self._clock = clock
         self._now = now
         self._last = clock()
-        self._pace = Pace(self._last)
+        self._pace = Throughput(self._last)
 
     def __call__(self, done: int, failed: int, total: int | None = None, passed_over: int = 0) -> None:
         """Note the progress; `passed_over` of those that are done were not to be sent.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.hooks.ecdp import EcdpHook
-    from airflow_provider_ecdp.orders.sources.parquet import Extract
+    from airflow_provider_ecdp.orders.sources.parquet import Source
     from airflow_provider_ecdp.results.report import Report
 
 _Orders = Iterable[Mapping[str, Any]]
@@ -44,7 +44,7 @@ class EcdpPushOrdersOperator(PushOperator):
         if parent is self and not isinstance(self.orders, _Unshown):
             self.orders = _Unshown(self.orders)
 
-    def _extract(self, context: Context, hook: EcdpHook) -> Extract:  # noqa: ARG002  # the others need it
+    def _extract(self, context: Context, hook: EcdpHook) -> Source:  # noqa: ARG002  # the others need it
         from airflow_provider_ecdp.orders.sources.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
 
         orders: Any = self.orders.value if isinstance(self.orders, _Unshown) else self.orders

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
-    from airflow_provider_ecdp.ledger.prior_runs import Memory
-    from airflow_provider_ecdp.orders.sources.parquet import Extract
+    from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
+    from airflow_provider_ecdp.orders.sources.parquet import Source
     from airflow_provider_ecdp.results.report import MaxFailed, Report
 
 ON_EMPTY = ("fail", "skip", "succeed")
@@ -155,15 +155,15 @@ class PushOperator(EcdpOperator):
         value = as_xcom(findings, Mode.parse(self.mode).value)
         return self._conclude_look(context, value, tolerated, as_text(findings))
 
-    def _memory(self, ti: RuntimeTaskInstanceProtocol) -> Memory:
-        from airflow_provider_ecdp.ledger.prior_runs import Memory  # noqa: PLC0415  # Arrow, at parse time
+    def _memory(self, ti: RuntimeTaskInstanceProtocol) -> PriorRuns:
+        from airflow_provider_ecdp.ledger.prior_runs import PriorRuns  # noqa: PLC0415  # Arrow, at parse time
 
         root = results_root(self.results_path)
         if self.only_changed and not root:
             raise ConfigurationError(
                 "only_changed needs a memory: set results_path, or results_path in the section [ecdp] of Airflow"
             )
-        return Memory(
+        return PriorRuns(
             ledger=open_ledger(own_folder(root, ti)) if root else None,
             history=open_ledger(history_folder(root, ti, self.ecdp_conn_id)) if root and self.only_changed else None,
             replay=open_ledger(self.replay_from) if self.replay_from else None,
@@ -187,5 +187,5 @@ class PushOperator(EcdpOperator):
         }
 
     @abstractmethod
-    def _extract(self, context: Context, hook: EcdpHook) -> Extract | Mapping[str, Extract]:
+    def _extract(self, context: Context, hook: EcdpHook) -> Source | Mapping[str, Source]:
         """Return what is to be sent."""

@@ -16,7 +16,7 @@ from airflow_provider_ecdp.operators.results import open_storage
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_ecdp.orders.sources.parquet import Extract
+    from airflow_provider_ecdp.orders.sources.parquet import Source
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +43,11 @@ def shards(
     :raises ConfigurationError: a setting is invalid
     :raises ExtractError: the extract cannot be read, or a cut would tear an order
     """
-    from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
+    from airflow_provider_ecdp.orders.sources.parquet import ParquetSource  # noqa: PLC0415  # Arrow, at parse time
     from airflow_provider_ecdp.orders.sources.sharding import cut  # noqa: PLC0415  # as above
 
     url, inner, filesystem = open_storage(path, object_storage_conn_id)
-    extract = ParquetExtract.open(inner, filesystem=filesystem, partitions=partitions)
+    extract = ParquetSource.open(inner, filesystem=filesystem, partitions=partitions)
     return cut(extract, most, path=url, order_id=order_id, scattered=scattered, partitions=partitions)
 
 
@@ -71,7 +71,7 @@ def open_extract(
     path: str | ObjectStoragePath | Mapping[str, Any],
     conn_id: str | None = None,
     partitions: Mapping[str, Any] | None = None,
-) -> tuple[str, Extract]:
+) -> tuple[str, Source]:
     """Return the URL for people, and the extract, of a path or of a shard.
 
     :param partitions: values of the Hive partitions to read; those of a shard were chosen when it was cut
@@ -79,7 +79,7 @@ def open_extract(
     :raises ConfigurationError: Airflow has no file system for this URL, or this is no shard
     :raises ExtractError: the files cannot be read
     """
-    from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract  # noqa: PLC0415  # Arrow, at parse time
+    from airflow_provider_ecdp.orders.sources.parquet import ParquetSource  # noqa: PLC0415  # Arrow, at parse time
     from airflow_provider_ecdp.orders.sources.shard import open_shard  # noqa: PLC0415  # as above
 
     url, inner, filesystem = open_storage(path.get("path", "") if isinstance(path, Mapping) else path, conn_id)
@@ -87,4 +87,4 @@ def open_extract(
     log.info("Opening %s", url)
     if isinstance(path, Mapping):
         return url, open_shard(path, inner, filesystem)
-    return url, replace(ParquetExtract.open(inner, filesystem=filesystem, partitions=partitions), name=url)
+    return url, replace(ParquetSource.open(inner, filesystem=filesystem, partitions=partitions), name=url)

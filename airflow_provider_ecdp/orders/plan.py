@@ -12,12 +12,12 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
 from airflow_provider_ecdp.orders.engine.connection import statement
-from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Sources
+from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
 from airflow_provider_ecdp.orders.execution.partitions import keys_of
-from airflow_provider_ecdp.orders.mapping.compiler import Shaped, shape
+from airflow_provider_ecdp.orders.mapping.compiler import CompiledMapping, shape
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping
 from airflow_provider_ecdp.orders.settings import OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sources.scan import readable_schema
 from airflow_provider_ecdp.orders.sources.shard import Shard
 from airflow_provider_ecdp.orders.sql.coercion import text
@@ -33,7 +33,7 @@ _FUTURE = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class Plan:
     """What is to be run.
 
     :param shaped: what became of the mapping, None without one
@@ -41,11 +41,11 @@ class Bound:
     """
 
     query: Query
-    shaped: Shaped | None
+    shaped: CompiledMapping | None
     keys: dict[str, str]
 
 
-def bind(engine: duckdb.DuckDBPyConnection, sources: Sources, settings: OrderSettings) -> Bound:
+def bind(engine: duckdb.DuckDBPyConnection, sources: Catalog, settings: OrderSettings) -> Plan:
     """Return the query.
 
     :raises SqlError: the SQL text does not parse or bind, or asks for what the engine is locked against
@@ -92,10 +92,10 @@ def bind(engine: duckdb.DuckDBPyConnection, sources: Sources, settings: OrderSet
     future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     checks = order_checks(mapping_, matching=settings.matching, future=text(future))
     errors, warnings = errors_and_warnings(checks, settings.promoted)
-    return Bound(Query(source, mapping_, errors, warnings), shaped, keys)
+    return Plan(Query(source, mapping_, errors, warnings), shaped, keys)
 
 
-def _look_for_cuts(extracts: Mapping[str, Extract], keys: Mapping[str, str], shaped: Shaped | None) -> None:
+def _look_for_cuts(extracts: Mapping[str, Source], keys: Mapping[str, str], shaped: CompiledMapping | None) -> None:
     """Make sure that what puts rows together finds all rows of an order in one shard.
 
     :param shaped: of a mapping that groups order lines; None for an SQL text
@@ -122,7 +122,7 @@ def _look_for_cuts(extracts: Mapping[str, Extract], keys: Mapping[str, str], sha
             )
 
 
-def _result(engine: duckdb.DuckDBPyConnection, sql: str, sources: Sources) -> pa.Schema:
+def _result(engine: duckdb.DuckDBPyConnection, sql: str, sources: Catalog) -> pa.Schema:
     try:
         return engine.sql(f"SELECT * FROM ({sql}\n) LIMIT 0").to_arrow_table().schema
     except duckdb.Error as error:

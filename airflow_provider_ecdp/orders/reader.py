@@ -14,19 +14,19 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ColumnsError, SqlError
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running
 from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
-from airflow_provider_ecdp.orders.execution.already_sent import Known
-from airflow_provider_ecdp.orders.execution.catalog import Columns, Sources
+from airflow_provider_ecdp.orders.execution.already_sent import AlreadySent
+from airflow_provider_ecdp.orders.execution.catalog import Catalog, Columns
 from airflow_provider_ecdp.orders.execution.deduplication import REPEATED, count_ids, find_repeats
 from airflow_provider_ecdp.orders.execution.partitions import Attempt, Partitions
 from airflow_provider_ecdp.orders.plan import bind
 from airflow_provider_ecdp.orders.settings import OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sources.shard import Shard
-from airflow_provider_ecdp.orders.sql.fields import ZONES, MatchedColumns
+from airflow_provider_ecdp.orders.sql.fields import ZONES, FieldBinding
 from airflow_provider_ecdp.orders.sql.query import CONTENTS, DUPLICATES, GIVEN, compared, hashed_ids
 from airflow_provider_ecdp.orders.sql.timezones import zone_table
 
-__all__ = ["ROWS", "OrderSettings", "Orders"]
+__all__ = ["ROWS", "OrderReader", "OrderSettings"]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ ROWS = 2048
 _IDS, _CONTENTS, _ROWS = "ecdp_ids", "ecdp_contents", "ecdp_rows"
 
 
-class Orders:
+class OrderReader:
     """The orders of one extract, or of several that an SQL text joins.
 
     A context manager: it holds the engine and its spill folder.
@@ -52,7 +52,7 @@ class Orders:
       for the same order again in this extract; NULL for the others
     """
 
-    def __init__(self, extracts: Extract | Mapping[str, Extract], settings: OrderSettings | None = None) -> None:
+    def __init__(self, extracts: Source | Mapping[str, Source], settings: OrderSettings | None = None) -> None:
         """Connect the engine, run the SQL text or the mapping over no rows, and match the columns.
 
         :param extracts: one, which an SQL text finds as `extract`, or several, which it finds by their names
@@ -69,8 +69,8 @@ class Orders:
                 locked_engine(memory_limit=self.settings.memory_limit, threads=self.settings.threads)
             )
             self._engine.register(ZONES, zone_table())
-            self._known = Known(self._engine)
-            self._sources = Sources(self._engine, extracts)
+            self._known = AlreadySent(self._engine)
+            self._sources = Catalog(self._engine, extracts)
             self._bound = bind(self._engine, self._sources, self.settings)
             self._query = self._bound.query
             try:
@@ -112,7 +112,7 @@ class Orders:
         return any(isinstance(extract, Shard) for extract in self._sources.extracts.values())
 
     @property
-    def mapping(self) -> MatchedColumns:
+    def mapping(self) -> FieldBinding:
         """Which columns, of the SQL text's or the mapping's result if there is one, are which fields."""
         return self._query.mapping
 

@@ -22,7 +22,7 @@ from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.push.group import Group
 from airflow_provider_ecdp.push.readback import read_back
 from airflow_provider_ecdp.push.refusals import named_orders
-from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome, Settled
+from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
 from airflow_provider_ecdp.runs.cancellation import Stop
 
 _DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
@@ -44,9 +44,9 @@ class BatchSender:
     match_by: MatchBy | None = None
     resumed: bool = False
 
-    def send(self, batch: pa.RecordBatch) -> list[Settled]:
+    def send(self, batch: pa.RecordBatch) -> list[BatchOutcome]:
         """Send `batch`; every order of it is in exactly one of what is returned."""
-        trace = _Trace(self)
+        trace = _Bisection(self)
         trace.waiting.append(Group(batch, unsure=self.resumed))
         while trace.waiting:
             trace.ask(trace.waiting.pop())
@@ -54,12 +54,12 @@ class BatchSender:
 
 
 @dataclass(slots=True)
-class _Trace:
+class _Bisection:
     """The way of one batch to its outcomes: groups that are still to be asked are on a stack."""
 
     sender: BatchSender
     waiting: list[Group] = field(default_factory=list)
-    settled: list[Settled] = field(default_factory=list)
+    settled: list[BatchOutcome] = field(default_factory=list)
     requests: int = 0
 
     def ask(self, group: Group) -> None:
@@ -197,7 +197,7 @@ class _Trace:
             self.settle(group, Outcome.NOT_ATTEMPTED, reason)
 
     def settle(self, group: Group, outcome: Outcome, reason: str | None = None, http_status: int | None = None) -> None:
-        self.settled.append(Settled(group.orders, outcome, reason, http_status, group.attempts))
+        self.settled.append(BatchOutcome(group.orders, outcome, reason, http_status, group.attempts))
 
     def answered(self, group: Group) -> None:
         if group.unanswered:

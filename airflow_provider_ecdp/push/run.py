@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.errors import EmptyExtractError
-from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, Memory, learn
+from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, PriorRuns, learn
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.bisection import BatchSender
 from airflow_provider_ecdp.push.settings import Progress, PushSettings
-from airflow_provider_ecdp.results.outcome import Outcome, Settled, reason
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, reason
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Stop
 from airflow_provider_ecdp.runs.dispatcher import Dispatcher
@@ -35,11 +35,11 @@ log = logging.getLogger(__name__)
 
 _REPEATED = "repeated"
 
-_Dispatcher = Dispatcher[pa.RecordBatch, list[Settled]]
+_Dispatcher = Dispatcher[pa.RecordBatch, list[BatchOutcome]]
 
 
 def push(
-    orders: Orders,
+    orders: OrderReader,
     client: EcdpClient,
     settings: PushSettings | None = None,
     *,
@@ -61,7 +61,7 @@ def push(
     :raises ColumnsError: the columns are not those of the previous run, and `on_drift` is FAIL
     :raises ExtractError: the extract cannot be read to its end; what was sent until then is in the ledger
     """
-    memory = Memory(ledger, history, replay, columns)
+    memory = PriorRuns(ledger, history, replay, columns)
     run = _Run(orders, client, settings or PushSettings(), memory, progress=progress, clock=clock)
     try:
         run.prepare()
@@ -76,10 +76,10 @@ class _Run:
 
     def __init__(
         self,
-        orders: Orders,
+        orders: OrderReader,
         client: EcdpClient,
         settings: PushSettings,
-        memory: Memory,
+        memory: PriorRuns,
         *,
         progress: Callable[[Progress], None],
         clock: Callable[[], float],
@@ -166,7 +166,7 @@ class _Run:
             self._send(dispatcher, sendable)
         else:
             for batch in sendable:
-                self.recorder.add(Settled(batch, Outcome.NOT_ATTEMPTED, self.halted))
+                self.recorder.add(BatchOutcome(batch, Outcome.NOT_ATTEMPTED, self.halted))
 
     def _send(self, dispatcher: _Dispatcher, orders: Iterator[pa.RecordBatch]) -> None:
         for batch in batching.cut(orders, self.settings.batch_size, self.settings.batch_bytes):
@@ -187,12 +187,12 @@ class _Run:
             invalid = chunk.filter(pc.invert(good))
             if len(invalid):
                 reasons = [reason(found) for found in invalid.column("problems").to_pylist()]
-                self.recorder.add(Settled(invalid, Outcome.INVALID, reasons))
+                self.recorder.add(BatchOutcome(invalid, Outcome.INVALID, reasons))
             for word, (outcome, text, ledgers) in self.skipped.items():
                 skipped = chunk.filter(pc.and_kleene(good, pc.equal(known, word)))
                 self.passed_over += len(skipped)
                 if len(skipped):
-                    self.recorder.add(Settled(skipped, outcome, text), ledgers)
+                    self.recorder.add(BatchOutcome(skipped, outcome, text), ledgers)
             sendable = chunk.filter(pc.and_(good, known.is_null()))
             if len(sendable):
                 yield sendable

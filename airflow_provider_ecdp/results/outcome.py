@@ -31,7 +31,7 @@ class Outcome(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class BatchOutcome:
     """Orders that came to one outcome together.
 
     `orders` has the columns `order_id`, `content_hash` and `warnings`; `reasons` has one text or None for each order,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from airflow_provider_ecdp.results.outcome import Outcome, Settled, reason
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, reason
 
 _DISTINCT_REASONS = 1000
 _NUMBERS = re.compile(r"\d+")
@@ -23,7 +23,7 @@ class _Reason:
 
 
 @dataclass(slots=True)
-class Tally:
+class OutcomeCounts:
     """Counts outcomes and keeps samples, so that memory does not grow with the orders.
 
     :param limit: how many results are kept for the report: failures first
@@ -37,7 +37,7 @@ class Tally:
     _failed: list[dict[str, Any]] = field(default_factory=list)
     _others: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, settled: Settled) -> list[str | None] | None:
+    def add(self, settled: BatchOutcome) -> list[str | None] | None:
         """Count `settled`; return the reason of each order, None where there is none for any."""
         outcome, orders = settled.outcome, settled.orders
         self.counts[outcome] += len(orders)
@@ -74,7 +74,7 @@ class Tally:
         ranked = sorted(self.reasons.items(), key=lambda item: -item[1].count)
         return [{"reason": text, "count": r.count, "example": r.example} for text, r in ranked[:10]]
 
-    def _reasons(self, settled: Settled) -> list[str | None] | None:
+    def _reasons(self, settled: BatchOutcome) -> list[str | None] | None:
         orders, reasons = settled.orders, settled.reasons
         found: list[str | None] | None = None
         if reasons is not None:
@@ -109,7 +109,7 @@ class Tally:
             self.reasons[key] = _Reason(1, order_id)
 
 
-def _result(settled: Settled, order_id: str | None, reason: str | None) -> dict[str, Any]:
+def _result(settled: BatchOutcome, order_id: str | None, reason: str | None) -> dict[str, Any]:
     return {
         "order_id": order_id,
         "outcome": settled.outcome.value,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.results.outcome import Settled
-from airflow_provider_ecdp.results.tally import Tally
+from airflow_provider_ecdp.results.outcome import BatchOutcome
+from airflow_provider_ecdp.results.tally import OutcomeCounts
 from airflow_provider_ecdp.runs.dispatcher import Dispatcher
 
 #: Most seconds in which nothing is told, while no answer comes.
@@ -25,7 +25,7 @@ class Recorder:
 
     def __init__(self, ledgers: Iterable[Ledger | None], results_limit: int, tell: Callable[[], None]) -> None:
         self.ledgers = [ledger for ledger in ledgers if ledger is not None]
-        self.tally = Tally(results_limit)
+        self.tally = OutcomeCounts(results_limit)
         self._tell = tell
 
     def begin(self) -> None:
@@ -34,7 +34,7 @@ class Recorder:
             ledger.begin()
         self._tell()
 
-    def add(self, settled: Settled, ledgers: Sequence[Ledger] | None = None) -> None:
+    def add(self, settled: BatchOutcome, ledgers: Sequence[Ledger] | None = None) -> None:
         """Record orders that came to one outcome."""
         reasons = self.tally.add(settled)
         for ledger in self.ledgers if ledgers is None else ledgers:
@@ -42,7 +42,7 @@ class Recorder:
         self._flush_if_due()
         self._tell()
 
-    def add_all(self, settled: list[Settled]) -> None:
+    def add_all(self, settled: list[BatchOutcome]) -> None:
         """Record what became of a batch; an error with a part of it, such as a full disk, leaves out no other."""
         with contextlib.ExitStack() as each:
             for one in reversed(settled):

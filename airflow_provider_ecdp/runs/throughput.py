@@ -11,7 +11,7 @@ _WINDOW = 60.0
 _GRAIN = 1.0
 
 
-class Pace:
+class Throughput:
     """Orders a second over the last minute, from what `note` is told.
 
     What earlier runs have is passed over in no time: as long as nothing was sent, it is no measure of what is to come.

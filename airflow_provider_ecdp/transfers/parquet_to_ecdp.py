@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_ecdp.orders.sources.parquet import Extract
+    from airflow_provider_ecdp.orders.sources.parquet import Source
 
 
 class ParquetToEcdpOperator(PushOperator):
@@ -106,7 +106,7 @@ class ParquetToEcdpOperator(PushOperator):
         self,
         context: Context,  # noqa: ARG002  # the others need it
         hook: EcdpHook,
-    ) -> Extract | Mapping[str, Extract]:
+    ) -> Source | Mapping[str, Source]:
         if self.extracts is None:
             return self._open(self.path, hook, self.object_storage_conn_id, self.partitions)
         partitions = self.partitions or {}

@@ -88,7 +88,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
     def _run(self, context: Context, hook: EcdpHook, tolerated: MaxFailed) -> dict[str, Any]:
         # Arrow and DuckDB, at parse time
         from airflow_provider_ecdp.by_id.from_source import apply_changes  # noqa: PLC0415
-        from airflow_provider_ecdp.dry_run.changes import look_at_changes  # noqa: PLC0415
+        from airflow_provider_ecdp.dry_run.changes import check_changes  # noqa: PLC0415
         from airflow_provider_ecdp.operators.dry_run import changes_as_text  # noqa: PLC0415
 
         ti = context["ti"]
@@ -98,7 +98,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         settings = self._settings(hook, retried=ti.try_number > 1)
         if self.check_only:
             with self._queue(hook) as queue:
-                found = look_at_changes(queue, settings, ledger)
+                found = check_changes(queue, settings, ledger)
             return self._conclude_look(context, found.as_json(), tolerated, changes_as_text(found), "rows")
         self._note_earlier(ledger, retried=ti.try_number > 1)
         client = hook.get_conn()

@@ -8,8 +8,8 @@ from bench_extract import MAPPING
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 
 IN_FLIGHT = 8
@@ -19,7 +19,7 @@ def main(extract, url):
     settings = OrderSettings(mapping=MAPPING, memory_limit="256MB")
     with (
         EcdpClient("key", ClientSettings(base_url=url, max_in_flight=IN_FLIGHT)) as client,
-        Orders(ParquetExtract.open(extract), settings) as orders,
+        OrderReader(ParquetSource.open(extract), settings) as orders,
     ):
         report = push(orders, client, PushSettings(max_in_flight=IN_FLIGHT))
     return 1 if report.failed else 0

@@ -20,8 +20,8 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.orders.reader import Orders
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sql.encoding import order_json
 from airflow_provider_ecdp.push.run import PushSettings, push
 
@@ -30,9 +30,9 @@ IN_FLIGHT, BATCH, BYTES = 8, 500, 4_000_000
 
 def parts(path, url):
     """Yield the name of each part of a push, and a function that does it over the whole extract."""
-    extract = ParquetExtract.open(path)
+    extract = ParquetSource.open(path)
     columns = extract.schema.names
-    with Orders(extract) as orders, _client(url) as client:
+    with OrderReader(extract) as orders, _client(url) as client:
         query = orders._query
 
         def ask(expression, source):
@@ -49,7 +49,7 @@ def parts(path, url):
         yield "encode: JSON", lambda: ask("sum(strlen(text))", texts)
         yield "hash: MD5", lambda: ask("count(md5(text))", texts)
         yield "duplicate ids", orders.find_duplicates
-        yield "all of the reading: `Orders.read`", lambda: [None for _ in orders.read()]
+        yield "all of the reading: `OrderReader.read`", lambda: [None for _ in orders.read()]
         held = list(orders.read())
         cut = list(batching.cut(held, BATCH, BYTES))
         yield "cut: batches and bodies", lambda: [batching.body(batch) for batch in batching.cut(held, BATCH, BYTES)]

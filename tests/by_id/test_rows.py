@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ecdp.by_id.rows import ChangeRows
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract, TableExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource, TableExtract
 
 
 def read(columns, *, with_status=True, **options):
@@ -146,13 +146,13 @@ def test_sql_that_fails_on_a_value_does_not_show_it():
 def test_only_the_columns_that_are_used_are_read(tmp_path):
     pq.write_table(pa.table({"order_id": ["1"], "status": ["paid"], "note": ["x" * 100]}), tmp_path / "f.parquet")
 
-    class Watched(ParquetExtract):
+    class Watched(ParquetSource):
         def batches(self, columns):
             seen.extend(columns)
             return super().batches(columns)
 
     seen = []
-    extract = ParquetExtract.open(tmp_path / "f.parquet")
+    extract = ParquetSource.open(tmp_path / "f.parquet")
     watched = Watched(*(getattr(extract, name) for name in ("name", "files", "filesystem", "schema", "rows")))
     with ChangeRows(watched, with_status=True) as rows:
         assert sum(map(len, rows.read())) == 1
@@ -162,7 +162,7 @@ def test_only_the_columns_that_are_used_are_read(tmp_path):
 def test_a_file_that_breaks_off_is_an_error_of_the_extract(tmp_path):
     path = tmp_path / "f.parquet"
     pq.write_table(pa.table({"order_id": [str(i) for i in range(50_000)]}), path, row_group_size=10_000)
-    extract = ParquetExtract.open(path)
+    extract = ParquetSource.open(path)
     whole = path.read_bytes()
     path.write_bytes(whole[:4] + b"\x00" * 30_000 + whole[30_004:])
     with ChangeRows(extract, with_status=False) as rows, pytest.raises(ExtractError, match=r"f\.parquet"):

@@ -23,8 +23,8 @@ from airflow_provider_ecdp.by_id.from_ids import Missing, get_orders
 from airflow_provider_ecdp.cli import main
 from airflow_provider_ecdp.cli.parser import parser
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.records import extract_from_records
 from airflow_provider_ecdp.orders.sources.shard import open_shard
 from airflow_provider_ecdp.orders.sources.sharding import cut
@@ -135,18 +135,18 @@ def plain(text):
 
 def pushed(sandbox, _order, folder):
     Sample(orders=500, faulty=2, odd=1, day=dt.date(2026, 11, 1)).write(folder / "orders.parquet")
-    with client_of(sandbox) as client, Orders(ParquetExtract.open(folder / "orders.parquet")) as orders:
+    with client_of(sandbox) as client, OrderReader(ParquetSource.open(folder / "orders.parquet")) as orders:
         return push(orders, client, PushSettings(results_limit=3), ledger=Ledger(folder / "results")).as_json()
 
 
 def summed(sandbox, _order, folder):
     Sample(orders=500, faulty=2, odd=1, day=dt.date(2026, 11, 1)).write(folder / "whole.parquet")
     pq.write_table(pq.read_table(folder / "whole.parquet"), folder / "orders.parquet", row_group_size=100)
-    extract = ParquetExtract.open(folder / "orders.parquet")
+    extract = ParquetSource.open(folder / "orders.parquet")
     results = []
     for i, shard in enumerate(cut(extract, 3, path="orders.parquet")):
         opened = open_shard(shard, str(folder / "orders.parquet"), extract.filesystem)
-        with client_of(sandbox) as client, Orders(opened) as orders:
+        with client_of(sandbox) as client, OrderReader(opened) as orders:
             results.append(push(orders, client, ledger=Ledger(folder / "push_orders" / str(i) / "3")).as_json())
     return summarise(results, expected=3)
 
@@ -154,7 +154,7 @@ def summed(sandbox, _order, folder):
 def read(sandbox, order, _folder):
     mugs = [{"id": "MUG-1", "name": "Mug", "price": "29.90", "quantity": 2}]
     extract = extract_from_records([order("O-1", currency="EUR", totalValue="59.80", products=mugs)])
-    with client_of(sandbox) as client, Orders(extract) as orders:
+    with client_of(sandbox) as client, OrderReader(extract) as orders:
         push(orders, client)
         return get_orders(client, ["O-1", "O-2"], include_customer=False, missing=Missing.REPORT).as_json()
 

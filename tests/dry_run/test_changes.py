@@ -8,7 +8,7 @@ import pytest
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
 from airflow_provider_ecdp.by_id.requests import Missing, Operation
 from airflow_provider_ecdp.by_id.settings import ChangeSettings
-from airflow_provider_ecdp.dry_run.changes import look_at_changes
+from airflow_provider_ecdp.dry_run.changes import check_changes
 from airflow_provider_ecdp.errors import EmptyExtractError, ExtractError
 from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 
@@ -17,7 +17,7 @@ from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 def look():
     def run(operation=Operation.UPDATE_STATUS, *, columns, **settings):
         with ChangeQueue(TableExtract("the changes", pa.table(columns)), operation) as queue:
-            return look_at_changes(queue, ChangeSettings(Missing.FAIL, **settings))
+            return check_changes(queue, ChangeSettings(Missing.FAIL, **settings))
 
     return run
 

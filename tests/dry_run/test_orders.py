@@ -17,10 +17,10 @@ from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.dry_run.findings import Findings
 from airflow_provider_ecdp.dry_run.orders import check
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
-from airflow_provider_ecdp.ledger.prior_runs import Memory
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.schema_drift import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 from airflow_provider_ecdp.orders.sources.records import extract_from_records
 from airflow_provider_ecdp.push.run import PushSettings, push
@@ -51,7 +51,7 @@ def look(order):
         extract = changes
         if isinstance(changes, list):
             extract = extract_from_records([order(f"O-{n}") | change for n, change in enumerate(changes, 1)])
-        with Orders(extract, OrderSettings(**order_settings)) as orders:
+        with OrderReader(extract, OrderSettings(**order_settings)) as orders:
             return check(orders, settings, memory)
 
     return run
@@ -198,7 +198,7 @@ def test_an_extract_without_orders_is_an_error_unless_it_is_allowed(look):
 
 def test_progress_is_told_up_to_the_last_order(order):
     told = []
-    with Orders(extract_from_records([order(f"O-{n}") for n in range(5_000)])) as orders:
+    with OrderReader(extract_from_records([order(f"O-{n}") for n in range(5_000)])) as orders:
         check(orders, progress=told.append)
     assert told == sorted(told)
     assert (told[-1], len(told) > 1) == (5_000, True)
@@ -255,7 +255,7 @@ def test_a_name_that_looks_like_the_place_of_the_sample_is_a_name():
 def test_requests_and_bytes_are_those_of_a_push(look, order, client, how, requests):
     how = PushSettings(**how)
     found = look([{}] * 30, how)
-    with Orders(extract_from_records([order(f"O-{n}") for n in range(1, 31)])) as orders:
+    with OrderReader(extract_from_records([order(f"O-{n}") for n in range(1, 31)])) as orders:
         summary = push(orders, client, how).summary
 
     assert (found.requests, found.bytes) == (summary["requests"], summary["bytes"])
@@ -284,9 +284,9 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
     )
     memory = {dice.choice(["history", "ledger"]): Ledger(tmp_path)}
     for several, settings in ((records[: dice.randint(20, 40)], PushSettings()), (records, how)):
-        with Orders(extract_from_records(several)) as orders:
-            found = check(orders, settings, Memory(**memory))
-        with Orders(extract_from_records(several)) as orders:
+        with OrderReader(extract_from_records(several)) as orders:
+            found = check(orders, settings, PriorRuns(**memory))
+        with OrderReader(extract_from_records(several)) as orders:
             report = push(orders, client, settings, **memory)
 
         assert found.total == found.invalid + found.to_send + found.known.total() == len(several)
@@ -310,11 +310,11 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
 
 
 def test_what_earlier_runs_hold_is_not_to_be_sent(look, order, client, tmp_path):
-    with Orders(extract_from_records([order("O-1"), order("O-2")])) as orders:
+    with OrderReader(extract_from_records([order("O-1"), order("O-2")])) as orders:
         push(orders, client, ledger=Ledger(tmp_path))
     kept = sorted(tmp_path.iterdir())
 
-    for memory in (Memory(ledger=Ledger(tmp_path)), Memory(history=Ledger(tmp_path))):
+    for memory in (PriorRuns(ledger=Ledger(tmp_path)), PriorRuns(history=Ledger(tmp_path))):
         found = look([{}, {"currency": "EUR"}, {}], memory=memory)
         assert (found.skipped, found.to_send, found.as_json()["summary"]["skipped"]) == (1, 2, 1)
         assert found.sample is not None
@@ -324,29 +324,29 @@ def test_what_earlier_runs_hold_is_not_to_be_sent(look, order, client, tmp_path)
 
 def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order, tmp_path):
     server.faults = Faults(reject_every=3)
-    with Orders(extract_from_records([order(f"O-{n}") for n in range(1, 8)])) as orders:
+    with OrderReader(extract_from_records([order(f"O-{n}") for n in range(1, 8)])) as orders:
         assert push(orders, client, ledger=Ledger(tmp_path)).summary["rejected"] == 2
 
-    found = look([{}] * 9, memory=Memory(replay=Ledger(tmp_path)))
+    found = look([{}] * 9, memory=PriorRuns(replay=Ledger(tmp_path)))
     assert (found.total, found.to_send) == (2, 2)
     with pytest.raises(ConfigurationError, match="holds no results of an earlier run to replay"):
-        look([{}], memory=Memory(replay=Ledger(tmp_path / "nowhere")))
+        look([{}], memory=PriorRuns(replay=Ledger(tmp_path / "nowhere")))
 
 
 def test_a_replay_of_a_run_that_left_nothing_is_no_empty_extract(look, order, client, tmp_path):
-    with Orders(extract_from_records([order("O-1")])) as orders:
+    with OrderReader(extract_from_records([order("O-1")])) as orders:
         push(orders, client, ledger=Ledger(tmp_path))
-    assert look([{}], memory=Memory(replay=Ledger(tmp_path))).total == 0
+    assert look([{}], memory=PriorRuns(replay=Ledger(tmp_path))).total == 0
 
 
 @pytest.mark.parametrize("on_drift", OnDrift)
 def test_columns_that_are_gone_are_found_and_nothing_is_kept(look, order, client, tmp_path, on_drift):
-    how, memory = PushSettings(on_drift=on_drift), Memory(ledger=Ledger(tmp_path / "results"))
+    how, memory = PushSettings(on_drift=on_drift), PriorRuns(ledger=Ledger(tmp_path / "results"))
     assert look([{}]).drift is None
     assert look([{}], how, memory).drift is None
     assert list(tmp_path.iterdir()) == []
 
-    with Orders(extract_from_records([order("O-1")])) as orders:
+    with OrderReader(extract_from_records([order("O-1")])) as orders:
         push(orders, client, ledger=Ledger(tmp_path / "results"))
     kept = sorted((tmp_path / "results").iterdir())
     assert look([{}], how, memory).drift == []

@@ -10,8 +10,8 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 
 
@@ -19,7 +19,7 @@ def main(url: str, path: str, folder: str, mode: str, batch_size: str, flush_sec
     settings = PushSettings(mode=Mode(mode), batch_size=int(batch_size))
     ledger = Ledger(folder, flush_seconds=float(flush_seconds))
     client = EcdpClient(os.environ["ECDP_API_KEY"], ClientSettings(base_url=url))
-    with client, Orders(ParquetExtract.open(path)) as orders:
+    with client, OrderReader(ParquetSource.open(path)) as orders:
         report = push(orders, client, settings, ledger=ledger)
     sys.stdout.write(json.dumps(report.as_json()))
     return 1 if report.failed else 0

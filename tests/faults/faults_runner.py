@@ -13,7 +13,7 @@ from faults_scenario import SCHEMA, Scenario, scenario
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.sandbox.server import SandboxServer
@@ -103,7 +103,7 @@ class World:
         about = ClientSettings(base_url=self.server.url, read_timeout=300, max_in_flight=settings.max_in_flight)
         with CrashingClient(KEY, about, policy=scenario.policy, steps=steps, clock=self.clock) as client:
             try:
-                with Orders(extract) as orders:
+                with OrderReader(extract) as orders:
                     report = push(
                         orders,
                         client,
@@ -149,7 +149,7 @@ class World:
 
 def _texts(extract: TableExtract) -> dict[str, str]:
     """Return the JSON texts of the orders that are to be sent."""
-    with Orders(extract) as orders:
+    with OrderReader(extract) as orders:
         orders.find_duplicates()
         return {
             order_id: text.rstrip(",")

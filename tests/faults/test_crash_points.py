@@ -18,7 +18,7 @@ from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import ConfigurationError, ThrottledError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 from airflow_provider_ecdp.orders.sources.records import extract_from_records
 from airflow_provider_ecdp.push.run import PushSettings, push
@@ -64,7 +64,7 @@ def client_of(foreign, kind=EcdpClient, *, max_in_flight=4, **options):
 
 
 def pushed(client, extract, *, ledger=None, history=None, replay=None, progress=lambda _: None, **settings):
-    with Orders(extract) as orders:
+    with OrderReader(extract) as orders:
         return push(
             orders,
             client,

@@ -18,10 +18,10 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.push.run import PushSettings, push
-from airflow_provider_ecdp.results.outcome import Outcome, Settled
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 ROWS = 6
 
@@ -32,7 +32,7 @@ def settled(*ids, outcome=Outcome.ACCEPTED):
         "content_hash": pa.array([f"hash of {i}" for i in ids], pa.string()),
         "warnings": pa.nulls(len(ids), pa.list_(pa.struct({"field": pa.string()}))),
     }
-    return Settled(pa.RecordBatch.from_pydict(columns), outcome)
+    return BatchOutcome(pa.RecordBatch.from_pydict(columns), outcome)
 
 
 def written(ledger, *ids, outcome=Outcome.ACCEPTED):
@@ -195,7 +195,7 @@ def typed_orders():
 
 def pushed(sandbox, path, folder, sql=None):
     client = EcdpClient("sandbox-key", ClientSettings(base_url=sandbox.url))
-    with client, Orders(ParquetExtract.open(path), OrderSettings(sql=sql)) as orders:
+    with client, OrderReader(ParquetSource.open(path), OrderSettings(sql=sql)) as orders:
         return push(orders, client, PushSettings(), ledger=Ledger(folder))
 
 

@@ -20,8 +20,8 @@ from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.cli import main
 from airflow_provider_ecdp.errors import NoAnswerError, UnreachableError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.sandbox.server import SandboxServer
@@ -88,7 +88,7 @@ def pushed(server, path, clock, folder=None, **settings):
     key = FOREIGN_KEY if isinstance(server, ForeignServer) else KEY
     ledger = None if folder is None else Ledger(folder, clock=clock)
     client = EcdpClient(key, ClientSettings(base_url=server.url), clock=clock, sleep=clock.sleep)
-    with client, Orders(ParquetExtract.open(path)) as orders:
+    with client, OrderReader(ParquetSource.open(path)) as orders:
         return push(orders, client, PushSettings(**settings), ledger=ledger, clock=clock)
 
 

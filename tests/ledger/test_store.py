@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import FLUSH_ROWS, FLUSH_SECONDS, SCHEMA, Ledger
-from airflow_provider_ecdp.results.outcome import Outcome, Settled
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 
 class Clock:
@@ -57,7 +57,7 @@ def settled(outcome, ids, hashes=None, **facts):
         [pa.array(ids, pa.string()), pa.array(hashes or [f"hash of {i}" for i in ids], pa.string())],
         ["order_id", "content_hash"],
     )
-    return Settled(orders, outcome, **facts)
+    return BatchOutcome(orders, outcome, **facts)
 
 
 def note(ledger, outcome, ids, hashes=None, *, reasons=None, **facts):
@@ -133,7 +133,7 @@ def test_orders_of_many_small_batches_are_all_written(folder):
 def test_a_slice_of_a_batch_is_written_as_that_slice(folder):
     ledger = Ledger(folder)
     whole = settled(Outcome.ACCEPTED, [str(i) for i in range(10)])
-    ledger.add(Settled(whole.orders.slice(3, 2), Outcome.ACCEPTED), None)
+    ledger.add(BatchOutcome(whole.orders.slice(3, 2), Outcome.ACCEPTED), None)
     ledger.flush()
     assert pq.read_table(folder)["order_id"].to_pylist() == ["3", "4"]
 

@@ -3,7 +3,7 @@ import datetime as dt
 import pytest
 
 from airflow_provider_ecdp.errors import PushStoppedError
-from airflow_provider_ecdp.operators.base import Heartbeat, summary_table
+from airflow_provider_ecdp.operators.base import ProgressLogger, summary_table
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def told():
 
     def make(total=None):
         now, lines = [0.0], []
-        heartbeat = Heartbeat(
+        heartbeat = ProgressLogger(
             lambda text, *values: lines.append(text % values),
             lambda: False,
             total,
@@ -65,7 +65,7 @@ def test_the_end_of_a_run_that_goes_on_is_expected_by_what_it_sends(told):
 
 
 def test_a_task_that_was_told_to_end_goes_no_further():
-    heartbeat = Heartbeat(print, lambda: True)
+    heartbeat = ProgressLogger(print, lambda: True)
     with pytest.raises(PushStoppedError, match="told to end after 7 orders"):
         heartbeat(7, 0)
 

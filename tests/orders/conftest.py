@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 
 ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
@@ -111,11 +111,11 @@ def table():
 
 @pytest.fixture(scope="session")
 def open_orders():
-    """Make Orders of a table or of an extract."""
+    """Make an OrderReader of a table or of an extract."""
 
     def make(source, **settings):
         extract = TableExtract("the extract", source) if isinstance(source, pa.Table) else source
-        return Orders(extract, OrderSettings(**settings))
+        return OrderReader(extract, OrderSettings(**settings))
 
     return make
 

@@ -61,14 +61,14 @@ def push_lines(path: str, url: str, results: str) -> None:
     from airflow_provider_ecdp.api.client import EcdpClient
     from airflow_provider_ecdp.api.settings import ClientSettings
     from airflow_provider_ecdp.ledger.store import Ledger
-    from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
-    from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+    from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+    from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
     from airflow_provider_ecdp.push.run import push
 
     settings = OrderSettings(mapping=MAPPING, memory_limit="256MB")
     with (
         EcdpClient(KEY, ClientSettings(base_url=url)) as client,
-        Orders(ParquetExtract.open(path), settings) as orders,
+        OrderReader(ParquetSource.open(path), settings) as orders,
     ):
         summary = push(orders, client, ledger=Ledger(results)).summary
     say(f"{summary['total']} {summary['accepted']}")

@@ -14,7 +14,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract, TableExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource, TableExtract
 
 
 class Recorder:
@@ -323,7 +323,7 @@ def test_a_file_that_breaks_in_the_middle_is_an_extract_error(open_orders, with_
     data[at : at + 40] = bytes(40)
     path.write_bytes(data)
 
-    with open_orders(ParquetExtract.open(path)) as orders:
+    with open_orders(ParquetSource.open(path)) as orders:
         stream = orders.read()
         next(stream)
         with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read") as broken:
@@ -346,7 +346,7 @@ def test_a_storage_that_fails_in_the_middle_may_answer_again(open_orders, with_c
     storage = Failing(skip_instance_cache=True)
     with storage.open("/lake/orders.parquet", "wb") as file:
         pq.write_table(with_columns(id=pa.array(["1"])), file)
-    with open_orders(ParquetExtract.open("lake", filesystem=storage)) as orders:
+    with open_orders(ParquetSource.open("lake", filesystem=storage)) as orders:
         storage.fails = True
         with pytest.raises(ExtractError, match=r"^failing:///lake/orders\.parquet: cannot be read: .*reset") as failed:
             list(orders.read())
@@ -356,7 +356,7 @@ def test_a_storage_that_fails_in_the_middle_may_answer_again(open_orders, with_c
 def test_a_file_that_is_gone_is_an_extract_error(open_orders, with_columns, tmp_path):
     path = tmp_path / "orders.parquet"
     pq.write_table(with_columns(id=pa.array(["1"])), path)
-    with open_orders(ParquetExtract.open(path)) as orders:
+    with open_orders(ParquetSource.open(path)) as orders:
         path.unlink()
         with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read"):
             list(orders.read())
@@ -436,10 +436,10 @@ FROM extract GROUP BY InvoiceNo -- one order for each invoice
 
 def test_a_real_shops_lines_make_the_orders_that_are_known(online_retail, read):
     """The facts are counted in the README beside the data."""
-    rows = read(ParquetExtract.open(online_retail), sql=LINES_TO_ORDERS)
+    rows = read(ParquetSource.open(online_retail), sql=LINES_TO_ORDERS)
     sent = [row for row in rows if row.text]
     promoted = read(
-        ParquetExtract.open(online_retail),
+        ParquetSource.open(online_retail),
         sql=LINES_TO_ORDERS,
         warnings_as_errors=frozenset({"negative_quantity"}),
     )
@@ -458,7 +458,7 @@ def test_a_real_shops_totals_and_prices_arrive_with_their_digits(online_retail, 
     for line in lines.to_pylist():
         expected.setdefault(line["InvoiceNo"], []).append(line)
 
-    for row in read(ParquetExtract.open(online_retail), sql=LINES_TO_ORDERS):
+    for row in read(ParquetSource.open(online_retail), sql=LINES_TO_ORDERS):
         if row.text:
             of_order, order = expected[row.order_id], row.sent
             total = sum((line["UnitPrice"] * line["Quantity"] for line in of_order), Decimal(0))

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ecdp.api.mode import Mode
-from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -35,7 +35,7 @@ NAMING = {
 
 
 def pushed(client, source, **changes):
-    with Orders(source) as orders:
+    with OrderReader(source) as orders:
         return push(orders, client, PushSettings(**changes))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_ecdp.errors import ConfigurationError, OrdersFailedError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.results.report import MaxFailed
 
@@ -14,7 +14,7 @@ REFUSED = (400, {"title": "Bad request", "errors": ["no such website"]}, {})
 
 
 def pushed(source, client, canary, ledger=None, **settings):
-    with Orders(source) as orders:
+    with OrderReader(source) as orders:
         return push(orders, client, PushSettings(canary=canary, **settings), ledger=ledger)
 
 

@@ -22,7 +22,7 @@ from airflow_provider_ecdp.errors import (
     ServerError,
 )
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 from airflow_provider_ecdp.orders.sources.records import extract_from_records
 from airflow_provider_ecdp.push.run import PushSettings, push
@@ -34,7 +34,7 @@ FAILURES = ("rejected", "invalid", "unresolved", "not_attempted")
 
 
 def pushed(client, source, *, ledger=None, history=None, replay=None, progress=lambda _: None, order=None, **changes):
-    with Orders(source, order) as orders:
+    with OrderReader(source, order) as orders:
         return push(
             orders,
             client,

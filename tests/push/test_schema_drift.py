@@ -13,7 +13,7 @@ import pytest
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.ledger.schema_drift import Change, OnDrift, changed, columns_of, look_for_drift
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 from airflow_provider_ecdp.push.run import PushSettings, push
 
@@ -34,7 +34,7 @@ def table(**changes):
 
 
 def columns(source, **settings):
-    with Orders(TableExtract("t", source), OrderSettings(**settings)) as orders:
+    with OrderReader(TableExtract("t", source), OrderSettings(**settings)) as orders:
         return columns_of(orders)
 
 
@@ -48,7 +48,7 @@ def run(ledger):
     """Look at an extract, as a run does before it sends."""
 
     def look(source, on_drift=OnDrift.WARN, **settings):
-        with Orders(TableExtract("t.parquet", source), OrderSettings(**settings)) as orders:
+        with OrderReader(TableExtract("t.parquet", source), OrderSettings(**settings)) as orders:
             return [str(change) for change in look_for_drift(orders, ledger(), on_drift)]
 
     return look
@@ -172,7 +172,7 @@ def test_several_extracts_are_told_apart(ledger):
 
     def look(**tables):
         extracts = {name: TableExtract(name, source) for name, source in tables.items()}
-        with Orders(extracts, OrderSettings(sql=sql)) as orders:
+        with OrderReader(extracts, OrderSettings(sql=sql)) as orders:
             return [str(change) for change in look_for_drift(orders, ledger(), OnDrift.WARN)]
 
     ids = pa.table({"id": ["A-1"]})
@@ -198,9 +198,9 @@ def test_many_changes_are_not_all_told(ledger, caplog):
     wide = {f"c{i}": i for i in range(50)}
     sql = "SELECT * REPLACE (currency || {} AS currency) FROM extract"
     used = " || ".join(f"{name}::VARCHAR" for name in wide)
-    with Orders(TableExtract("t", table(**wide)), OrderSettings(sql=sql.format(used))) as orders:
+    with OrderReader(TableExtract("t", table(**wide)), OrderSettings(sql=sql.format(used))) as orders:
         look_for_drift(orders, ledger(), OnDrift.WARN)
-    with Orders(TableExtract("t", table()), OrderSettings()) as orders, caplog.at_level(logging.WARNING):
+    with OrderReader(TableExtract("t", table()), OrderSettings()) as orders, caplog.at_level(logging.WARNING):
         look_for_drift(orders, ledger(), OnDrift.WARN)
     [message] = caplog.messages
     assert message.count("\n") == 21
@@ -253,7 +253,7 @@ def test_a_setting_that_cannot_be_meant_is_refused():
 
 
 def pushed(source, client, ledger, **more):
-    with Orders(TableExtract("t", source)) as orders:
+    with OrderReader(TableExtract("t", source)) as orders:
         return push(orders, client, PushSettings(on_drift=OnDrift.FAIL), **{"ledger": ledger} | more)
 
 

@@ -14,9 +14,9 @@ from airflow_provider_ecdp.errors import (
     PushStoppedError,
     ThrottledError,
 )
-from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome, Settled, reason
+from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome, reason
 from airflow_provider_ecdp.results.report import MaxFailed, Report
-from airflow_provider_ecdp.results.tally import Tally
+from airflow_provider_ecdp.results.tally import OutcomeCounts
 
 WARNING = pa.list_(pa.struct([("field", pa.string()), ("rule", pa.string()), ("got", pa.string())]))
 NEGATIVE = {"field": "products[0].quantity", "rule": "negative_quantity: below zero", "got": "-1"}
@@ -33,7 +33,7 @@ def settled(outcome, ids, reasons=None, *, warnings=None, **facts):
         ],
         ["order_id", "content_hash", "warnings"],
     )
-    return Settled(orders, outcome, reasons, **facts)
+    return BatchOutcome(orders, outcome, reasons, **facts)
 
 
 def ids(results):
@@ -58,7 +58,7 @@ def test_an_order_has_failed_unless_ecdp_has_it():
 
 
 def test_every_order_is_counted_under_its_outcome():
-    tally = Tally(limit=10)
+    tally = OutcomeCounts(limit=10)
     for i, outcome in enumerate(Outcome, start=1):
         tally.add(settled(outcome, [f"{outcome}-{n}" for n in range(i)]))
         tally.add(settled(outcome, ["again"]))
@@ -68,7 +68,7 @@ def test_every_order_is_counted_under_its_outcome():
 
 
 def test_a_result_says_what_is_known_of_an_order():
-    tally = Tally(limit=10)
+    tally = OutcomeCounts(limit=10)
     tally.add(settled(Outcome.REJECTED, ["A"], "no such product", http_status=400, attempts=3))
     tally.add(settled(Outcome.ACCEPTED, ["B"], http_status=201, attempts=1))
 
@@ -79,21 +79,21 @@ def test_a_result_says_what_is_known_of_an_order():
 
 
 def test_an_order_without_an_id_has_a_result():
-    tally = Tally(limit=10)
+    tally = OutcomeCounts(limit=10)
     tally.add(settled(Outcome.INVALID, [None, None], ["id: required, got missing"] * 2))
     assert ids(tally.results) == [None, None]
     assert tally.failed == 2
 
 
 def test_results_are_plain_json():
-    tally = Tally(limit=10)
+    tally = OutcomeCounts(limit=10)
     tally.add(settled(Outcome.REJECTED, ["ż", None], ["a", None], http_status=400))
     assert json.loads(json.dumps(tally.results)) == tally.results
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3, 5, 100])
 def test_results_are_kept_up_to_the_limit_failures_first(limit):
-    tally = Tally(limit)
+    tally = OutcomeCounts(limit)
     tally.add(settled(Outcome.ACCEPTED, ["a1", "a2", "a3"]))
     tally.add(settled(Outcome.REJECTED, ["r1", "r2"], "refused"))
     tally.add(settled(Outcome.SKIPPED, ["s1"]))
@@ -104,7 +104,7 @@ def test_results_are_kept_up_to_the_limit_failures_first(limit):
 
 
 def test_counts_and_reasons_go_on_beyond_the_limit():
-    tally = Tally(limit=1)
+    tally = OutcomeCounts(limit=1)
     tally.add(settled(Outcome.REJECTED, [f"r{i}" for i in range(50)], "refused"))
     assert len(tally.results) == 1
     assert tally.counts[Outcome.REJECTED] == 50
@@ -112,14 +112,14 @@ def test_counts_and_reasons_go_on_beyond_the_limit():
 
 
 def test_memory_does_not_grow_with_orders_that_succeed():
-    tally = Tally(limit=2)
+    tally = OutcomeCounts(limit=2)
     for i in range(100):
         assert tally.add(settled(Outcome.ACCEPTED, [f"{i}-{n}" for n in range(100)])) is None
     assert ids(tally.results) == ["0-0", "0-1"]
 
 
 def test_reasons_come_back_for_the_ledger_as_they_were_given():
-    tally = Tally(limit=0)
+    tally = OutcomeCounts(limit=0)
     assert tally.add(settled(Outcome.ACCEPTED, ["a", "b"])) is None
     assert tally.add(settled(Outcome.REJECTED, ["a", "b"], "one for all")) == ["one for all"] * 2
     assert tally.add(settled(Outcome.REJECTED, ["a", "b"], ["x", None])) == ["x", None]
@@ -129,7 +129,7 @@ def test_reasons_come_back_for_the_ledger_as_they_were_given():
 
 
 def test_orders_with_one_fault_have_one_reason_whatever_their_positions_amounts_and_ids():
-    tally = Tally(limit=0)
+    tally = OutcomeCounts(limit=0)
     tally.add(
         settled(
             Outcome.INVALID,
@@ -149,13 +149,13 @@ def test_orders_with_one_fault_have_one_reason_whatever_their_positions_amounts_
 
 @pytest.mark.parametrize("order_id", ["1", "12", "a", "at", "char"])
 def test_a_short_id_does_not_cut_the_words_of_a_reason(order_id):
-    tally = Tally(limit=0)
+    tally = OutcomeCounts(limit=0)
     tally.add(settled(Outcome.INVALID, [order_id], "currency: exactly 3 characters, got 12 characters"))
     assert list(tally.reasons) == ["invalid: currency: exactly 3 characters, got N characters"]
 
 
 def test_the_lengths_of_what_is_not_shown_do_not_tell_reasons_apart():
-    tally = Tally(limit=0)
+    tally = OutcomeCounts(limit=0)
     told = ["text of 12 characters", "text of 9 characters", "a number of 11 digits", "a number of 9 digits"]
     tally.add(settled(Outcome.INVALID, ["A-1"] * 4, [f"date: a date, got {got}" for got in told]))
     assert {text: r.count for text, r in tally.reasons.items()} == {
@@ -165,19 +165,19 @@ def test_the_lengths_of_what_is_not_shown_do_not_tell_reasons_apart():
 
 
 def test_numbers_in_the_apis_own_words_do_not_tell_reasons_apart():
-    tally = Tally(limit=0)
+    tally = OutcomeCounts(limit=0)
     tally.add(settled(Outcome.REJECTED, ["a1", "a2"], ["line 7: unknown product 4711", "line 8: unknown product 5"]))
     assert list(tally.reasons) == ["rejected: line N: unknown product N"]
 
 
 def test_an_id_that_is_no_plain_text_is_no_pattern():
-    tally = Tally(limit=0)
+    tally = OutcomeCounts(limit=0)
     tally.add(settled(Outcome.REJECTED, ["a.*(b"], "order a.*(b exists"))
     assert list(tally.reasons) == ["rejected: order … exists"]
 
 
 def test_reasons_that_all_differ_do_not_fill_the_memory():
-    tally = Tally(limit=0)
+    tally = OutcomeCounts(limit=0)
     words = ["".join(chr(97 + int(digit)) for digit in str(i)) for i in range(3000)]
     tally.add(settled(Outcome.REJECTED, words, [f"no {word} word" for word in reversed(words)]))
     assert len(tally.reasons) == 1000
@@ -185,7 +185,7 @@ def test_reasons_that_all_differ_do_not_fill_the_memory():
 
 
 def test_what_succeeded_has_no_reason_to_count():
-    tally = Tally(limit=0)
+    tally = OutcomeCounts(limit=0)
     tally.add(settled(Outcome.SKIPPED, ["a"], "accepted before with this content"))
     assert tally.reasons == {}
 
@@ -221,7 +221,7 @@ def test_a_problem_that_alone_is_longer_than_a_reason_is_counted():
 
 
 def test_warnings_are_counted_by_name_and_orders_once():
-    tally = Tally(limit=10)
+    tally = OutcomeCounts(limit=10)
     found = tally.add(
         settled(
             Outcome.ACCEPTED,
@@ -240,14 +240,14 @@ def test_warnings_are_counted_by_name_and_orders_once():
 
 
 def test_a_refused_order_is_told_with_its_warnings_after_the_reason():
-    tally = Tally(limit=10)
+    tally = OutcomeCounts(limit=10)
     (text,) = tally.add(settled(Outcome.REJECTED, ["a"], "refused", warnings=[[NEGATIVE]]))
     assert text == "refused; warning: products[0].quantity: negative_quantity: below zero, got -1"
     assert list(tally.reasons) == ["rejected: refused"]
 
 
 def test_what_was_never_sent_for_its_faults_has_no_warnings_to_count():
-    tally = Tally(limit=10)
+    tally = OutcomeCounts(limit=10)
     assert tally.add(settled(Outcome.INVALID, ["a"], ["bad"], warnings=[[NEGATIVE]])) == ["bad"]
     assert (tally.with_warnings, tally.warnings) == (0, {})
 

@@ -2,18 +2,18 @@
 
 import pytest
 
-from airflow_provider_ecdp.runs.throughput import Pace
+from airflow_provider_ecdp.runs.throughput import Throughput
 
 
 def noted(*told):
-    pace = Pace(0.0)
+    pace = Throughput(0.0)
     for moment, *counts in told:
         pace.note(float(moment), *counts)
     return pace
 
 
 def test_nothing_is_known_before_anything_is_done():
-    assert (Pace(0.0).rate, Pace(0.0).left(100)) == (0.0, None)
+    assert (Throughput(0.0).rate, Throughput(0.0).left(100)) == (0.0, None)
     assert noted((12, 0)).left(100) is None
 
 
@@ -61,7 +61,7 @@ def test_an_extract_that_turns_out_larger_ends_now():
 
 
 def test_thousands_of_answers_a_second_are_kept_as_one():
-    pace = Pace(0.0)
+    pace = Throughput(0.0)
     for number in range(200_000):
         pace.note(number / 1_000, number)
     assert len(pace._kept) <= 62

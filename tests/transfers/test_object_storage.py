@@ -117,7 +117,7 @@ def test_a_file_that_came_since_the_last_reading_is_seen(put, make_context):
 def test_no_more_is_read_than_the_columns_that_are_used(s3, monkeypatch):
     import s3fs.core
 
-    from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+    from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 
     read = []
     fetch = s3fs.core.S3File._fetch_range
@@ -127,7 +127,7 @@ def test_no_more_is_read_than_the_columns_that_are_used(s3, monkeypatch):
     wide = pa.array([f"{number:0500}" for number in range(10_000)])
     write_table(s3, "wide.parquet", pa.table({"id": pa.array(range(10_000)), "a": wide, "b": wide}))
     size = s3.files.size("warehouse/wide.parquet")
-    rows = sum(map(len, ParquetExtract.open("warehouse/wide.parquet", filesystem=s3.files).batches(["id"])))
+    rows = sum(map(len, ParquetSource.open("warehouse/wide.parquet", filesystem=s3.files).batches(["id"])))
     assert (rows, sum(read) < size / 2) == (10_000, True)
 
 

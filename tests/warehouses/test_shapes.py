@@ -13,8 +13,8 @@ from warehouse_files import COLUMNS, Shape, lines
 from warehouse_shop import expected
 
 from airflow_provider_ecdp.errors import ColumnsError, ExtractError
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 
 TEXTS = [name for name, type_ in COLUMNS.items() if type_ == pa.string()]
 #: Arrow's own types come back only where its schema is in the footer.
@@ -70,7 +70,7 @@ MAPPING = {
 
 def refused(folder, kind=ColumnsError):
     with pytest.raises(kind) as error:
-        Orders(ParquetExtract.open(folder), OrderSettings(mapping=MAPPING)).__exit__()
+        OrderReader(ParquetSource.open(folder), OrderSettings(mapping=MAPPING)).__exit__()
     return str(error.value)
 
 

@@ -16,11 +16,11 @@ from airflow_provider_ecdp.cli.exit_codes import Exit
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.cli.sources import partitions_of, text_of
 from airflow_provider_ecdp.cli.tables import summary
-from airflow_provider_ecdp.dry_run.changes import look_at_changes
+from airflow_provider_ecdp.dry_run.changes import check_changes
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.results.report import MaxFailed
 
 #: Options that mean nothing without an extract, and their defaults.
@@ -78,7 +78,7 @@ def _queue(arguments: Namespace, options: Namespace) -> ChangeQueue:
     mapping = None if options.mapping is None else text_of("mapping", options.mapping)
     partitions = partitions_of(options.partition or [], [EXTRACT])[EXTRACT]
     operation = Operation.DELETE if arguments.command == "delete" else Operation.UPDATE_STATUS
-    extract = ParquetExtract.open(*arguments.extract, partitions=partitions)
+    extract = ParquetSource.open(*arguments.extract, partitions=partitions)
     return ChangeQueue(extract, operation, sql=sql, mapping=mapping)
 
 
@@ -87,7 +87,7 @@ def _look(
 ) -> int:
     """Look at the changes, print what a run would do, and return the exit code."""
     with _queue(arguments, options) as queue:
-        found = look_at_changes(queue, settings, ledger)
+        found = check_changes(queue, settings, ledger)
         if arguments.json:
             output.out_json(found.as_json())
         elif not arguments.quiet:

@@ -12,7 +12,7 @@ from airflow_provider_ecdp.cli.progress import shown
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.cli.sources import open_orders
 from airflow_provider_ecdp.dry_run.orders import check
-from airflow_provider_ecdp.ledger.prior_runs import Memory
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.schema_drift import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.push.settings import Progress, PushSettings
@@ -24,11 +24,11 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     # what drifts is among the findings; to fail of it is a push's
     settings = PushSettings(allow_empty=arguments.allow_empty, on_drift=OnDrift.WARN)
     ledger = Ledger(arguments.results) if arguments.results else None
-    return look(arguments, interruption, settings, Memory(ledger=ledger), MaxFailed())
+    return look(arguments, interruption, settings, PriorRuns(ledger=ledger), MaxFailed())
 
 
 def look(
-    arguments: Namespace, interruption: Interruption, settings: PushSettings, memory: Memory, max_failed: MaxFailed
+    arguments: Namespace, interruption: Interruption, settings: PushSettings, memory: PriorRuns, max_failed: MaxFailed
 ) -> int:
     """Check as a push with these settings would, print the findings, and return the exit code."""
     started = time.monotonic()

@@ -15,7 +15,7 @@ from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.cli.sources import open_orders
 from airflow_provider_ecdp.cli.tables import summary
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.prior_runs import Memory
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.schema_drift import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.push.run import PushSettings, push
@@ -45,7 +45,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         Ledger(path) if path else None for path in (arguments.results, arguments.only_changed, arguments.replay_from)
     )
     if arguments.dry_run:
-        return look(arguments, interruption, settings, Memory(ledger, history, replay), max_failed)
+        return look(arguments, interruption, settings, PriorRuns(ledger, history, replay), max_failed)
     with (
         shown(arguments) as show,
         open_client(arguments, interruption, max_in_flight=arguments.max_in_flight) as client,

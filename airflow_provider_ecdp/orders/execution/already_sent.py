@@ -20,7 +20,7 @@ _ROWS = "ecdp_rows"
 _WHAT = "noting what earlier runs hold"
 
 
-class Known:
+class AlreadySent:
     """Tables in an engine: ACCEPTED is what need not be sent, CHOSEN the only orders that are read."""
 
     def __init__(self, engine: duckdb.DuckDBPyConnection) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.orders.names import identifier, listed
-from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sources.scan import Scan, readable_schema
 from airflow_provider_ecdp.orders.sql.coercion import readable
 from airflow_provider_ecdp.orders.sql.timezones import ZONE_COLUMNS
@@ -31,10 +31,10 @@ _CODE = re.compile(r"([0-9]+)\.([0-9]+)(\..*)?", re.DOTALL)
 Columns = Mapping[str, list[str]]
 
 
-class Sources:
+class Catalog:
     """Extracts, registered with an engine; without rows until `show` is called."""
 
-    def __init__(self, engine: duckdb.DuckDBPyConnection, extracts: Extract | Mapping[str, Extract]) -> None:
+    def __init__(self, engine: duckdb.DuckDBPyConnection, extracts: Source | Mapping[str, Source]) -> None:
         """Register the extracts.
 
         :param extracts: one, or several by their names
@@ -104,7 +104,7 @@ class Sources:
             found[name] = (pa.schema([schema.field(column) for column in columns[name]]), others)
         return found
 
-    def show(self, columns: Columns, extracts: Mapping[str, Extract] | None = None) -> None:
+    def show(self, columns: Columns, extracts: Mapping[str, Source] | None = None) -> None:
         """Let the engine read `columns`, from the extracts or from what stands in for them."""
         self._scans = []
         for i, name in enumerate(self.extracts):

@@ -18,9 +18,9 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError
-from airflow_provider_ecdp.orders.execution.spill import Bucket, key_kind, store, stored
+from airflow_provider_ecdp.orders.execution.spill import HashPartition, key_kind, store, stored
 from airflow_provider_ecdp.orders.names import Scope, nearest
-from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sources.scan import readable_schema
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Partitions:
 
     def __init__(
         self,
-        extracts: Mapping[str, Extract],
+        extracts: Mapping[str, Source],
         columns: Mapping[str, list[str]],
         keys: Mapping[str, str],
         engine: duckdb.DuckDBPyConnection,
@@ -83,13 +83,13 @@ class Partitions:
         self._keys = keys
         self._engine = engine
         self._folder = folder
-        self._buckets: dict[str, list[Bucket]] = {}
+        self._buckets: dict[str, list[HashPartition]] = {}
         self._parts: list[range] = []
 
     def __len__(self) -> int:
         return len(self._parts)
 
-    def each(self) -> Iterator[tuple[Attempt, Mapping[str, Extract]]]:
+    def each(self) -> Iterator[tuple[Attempt, Mapping[str, Source]]]:
         """Yield each part's turn, with what stands in for the extracts."""
         if not self._parts:
             self._cut()
@@ -116,12 +116,12 @@ class Partitions:
             count *= 2
         for i, (name, extract) in enumerate(self._extracts.items()):
             key = self._keys.get(name)
-            files = [Bucket(self._folder / f"{i}-{k}.arrow") for k in range(count if key else 1)]
+            files = [HashPartition(self._folder / f"{i}-{k}.arrow") for k in range(count if key else 1)]
             store(extract, self._columns[name], key, files, self._engine)
             self._buckets[name] = files
         self._parts = list(_merged([sum(self._buckets[n][k].size for n in self._keys) for k in range(count)], budget))
 
-    def _stand_ins(self, part: range) -> Mapping[str, Extract]:
+    def _stand_ins(self, part: range) -> Mapping[str, Source]:
         if not self._buckets:
             return self._extracts
         return {
@@ -136,7 +136,7 @@ class Partitions:
         return extract.rows * sum(_width(extract.schema.field(column).type) for column in self._columns[name])
 
 
-def keys_of(given: str | Mapping[str, str] | None, extracts: Mapping[str, Extract]) -> dict[str, str]:
+def keys_of(given: str | Mapping[str, str] | None, extracts: Mapping[str, Source]) -> dict[str, str]:
     """Return the column by which each extract is cut, from what the user gave.
 
     :param given: the name of a column that all extracts that have it are cut by, or a column for each extract

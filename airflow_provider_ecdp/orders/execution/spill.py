@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sql.coercion import is_text
 
 #: Bytes that are gathered before they are cut.
@@ -24,7 +24,7 @@ _AS_TEXT = ("text", "whole number")
 
 
 @dataclass(slots=True)
-class Bucket:
+class HashPartition:
     """One file; `size` is the bytes of its rows in memory."""
 
     file: Path
@@ -53,14 +53,18 @@ class Stored:
                     yield batch.select(list(columns))
 
 
-def stored(extract: Extract, columns: list[str], buckets: Sequence[Bucket]) -> Stored:
+def stored(extract: Source, columns: list[str], buckets: Sequence[HashPartition]) -> Stored:
     """Return what stands in for `extract`, with the rows of `buckets`."""
     rows = sum(bucket.rows for bucket in buckets)
     return Stored(extract.name, extract.schema, rows, tuple(bucket.file for bucket in buckets), tuple(columns))
 
 
 def store(
-    extract: Extract, columns: list[str], key: str | None, buckets: Sequence[Bucket], engine: duckdb.DuckDBPyConnection
+    extract: Source,
+    columns: list[str],
+    key: str | None,
+    buckets: Sequence[HashPartition],
+    engine: duckdb.DuckDBPyConnection,
 ) -> None:
     """Read `columns` of `extract` into the files of `buckets`.
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
-from airflow_provider_ecdp.orders.mapping.resolver import Finder
+from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path
 from airflow_provider_ecdp.orders.mapping.sums import total
 from airflow_provider_ecdp.orders.names import ROWS, Expression, Scope, identifier
@@ -26,7 +26,7 @@ _MOMENT = ("date", "timeZone")
 
 
 @dataclass(frozen=True, slots=True)
-class Shaped:
+class CompiledMapping:
     """What became of a mapping.
 
     :param sql: one SELECT that returns columns named as the API's fields
@@ -49,7 +49,7 @@ def shape(
     held: str,
     *,
     timezone: str | None,
-) -> Shaped:
+) -> CompiledMapping:
     """Compile `mapping` for an extract with the columns of `schema`.
 
     Fields that the mapping does not name are matched by the columns' names; `customer_email` is `customer.email`.
@@ -70,14 +70,14 @@ def shape(
     if shaping.find.problems:
         lines = "".join(f"\n  - {problem}" for problem in shaping.find.problems)
         raise ColumnsError(f"the mapping and the columns of the extract do not make orders:{lines}\n{held}")
-    return Shaped(shaping.select(fields, source), shaping.key, shaping.find.lines, shaping.find.explained)
+    return CompiledMapping(shaping.select(fields, source), shaping.key, shaping.find.lines, shaping.find.explained)
 
 
 class _Shaping:
     """Walks the contract and finds the SQL of each field."""
 
     def __init__(self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str]) -> None:
-        self.find = Finder(mapping, schema, spelled)
+        self.find = ColumnResolver(mapping, schema, spelled)
         self.order_by = mapping.order_by
         #: what order lines are grouped by
         self.group: str | None = None

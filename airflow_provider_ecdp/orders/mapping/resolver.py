@@ -20,7 +20,7 @@ from airflow_provider_ecdp.orders.sql import json_columns
 from airflow_provider_ecdp.orders.sql.timezones import is_zone
 
 
-class Finder:
+class ColumnResolver:
     """Finds the columns that a mapping names, or that have a field's name.
 
     `problems` are sentences; `explained` tells where each field comes from, by its path. `computed` is SQL, by name,

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, running
 from airflow_provider_ecdp.orders.execution.spill import gathered
-from airflow_provider_ecdp.orders.sources.parquet import BATCH_ROWS, Extract, ParquetExtract
+from airflow_provider_ecdp.orders.sources.parquet import BATCH_ROWS, ParquetSource, Source
 
 #: Of the engine that hashes: it holds the ids of some record batches.
 _MEMORY = "64MB"
@@ -23,11 +23,11 @@ _SHARE = "md5_number_lower(coalesce(CAST(id AS VARCHAR), '')) % {count}"
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class HashShard:
     """The rows of `extract` whose id, in the column `order_id`, falls to share `number` of `count`; `rows` of them."""
 
     name: str
-    extract: ParquetExtract
+    extract: ParquetSource
     order_id: str
     number: int
     count: int
@@ -49,7 +49,7 @@ class Share:
                     yield rows.slice(start, BATCH_ROWS).select(list(columns))
 
 
-def sizes_of_shares(extract: Extract, order_id: str, count: int) -> dict[int, int]:
+def sizes_of_shares(extract: Source, order_id: str, count: int) -> dict[int, int]:
     """Return the rows of each share that has any."""
     sizes: Counter[int] = Counter()
     sql = f"SELECT {_SHARE.format(count=count)} AS share, count(*) AS times FROM ids GROUP BY share"

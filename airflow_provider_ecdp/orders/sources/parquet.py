@@ -30,7 +30,7 @@ from airflow_provider_ecdp.orders.sources.utf8 import marked
 BATCH_ROWS = 4096
 
 
-class Extract(Protocol):
+class Source(Protocol):
     """Tabular data that can be read more than once. Text that is no UTF-8 is marked, see `broken_text`."""
 
     @property
@@ -75,7 +75,7 @@ class TableExtract:
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetExtract:
+class ParquetSource:
     """Parquet files of one schema, read in the order of their names."""
 
     name: str
@@ -95,7 +95,7 @@ class ParquetExtract:
     @classmethod
     def open(
         cls, *paths: str | os.PathLike[str], filesystem: Any = None, partitions: hive.Wanted | None = None
-    ) -> ParquetExtract:
+    ) -> ParquetSource:
         """Find the files behind `paths` (each a file, a folder, a glob, or an fsspec URL) and read their footers.
 
         In a folder, every file that ends in .parquet, .parq or .pq counts, at any depth, but for names that start

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.sources.parquet import Extract
+from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sql.coercion import readable
 
 
@@ -17,7 +17,7 @@ class Scan:
     the others are null. `error` is what the extract raised last: the engine passes on no more than its text.
     """
 
-    def __init__(self, extract: Extract, columns: list[str], names: list[str]) -> None:
+    def __init__(self, extract: Source, columns: list[str], names: list[str]) -> None:
         """Take in what is to be read.
 
         :param columns: of the extract, those that are read

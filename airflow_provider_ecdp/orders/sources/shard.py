@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
-from airflow_provider_ecdp.orders.sources.hash_shards import Share
-from airflow_provider_ecdp.orders.sources.parquet import Extract, ParquetExtract
+from airflow_provider_ecdp.orders.sources.hash_shards import HashShard
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource, Source
 from airflow_provider_ecdp.orders.sources.storage import told
 
 
@@ -21,7 +21,7 @@ class Shard:
     :param order_id: all rows with one value in this column are in one shard; None if a cut may be between any two rows
     """
 
-    extract: Extract
+    extract: Source
     order_id: str | None
 
     @property
@@ -54,10 +54,10 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
     try:
         name, order_id = f"{shard['path']} (shard {shard['shard']} of {shard['shards']})", shard["order_id"]
         if "share" in shard:
-            whole = ParquetExtract.open(path, filesystem=filesystem, partitions=shard.get("partitions"))
+            whole = ParquetSource.open(path, filesystem=filesystem, partitions=shard.get("partitions"))
             _check(name, size_of(whole.row_groups), shard["of"])
             number, count = shard["share"]
-            return Shard(Share(name, whole, order_id, number, count, shard["rows"]), order_id)
+            return Shard(HashShard(name, whole, order_id, number, count, shard["rows"]), order_id)
         pieces = {piece["file"]: (range(*piece["rows"]), piece["of"]) for piece in shard["files"]}
         # as in the whole extract, whose files are in the order of their names: the common types depend on it
         files = sorted({*pieces, *shard.get("like", ())})
@@ -65,7 +65,7 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
         raise ConfigurationError(
             f"path: a shard as shards() lists them, or a path, not an object that differs in {error}"
         ) from None
-    extract = ParquetExtract.open(*files, filesystem=filesystem)
+    extract = ParquetSource.open(*files, filesystem=filesystem)
     ranges = []
     for file, groups in zip(files, extract.row_groups, strict=True):
         rows, listed = pieces.get(file, (range(0), None))

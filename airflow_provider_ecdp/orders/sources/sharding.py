@@ -21,7 +21,7 @@ from airflow_provider_ecdp.orders.engine.connection import locked_engine, runnin
 from airflow_provider_ecdp.orders.names import Scope, nearest
 from airflow_provider_ecdp.orders.sources import hive
 from airflow_provider_ecdp.orders.sources.hash_shards import sizes_of_shares
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.shard import size_of
 
 #: Of the engine that looks for orders whose rows stand apart; beyond it, it spills to disk.
@@ -46,7 +46,7 @@ class _Group:
 
 
 def cut(
-    extract: ParquetExtract,
+    extract: ParquetSource,
     most: int,
     *,
     path: str,
@@ -77,7 +77,7 @@ def cut(
     return _numbered(path, column, list(_ranges(extract, groups, cuts)))
 
 
-def _column(extract: ParquetExtract, order_id: str) -> str:
+def _column(extract: ParquetSource, order_id: str) -> str:
     found = Scope("", {field.name: field.type for field in extract.schema}).column(order_id)
     if found is None:
         raise ConfigurationError(f"order_id: there is no column {order_id!r}{nearest(order_id, extract.schema.names)}")
@@ -87,7 +87,7 @@ def _column(extract: ParquetExtract, order_id: str) -> str:
     return found
 
 
-def _groups(extract: ParquetExtract) -> Iterator[_Group]:
+def _groups(extract: ParquetSource) -> Iterator[_Group]:
     begun = 0
     for file, groups in enumerate(extract.row_groups):
         row = 0
@@ -110,7 +110,7 @@ def _balanced(weights: Sequence[int], most: int) -> list[int]:
     return sorted(cuts - {0, len(weights)})
 
 
-def _ranges(extract: ParquetExtract, groups: list[_Group], cuts: list[int]) -> Iterator[dict[str, Any]]:
+def _ranges(extract: ParquetSource, groups: list[_Group], cuts: list[int]) -> Iterator[dict[str, Any]]:
     """Yield what the shards hold, of an extract that is cut before its rows `cuts`."""
     like = sorted(set(extract.alike))
     sizes = [size_of([each]) for each in extract.row_groups]
@@ -146,7 +146,7 @@ def _ranges(extract: ParquetExtract, groups: list[_Group], cuts: list[int]) -> I
 
 
 def _shares(
-    extract: ParquetExtract, groups: list[_Group], most: int, column: str, partitions: hive.Wanted | None
+    extract: ParquetSource, groups: list[_Group], most: int, column: str, partitions: hive.Wanted | None
 ) -> Iterator[dict[str, Any]]:
     wanted = {"partitions": hive.as_texts(partitions)} if partitions else {}
     size = sum(group.weight for group in groups)
@@ -165,7 +165,7 @@ def _numbered(path: str, order_id: str | None, shards: list[dict[str, Any]]) -> 
     return [{**common, "shard": i, **shard} for i, shard in enumerate(shards, 1)]
 
 
-def _at_orders(extract: ParquetExtract, column: str, cuts: list[int]) -> list[int]:
+def _at_orders(extract: ParquetSource, column: str, cuts: list[int]) -> list[int]:
     """Move each cut to where the next order begins, and make sure that no order has rows on both sides of one."""
     moved: list[int] = []
     with (
@@ -197,7 +197,7 @@ def _at_orders(extract: ParquetExtract, column: str, cuts: list[int]) -> list[in
     return moved
 
 
-def _runs(extract: ParquetExtract, column: str) -> Iterator[tuple[list[int], pa.Array]]:
+def _runs(extract: ParquetSource, column: str) -> Iterator[tuple[list[int], pa.Array]]:
     """Yield rows at which another order begins than in the row before, in ascending order, with its ids."""
     row = 0
     last: pa.Array | None = None

@@ -17,10 +17,10 @@ _TIME = r"[T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
 _OFFSET = "(Z| UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
 
 #: SQL of a wire text, None if the type can never be the field's, and whether every value that is not NULL has one.
-Wire = tuple[str | None, bool]
+EncodedValue = tuple[str | None, bool]
 
 
-def wire(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> Wire:
+def wire(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> EncodedValue:
     """Return the wire text of the column `raw` as `field`.
 
     :param timezone: IANA name of the zone in which timestamps without a zone are read; None refuses them
@@ -29,7 +29,7 @@ def wire(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> Wi
         return None, False
     if pa.types.is_null(type_):
         return "CAST(NULL AS VARCHAR)", True
-    found: Wire
+    found: EncodedValue
     if field.kind is Kind.NUMBER:
         found = _number(raw, type_)
     elif field.kind is Kind.INTEGER:
@@ -100,7 +100,7 @@ def is_bytes(type_: pa.DataType) -> bool:
     return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
 
 
-def _text(raw: str, type_: pa.DataType) -> Wire:
+def _text(raw: str, type_: pa.DataType) -> EncodedValue:
     whole = pa.types.is_decimal(type_) and type_.scale == 0
     if is_text(type_) or whole or pa.types.is_integer(type_) or pa.types.is_boolean(type_) or _is_extension(type_):
         # nothing to cast for text; but what SQL makes of type UUID or JSON comes as text too
@@ -116,7 +116,7 @@ def _is_extension(type_: pa.DataType) -> bool:
     return str(type_).startswith("extension")
 
 
-def _number(raw: str, type_: pa.DataType) -> Wire:
+def _number(raw: str, type_: pa.DataType) -> EncodedValue:
     if pa.types.is_integer(type_) or pa.types.is_decimal(type_):
         return f"CAST({raw} AS VARCHAR)", True
     if pa.types.is_floating(type_):
@@ -129,7 +129,7 @@ def _number(raw: str, type_: pa.DataType) -> Wire:
     return None, False
 
 
-def _integer(raw: str, type_: pa.DataType) -> Wire:
+def _integer(raw: str, type_: pa.DataType) -> EncodedValue:
     small = pa.types.is_signed_integer(type_) and type_.bit_width <= 32
     if small or pa.types.is_uint8(type_) or pa.types.is_uint16(type_):
         return f"CAST({raw} AS VARCHAR)", True
@@ -145,7 +145,7 @@ def _integer(raw: str, type_: pa.DataType) -> Wire:
     return None, False
 
 
-def _timestamp(raw: str, type_: pa.DataType, timezone: str | None) -> Wire:
+def _timestamp(raw: str, type_: pa.DataType, timezone: str | None) -> EncodedValue:
     # seconds and milliseconds reach years that the engine's microseconds do not
     moment = f"TRY_CAST({raw} AS TIMESTAMP)"
     if pa.types.is_timestamp(type_) and type_.unit == "ns":

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_provider_ecdp.orders.contract import Kind
-from airflow_provider_ecdp.orders.sql.fields import MatchedColumns, Node
+from airflow_provider_ecdp.orders.sql.fields import FieldBinding, Node
 
 
-def order_json(mapping: MatchedColumns) -> str:
+def order_json(mapping: FieldBinding) -> str:
     """Return SQL of the JSON text of an order; what it gives for an order with problems has no meaning."""
     return _object(mapping.fields)
 

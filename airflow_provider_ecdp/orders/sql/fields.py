@@ -50,7 +50,7 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
-class MatchedColumns:
+class FieldBinding:
     """The order as the extract has it, and what became of the extract's columns.
 
     `problems` is SQL of the problems that the source found itself, None where it looks for none. `differs` names the
@@ -74,7 +74,7 @@ def match_columns(
     timezone: str | None = None,
     source: str = "extract",
     explained: Mapping[str, str] | None = None,
-) -> MatchedColumns:
+) -> FieldBinding:
     """Match the columns of `schema` with the contract.
 
     :param timezone: IANA name of the zone in which timestamps without a zone are read; None refuses them
@@ -96,7 +96,7 @@ def match_columns(
         )
     used = tuple(c.name for c in columns if c.name not in ignored)
     differs = tuple(flag.name for flag in schema.field(DIFFERS).type) if DIFFERS in schema.names else ()
-    return MatchedColumns(fields, used, tuple(ignored), f"o.{PROBLEMS}" if PROBLEMS in schema.names else None, differs)
+    return FieldBinding(fields, used, tuple(ignored), f"o.{PROBLEMS}" if PROBLEMS in schema.names else None, differs)
 
 
 def column_problems(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
 from airflow_provider_ecdp.orders.sql.coercion import text
 from airflow_provider_ecdp.orders.sql.encoding import order_json
-from airflow_provider_ecdp.orders.sql.fields import DIFFERS, ZONES, MatchedColumns, quoted
+from airflow_provider_ecdp.orders.sql.fields import DIFFERS, ZONES, FieldBinding, quoted
 from airflow_provider_ecdp.orders.sql.validation import Level
 
 #: Tables of what a run knows about orders: ACCEPTED by their content, the others by `order_id`.
@@ -42,7 +42,7 @@ class Query:
     """The parts of the query. `source` is SQL that returns the columns of `mapping`."""
 
     source: str
-    mapping: MatchedColumns
+    mapping: FieldBinding
     errors: Level
     warnings: Level
 

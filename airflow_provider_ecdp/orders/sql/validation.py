@@ -12,7 +12,7 @@ from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, WARNINGS
 from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
 from airflow_provider_ecdp.orders.sql.coercion import text
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql
-from airflow_provider_ecdp.orders.sql.fields import DIFFERS, MatchedColumns, Node, quoted
+from airflow_provider_ecdp.orders.sql.fields import DIFFERS, FieldBinding, Node, quoted
 
 #: SQL type of a problem.
 PROBLEM = "STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)"
@@ -79,7 +79,7 @@ class Level:
         return " || ".join(parts)
 
 
-def order_checks(mapping: MatchedColumns, *, matching: str | None, future: str) -> Level:
+def order_checks(mapping: FieldBinding, *, matching: str | None, future: str) -> Level:
     """Return every check of an order as `mapping` has it.
 
     :param matching: the customer's field that the business unit matches by: `email`, `phone` or `crmId`
@@ -224,7 +224,7 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
         yield _warning("email_without_at", "'customer.email'", broken, f"length({email.wire}) || ' characters'")
 
 
-def _total(mapping: MatchedColumns, products: Node) -> Check | None:
+def _total(mapping: FieldBinding, products: Node) -> Check | None:
     total, price, quantity = mapping.field("totalValue"), products.child("price"), products.child("quantity")
     if not (total and price and quantity):
         return None

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -68,7 +68,7 @@ def recorders():
 
 
 def test_extracts_are_joined_by_their_names():
-    with Orders(recorders(), OrderSettings(sql=SQL)) as orders:
+    with OrderReader(recorders(), OrderSettings(sql=SQL)) as orders:
         rows = {row["order_id"]: row for batch in orders.read() for row in batch.to_pylist()}
         assert orders.name == "orders (orders.parquet), items (items.parquet), customers (customers.parquet)"
         assert orders.rows == 9
@@ -81,7 +81,7 @@ def test_extracts_are_joined_by_their_names():
 
 def test_only_the_columns_that_a_query_needs_are_read_of_each_extract():
     extracts = recorders()
-    with Orders(extracts, OrderSettings(sql=SQL)) as orders:
+    with OrderReader(extracts, OrderSettings(sql=SQL)) as orders:
         orders.find_duplicates()
         assert {name: extract.read for name, extract in extracts.items()} == {
             "orders": [["order_id", "customer_id"]],
@@ -100,7 +100,7 @@ def test_only_the_columns_that_a_query_needs_are_read_of_each_extract():
 
 def test_a_column_that_only_a_filter_needs_is_read():
     extracts = recorders()
-    with Orders(
+    with OrderReader(
         extracts, OrderSettings(sql=SQL.replace("GROUP", "WHERE i.note = 'n' AND o.note > 'a' GROUP"))
     ) as orders:
         assert sum(len(batch) for batch in orders.read()) == 3
@@ -114,14 +114,14 @@ def test_a_member_of_a_struct_is_read_with_its_column():
         "SELECT id, TIMESTAMPTZ '2026-01-01 00:00:00Z' AS date, 1 AS total_value, {'crmId': contact.deep.er} AS "
         "customer, [{'id': 'a', 'name': 'a', 'price': 1, 'quantity': 1}] AS products FROM extract"
     )
-    with Orders(TableExtract("t", table), OrderSettings(sql=sql)) as orders:
+    with OrderReader(TableExtract("t", table), OrderSettings(sql=sql)) as orders:
         [row] = [row for batch in orders.read() for row in batch.to_pylist()]
     assert '"customer":{"crmId":"x"}' in row["json"]
 
 
 def test_an_extract_that_the_sql_text_does_not_mention_is_not_read():
     extracts = recorders() | {"extra": Recorder("extra", pa.table({"a": [1]}))}
-    with Orders(extracts, OrderSettings(sql=SQL)) as orders:
+    with OrderReader(extracts, OrderSettings(sql=SQL)) as orders:
         list(orders.read())
     assert extracts["extra"].read == []
 
@@ -129,12 +129,12 @@ def test_an_extract_that_the_sql_text_does_not_mention_is_not_read():
 def test_one_extract_can_have_a_name_too():
     sql = "SELECT * FROM shop"
     with pytest.raises(ColumnsError, match="the columns of the SQL text's result do not make orders"):
-        Orders({"shop": TableExtract("t", TABLES["orders"])}, OrderSettings(sql=sql)).__exit__()
+        OrderReader({"shop": TableExtract("t", TABLES["orders"])}, OrderSettings(sql=sql)).__exit__()
 
 
 def test_an_sql_text_that_does_not_bind_is_told_what_each_extract_has():
     with pytest.raises(SqlError) as refused:
-        Orders(recorders(), OrderSettings(sql=SQL.replace("i.sku", "i.skuu"))).__exit__()
+        OrderReader(recorders(), OrderSettings(sql=SQL.replace("i.sku", "i.skuu"))).__exit__()
     assert "skuu" in str(refused.value)
     assert str(refused.value).endswith(
         "The extract orders has: order_id, customer_id, placed, note\n"
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_read_is_its_own_error_whichever_extract_it_is():
 
     extracts = recorders() | {"customers": Broken("customers", TABLES["customers"])}
     with (
-        Orders(extracts, OrderSettings(sql=SQL)) as orders,
+        OrderReader(extracts, OrderSettings(sql=SQL)) as orders,
         pytest.raises(ExtractError, match=r"^customers\.parquet: cannot be read$"),
     ):
         orders.find_duplicates()
@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_read_is_its_own_error_whichever_extract_it_is():
 )
 def test_a_name_that_sql_would_not_take_is_refused(names, message):
     with pytest.raises(ConfigurationError) as refused:
-        Orders({name: TableExtract("t", TABLES["orders"]) for name in names}, OrderSettings(sql=SQL)).__exit__()
+        OrderReader({name: TableExtract("t", TABLES["orders"]) for name in names}, OrderSettings(sql=SQL)).__exit__()
     assert message in str(refused.value)
 
 
@@ -184,7 +184,7 @@ def test_extracts_with_names_need_an_sql_text(more):
     with pytest.raises(
         ConfigurationError, match=r"extracts with names need an SQL text that selects from them \(sql\)"
     ):
-        Orders(recorders(), OrderSettings(**more)).__exit__()
+        OrderReader(recorders(), OrderSettings(**more)).__exit__()
 
 
 NAMES = [f"column_{n}" for n in range(3000)]
@@ -198,7 +198,7 @@ WIDE = pa.table({name: pa.array([1]) for name in NAMES})
 )
 def test_of_thousands_of_columns_a_message_names_thirty(settings):
     with pytest.raises((ColumnsError, SqlError)) as refused:
-        Orders(TableExtract("wide", WIDE), OrderSettings(**settings)).__exit__()
+        OrderReader(TableExtract("wide", WIDE), OrderSettings(**settings)).__exit__()
     told = str(refused.value)
     assert " and 2,970 more" in told
     assert "column_29" in told
@@ -208,5 +208,5 @@ def test_of_thousands_of_columns_a_message_names_thirty(settings):
 
 def test_thirty_columns_are_all_named():
     with pytest.raises(ColumnsError) as refused:
-        Orders(TableExtract("wide", WIDE.select(NAMES[:30])), OrderSettings(mapping={"id": "x"})).__exit__()
+        OrderReader(TableExtract("wide", WIDE.select(NAMES[:30])), OrderSettings(mapping={"id": "x"})).__exit__()
     assert str(refused.value).endswith("column_28, column_29")

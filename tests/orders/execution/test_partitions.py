@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError
 from airflow_provider_ecdp.orders.execution import partitions
 from airflow_provider_ecdp.orders.execution.partitions import keys_of
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import TableExtract
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -60,7 +60,7 @@ def small_parts(monkeypatch):
 
 def read(extracts, **more):
     source = TableExtract("t", extracts) if isinstance(extracts, pa.Table) else extracts
-    with Orders(source, OrderSettings(**more)) as orders:
+    with OrderReader(source, OrderSettings(**more)) as orders:
         twice = orders.find_duplicates()
         rows = [row for batch in orders.read() for row in batch.to_pylist()]
         return rows, twice, len(orders._parts)
@@ -108,7 +108,7 @@ def sorted_sql():
 def test_orders_of_lines_are_counted_before_they_are_read(parts, request):
     if parts:
         request.getfixturevalue("small_parts")
-    with Orders(TableExtract("t", lines(NUMBERS)), OrderSettings(mapping=MAPPING)) as orders:
+    with OrderReader(TableExtract("t", lines(NUMBERS)), OrderSettings(mapping=MAPPING)) as orders:
         assert orders.find_duplicates() == 0
         assert (orders.count, len(orders._parts) > 1) == (200, parts)
         assert sum(map(len, orders.read())) == 200
@@ -133,7 +133,7 @@ def test_each_extract_is_read_once_however_many_parts_there_are(tmp_path, monkey
             yield from super().batches(columns)
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with Orders(Once("t", lines(NUMBERS)), OrderSettings(sql=SQL, partition_by="no")) as orders:
+    with OrderReader(Once("t", lines(NUMBERS)), OrderSettings(sql=SQL, partition_by="no")) as orders:
         orders.find_duplicates()
         list(orders.read())
         assert len(orders._parts) > 3
@@ -170,7 +170,7 @@ def test_orders_whose_rows_are_torn_apart_are_invalid_and_told_why():
 def test_what_is_accepted_or_not_chosen_is_left_out_in_every_part(as_ledger):
     table = lines(NUMBERS)
     whole = {r["order_id"]: r for r in read(table, sql=SQL)[0]}
-    with Orders(TableExtract("t", table), OrderSettings(sql=SQL, partition_by="no")) as orders:
+    with OrderReader(TableExtract("t", table), OrderSettings(sql=SQL, partition_by="no")) as orders:
         known = [str(i) for i in range(100)]
         orders.hold(
             as_ledger(pa.table({"order_id": known, "content_hash": [whole[i]["content_hash"] for i in known]})),
@@ -273,7 +273,7 @@ def test_the_engine_tells_what_helps_when_the_memory_does_not_do():
     table = lines(list(range(60_000)), [f"{i:0300}" for i in range(60_000)])
     sql = SQL + " ORDER BY len(products)"
     with (
-        Orders(TableExtract("t", table), OrderSettings(sql=sql, memory_limit="20MB")) as orders,
+        OrderReader(TableExtract("t", table), OrderSettings(sql=sql, memory_limit="20MB")) as orders,
         pytest.raises(MemoryLimitError) as stopped,
     ):
         list(orders.read())
@@ -287,7 +287,7 @@ def test_a_part_for_which_the_memory_does_not_do_is_halved(monkeypatch):
     monkeypatch.setattr(partitions, "_SHARE", 1)
     monkeypatch.setattr(partitions, "_SMALL", 1000)
     table = lines(list(range(60_000)), [f"{i:0300}" for i in range(60_000)])
-    with Orders(
+    with OrderReader(
         TableExtract("t", table), OrderSettings(sql=sorted_sql(), memory_limit="32MB", partition_by="no")
     ) as orders:
         orders.find_duplicates()
@@ -298,14 +298,14 @@ def test_a_part_for_which_the_memory_does_not_do_is_halved(monkeypatch):
 
 RUN = """
 import resource, sys
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 folder, limit, sql = sys.argv[1:]
 names = ("orders", "items", "customers", "payments")
-extracts = {name: ParquetExtract.open(f"{folder}/{name}.parquet") for name in names}
+extracts = {name: ParquetSource.open(f"{folder}/{name}.parquet") for name in names}
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 settings = OrderSettings(sql=sql, memory_limit=limit, partition_by="order_id")
-with Orders(extracts, settings) as orders:
+with OrderReader(extracts, settings) as orders:
     orders.find_duplicates()
     count = bad = 0
     for batch in orders.read():

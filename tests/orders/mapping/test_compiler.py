@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ecdp.errors import ColumnsError
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract, TableExtract
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource, TableExtract
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
@@ -76,7 +76,7 @@ def shape(read):
 
 def refused(rows, mapping):
     with pytest.raises(ColumnsError) as error:
-        Orders(TableExtract("t", pa.Table.from_pylist(rows)), OrderSettings(mapping=mapping)).__exit__()
+        OrderReader(TableExtract("t", pa.Table.from_pylist(rows)), OrderSettings(mapping=mapping)).__exit__()
     return str(error.value)
 
 
@@ -738,7 +738,7 @@ def content(rows):
 
 
 def test_the_real_shop_by_mapping_and_by_sql_are_the_same_orders_byte_for_byte(read, online_retail):
-    extract = ParquetExtract.open(online_retail)
+    extract = ParquetSource.open(online_retail)
     by_mapping = content(read(extract, mapping=RETAIL, timezone="Europe/London"))
     assert by_mapping == content(read(extract, sql=RETAIL_SQL, timezone="Europe/London"))
     assert len(by_mapping) == 1892
@@ -757,8 +757,8 @@ def test_the_real_shop_shuffled_in_twenty_files_by_day_is_the_same_orders(read, 
             folder = tmp_path / f"dt={day}"
             folder.mkdir(exist_ok=True)
             pq.write_table(rows, folder / f"{number:02}.parquet")
-    whole = content(read(ParquetExtract.open(online_retail), mapping=RETAIL, timezone="Europe/London"))
-    parts = ParquetExtract.open(tmp_path)
+    whole = content(read(ParquetSource.open(online_retail), mapping=RETAIL, timezone="Europe/London"))
+    parts = ParquetSource.open(tmp_path)
     assert len(parts.files) > 20
     assert content(read(parts, mapping=RETAIL, timezone="Europe/London")) == whole
     assert content(read(parts, sql=RETAIL_SQL, timezone="Europe/London")) == whole
@@ -770,6 +770,6 @@ def by_day(table):
 
 
 def test_the_json_text_of_a_mapping_makes_the_same_orders(read, online_retail):
-    extract = ParquetExtract.open(online_retail)
+    extract = ParquetSource.open(online_retail)
     by_text = content(read(extract, mapping=json.dumps(RETAIL), timezone="UTC"))
     assert by_text == content(read(extract, mapping=RETAIL, timezone="UTC"))

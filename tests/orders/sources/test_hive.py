@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def rows(extract, *columns):
 
 
 def test_the_values_in_the_path_are_columns(lake):
-    extract = ParquetExtract.open(lake("dt=2026-11-22/shop=PL", "dt=2026-11-23/shop=DE"))
+    extract = ParquetSource.open(lake("dt=2026-11-22/shop=PL", "dt=2026-11-23/shop=DE"))
     assert rows(extract) == [
         {"id": "dt=2026-11-22/shop=PL", "dt": dt.date(2026, 11, 22), "shop": "PL"},
         {"id": "dt=2026-11-23/shop=DE", "dt": dt.date(2026, 11, 23), "shop": "DE"},
@@ -58,33 +58,33 @@ def test_the_values_in_the_path_are_columns(lake):
     ],
 )
 def test_a_column_has_the_type_that_all_its_values_have(lake, values, type_, found):
-    extract = ParquetExtract.open(lake(*(f"p={value}" for value in values)))
+    extract = ParquetSource.open(lake(*(f"p={value}" for value in values)))
     assert extract.schema.field("p").type == type_
     assert [row["p"] for row in rows(extract, "p")] == found
 
 
 def test_a_column_of_the_files_is_not_overridden(lake):
-    extract = ParquetExtract.open(lake("dt=2026-11-22", DT="as it is"))
+    extract = ParquetSource.open(lake("dt=2026-11-22", DT="as it is"))
     assert extract.schema.names == ["id", "DT"]
 
 
 def test_a_file_beside_the_partitions_has_no_value(lake):
-    extract = ParquetExtract.open(lake("dt=2026-11-22", "old"))
+    extract = ParquetSource.open(lake("dt=2026-11-22", "old"))
     assert [row["dt"] for row in rows(extract)] == [dt.date(2026, 11, 22), None]
 
 
 def test_what_only_looks_like_a_partition_is_none(lake):
-    assert ParquetExtract.open(lake("1=2", "a b=c", "=d")).schema.names == ["id"]
+    assert ParquetSource.open(lake("1=2", "a b=c", "=d")).schema.names == ["id"]
 
 
 def test_the_folder_of_one_partition_has_its_column_and_so_has_a_glob_and_a_file(lake):
     folder = lake("dt=2026-11-22/shop=PL", "dt=2026-11-22/shop=DE", "dt=2026-11-23/shop=PL")
-    assert rows(ParquetExtract.open(folder / "dt=2026-11-22"), "dt", "shop") == [
+    assert rows(ParquetSource.open(folder / "dt=2026-11-22"), "dt", "shop") == [
         {"dt": dt.date(2026, 11, 22), "shop": "DE"},
         {"dt": dt.date(2026, 11, 22), "shop": "PL"},
     ]
-    assert len(rows(ParquetExtract.open(f"{folder}/dt=*/shop=PL/*.parquet"), "dt", "shop")) == 2
-    assert rows(ParquetExtract.open(folder / "dt=2026-11-23/shop=PL/x.parquet"), "shop") == [{"shop": "PL"}]
+    assert len(rows(ParquetSource.open(f"{folder}/dt=*/shop=PL/*.parquet"), "dt", "shop")) == 2
+    assert rows(ParquetSource.open(folder / "dt=2026-11-23/shop=PL/x.parquet"), "shop") == [{"shop": "PL"}]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_only_the_partitions_that_are_asked_for_are_read(lake, partitions, found
     # a file that nobody may look at
     (folder / "dt=2026-11-24/shop=FR").mkdir(parents=True)
     (folder / "dt=2026-11-24/shop=FR/x.parquet").write_text("no Parquet")
-    extract = ParquetExtract.open(folder, partitions=partitions)
+    extract = ParquetSource.open(folder, partitions=partitions)
     assert [row["id"] for row in rows(extract)] == found
     assert extract.schema.names == ["id", "dt", "shop"]
 
@@ -119,7 +119,7 @@ def test_a_partition_is_found_without_listing_the_others(lake):
             return super().find(path, *args, **kwargs)
 
     filesystem = Watched(skip_instance_cache=True)
-    extract = ParquetExtract.open(folder, filesystem=filesystem, partitions={"shop": "a b", "dt": "2026-11-23"})
+    extract = ParquetSource.open(folder, filesystem=filesystem, partitions={"shop": "a b", "dt": "2026-11-23"})
     assert extract.rows == 1
     assert listed == [f"{folder}/dt=2026-11-23/shop=a b"]
 
@@ -154,7 +154,7 @@ def test_a_partition_is_found_without_listing_the_others(lake):
 def test_a_partition_that_is_not_there_is_told_with_those_that_are(lake, partitions, message):
     folder = lake("dt=2026-11-22/shop=PL", "dt=2026-11-22/shop=DE", "dt=2026-11-23/shop=PL")
     with pytest.raises(ExtractError) as refused:
-        ParquetExtract.open(folder, partitions=partitions)
+        ParquetSource.open(folder, partitions=partitions)
     assert str(refused.value).startswith(f"{folder}: {message}")
 
 
@@ -163,7 +163,7 @@ def test_the_partition_without_a_value_is_asked_for_by_hives_name(lake):
     folder = lake(f"day={null}", "day=2026-11-22", "day=None/shop=PL")
 
     def asked(*days, path=folder):
-        extract = ParquetExtract.open(path, partitions={"day": list(days)})
+        extract = ParquetSource.open(path, partitions={"day": list(days)})
         return [row["id"] for row in rows(extract, "id")]
 
     assert asked(null) == asked(null, path=f"{folder}/*") == [f"day={null}"]
@@ -174,7 +174,7 @@ def test_the_partition_without_a_value_is_asked_for_by_hives_name(lake):
 
 
 def test_a_file_beside_the_partitions_is_not_in_the_one_without_a_value(lake):
-    extract = ParquetExtract.open(
+    extract = ParquetSource.open(
         lake("dt=__HIVE_DEFAULT_PARTITION__", "old"), partitions={"dt": "__HIVE_DEFAULT_PARTITION__"}
     )
     assert extract.rows == 1
@@ -183,23 +183,23 @@ def test_a_file_beside_the_partitions_is_not_in_the_one_without_a_value(lake):
 def test_values_that_are_nowhere_together_are_told_together(lake):
     folder = lake("a=1/b=2/c=2", "a=2/b=1/c=2", "a=2/b=2/c=1")
     with pytest.raises(ExtractError, match=r"there is no partition a=1, b=1, c=1$"):
-        ParquetExtract.open(f"{folder}/*/*/*", partitions={"a": "1", "b": "1", "c": "1"})
+        ParquetSource.open(f"{folder}/*/*/*", partitions={"a": "1", "b": "1", "c": "1"})
 
 
 def test_paths_without_partitions_are_told_so(lake):
     folder = lake("a")
     with pytest.raises(ExtractError, match=r"no folder is called dt=\.\.\.; its paths have no partitions"):
-        ParquetExtract.open(folder, partitions={"dt": "2026-11-22"})
+        ParquetSource.open(folder, partitions={"dt": "2026-11-22"})
 
 
 @pytest.mark.parametrize("value", [None, "", [], {"a": "b"}])
 def test_a_value_that_cannot_be_meant_is_refused(lake, value):
     with pytest.raises(ConfigurationError, match="partitions: a value, or a list of them, not "):
-        ParquetExtract.open(lake("dt=1"), partitions={"dt": value})
+        ParquetSource.open(lake("dt=1"), partitions={"dt": value})
 
 
 def test_an_object_store_s_partitions_are_columns_too():
     with fsspec.filesystem("memory").open("memory://lake/dt=2026-11-22/x.parquet", "wb") as file:
         pq.write_table(pa.table({"id": ["a"]}), file)
-    extract = ParquetExtract.open("memory://lake", partitions={"dt": "2026-11-22"})
+    extract = ParquetSource.open("memory://lake", partitions={"dt": "2026-11-22"})
     assert rows(extract) == [{"id": "a", "dt": dt.date(2026, 11, 22)}]

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, ExtractError
-from airflow_provider_ecdp.orders.sources.parquet import BATCH_ROWS, ParquetExtract, TableExtract
+from airflow_provider_ecdp.orders.sources.parquet import BATCH_ROWS, ParquetSource, TableExtract
 
 D = Decimal
 
@@ -54,7 +54,7 @@ def rows(extract, *columns):
 def test_a_file_is_found_by_path_text_and_url(write):
     path = write("orders.parquet")
     for given in (path, str(path), f"file://{path}", f"local://{path}"):
-        extract = ParquetExtract.open(given)
+        extract = ParquetSource.open(given)
         assert extract.files == (str(path),)
         assert (extract.name, extract.rows) == (str(given), 1)
 
@@ -62,21 +62,21 @@ def test_a_file_is_found_by_path_text_and_url(write):
 def test_a_file_may_have_any_name(write):
     for name in ("orders", "orders.csv", "with space #%20é?.parquet", "br[1].parquet", "*.parquet", "_hidden.parquet"):
         path = write(f"{len(name)}/{name}")
-        assert ParquetExtract.open(path).files == (str(path),)
+        assert ParquetSource.open(path).files == (str(path),)
 
 
 def test_a_relative_path_is_found_from_the_working_directory(write, tmp_path, monkeypatch):
     path = write("in/orders.parquet")
     monkeypatch.chdir(tmp_path)
     for given in ("in/orders.parquet", "./in", "in/*.parquet", Path("in")):
-        assert ParquetExtract.open(given).files == (str(path),)
+        assert ParquetSource.open(given).files == (str(path),)
 
 
 def test_a_link_is_followed(write, tmp_path):
     path = write("orders.parquet")
     link = tmp_path / "link.parquet"
     link.symlink_to(path)
-    assert ParquetExtract.open(link).rows == 1
+    assert ParquetSource.open(link).rows == 1
 
 
 def test_a_folder_gives_its_parquet_files_at_any_depth_in_the_order_of_their_names(write, tmp_path):
@@ -86,8 +86,8 @@ def test_a_folder_gives_its_parquet_files_at_any_depth_in_the_order_of_their_nam
         (tmp_path / other).touch()
     expected = ["a.PARQUET", "b.parquet", "day=1/deep/er/z.parquet", "day=1/y.pq", "day=2/x.parq"]
 
-    assert names(ParquetExtract.open(tmp_path), tmp_path) == expected
-    assert names(ParquetExtract.open(f"{tmp_path}/"), tmp_path) == expected
+    assert names(ParquetSource.open(tmp_path), tmp_path) == expected
+    assert names(ParquetSource.open(f"{tmp_path}/"), tmp_path) == expected
 
 
 def test_what_writers_hide_is_no_data(write, tmp_path):
@@ -101,46 +101,46 @@ def test_what_writers_hide_is_no_data(write, tmp_path):
         write(hidden)
     write("day=1/x.parquet")
 
-    assert names(ParquetExtract.open(tmp_path), tmp_path) == ["day=1/x.parquet"]
+    assert names(ParquetSource.open(tmp_path), tmp_path) == ["day=1/x.parquet"]
     for glob in ("*", "**", "*/*.parquet", "**/*.parquet"):
-        assert names(ParquetExtract.open(f"{tmp_path}/{glob}"), tmp_path) == ["day=1/x.parquet"]
+        assert names(ParquetSource.open(f"{tmp_path}/{glob}"), tmp_path) == ["day=1/x.parquet"]
     with pytest.raises(ExtractError, match="no file matches"):
-        ParquetExtract.open(f"{tmp_path}/*/*/*.parquet")
+        ParquetSource.open(f"{tmp_path}/*/*/*.parquet")
 
 
 def test_a_folder_below_one_that_is_hidden_is_read_where_it_is_named(write, tmp_path):
     write(".cache/_run/orders.parquet")
-    assert ParquetExtract.open(tmp_path / ".cache" / "_run").rows == 1
-    assert ParquetExtract.open(f"{tmp_path}/.cache/_run/*.parquet").rows == 1
+    assert ParquetSource.open(tmp_path / ".cache" / "_run").rows == 1
+    assert ParquetSource.open(f"{tmp_path}/.cache/_run/*.parquet").rows == 1
 
 
 def test_a_glob_that_spells_out_what_is_hidden_means_it(write, tmp_path):
     write("_part.parquet")
-    assert ParquetExtract.open(f"{tmp_path}/_*.parquet").rows == 1
+    assert ParquetSource.open(f"{tmp_path}/_*.parquet").rows == 1
 
 
 def test_a_glob_gives_the_files_that_it_matches(write, tmp_path):
     for name in ("2026-11-01.parquet", "2026-11-02.parquet", "2026-12-01.parquet", "2026-11-03.csv"):
         write(name)
 
-    assert names(ParquetExtract.open(f"{tmp_path}/2026-11-0[12].parquet"), tmp_path) == [
+    assert names(ParquetSource.open(f"{tmp_path}/2026-11-0[12].parquet"), tmp_path) == [
         "2026-11-01.parquet",
         "2026-11-02.parquet",
     ]
-    assert len(ParquetExtract.open(f"{tmp_path}/2026-1?-01.*").files) == 2
+    assert len(ParquetSource.open(f"{tmp_path}/2026-1?-01.*").files) == 2
 
 
 def test_a_glob_that_matches_folders_gives_what_is_in_them(write, tmp_path):
     for name in ("day=1/a.parquet", "day=1/notes.txt", "day=2/b/c.parquet", "night/d.parquet", "day=1/_tmp.parquet"):
         write(name)
-    assert names(ParquetExtract.open(f"{tmp_path}/day=*"), tmp_path) == ["day=1/a.parquet", "day=2/b/c.parquet"]
+    assert names(ParquetSource.open(f"{tmp_path}/day=*"), tmp_path) == ["day=1/a.parquet", "day=2/b/c.parquet"]
     # both match `**`; each file counts once
-    assert names(ParquetExtract.open(f"{tmp_path}/day=2/**"), tmp_path) == ["day=2/b/c.parquet"]
+    assert names(ParquetSource.open(f"{tmp_path}/day=2/**"), tmp_path) == ["day=2/b/c.parquet"]
 
 
 def test_several_paths_are_read_one_after_the_other(write, tmp_path):
     first, second = write("z.parquet"), write("in/a.parquet")
-    extract = ParquetExtract.open(first, tmp_path / "in")
+    extract = ParquetSource.open(first, tmp_path / "in")
 
     assert extract.files == (str(first), str(second))
     assert extract.name == f"{first}, {tmp_path / 'in'}"
@@ -149,7 +149,7 @@ def test_several_paths_are_read_one_after_the_other(write, tmp_path):
 
 def test_a_file_that_is_named_twice_is_read_twice(write):
     path = write("orders.parquet")
-    assert ParquetExtract.open(path, path).rows == 2
+    assert ParquetSource.open(path, path).rows == 2
 
 
 def test_urls_of_fsspec_are_opened(memory, write):
@@ -164,11 +164,11 @@ def test_urls_of_fsspec_are_opened(memory, write):
         "memory://shop/*/*.parquet",
         "memory://shop/day=*",
     ):
-        extract = ParquetExtract.open(given)
+        extract = ParquetSource.open(given)
         assert extract.files == ("/shop/day=1/orders.parquet",)
         assert rows(extract, "a")["a"].to_pylist() == ["orders.parquet"]
     # as Airflow's object storage gives it: a file system and a path in it
-    assert ParquetExtract.open("/shop", filesystem=memory).rows == 1
+    assert ParquetSource.open("/shop", filesystem=memory).rows == 1
 
 
 # what is not there, or is no Parquet
@@ -191,7 +191,7 @@ def test_what_is_not_there_is_said(tmp_path, given, told):
     (tmp_path / "other" / "orders.csv").touch()
     (tmp_path / "other" / "_hidden.parquet").touch()
     with pytest.raises(ExtractError) as refused:
-        ParquetExtract.open(tmp_path / given)
+        ParquetSource.open(tmp_path / given)
     assert str(refused.value) == told.format(tmp_path)
 
 
@@ -206,14 +206,14 @@ def test_what_is_no_parquet_is_said(write, tmp_path):
     }.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ExtractError, match=f"{name}: cannot be read"):
-            ParquetExtract.open(tmp_path / name)
+            ParquetSource.open(tmp_path / name)
 
 
 def test_a_bad_file_among_good_ones_is_named(write, tmp_path):
     write("a.parquet")
     (tmp_path / "b.parquet").write_text("no Parquet")
     with pytest.raises(ExtractError, match=r"b\.parquet: cannot be read as Parquet"):
-        ParquetExtract.open(tmp_path)
+        ParquetSource.open(tmp_path)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -221,7 +221,7 @@ def test_what_may_not_be_read_is_said(write):
     path = write("orders.parquet")
     path.chmod(0)
     with pytest.raises(ExtractError, match="cannot be read"):
-        ParquetExtract.open(path)
+        ParquetSource.open(path)
 
 
 def test_a_path_of_no_characters_is_not_the_working_directory(write, tmp_path, monkeypatch):
@@ -229,36 +229,36 @@ def test_a_path_of_no_characters_is_not_the_working_directory(write, tmp_path, m
     monkeypatch.chdir(tmp_path)
     for given in ("", "  "):
         with pytest.raises(ExtractError, match="the path of the extract holds no characters"):
-            ParquetExtract.open(given)
+            ParquetSource.open(given)
     with pytest.raises(ExtractError, match="no path of an extract was given"):
-        ParquetExtract.open()
+        ParquetSource.open()
 
 
 @pytest.mark.parametrize("url", ["nosuch://bucket/orders", "gs://bucket/orders.parquet"])
 def test_a_protocol_that_is_not_installed_is_said(url):
     with pytest.raises(ExtractError, match=f"{url}: "):
-        ParquetExtract.open(url)
+        ParquetSource.open(url)
 
 
 # what is read
 
 
 def test_only_the_columns_that_are_asked_for_are_read_in_their_order(write):
-    extract = ParquetExtract.open(write("o.parquet", pa.table({"a": [1], "b": [2], "c": [3]})))
+    extract = ParquetSource.open(write("o.parquet", pa.table({"a": [1], "b": [2], "c": [3]})))
     (batch,) = extract.batches(["c", "a"])
     assert batch.schema.names == ["c", "a"]
 
 
 def test_columns_with_dots_and_spaces_are_read_by_their_names(write):
     columns = {"a": [1], "a.b": [2], "customer": [{"email": "x"}], "customer.email": ["y"], "with space": [3], "ż": [4]}
-    extract = ParquetExtract.open(write("o.parquet", pa.table(columns)))
+    extract = ParquetSource.open(write("o.parquet", pa.table(columns)))
     for name, values in columns.items():
         assert rows(extract, name)[name].to_pylist() == values
 
 
 def test_many_row_groups_come_in_batches_of_bounded_rows(write):
     count = 3 * BATCH_ROWS + 7
-    extract = ParquetExtract.open(write("o.parquet", pa.table({"a": range(count)}), row_group_size=BATCH_ROWS + 100))
+    extract = ParquetSource.open(write("o.parquet", pa.table({"a": range(count)}), row_group_size=BATCH_ROWS + 100))
 
     batches = list(extract.batches(["a"]))
     assert max(len(batch) for batch in batches) <= BATCH_ROWS
@@ -267,7 +267,7 @@ def test_many_row_groups_come_in_batches_of_bounded_rows(write):
 
 
 def test_an_extract_can_be_read_more_than_once_at_a_time(write):
-    extract = ParquetExtract.open(write("o.parquet", pa.table({"a": range(10)}), row_group_size=5))
+    extract = ParquetSource.open(write("o.parquet", pa.table({"a": range(10)}), row_group_size=5))
     first, second = extract.batches(["a"]), extract.batches(["a"])
     assert next(first).equals(next(second))
     assert len(list(first)) == len(list(second)) == 1
@@ -275,10 +275,10 @@ def test_an_extract_can_be_read_more_than_once_at_a_time(write):
 
 def test_files_without_rows_are_read(write, tmp_path):
     empty = write("empty.parquet", pa.table({"a": pa.array([], pa.string())}))
-    assert (ParquetExtract.open(empty).rows, list(ParquetExtract.open(empty).batches(["a"]))) == (0, [])
+    assert (ParquetSource.open(empty).rows, list(ParquetSource.open(empty).batches(["a"]))) == (0, [])
 
     write("full.parquet")
-    assert rows(ParquetExtract.open(tmp_path), "a")["a"].to_pylist() == ["full.parquet"]
+    assert rows(ParquetSource.open(tmp_path), "a")["a"].to_pylist() == ["full.parquet"]
 
 
 def test_a_table_in_memory_comes_in_slices_of_its_chunks():
@@ -290,7 +290,7 @@ def test_a_table_in_memory_comes_in_slices_of_its_chunks():
 
 def test_the_marks_that_pandas_leaves_are_no_columns(write):
     table = pa.table({"a": [1], "__index_level_0__": [0]}).replace_schema_metadata({"pandas": '{"index_columns": []}'})
-    extract = ParquetExtract.open(write("o.parquet", table))
+    extract = ParquetSource.open(write("o.parquet", table))
     assert extract.schema.metadata is None
     assert rows(extract, "a")["a"].to_pylist() == [1]
 
@@ -305,7 +305,7 @@ def together(write, tmp_path):
     def read(*arrays):
         for i, array in enumerate(arrays):
             write(f"both/{i}.parquet", pa.table({"a": array}))
-        extract = ParquetExtract.open(tmp_path / "both")
+        extract = ParquetSource.open(tmp_path / "both")
         return rows(extract, "a")["a"]
 
     return read
@@ -378,7 +378,7 @@ def test_files_that_do_not_go_together_are_refused_before_a_row_is_read(write, t
     for i, array in enumerate(APART[case]):
         write(f"both/{i}.parquet", pa.table({"a": array}))
     with pytest.raises(ExtractError, match="its 2 files have columns of different types that do not go together"):
-        ParquetExtract.open(tmp_path / "both")
+        ParquetSource.open(tmp_path / "both")
 
 
 def test_a_column_that_a_file_lacks_is_null_in_its_rows(write, tmp_path):
@@ -386,7 +386,7 @@ def test_a_column_that_a_file_lacks_is_null_in_its_rows(write, tmp_path):
     write("1.parquet", pa.table({"id": ["1"], "only": ["x"], "nested": nested}))
     write("2.parquet", pa.table({"id": ["2"]}))
     write("3.parquet", pa.table({"only": ["y"]}))
-    extract = ParquetExtract.open(tmp_path)
+    extract = ParquetSource.open(tmp_path)
 
     assert rows(extract, "only")["only"].to_pylist() == ["x", None, "y"]
     assert rows(extract, "nested")["nested"].to_pylist() == [[{"name": "n", "value": "v"}], None, None]
@@ -401,7 +401,7 @@ def test_orders_of_a_file_without_ids_are_invalid_and_the_others_are_read(read, 
     table = with_columns(id=pa.array(["1", "2"]))
     write("1.parquet", table.drop_columns("id"))
     write("2.parquet", table.append_column("currency", pa.array(["EUR", "USD"])))
-    found = read(ParquetExtract.open(tmp_path))
+    found = read(ParquetSource.open(tmp_path))
 
     assert [row.order_id for row in found] == [None, None, "1", "2"]
     assert [row.faults for row in found[:2]] == [{"id": "required"}] * 2
@@ -413,13 +413,13 @@ def test_files_whose_columns_differ_in_case_are_refused_with_both_names(read, wi
     write("1.parquet", table)
     write("2.parquet", table.rename_columns([name.upper() for name in table.schema.names]))
     with pytest.raises(ColumnsError, match="'id' and 'ID' are both this field"):
-        read(ParquetExtract.open(tmp_path))
+        read(ParquetSource.open(tmp_path))
 
 
 def test_a_file_with_two_columns_of_one_name_is_refused(write):
     twice = pa.table({"a": [1]}).append_column("b", pa.array([1])).append_column("a", pa.array([2]))
     with pytest.raises(ExtractError, match=r"o\.parquet: more than one column is called a; rename them"):
-        ParquetExtract.open(write("o.parquet", twice))
+        ParquetSource.open(write("o.parquet", twice))
 
 
 # broken data in the middle
@@ -432,14 +432,14 @@ def test_a_page_that_is_broken_is_said_with_the_file(write):
     data[at : at + 30] = bytes(30)
     path.write_bytes(data)
 
-    extract = ParquetExtract.open(path)
+    extract = ParquetSource.open(path)
     with pytest.raises(ExtractError, match=r"o\.parquet: cannot be read"):
         list(extract.batches(["a"]))
 
 
 def test_what_fails_on_another_file_system_is_said_with_the_file(memory, write):
     memory.pipe("/o.parquet", write("o.parquet").read_bytes())
-    extract = ParquetExtract.open("memory://o.parquet")
+    extract = ParquetSource.open("memory://o.parquet")
     memory.rm("/o.parquet")
     with pytest.raises(ExtractError, match=r"/o\.parquet: cannot be read"):
         list(extract.batches(["a"]))

@@ -15,9 +15,9 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError
-from airflow_provider_ecdp.orders.reader import Orders, OrderSettings
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources import sharding as shards_module
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.shard import open_shard
 from airflow_provider_ecdp.orders.sources.sharding import cut
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
@@ -50,7 +50,7 @@ class Extracts:
                     writer.write_table(pa.table(columns, schema=schema))
 
     def whole(self):
-        return ParquetExtract.open("/orders", filesystem=self.filesystem)
+        return ParquetSource.open("/orders", filesystem=self.filesystem)
 
     def cut(self, most, **settings):
         # as they come out of XCom
@@ -194,13 +194,13 @@ def test_settings_that_cannot_be_meant_are_refused(extracts, arguments, message)
 def test_a_nested_column_is_no_id(tmp_path):
     pq.write_table(pa.table({"who": [{"id": 1}]}), tmp_path / "orders.parquet")
     with pytest.raises(ConfigurationError, match="which is no id"):
-        cut(ParquetExtract.open(tmp_path), 2, path="", order_id="who")
+        cut(ParquetSource.open(tmp_path), 2, path="", order_id="who")
 
 
 @pytest.mark.parametrize("values", [pa.array([1, 1, 2, 2]), pa.array(["a", "a", "b", "b"]).dictionary_encode()])
 def test_an_id_may_be_a_number_or_a_dictionary(tmp_path, values):
     pq.write_table(pa.table({"no": values}), tmp_path / "orders.parquet", row_group_size=1)
-    extract = ParquetExtract.open(tmp_path)
+    extract = ParquetSource.open(tmp_path)
     assert [shard["rows"] for shard in cut(extract, 4, path="", order_id="NO")] == [2, 2]
     assert sum(shard["rows"] for shard in cut(extract, 4, path="", order_id="no", scattered=True)) == 4
 
@@ -225,7 +225,7 @@ def lines(tmp_path):
         "products_quantity": [1] * 6,
     }
     pq.write_table(pa.table(columns), tmp_path / "lines.parquet", row_group_size=3)
-    whole = ParquetExtract.open(tmp_path / "lines.parquet")
+    whole = ParquetSource.open(tmp_path / "lines.parquet")
 
     def opened(order_id, **arguments):
         shards = cut(whole, 2, path="lines", order_id=order_id, **arguments)
@@ -246,14 +246,14 @@ def lines(tmp_path):
 def test_orders_that_a_cut_may_have_torn_are_refused(lines, order_id, settings_, told):
     for shard in lines(order_id):
         with pytest.raises(ConfigurationError, match=rf"lines \(shard \d of \d\) was cut .*{told}.*give order_id to"):
-            Orders(shard, OrderSettings(**settings_))
+            OrderReader(shard, OrderSettings(**settings_))
 
 
 @pytest.mark.parametrize("scattered", [False, True])
 def test_orders_that_no_cut_has_torn_are_put_together(lines, scattered, caplog):
     texts = []
     for shard in lines("no", scattered=scattered):
-        with Orders(shard, OrderSettings(mapping=BY_NO)) as orders:
+        with OrderReader(shard, OrderSettings(mapping=BY_NO)) as orders:
             texts += [json.loads(text[:-1]) for batch in orders.read() for text in batch.column("json").to_pylist()]
     assert sorted((order["id"], len(order["products"])) for order in texts) == [("a", 2), ("b", 2), ("c", 2)]
     assert not caplog.messages
@@ -281,7 +281,7 @@ def test_where_it_cannot_be_seen_whether_a_cut_tears_orders_the_log_warns(lines,
     for shard in lines(order_id):
         caplog.clear()
         with contextlib.suppress(ColumnsError):
-            Orders(shard, OrderSettings(**settings_)).__exit__()
+            OrderReader(shard, OrderSettings(**settings_)).__exit__()
         assert [told in message for message in caplog.messages] == ([True] if told else [])
 
 
@@ -335,7 +335,7 @@ def test_every_shard_has_the_columns_and_types_of_the_whole_extract(tmp_path):
     ):
         (tmp_path / f"dt={day}").mkdir()
         pq.write_table(pa.table(table), tmp_path / f"dt={day}" / "orders.parquet")
-    whole = ParquetExtract.open(tmp_path)
+    whole = ParquetSource.open(tmp_path)
     shards = cut(whole, 3, path=str(tmp_path))
     opened = [open_shard(shard, str(tmp_path), whole.filesystem) for shard in shards]
     assert [extract.rows for extract in opened] == [1, 1, 1]
@@ -385,10 +385,10 @@ def test_files_of_one_kind_are_not_listed_in_each_shard(extracts):
 def test_orders_of_shards_are_those_of_the_extract(tmp_path):
     Sample(orders=300, lines=True, day=dt.date(2026, 11, 1)).write(tmp_path / "whole.parquet")
     pq.write_table(pq.read_table(tmp_path / "whole.parquet"), tmp_path / "lines.parquet", row_group_size=150)
-    whole = ParquetExtract.open(tmp_path / "lines.parquet")
+    whole = ParquetSource.open(tmp_path / "lines.parquet")
 
     def read(extract):
-        with Orders(extract, OrderSettings(sql=LINES_SQL)) as orders:
+        with OrderReader(extract, OrderSettings(sql=LINES_SQL)) as orders:
             return sorted(text for batch in orders.read() for text in batch.column("json").to_pylist())
 
     for scattered in (False, True):
@@ -400,7 +400,7 @@ def test_orders_of_shards_are_those_of_the_extract(tmp_path):
 
 
 def test_order_lines_of_a_real_shop_are_not_torn(online_retail):
-    whole = ParquetExtract.open(online_retail)
+    whole = ParquetSource.open(online_retail)
     shards = cut(whole, 4, path=str(online_retail), order_id="InvoiceNo")
     ids = [
         {

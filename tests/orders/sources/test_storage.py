@@ -6,7 +6,7 @@ import fsspec
 import pytest
 
 from airflow_provider_ecdp.errors import ExtractError
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.storage import told, without_credentials
 
 
@@ -30,7 +30,7 @@ def test_a_path_is_shown_with_its_storage_and_one_of_this_machine_as_it_is():
 
 def test_a_message_about_a_storage_has_its_url_and_no_password():
     with pytest.raises(ExtractError, match=r"^memory://lake/nothing: no such file or folder$"):
-        ParquetExtract.open("lake/nothing", filesystem=fsspec.filesystem("memory"))
+        ParquetSource.open("lake/nothing", filesystem=fsspec.filesystem("memory"))
     with pytest.raises(ExtractError, match=r"^no-such://host/orders: ") as refused:
-        ParquetExtract.open("no-such://shop:secret@host/orders")
+        ParquetSource.open("no-such://shop:secret@host/orders")
     assert "secret" not in str(refused.value)

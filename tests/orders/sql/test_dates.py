@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.orders.sources.parquet import ParquetExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sql.timezones import zone_table
 
 RULE = "a date and time with a time zone, from year 1 to 9999"
@@ -180,7 +180,7 @@ def test_timestamps_of_96_bits_have_no_zone(read, with_columns, tmp_path):
     """As Spark and Impala write them."""
     array = pa.array(moments("2026-07-01T12:00:00.123456"), pa.timestamp("us"))
     pq.write_table(with_columns(date=array), tmp_path / "o.parquet", use_deprecated_int96_timestamps=True)
-    extract = ParquetExtract.open(tmp_path / "o.parquet")
+    extract = ParquetSource.open(tmp_path / "o.parquet")
 
     assert extract.schema.field("date").type == pa.timestamp("us")
     assert dates(read(extract, timezone="Europe/Warsaw")) == ["2026-07-01T10:00:00.123Z"]
@@ -192,7 +192,7 @@ def test_timestamps_of_96_bits_reach_years_that_nanoseconds_do_not(read, with_co
     """Warehouses mark what has no end with the year 9999; in nanoseconds it would be one of 1816."""
     array = pa.array(moments("9999-12-31T22:59:59", "0001-01-01T12:00:00"), pa.timestamp("us"))
     pq.write_table(with_columns(date=array), tmp_path / "o.parquet", use_deprecated_int96_timestamps=True)
-    rows = read(ParquetExtract.open(tmp_path / "o.parquet"), timezone="UTC")
+    rows = read(ParquetSource.open(tmp_path / "o.parquet"), timezone="UTC")
     assert dates(rows) == ["9999-12-31T22:59:59.000Z", "0001-01-01T12:00:00.000Z"]
 
 
