@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.orders.engine.arrow_types import is_text
 from airflow_provider_ecdp.orders.reader import OrderReader
-from airflow_provider_ecdp.orders.sql.coercion import is_text
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,8 @@ from typing import Self
 
 import pyarrow as pa
 
+from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
+
 #: What SQL calls the rows of an extract. Like the variables of lambdas, its name is no column's: to the engine,
 #: `e.id` can be a member of a column `e` as well.
 ROWS = "ecdp_row"
@@ -72,7 +74,7 @@ class Scope:
         return found
 
     def _sql(self, column: str) -> str:
-        return f"{self.base}.{identifier(self.spelled.get(column, column))}"
+        return f"{self.base}.{quote_identifier(self.spelled.get(column, column))}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -88,8 +90,3 @@ def listed(names: Sequence[str]) -> str:
     """Return names for a message, the first of them if they are many: a warehouse's table can have thousands."""
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def identifier(name: str) -> str:
-    """Quote an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
 from airflow_provider_ecdp.orders.engine.connection import statement
+from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
 from airflow_provider_ecdp.orders.execution.partitions import keys_of
 from airflow_provider_ecdp.orders.mapping.compiler import CompiledMapping, shape
@@ -20,7 +21,6 @@ from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sources.scan import readable_schema
 from airflow_provider_ecdp.orders.sources.shard import Shard
-from airflow_provider_ecdp.orders.sql.coercion import text
 from airflow_provider_ecdp.orders.sql.fields import match_columns
 from airflow_provider_ecdp.orders.sql.json_columns import unfolded
 from airflow_provider_ecdp.orders.sql.query import Query
@@ -54,7 +54,9 @@ def bind(engine: duckdb.DuckDBPyConnection, sources: Catalog, settings: OrderSet
     """
     if settings.timezone is not None:
         try:
-            engine.execute(f"SELECT timezone({text(settings.timezone)}, TIMESTAMP '2000-01-01') IS NULL").fetchall()
+            engine.execute(
+                f"SELECT timezone({quote_literal(settings.timezone)}, TIMESTAMP '2000-01-01') IS NULL"
+            ).fetchall()
         except duckdb.Error:
             raise ConfigurationError(f"timezone {settings.timezone!r} is no zone that the engine knows") from None
     if settings.sql is None and list(sources.extracts) != [EXTRACT]:
@@ -90,7 +92,7 @@ def bind(engine: duckdb.DuckDBPyConnection, sources: Catalog, settings: OrderSet
             f"and the {what} has no such column; add it, or correct the connection's matching mode (--matching)"
         )
     future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    checks = order_checks(mapping_, matching=settings.matching, future=text(future))
+    checks = order_checks(mapping_, matching=settings.matching, future=quote_literal(future))
     errors, warnings = errors_and_warnings(checks, settings.promoted)
     return Plan(Query(source, mapping_, errors, warnings), shaped, keys)
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import SqlError
 from airflow_provider_ecdp.orders.engine.connection import running
-from airflow_provider_ecdp.orders.sql.coercion import text
+from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.sql.query import ACCEPTED, CHOSEN
 
 _ROWS = "ecdp_rows"
@@ -38,14 +38,14 @@ class AlreadySent:
         :param among: a table of hashes of ids (`id_hash`) beside which no others are of use; None takes all
         """
         # of one width, so that the groups can spill: DuckDB cannot write out what an aggregate holds of text
-        code = " ".join(f"WHEN {text(outcome)} THEN {i}" for i, outcome in enumerate(words, 1))
+        code = " ".join(f"WHEN {quote_literal(outcome)} THEN {i}" for i, outcome in enumerate(words, 1))
         some = f"AND hash(order_id) IN (SELECT id_hash FROM {among})" if among else ""
         newest = (
             'SELECT arg_max(TRY_CAST(content_hash AS UUID), "at") AS content, '
             f'arg_max((CASE outcome {code} ELSE 0 END)::UTINYINT, "at") AS code '
             f"FROM {_ROWS} WHERE order_id IS NOT NULL {some} GROUP BY order_id"
         )
-        known = f"[{', '.join(map(text, words.values()))}][code]"
+        known = f"[{', '.join(map(quote_literal, words.values()))}][code]"
         self._engine.execute(f"CREATE TEMP TABLE IF NOT EXISTS {ACCEPTED} (content UUID, known VARCHAR)")
         self._take(
             rows,

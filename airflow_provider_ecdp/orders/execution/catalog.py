@@ -14,10 +14,11 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.orders.names import identifier, listed
+from airflow_provider_ecdp.orders.engine.arrow_types import readable
+from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
+from airflow_provider_ecdp.orders.names import listed
 from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sources.scan import Scan, readable_schema
-from airflow_provider_ecdp.orders.sql.coercion import readable
 from airflow_provider_ecdp.orders.sql.timezones import ZONE_COLUMNS
 
 #: The name under which an SQL text finds the extract, if there is only one.
@@ -50,10 +51,10 @@ class Catalog:
             coded = _coded(i, schema)
             engine.register(_table(i), pa.Table.from_batches([], coded))
             columns = ", ".join(
-                f"{identifier(code)} AS {identifier(own)}"
+                f"{quote_identifier(code)} AS {quote_identifier(own)}"
                 for code, own in zip(coded.names, self._spelled(schema), strict=True)
             )
-            engine.execute(f"CREATE TEMP VIEW {identifier(name)} AS SELECT {columns} FROM {_table(i)}")
+            engine.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS SELECT {columns} FROM {_table(i)}")
 
     @property
     def name(self) -> str:

@@ -14,8 +14,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from airflow_provider_ecdp.orders.engine.arrow_types import is_text
 from airflow_provider_ecdp.orders.sources.parquet import Source
-from airflow_provider_ecdp.orders.sql.coercion import is_text
 
 #: Bytes that are gathered before they are cut.
 _GATHERED = 16_000_000

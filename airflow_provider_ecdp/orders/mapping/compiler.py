@@ -14,11 +14,11 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path
 from airflow_provider_ecdp.orders.mapping.sums import total
-from airflow_provider_ecdp.orders.names import ROWS, Expression, Scope, identifier
-from airflow_provider_ecdp.orders.sql.coercion import text
+from airflow_provider_ecdp.orders.names import ROWS, Expression, Scope
 from airflow_provider_ecdp.orders.sql.fields import DIFFERS, PROBLEMS, column_problems
 
 #: The time of an order: in another zone it is another time.
@@ -184,7 +184,9 @@ class _Shaping:
             return found
         line, differ = f"min({_struct(rows).sql})", " OR ".join(flags)
         return {
-            name: Expression(f"CASE WHEN {differ} THEN ({line}).{identifier(name)} ELSE {merged.sql} END", merged.type)
+            name: Expression(
+                f"CASE WHEN {differ} THEN ({line}).{quote_identifier(name)} ELSE {merged.sql} END", merged.type
+            )
             for name, merged in found.items()
         }
 
@@ -215,13 +217,13 @@ class _Shaping:
 
     def select(self, fields: dict[str, Expression], source: str) -> str:
         """Return the SELECT."""
-        columns = [f"{found.sql} AS {identifier(name)}" for name, found in fields.items()]
+        columns = [f"{found.sql} AS {quote_identifier(name)}" for name, found in fields.items()]
         told = [f"any_value({ROWS}.{name})" if self.group else f"{ROWS}.{name}" for name in self.find.told]
         given = f"any_value({ROWS}.{PROBLEMS})" if self.group else f"{ROWS}.{PROBLEMS}"
         if problems := _problems(told, given if PROBLEMS in self.find.rows.types else None):
             columns.append(f"{problems} AS {PROBLEMS}")
         if self.find.differing:
-            flags = ", ".join(f"{text(path)}: {sql}" for path, sql in self.find.differing.items())
+            flags = ", ".join(f"{quote_literal(path)}: {sql}" for path, sql in self.find.differing.items())
             columns.append(f"{{{flags}}} AS {DIFFERS}")
         made = [f"{sql} AS {name}" for name, sql in self.find.computed.items()]
         if made:
@@ -234,8 +236,8 @@ class _Shaping:
 
         :param told: whether it has the column PROBLEMS
         """
-        gathered = {path: f"{ROWS}.{identifier(path)}" for path in self.find.sums}
-        replaced = [f"{total(found)} AS {identifier(path)}" for path, found in gathered.items()]
+        gathered = {path: f"{ROWS}.{quote_identifier(path)}" for path in self.find.sums}
+        replaced = [f"{total(found)} AS {quote_identifier(path)}" for path, found in gathered.items()]
         more = [of.problem(path, gathered[path]) for path, of in self.find.sums.items()]
         problems = f"{_problems(more, f'{ROWS}.{PROBLEMS}' if told else None)} AS {PROBLEMS}"
         columns = f"{ROWS}.* REPLACE ({', '.join([*replaced, problems] if told else replaced)})"
@@ -250,5 +252,5 @@ def _problems(told: Iterable[str], given: str | None) -> str:
 
 
 def _struct(members: dict[str, Expression]) -> Expression:
-    sql = ", ".join(f"{text(name)}: {found.sql}" for name, found in members.items())
+    sql = ", ".join(f"{quote_literal(name)}: {found.sql}" for name, found in members.items())
     return Expression(f"{{{sql}}}", pa.struct([(name, found.type) for name, found in members.items()]))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.names import Expression
-from airflow_provider_ecdp.orders.sql.coercion import text
 
 #: The engine's widest decimal, in digits.
 WIDEST = 38
@@ -35,8 +35,8 @@ class Sum:
 
         :param gathered: SQL of what `gathered` gave
         """
-        rule = text(f"a sum of at most {WIDEST - (self.scale or 0)} digits before the point")
-        told = f"{{'field': {text(path)}, 'rule': {rule}, 'got': 'more digits'}}"
+        rule = quote_literal(f"a sum of at most {WIDEST - (self.scale or 0)} digits before the point")
+        told = f"{{'field': {quote_literal(path)}, 'rule': {rule}, 'got': 'more digits'}}"
         return f"CASE WHEN {gathered} IS NOT NULL AND ({total(gathered)}) IS NULL THEN {told} END"
 
 

@@ -8,10 +8,12 @@ from decimal import Decimal
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import ATTRIBUTE
+from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_text
+from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.mapping.spec import Constant, Value
 from airflow_provider_ecdp.orders.mapping.sums import WIDEST, digits
 from airflow_provider_ecdp.orders.names import Expression
-from airflow_provider_ecdp.orders.sql.coercion import is_bytes, is_text, text, wire
+from airflow_provider_ecdp.orders.sql.coercion import wire
 
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
@@ -38,11 +40,13 @@ def single(column: Expression | None, value: Value) -> Expression:
     if not value.changes and default is not None and number and digits(column.type):
         return Expression(f"coalesce({column.sql}, {_as_text(default)})", column.type)
     as_text = attribute_text(column) or column.sql
-    other = None if default is None else text(_as_text(default))
+    other = None if default is None else quote_literal(_as_text(default))
     if not value.changes:
         return Expression(f"coalesce({as_text}, {other})", pa.string())
     folded = f"lower({as_text})"
-    cases = " ".join(f"WHEN {folded} {_matching(found)} THEN {text(_as_text(sent))}" for found, sent in value.changes)
+    cases = " ".join(
+        f"WHEN {folded} {_matching(found)} THEN {quote_literal(_as_text(sent))}" for found, sent in value.changes
+    )
     return Expression(f"CASE {cases} ELSE {other or as_text} END", pa.string())
 
 
@@ -60,7 +64,7 @@ def decoded(found: Expression) -> Expression:
 
 def features(values: Sequence[tuple[str, Expression]]) -> Expression:
     """Return the list of attributes with these names and texts; those without a value are left out, NULL if all are."""
-    made = ", ".join(f"{{'name': {text(name)}, 'value': {attribute_text(found)}}}" for name, found in values)
+    made = ", ".join(f"{{'name': {quote_literal(name)}, 'value': {attribute_text(found)}}}" for name, found in values)
     given = f"list_filter([{made}], lambda ecdp_a: ecdp_a.value IS NOT NULL)"
     constant = all(found.constant for _, found in values)
     return Expression(f"CASE WHEN len({given}) > 0 THEN {given} END", _ATTRIBUTES, constant)
@@ -68,7 +72,7 @@ def features(values: Sequence[tuple[str, Expression]]) -> Expression:
 
 def _literal(constant: Constant) -> Expression:
     if isinstance(constant, str):
-        return Expression(text(constant), pa.string(), constant=True)
+        return Expression(quote_literal(constant), pa.string(), constant=True)
     type_ = pa.bool_() if isinstance(constant, bool) else pa.decimal128(WIDEST, 0)
     return Expression(_as_text(constant), type_, constant=True)
 
@@ -81,7 +85,7 @@ def _as_text(constant: Constant) -> str:
 
 def _matching(pattern: str) -> str:
     if "*" not in pattern:
-        return f"= {text(pattern)}"
+        return f"= {quote_literal(pattern)}"
     for special in "\\%_":
         pattern = pattern.replace(special, "\\" + special)
-    return f"LIKE {text(pattern.replace('*', '%'))} ESCAPE '\\'"
+    return f"LIKE {quote_literal(pattern.replace('*', '%'))} ESCAPE '\\'"

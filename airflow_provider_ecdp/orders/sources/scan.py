@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from airflow_provider_ecdp.orders.engine.arrow_types import readable
 from airflow_provider_ecdp.orders.sources.parquet import Source
-from airflow_provider_ecdp.orders.sql.coercion import readable
 
 
 class Scan:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ExtractError
-from airflow_provider_ecdp.orders.sql.coercion import is_text
+from airflow_provider_ecdp.orders.engine.arrow_types import is_text
 
 #: Stands in place of bytes that are no UTF-8. Unicode keeps this character for use inside of a program: no text that
 #: is meant for others holds it.

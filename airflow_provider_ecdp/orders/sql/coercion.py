@@ -8,6 +8,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import STATUS_SPELLINGS, Field, Kind
+from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_text, readable
+from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 
 _JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
@@ -73,33 +75,6 @@ def shown(raw: str, type_: pa.DataType) -> str:
     return ""
 
 
-def readable(type_: pa.DataType) -> bool:
-    """Whether the engine has a type for `type_`, and for all that is in it."""
-    if pa.types.is_dictionary(type_):
-        return readable(type_.value_type)
-    if pa.types.is_struct(type_) and not type_.num_fields:
-        return False
-    if pa.types.is_decimal(type_):
-        return not pa.types.is_decimal256(type_) and type_.scale >= 0
-    inner = all(readable(type_.field(i).type) for i in range(type_.num_fields))
-    return inner and not (pa.types.is_float16(type_) or pa.types.is_union(type_))
-
-
-def text(value: str) -> str:
-    """Quote an SQL string."""
-    return "'" + value.replace("'", "''") + "'"
-
-
-def is_text(type_: pa.DataType) -> bool:
-    """Whether `type_` is one of Arrow's three kinds of text."""
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
-
-
-def is_bytes(type_: pa.DataType) -> bool:
-    """Whether `type_` is one of Arrow's three kinds of bytes."""
-    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
-
-
 def _text(raw: str, type_: pa.DataType) -> EncodedValue:
     whole = pa.types.is_decimal(type_) and type_.scale == 0
     if is_text(type_) or whole or pa.types.is_integer(type_) or pa.types.is_boolean(type_) or _is_extension(type_):
@@ -153,7 +128,7 @@ def _timestamp(raw: str, type_: pa.DataType, timezone: str | None) -> EncodedVal
         moment = f"make_timestamp(epoch_ns({raw}) // 1000)"
     if pa.types.is_timestamp(type_) and type_.tz:
         return _instant(f"timezone('UTC', {moment})" if type_.unit == "ns" else raw), False
-    zone = text(timezone) if timezone else None
+    zone = quote_literal(timezone) if timezone else None
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         return (_instant(f"timezone({zone}, {moment})"), False) if zone else (None, False)
     if is_text(type_):
@@ -173,5 +148,7 @@ def _instant(sql: str) -> str:
 
 def _choice(sql: str, field: Field) -> str:
     spellings = {choice.lower(): choice for choice in field.choices} | STATUS_SPELLINGS
-    cases = " ".join(f"WHEN {text(spelling)} THEN {text(choice)}" for spelling, choice in spellings.items())
+    cases = " ".join(
+        f"WHEN {quote_literal(spelling)} THEN {quote_literal(choice)}" for spelling, choice in spellings.items()
+    )
     return f"CASE lower({sql}) {cases} END"

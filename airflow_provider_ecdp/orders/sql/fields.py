@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.engine.arrow_types import is_text, readable
+from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.names import listed
-from airflow_provider_ecdp.orders.sql.coercion import is_text, readable, shown, why_not, wire
+from airflow_provider_ecdp.orders.sql.coercion import shown, why_not, wire
 
 #: The column in which a source tells of problems that it found itself: a list of {field, rule, got}.
 PROBLEMS = "ecdp_problems"
@@ -137,7 +139,7 @@ class _Matcher:
                 self.note(path, f"{names} are both this field; keep one of them")
             elif found:
                 known = len(self.problems)
-                nodes.append(self.node(field, found[0].type, f"{base}.{quoted(found[0].name)}", path))
+                nodes.append(self.node(field, found[0].type, f"{base}.{quote_identifier(found[0].name)}", path))
                 if not readable(found[0].type) and known == len(self.problems):
                     self.note(path, f"the engine does not know all types in {found[0].type}")
             elif field.required:
@@ -183,7 +185,7 @@ class _Matcher:
         absent = pa.types.is_null(type_) and not field.required
         if absent or (is_list and pa.types.is_null(type_.value_type)):
             # what writers make of a column in which no list has an element
-            members = ", ".join(f"{quoted(f.name)} VARCHAR" for f in field.fields)
+            members = ", ".join(f"{quote_identifier(f.name)} VARCHAR" for f in field.fields)
             raw = f"CAST({raw} AS STRUCT({members})[])"
             type_ = pa.list_(pa.struct([(f.name, pa.null()) for f in field.fields]))
         elif not is_list or not pa.types.is_struct(type_.value_type):
@@ -191,11 +193,6 @@ class _Matcher:
             return Node(field, raw, raw)
         children, _ = self.match(field.fields, _members(type_.value_type), var, f"{path}.")
         return Node(field, raw, raw, children=children, var=var)
-
-
-def quoted(name: str) -> str:
-    """Quote an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def folded_name(name: str) -> str:

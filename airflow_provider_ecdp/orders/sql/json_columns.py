@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterable, Mapping
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
-from airflow_provider_ecdp.orders.names import ROWS, identifier
-from airflow_provider_ecdp.orders.sql.coercion import is_text, text
+from airflow_provider_ecdp.orders.engine.arrow_types import is_text
+from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
+from airflow_provider_ecdp.orders.names import ROWS
 from airflow_provider_ecdp.orders.sql.disclosure import length_sql
 from airflow_provider_ecdp.orders.sql.fields import PROBLEMS, folded_name
 
@@ -51,12 +52,12 @@ def parsed(field: Field, raw: str, further: Iterable[str] = ()) -> tuple[str, pa
     lists = {child.name for child in field.fields if child.kind is Kind.LIST}
     members = [(name, _ATTRIBUTES if name in lists else pa.string()) for name in paths]
     as_spelled = {s: "JSON" if name in lists else "VARCHAR" for name, names in paths.items() for s in names}
-    spelled = _struct(paths, lists, lambda name: f"ecdp_e.{identifier(name)}")
+    spelled = _struct(paths, lists, lambda name: f"ecdp_e.{quote_identifier(name)}")
     folded = _struct(paths, lists, _entry)
     # an array that is read as an object gives an object of nothing
     asked = "OBJECT" if field.kind is Kind.OBJECT else "ARRAY"
     given = f"TRY(json_type({raw})) = '{asked}'"
-    found = f"CASE WHEN {given} THEN CASE WHEN regexp_matches({raw}, {text(_CAPITAL)}) "
+    found = f"CASE WHEN {given} THEN CASE WHEN regexp_matches({raw}, {quote_literal(_CAPITAL)}) "
     found += f"THEN {_each(_lowered(_read(field, raw, 'MAP(VARCHAR, VARCHAR)')), folded)} "
     found += f"ELSE {_each(_read(field, raw, as_spelled), spelled)} END END"
     type_ = pa.struct(members)
@@ -74,14 +75,14 @@ def _struct(paths: Mapping[str, list[str]], lists: set[str], reach: Callable[[st
     for name, spellings in paths.items():
         found = ", ".join(map(reach, spellings))
         found = f"coalesce({found})" if len(spellings) > 1 else found
-        members.append(f"{text(name)}: {_attributes(f'CAST({found} AS VARCHAR)') if name in lists else found}")
+        members.append(f"{quote_literal(name)}: {_attributes(f'CAST({found} AS VARCHAR)') if name in lists else found}")
     return f"{{{', '.join(members)}}}"
 
 
 def _read(field: Field, raw: str, structure: object) -> str:
     """Return SQL of the list of what the objects of a text hold; an object alone is one of them."""
     whole = json.dumps(structure if field.kind is Kind.OBJECT else [structure])
-    found = f"TRY(json_transform({raw}, {text(whole)}))"
+    found = f"TRY(json_transform({raw}, {quote_literal(whole)}))"
     return f"[{found}]" if field.kind is Kind.OBJECT else found
 
 
@@ -92,7 +93,7 @@ def _lowered(maps: str) -> str:
 
 
 def _entry(key: str) -> str:
-    return f"list_filter(ecdp_e, lambda ecdp_k: ecdp_k.key = {text(key.lower())})[1].value"
+    return f"list_filter(ecdp_e, lambda ecdp_k: ecdp_k.key = {quote_literal(key.lower())})[1].value"
 
 
 def _each(objects: str, struct: str) -> str:
@@ -109,7 +110,7 @@ def unfolded(source: str, schema: pa.Schema) -> str | None:
         named = [f for f in schema if field.fields and folded_name(f.name) == folded_name(field.name)]
         # two columns of one name are the matcher's to tell
         if len(named) == 1 and may_be_json(named[0].type):
-            found.append((field, f"{ROWS}.{identifier(named[0].name)}", identifier(named[0].name)))
+            found.append((field, f"{ROWS}.{quote_identifier(named[0].name)}", quote_identifier(named[0].name)))
     if not found:
         return None
     read = ", ".join(f"{parsed(field, raw)[0]} AS ecdp_json_{i}" for i, (field, raw, _) in enumerate(found))
@@ -137,7 +138,7 @@ def problem(path: str, field: Field, raw: str, found: str) -> str:
     # JSON null is a value that is absent
     given = f"{raw} IS NOT NULL AND {found} IS NULL AND coalesce(TRY(json_type({raw})), '') <> 'NULL'"
     got = length_sql(f"CAST({raw} AS VARCHAR)")
-    return f"CASE WHEN {given} THEN {{'field': {text(path)}, 'rule': {text(rule)}, 'got': {got}}} END"
+    return f"CASE WHEN {given} THEN {{'field': {quote_literal(path)}, 'rule': {quote_literal(rule)}, 'got': {got}}} END"
 
 
 def _attributes(raw: str) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
-from airflow_provider_ecdp.orders.sql.coercion import text
 from airflow_provider_ecdp.orders.sql.encoding import order_json
-from airflow_provider_ecdp.orders.sql.fields import DIFFERS, ZONES, FieldBinding, quoted
+from airflow_provider_ecdp.orders.sql.fields import DIFFERS, ZONES, FieldBinding
 from airflow_provider_ecdp.orders.sql.validation import Level
 
 #: Tables of what a run knows about orders: ACCEPTED by their content, the others by `order_id`.
@@ -54,7 +54,7 @@ class Query:
     @property
     def prepared(self) -> str:
         """SQL of the columns that are used, and of those that nodes have `made`."""
-        columns = [f"o.{quoted(name)}" for name in self.mapping.used]
+        columns = [f"o.{quote_identifier(name)}" for name in self.mapping.used]
         columns += [f"{node.made} AS {node.wire.removeprefix('o.')}" for node in self.mapping.fields if node.made]
         if self.mapping.problems:
             columns.append(self.mapping.problems)
@@ -68,7 +68,7 @@ class Query:
     def checked(self) -> str:
         """SQL of order_id, text, facts, problems, warnings; the engine makes those that are used."""
         broken, problems = self.errors.any_broken(), self.errors.problems()
-        broken = f"{broken} OR contains(ecdp_text, {text(BROKEN)})"
+        broken = f"{broken} OR contains(ecdp_text, {quote_literal(BROKEN)})"
         odd = self.warnings.any_broken() or "FALSE"
         if given := self.mapping.problems:
             # what the source has said of a field is the fault; that nothing is there is what came of it
@@ -144,7 +144,7 @@ class Query:
     def _id(self) -> str:
         wire = self.mapping.fields[0].wire
         # what stands for broken bytes is the same for all of them: it would make one id of many
-        return f"CASE WHEN NOT contains({wire}, {text(BROKEN)}) THEN left({wire}, {_ID_CHARACTERS}) END"
+        return f"CASE WHEN NOT contains({wire}, {quote_literal(BROKEN)}) THEN left({wire}, {_ID_CHARACTERS}) END"
 
 
 def hashed_ids(ids: str) -> str:

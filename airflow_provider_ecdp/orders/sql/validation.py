@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, WARNINGS, Kind
+from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
-from airflow_provider_ecdp.orders.sql.coercion import text
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql
-from airflow_provider_ecdp.orders.sql.fields import DIFFERS, FieldBinding, Node, quoted
+from airflow_provider_ecdp.orders.sql.fields import DIFFERS, FieldBinding, Node
 
 #: SQL type of a problem.
 PROBLEM = "STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)"
@@ -106,7 +106,7 @@ def order_checks(mapping: FieldBinding, *, matching: str | None, future: str) ->
             ),
         )
     checks += [
-        _warning("lines_differ", text(path), f"o.{DIFFERS}.{quoted(path)}", "'more than one value'")
+        _warning("lines_differ", quote_literal(path), f"o.{DIFFERS}.{quote_identifier(path)}", "'more than one value'")
         for path in mapping.differs
     ]
     levels = [_elements(node, "") for node in mapping.fields if node.field.kind is Kind.LIST]
@@ -167,10 +167,10 @@ def _fields(nodes: Sequence[Node], prefix: str, outer: str = "") -> Iterator[Che
 def _value(node: Node, path: str) -> Iterator[Check]:
     field, raw, wire = node.field, node.raw, node.wire
     if not node.fits:
-        yield Check(path, f"{raw} IS NOT NULL AND {wire} IS NULL", text(_asked(node)), _got(node))
+        yield Check(path, f"{raw} IS NOT NULL AND {wire} IS NULL", quote_literal(_asked(node)), _got(node))
     elif field.kind is Kind.TEXT:
-        broken = f"contains({wire}, {text(BROKEN)})"
-        yield Check(path, broken, text(_asked(node)), "'bytes of another encoding'", watched=True)
+        broken = f"contains({wire}, {quote_literal(BROKEN)})"
+        yield Check(path, broken, quote_literal(_asked(node)), "'bytes of another encoding'", watched=True)
     low, high = field.min_length, field.max_length
     if field.kind is Kind.TEXT and (low or high):
         exactly = low == high
@@ -179,10 +179,10 @@ def _value(node: Node, path: str) -> Iterator[Check]:
             # bytes first: strlen is free, and what has few bytes has few characters
             bound = f"length({wire}) <> {high}" if exactly else f"strlen({wire}) > {high} AND length({wire}) > {high}"
             rule = f"exactly {high} characters" if exactly else f"at most {high} characters"
-            yield Check(path, bound, text(rule), f"length({wire}) || ' characters'")
+            yield Check(path, bound, quote_literal(rule), f"length({wire}) || ' characters'")
         if low and not exactly:
             rule = f"at least {low} character{'s' if low > 1 else ''}"
-            yield Check(path, f"strlen({wire}) < {low}", text(rule), "'no characters'")
+            yield Check(path, f"strlen({wire}) < {low}", quote_literal(rule), "'no characters'")
 
 
 def _asked(node: Node) -> str:
@@ -217,7 +217,9 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
         node = customer.child(matching)
         missing = f"nullif({node.wire}, '') IS NULL" if node else "TRUE"
         rule = f"required by the matching mode {matching}"
-        yield Check(f"'customer.{matching}'", f"{customer.raw} IS NOT NULL AND {missing}", text(rule), "'missing'")
+        yield Check(
+            f"'customer.{matching}'", f"{customer.raw} IS NOT NULL AND {missing}", quote_literal(rule), "'missing'"
+        )
     email = customer.child("email")
     if email:
         broken = f"{email.wire} <> '' AND NOT contains({email.wire}, '@')"
@@ -235,4 +237,4 @@ def _total(mapping: FieldBinding, products: Node) -> Check | None:
 
 
 def _warning(name: str, path: str, broken: str, got: str) -> Check:
-    return Check(path, broken, text(f"{name}: {WARNINGS[name]}"), got, name)
+    return Check(path, broken, quote_literal(f"{name}: {WARNINGS[name]}"), got, name)
