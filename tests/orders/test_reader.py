@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections import Counter
 from decimal import Decimal
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -337,6 +338,9 @@ def test_a_storage_that_fails_in_the_middle_may_answer_again(open_orders, with_c
     class Failing(MemoryFileSystem):
         protocol = "failing"
         fails = False
+        # fsspec's is shared by all in this process
+        store: ClassVar = {}
+        pseudo_dirs: ClassVar = [""]
 
         def _open(self, path, *args, **kwargs):
             if self.fails:
