@@ -1,0 +1,69 @@
+"""Tells an order that a server cannot take from a server that takes no orders: a circuit breaker.
+
+What one request gets, whatever the status, says something of its content until other content gets it too. The breaker
+is closed while requests are answered. It is half-open after one that failed: requests then go one at a time, each
+with other content. It opens, and the run stops, when single orders fail one after the other.
+"""
+
+from __future__ import annotations
+
+import threading
+
+#: Failures in a row, with nothing answered between them, after which single orders are tried.
+_IN_A_ROW = 3
+
+#: Single orders that fail in a row before the run stops: five bad ones in a row are rare where one in ten is bad.
+_ALONE = 5
+
+#: The same two before anything was answered: nothing tells yet that the server ever works.
+_IN_A_ROW_AT_FIRST = 1
+_ALONE_AT_FIRST = 2
+
+
+class CircuitBreaker:
+    """Counts failures in a row; safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._in_a_row = self._alone = 0
+        #: requests that were answered so far
+        self.answers = 0
+
+    def answered(self) -> None:
+        """Note an answer that shows the server at work: a success, or a refusal in its own words."""
+        with self._lock:
+            self.answers += 1
+            self._in_a_row = self._alone = 0
+
+    def failed(self, *, alone: bool) -> None:
+        """Note a failure of content that has not failed before.
+
+        :param alone: whether it was one order
+        """
+        with self._lock:
+            self._in_a_row += 1
+            self._alone += alone
+
+    def excuse(self) -> None:
+        """Forget the failures in a row: the server is known to work, so they are the content's."""
+        with self._lock:
+            self._in_a_row = self._alone = 0
+
+    @property
+    def half_open(self) -> bool:
+        """Whether the last request failed."""
+        return self._in_a_row > 0
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether so many failed in a row that it may be the server."""
+        return self._in_a_row >= (_IN_A_ROW if self.answers else _IN_A_ROW_AT_FIRST)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether other content fails too, so that nothing more is to be sent."""
+        return self.in_doubt and self._alone >= (_ALONE if self.answers else _ALONE_AT_FIRST)
+
+    def limit(self, in_flight: int) -> int:
+        """Return how many requests may be in flight, of `in_flight` that could be."""
+        return 1 if self.half_open else in_flight
