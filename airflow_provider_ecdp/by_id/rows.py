@@ -23,7 +23,7 @@ from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, fold
 from airflow_provider_ecdp.orders.names import ROWS
 from airflow_provider_ecdp.orders.sources.parquet import Source
 from airflow_provider_ecdp.orders.sources.scan import readable_schema
-from airflow_provider_ecdp.orders.sql.coercion import why_not, wire
+from airflow_provider_ecdp.orders.sql.coercion import encode, why_not
 
 #: Rows of one record batch.
 _ROWS = 2048
@@ -168,7 +168,7 @@ def _text(find: ColumnResolver, field: Field, name: str) -> str | None:
     found = find.find(field.name, source)
     if found is None:
         return None
-    sql, _ = wire(field, found.sql, found.type, None)
+    sql, _ = encode(field, found.sql, found.type, None)
     if sql is None:
         find.note(f"{name}: {why_not(field.kind, found.type)}")
     return sql
@@ -179,7 +179,7 @@ def _website(find: ColumnResolver) -> str | None:
     found = find.find(_WEBSITE.name, source) if isinstance(source, Value) else None
     if found is None:
         return None
-    sql, _ = wire(_WEBSITE, found.sql, found.type, None)
+    sql, _ = encode(_WEBSITE, found.sql, found.type, None)
     if sql is None:
         find.note(f"website_id: {why_not(_WEBSITE.kind, found.type)}")
         return None

@@ -114,7 +114,7 @@ class OrderReader:
     @property
     def mapping(self) -> FieldBinding:
         """Which columns, of the SQL text's or the mapping's result if there is one, are which fields."""
-        return self._query.mapping
+        return self._query.fields
 
     @property
     def explained(self) -> dict[str, str]:
@@ -192,7 +192,7 @@ class OrderReader:
         Where the extract is cut into parts, their orders come part after part. One reading at a time, to its end or
         until its iterator is closed.
 
-        :param facts: whether there is a column `facts`, a struct of the wire texts of date, status and currency
+        :param facts: whether there is a column `facts`, a struct of the encoded values of date, status and currency
         :raises SqlError: the SQL text fails on the data
         :raises ExtractError: a file cannot be read
         """

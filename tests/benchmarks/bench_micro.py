@@ -40,7 +40,7 @@ def parts(path, url):
             orders._engine.execute(f"SELECT {expression} FROM ({source}) AS o").fetchall()
 
         names = ", ".join(f"count(o.{column})" for column in columns)
-        texts = f"SELECT {order_json(query.mapping)} AS text FROM ({query.prepared}) AS o"
+        texts = f"SELECT {order_json(query.fields)} AS text FROM ({query.prepared}) AS o"
         yield "read: Parquet to Arrow", lambda: [None for _ in extract.batches(columns)]
         yield "hand over: Arrow to the engine", lambda: ask(names, query.prepared)
         broken, odd = query.errors.any_broken(), query.warnings.any_broken()

@@ -13,7 +13,7 @@ from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.mapping.spec import Constant, Value
 from airflow_provider_ecdp.orders.mapping.sums import WIDEST, digits
 from airflow_provider_ecdp.orders.names import Expression
-from airflow_provider_ecdp.orders.sql.coercion import wire
+from airflow_provider_ecdp.orders.sql.coercion import encode
 
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
@@ -52,7 +52,7 @@ def single(column: Expression | None, value: Value) -> Expression:
 
 def attribute_text(found: Expression) -> str | None:
     """Return SQL of a value as the text that an attribute would have; None if it is nested."""
-    return wire(_ATTRIBUTE_VALUE, found.sql, found.type, None)[0]
+    return encode(_ATTRIBUTE_VALUE, found.sql, found.type, None)[0]
 
 
 def decoded(found: Expression) -> Expression:

@@ -1,6 +1,6 @@
-"""From a column's Arrow type to SQL of its wire text: what stands in the JSON, before quoting.
+"""From a column's Arrow type to SQL of its encoded value: what stands in the JSON, before quoting.
 
-A wire text is NULL where the value is absent or does not fit its field's kind.
+An encoded value is NULL where the value is absent or does not fit its field's kind.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _DATE = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _TIME = r"[T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
 _OFFSET = "(Z| UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
 
-#: SQL of a wire text, None if the type can never be the field's, and whether every value that is not NULL has one.
+#: SQL of an encoded value, None if the type can never be the field's, and whether every value that is not NULL has one.
 EncodedValue = tuple[str | None, bool]
 
 
-def wire(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> EncodedValue:
-    """Return the wire text of the column `raw` as `field`.
+def encode(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> EncodedValue:
+    """Return the encoded value of the column `raw` as `field`.
 
     :param timezone: IANA name of the zone in which timestamps without a zone are read; None refuses them
     """

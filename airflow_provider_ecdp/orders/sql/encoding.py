@@ -8,9 +8,9 @@ from airflow_provider_ecdp.orders.contract import Kind
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding, Node
 
 
-def order_json(mapping: FieldBinding) -> str:
+def order_json(fields: FieldBinding) -> str:
     """Return SQL of the JSON text of an order; what it gives for an order with problems has no meaning."""
-    return _object(mapping.fields)
+    return _object(fields.nodes)
 
 
 def _object(nodes: Sequence[Node]) -> str:
@@ -34,8 +34,8 @@ def _value(node: Node) -> str:
         elements = f"list_transform({node.raw}, lambda {node.var}: {_object(node.children)})"
         return f"'[' || array_to_string({elements}, ',') || ']'"
     if kind is Kind.TIMESTAMP:
-        return f"'\"' || {node.wire} || '\"'"
+        return f"'\"' || {node.encoded} || '\"'"
     if kind is Kind.TEXT:
         # an identifier of no characters identifies nobody
-        return f"to_json(nullif({node.wire}, ''))" if node.field.personal else f"to_json({node.wire})"
-    return node.wire
+        return f"to_json(nullif({node.encoded}, ''))" if node.field.personal else f"to_json({node.encoded})"
+    return node.encoded

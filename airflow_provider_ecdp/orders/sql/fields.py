@@ -1,4 +1,4 @@
-"""From the columns of an extract to the fields of the contract: each gets the SQL of its value and of its wire text.
+"""From the columns of an extract to the fields of the contract: each gets SQL of its value, raw and encoded.
 
 Columns match fields whatever their case and underscores: `totalValue`, `total_value` and `TOTAL_VALUE` are one name.
 """
@@ -15,7 +15,7 @@ from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text, readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.names import listed
-from airflow_provider_ecdp.orders.sql.coercion import shown, why_not, wire
+from airflow_provider_ecdp.orders.sql.coercion import encode, shown, why_not
 
 #: The column in which a source tells of problems that it found itself: a list of {field, rule, got}.
 PROBLEMS = "ecdp_problems"
@@ -31,15 +31,15 @@ ZONES = "ecdp_zones"
 class Node:
     """A field of the contract, found in the extract.
 
-    `raw` and `wire` are SQL; for an object or a list both are the value itself. `fits` says that every value that is
-    not NULL has a wire text, so that no row needs a check of its kind. `var` names the element of a list. `shown` is
-    SQL of what may be said of a value that does not fit, if that is not its text. Where `made` is set, `wire` is a
-    column that the query makes of it: checks and text share it, and a time is written once.
+    `raw` and `encoded` are SQL; for an object or a list both are the value itself. `fits` says that every value that is
+    not NULL has an encoded value, so that no row needs a check of its kind. `var` names the element of a list. `shown`
+    is SQL of what may be said of a value that does not fit, if that is not its text. Where `made` is set, `encoded` is
+    a column that the query makes of it: checks and text share it, and a time is written once.
     """
 
     field: Field
     raw: str
-    wire: str
+    encoded: str
     fits: bool = True
     children: tuple[Node, ...] = ()
     var: str = ""
@@ -59,7 +59,7 @@ class FieldBinding:
     flags of DIFFERS.
     """
 
-    fields: tuple[Node, ...]
+    nodes: tuple[Node, ...]
     used: tuple[str, ...]
     ignored: tuple[str, ...]
     problems: str | None = None
@@ -67,7 +67,7 @@ class FieldBinding:
 
     def field(self, name: str) -> Node | None:
         """Return the node of a top-level field, None where the extract has no column for it."""
-        return next((n for n in self.fields if n.field.name == name), None)
+        return next((n for n in self.nodes if n.field.name == name), None)
 
 
 def match_columns(
@@ -157,7 +157,7 @@ class _Matcher:
             return self.object_node(field, type_, raw, path)
         if field.kind is Kind.LIST:
             return self.list_node(field, type_, raw, path)
-        found, fits = wire(field, raw, type_, self.timezone)
+        found, fits = encode(field, raw, type_, self.timezone)
         if found is None:
             self.note(path, f"{why_not(field.kind, type_)}")
             return Node(field, raw, raw)

@@ -20,7 +20,7 @@ ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
 #: The table of ids, of those that appear more than once, that were read in an earlier part.
 GIVEN = "ecdp_given"
 
-#: Members of the column `facts`: wire texts, NULL where there is none.
+#: Members of the column `facts`: encoded values, NULL where there is none.
 FACTS = ("date", "status", "currency")
 
 #: No rule limits what a wrong column may hold where an id should be; a ledger needs no more of it.
@@ -39,10 +39,10 @@ CONTENTS = "(order_id VARCHAR, content VARCHAR, part INTEGER)"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The parts of the query. `source` is SQL that returns the columns of `mapping`."""
+    """The parts of the query. `source` is SQL that returns the columns of `fields`."""
 
     source: str
-    mapping: FieldBinding
+    fields: FieldBinding
     errors: Level
     warnings: Level
 
@@ -54,13 +54,13 @@ class Query:
     @property
     def prepared(self) -> str:
         """SQL of the columns that are used, and of those that nodes have `made`."""
-        columns = [f"o.{quote_identifier(name)}" for name in self.mapping.used]
-        columns += [f"{node.made} AS {node.wire.removeprefix('o.')}" for node in self.mapping.fields if node.made]
-        if self.mapping.problems:
-            columns.append(self.mapping.problems)
-        if self.mapping.differs:
+        columns = [f"o.{quote_identifier(name)}" for name in self.fields.used]
+        columns += [f"{node.made} AS {node.encoded.removeprefix('o.')}" for node in self.fields.nodes if node.made]
+        if self.fields.problems:
+            columns.append(self.fields.problems)
+        if self.fields.differs:
             columns.append(f"o.{DIFFERS}")
-        zone = self.mapping.field("timeZone")
+        zone = self.fields.field("timeZone")
         join = f"LEFT JOIN {ZONES} ON lower({zone.raw}) = {ZONES}.name" if zone else ""
         return f"SELECT {', '.join(columns)} FROM ({self.source}\n) AS o {join}"
 
@@ -70,7 +70,7 @@ class Query:
         broken, problems = self.errors.any_broken(), self.errors.problems()
         broken = f"{broken} OR contains(ecdp_text, {quote_literal(BROKEN)})"
         odd = self.warnings.any_broken() or "FALSE"
-        if given := self.mapping.problems:
+        if given := self.fields.problems:
             # what the source has said of a field is the fault; that nothing is there is what came of it
             fields = f"list_transform({given}, lambda g: g.field)"
             told = f"len(list_filter({fields}, lambda g: g = y.field OR starts_with(g, y.field || '.'))) > 0"
@@ -81,7 +81,7 @@ class Query:
             f"SELECT {self._id} AS order_id, ecdp_text AS text, {self._facts} AS facts, "
             f"CASE WHEN {broken} THEN {problems} END AS problems, "
             f"CASE WHEN {odd} THEN {self.warnings.problems()} END AS warnings "
-            f"FROM (SELECT o.*, {order_json(self.mapping)} AS ecdp_text FROM ({self.prepared}) AS o) AS o"
+            f"FROM (SELECT o.*, {order_json(self.fields)} AS ecdp_text FROM ({self.prepared}) AS o) AS o"
         )
 
     @property
@@ -134,17 +134,18 @@ class Query:
     @property
     def _facts(self) -> str:
         """SQL of what tells at a glance whether these are the orders that were meant."""
-        nodes = {name: self.mapping.field(name) for name in FACTS}
+        nodes = {name: self.fields.field(name) for name in FACTS}
         members = [
-            f"'{name}': {f'CAST({node.wire} AS VARCHAR)' if node else 'NULL::VARCHAR'}" for name, node in nodes.items()
+            f"'{name}': {f'CAST({node.encoded} AS VARCHAR)' if node else 'NULL::VARCHAR'}"
+            for name, node in nodes.items()
         ]
         return f"{{{', '.join(members)}}}"
 
     @property
     def _id(self) -> str:
-        wire = self.mapping.fields[0].wire
+        encoded = self.fields.nodes[0].encoded
         # what stands for broken bytes is the same for all of them: it would make one id of many
-        return f"CASE WHEN NOT contains({wire}, {quote_literal(BROKEN)}) THEN left({wire}, {_ID_CHARACTERS}) END"
+        return f"CASE WHEN NOT contains({encoded}, {quote_literal(BROKEN)}) THEN left({encoded}, {_ID_CHARACTERS}) END"
 
 
 def hashed_ids(ids: str) -> str:

@@ -79,26 +79,26 @@ class Level:
         return " || ".join(parts)
 
 
-def order_checks(mapping: FieldBinding, *, matching: str | None, future: str) -> Level:
-    """Return every check of an order as `mapping` has it.
+def order_checks(fields: FieldBinding, *, matching: str | None, future: str) -> Level:
+    """Return every check of an order as `fields` say.
 
     :param matching: the customer's field that the business unit matches by: `email`, `phone` or `crmId`
     :param future: SQL timestamp with time zone; a later date is odd
     """
-    checks = list(_fields(mapping.fields, ""))
-    customer = mapping.field("customer")
+    checks = list(_fields(fields.nodes, ""))
+    customer = fields.field("customer")
     if customer:
         checks += _customer(customer, matching)
-    products = mapping.field("products")
+    products = fields.field("products")
     if products:
         checks.append(_warning("no_products", "'products'", f"len({products.raw}) = 0", "'an empty list'"))
-        if mismatch := _total(mapping, products):
+        if mismatch := _total(fields, products):
             checks.append(mismatch)
-    date = mapping.field("date")
+    date = fields.field("date")
     if date:
-        # wire texts of one form compare as the times that they are
-        checks.append(_warning("future_date", "'date'", f"{date.wire} > {future}", "'a later date'"))
-    status = mapping.field("status")
+        # encoded values of one form compare as the times that they are
+        checks.append(_warning("future_date", "'date'", f"{date.encoded} > {future}", "'a later date'"))
+    status = fields.field("status")
     if status:
         checks.append(
             _warning(
@@ -107,9 +107,9 @@ def order_checks(mapping: FieldBinding, *, matching: str | None, future: str) ->
         )
     checks += [
         _warning("lines_differ", quote_literal(path), f"o.{DIFFERS}.{quote_identifier(path)}", "'more than one value'")
-        for path in mapping.differs
+        for path in fields.differs
     ]
-    levels = [_elements(node, "") for node in mapping.fields if node.field.kind is Kind.LIST]
+    levels = [_elements(node, "") for node in fields.nodes if node.field.kind is Kind.LIST]
     return Level(None, tuple(checks), tuple(levels))
 
 
@@ -139,13 +139,13 @@ def _elements(node: Node, outer: str) -> Level:
             _warning(
                 "negative_quantity",
                 f"{prefix}.quantity'",
-                f"TRY_CAST({quantity.wire} AS INTEGER) < 0",
-                disclosed_sql(quantity.wire),
+                f"TRY_CAST({quantity.encoded} AS INTEGER) < 0",
+                disclosed_sql(quantity.encoded),
             )
         )
     if node.field.name == "products":
         checks += [
-            _warning("empty_text", f"{prefix}.{name}'", f"{child.wire} = ''", "'no characters'")
+            _warning("empty_text", f"{prefix}.{name}'", f"{child.encoded} = ''", "'no characters'")
             for name in ("id", "name")
             if (child := node.child(name))
         ]
@@ -165,11 +165,11 @@ def _fields(nodes: Sequence[Node], prefix: str, outer: str = "") -> Iterator[Che
 
 
 def _value(node: Node, path: str) -> Iterator[Check]:
-    field, raw, wire = node.field, node.raw, node.wire
+    field, raw, encoded = node.field, node.raw, node.encoded
     if not node.fits:
-        yield Check(path, f"{raw} IS NOT NULL AND {wire} IS NULL", quote_literal(_asked(node)), _got(node))
+        yield Check(path, f"{raw} IS NOT NULL AND {encoded} IS NULL", quote_literal(_asked(node)), _got(node))
     elif field.kind is Kind.TEXT:
-        broken = f"contains({wire}, {quote_literal(BROKEN)})"
+        broken = f"contains({encoded}, {quote_literal(BROKEN)})"
         yield Check(path, broken, quote_literal(_asked(node)), "'bytes of another encoding'", watched=True)
     low, high = field.min_length, field.max_length
     if field.kind is Kind.TEXT and (low or high):
@@ -177,12 +177,16 @@ def _value(node: Node, path: str) -> Iterator[Check]:
         # an absent value fails `required`, and only that
         if high:
             # bytes first: strlen is free, and what has few bytes has few characters
-            bound = f"length({wire}) <> {high}" if exactly else f"strlen({wire}) > {high} AND length({wire}) > {high}"
+            bound = (
+                f"length({encoded}) <> {high}"
+                if exactly
+                else f"strlen({encoded}) > {high} AND length({encoded}) > {high}"
+            )
             rule = f"exactly {high} characters" if exactly else f"at most {high} characters"
-            yield Check(path, bound, quote_literal(rule), f"length({wire}) || ' characters'")
+            yield Check(path, bound, quote_literal(rule), f"length({encoded}) || ' characters'")
         if low and not exactly:
             rule = f"at least {low} character{'s' if low > 1 else ''}"
-            yield Check(path, f"strlen({wire}) < {low}", quote_literal(rule), "'no characters'")
+            yield Check(path, f"strlen({encoded}) < {low}", quote_literal(rule), "'no characters'")
 
 
 def _asked(node: Node) -> str:
@@ -206,7 +210,7 @@ def _got(node: Node) -> str:
 
 
 def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
-    given = [f"nullif({c.wire}, '') IS NULL" for c in customer.children]
+    given = [f"nullif({c.encoded}, '') IS NULL" for c in customer.children]
     yield Check(
         "'customer'",
         f"{customer.raw} IS NOT NULL AND {' AND '.join(given)}",
@@ -215,24 +219,24 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
     )
     if matching:
         node = customer.child(matching)
-        missing = f"nullif({node.wire}, '') IS NULL" if node else "TRUE"
+        missing = f"nullif({node.encoded}, '') IS NULL" if node else "TRUE"
         rule = f"required by the matching mode {matching}"
         yield Check(
             f"'customer.{matching}'", f"{customer.raw} IS NOT NULL AND {missing}", quote_literal(rule), "'missing'"
         )
     email = customer.child("email")
     if email:
-        broken = f"{email.wire} <> '' AND NOT contains({email.wire}, '@')"
-        yield _warning("email_without_at", "'customer.email'", broken, f"length({email.wire}) || ' characters'")
+        broken = f"{email.encoded} <> '' AND NOT contains({email.encoded}, '@')"
+        yield _warning("email_without_at", "'customer.email'", broken, f"length({email.encoded}) || ' characters'")
 
 
-def _total(mapping: FieldBinding, products: Node) -> Check | None:
-    total, price, quantity = mapping.field("totalValue"), products.child("price"), products.child("quantity")
+def _total(fields: FieldBinding, products: Node) -> Check | None:
+    total, price, quantity = fields.field("totalValue"), products.child("price"), products.child("quantity")
     if not (total and price and quantity):
         return None
-    line = f"TRY_CAST({price.wire} AS DOUBLE) * TRY_CAST({quantity.wire} AS DOUBLE)"
+    line = f"TRY_CAST({price.encoded} AS DOUBLE) * TRY_CAST({quantity.encoded} AS DOUBLE)"
     lines = f"list_transform({products.raw}, lambda {products.var}: {line})"
-    broken = f"abs(TRY_CAST({total.wire} AS DOUBLE) - list_sum({lines})) > 0.0100001"
+    broken = f"abs(TRY_CAST({total.encoded} AS DOUBLE) - list_sum({lines})) > 0.0100001"
     return _warning("total_mismatch", "'totalValue'", broken, "'another total than its products'")
 
 
