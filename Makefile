@@ -22,8 +22,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: setup  ## Run the example DAG with Airflow against the sandbox, and show what became of 2,000 orders
 	$(BIN)/python -m airflow_provider_ecdp.demo
 
-test: setup  ## Run the tests
-	$(BIN)/python -m pytest
+test: setup  ## Run the tests, on all cores
+	$(BIN)/python -m pytest --numprocesses logical --dist worksteal
 
 soak: setup  ## Run thousands of pushes with faults and kills; ECDP_SOAK_RUNS and ECDP_SOAK_SEED choose
 	$(BIN)/python tests/faults/soak.py

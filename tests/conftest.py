@@ -19,12 +19,14 @@ from airflow_provider_ecdp.sandbox.server import SandboxServer
 KEY = "sandbox-key"
 DAGS = Path(__file__).parents[1] / "dags"
 
-# Airflow reads its settings when it is imported, and a developer's own may name a database in production.
-#: read before what is set for users is forgotten
+#: the one variable of the tests' own, which their workers inherit
 ONLINE_RETAIL = os.environ.get("ECDP_ONLINE_RETAIL")
 
+# Airflow reads its settings when it is imported, and a developer's own may name a database in production.
+# Each worker of pytest-xdist imports this file, and has a home of its own.
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "ECDP_", "_AIRFLOW"))]:
-    del os.environ[_name]
+    if _name != "ECDP_ONLINE_RETAIL":
+        del os.environ[_name]
 _HOME = Path(tempfile.mkdtemp(prefix="ecdp-tests-airflow-"))
 os.environ.update(
     AIRFLOW_HOME=str(_HOME),
