@@ -63,7 +63,7 @@ _HELD = f"""
 CREATE TEMP TABLE held AS
 SELECT order_id, content_hash, arg_max(outcome, "at") AS outcome, max("at") AS "at" FROM earlier
 WHERE order_id IS NOT NULL AND content_hash IS NOT NULL
-AND outcome NOT IN ('{Outcome.INVALID}', '{Outcome.NOT_ATTEMPTED}') GROUP BY ALL
+AND outcome IN ({", ".join(f"'{o}'" for o in Outcome if o.may_have_arrived)}) GROUP BY ALL
 """
 
 #: How many of an order's changes, from the first, the ledger holds as accepted, where it holds no other since.

@@ -125,9 +125,7 @@ def _push(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="send only what is new or other than in earlier runs; this folder is what they remember",
     )
-    memory.add_argument(
-        "--replay-from", metavar="DIR", help="send only the orders that these results hold as rejected or unresolved"
-    )
+    memory.add_argument("--replay-from", metavar="DIR", help="send only the orders that failed in these results")
     memory.add_argument(
         "--results-limit",
         type=int,

@@ -16,24 +16,6 @@ from airflow_provider_ecdp.results.report import Report
 #: What a shell reads in double quotes.
 _EXPANDED = '"$`\\!'
 
-_EXPLAINED = {
-    Outcome.ACCEPTED: "ECDP has them",
-    Outcome.REJECTED: "ECDP refused them",
-    Outcome.INVALID: "they break a rule of the API; not sent",
-    Outcome.UNRESOLVED: "sent, and no definite answer",
-    Outcome.NOT_ATTEMPTED: "the run stopped before them",
-    Outcome.SKIPPED: "not sent again: accepted before with this content, or in the extract twice",
-}
-
-_EXPLAINED_OF_CHANGES = {
-    Outcome.ACCEPTED: "ECDP has done it",
-    Outcome.REJECTED: "ECDP refused it, or has no such order",
-    Outcome.INVALID: "no id, or a status that the API does not list; not sent",
-    Outcome.UNRESOLVED: _EXPLAINED[Outcome.UNRESOLVED],
-    Outcome.NOT_ATTEMPTED: _EXPLAINED[Outcome.NOT_ATTEMPTED],
-    Outcome.SKIPPED: "done before, or as the change before it; or ECDP has no such order",
-}
-
 
 def summary(report: Report) -> Iterator[RenderableType]:
     """Yield tables and texts for a rich console."""
@@ -58,10 +40,10 @@ def outcomes(report: Report) -> Table:
     table.add_column("orders", f"{report.summary['total']:,}", justify="right", no_wrap=True)
     table.add_column("outcome", "in the extract")
     table.add_column("")
-    explained = _EXPLAINED_OF_CHANGES if "operation" in report.summary else _EXPLAINED
-    for outcome, meaning in explained.items():
+    of_changes = "operation" in report.summary
+    for outcome in Outcome:
         if count := report.summary[outcome.value]:
-            table.add_row(f"{count:,}", outcome.value, meaning)
+            table.add_row(f"{count:,}", outcome.value, outcome.meaning_of_change if of_changes else outcome.meaning)
     return table
 
 

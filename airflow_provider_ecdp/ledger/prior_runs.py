@@ -22,8 +22,7 @@ class PriorRuns:
 
     :param ledger: of this run, which may have been tried before
     :param history: of all runs, for a run that sends only what has changed since
-    :param replay: of an earlier run, or of all its mapped tasks: only the orders that it holds as rejected or
-        unresolved are read
+    :param replay: of an earlier run, or of all its mapped tasks: only the orders that failed there are read
     :param columns: where the columns that a run reads are kept; None is `history`, or else `ledger`
     """
 
@@ -68,8 +67,9 @@ def learn(orders: OrderReader, memory: PriorRuns, on_drift: OnDrift) -> Learned:
     if columns is not None:
         look_for_drift(orders, columns, on_drift)
     # what an earlier try of this run skipped as unchanged is not counted as sent by it
-    own = _hold(orders, memory.ledger, {Outcome.ACCEPTED: RESUMED, Outcome.SKIPPED: UNCHANGED})
-    history = _hold(orders, memory.history, {Outcome.ACCEPTED: UNCHANGED, Outcome.SKIPPED: UNCHANGED})
+    unchanged = {outcome.value: UNCHANGED for outcome in Outcome if outcome.counts_as_sent}
+    own = _hold(orders, memory.ledger, unchanged | {Outcome.ACCEPTED.value: RESUMED})
+    history = _hold(orders, memory.history, unchanged)
     nothing_left = False
     if memory.replay is not None:
         unfinished = memory.replay.unfinished()

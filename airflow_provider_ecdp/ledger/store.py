@@ -219,12 +219,12 @@ class Ledger:
         return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})")
 
     def unfinished(self) -> pa.Table | None:
-        """Return `order_id` of the orders that earlier runs left rejected or unresolved; None if there were none.
+        """Return `order_id` of the orders that failed in earlier runs; None if there were no runs.
 
         Ledgers in folders inside count too: those of mapped tasks have one above them all.
         """
-        condition = f"outcome IN ('{Outcome.REJECTED}', '{Outcome.UNRESOLVED}')"
-        return self._newest("order_id", condition, deep=True)
+        replayable = ", ".join(f"'{outcome}'" for outcome in Outcome if outcome.replayable)
+        return self._newest("order_id", f"outcome IN ({replayable})", deep=True)
 
     def rows(self, columns: Sequence[str]) -> pa.RecordBatchReader | None:
         """Return these columns of all rows, older ones of an order too; None for a new ledger."""

@@ -28,6 +28,7 @@ from airflow_provider_ecdp.operators.version_compat import (
     AirflowSkipException,
     get_hook_lineage_collector,
 )
+from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.runs.throughput import Throughput
 
 if TYPE_CHECKING:
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
 
 #: Seconds between two lines about how far a run is.
 PROGRESS_SECONDS = 5.0
-
-_OUTCOMES = ("accepted", "rejected", "invalid", "unresolved", "not_attempted", "skipped")
 
 
 class EcdpOperator(BaseOperator):
@@ -230,7 +229,7 @@ def summary_table(
     """Return the counts of a run as lines that a person can read."""
     what = summary.get("mode") or summary["operation"]
     lines = [f"ECDP {what}: {summary['total']:,} orders in {summary['duration_seconds']:,} s"]
-    lines += [f"  {name:<14}{summary[name]:>10,}" for name in _OUTCOMES if summary[name]]
+    lines += [f"  {outcome.value:<14}{summary[outcome.value]:>10,}" for outcome in Outcome if summary[outcome.value]]
     lines += [f"  warning {name}: {found['count']:,}" for name, found in warnings.items()]
     lines.append(
         f"  {summary['requests']:,} requests, {summary['retries']:,} repeated, {summary['bytes']:,} bytes sent"

@@ -54,7 +54,7 @@ def push(
 
     :param ledger: where this run's outcomes are kept; what it holds as accepted with the same content is not sent again
     :param history: where the outcomes of all runs are kept, for a run that sends only what has changed since
-    :param replay: of an earlier run: only the orders that it holds as rejected or unresolved are read
+    :param replay: of an earlier run: only the orders that failed in it are read
     :param columns: where the columns that a run reads are kept, for the next to compare; None is history, or ledger
     :param progress: called in this thread, after each batch and every few seconds while none ends
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set

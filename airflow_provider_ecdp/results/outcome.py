@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,20 +14,114 @@ if TYPE_CHECKING:
 REASON_CHARACTERS = 4000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What follows from an outcome.
+
+    :param meaning: of an order, in words that read well after a count and in a table
+    :param meaning_of_change: of a status change or a deletion; None is `meaning`
+    :param failed: whether ECDP does not hold the order as the extract has it, as far as is known
+    :param replayable: whether a replay sends the order again
+    :param counts_as_sent: whether the order need not be sent again with the same content
+    :param may_have_arrived: whether a request with the order may have reached ECDP
+    """
+
+    meaning: str
+    meaning_of_change: str | None = None
+    failed: bool
+    replayable: bool
+    counts_as_sent: bool
+    may_have_arrived: bool
+
+
 class Outcome(enum.StrEnum):
-    """What became of one order."""
+    """The final state of one order. Everything that differs between outcomes is read from the facts of a member."""
 
-    ACCEPTED = "accepted"
-    REJECTED = "rejected"
-    INVALID = "invalid"
-    UNRESOLVED = "unresolved"
-    NOT_ATTEMPTED = "not_attempted"
-    SKIPPED = "skipped"
+    ACCEPTED = (
+        "accepted",
+        _Facts(
+            meaning="stored in ECDP",
+            meaning_of_change="done in ECDP",
+            failed=False,
+            replayable=False,
+            counts_as_sent=True,
+            may_have_arrived=True,
+        ),
+    )
+    REJECTED = (
+        "rejected",
+        _Facts(
+            meaning="refused by ECDP, in a request of its own",
+            meaning_of_change="refused by ECDP, or no such order there",
+            failed=True,
+            replayable=True,
+            counts_as_sent=False,
+            may_have_arrived=True,
+        ),
+    )
+    INVALID = (
+        "invalid",
+        _Facts(
+            meaning="not sent: against a documented rule of the API",
+            meaning_of_change="not sent: no id, or a status that the API does not list",
+            failed=True,
+            replayable=True,
+            counts_as_sent=False,
+            may_have_arrived=False,
+        ),
+    )
+    UNRESOLVED = (
+        "unresolved",
+        _Facts(
+            meaning="sent, without a definite answer",
+            failed=True,
+            replayable=True,
+            counts_as_sent=False,
+            may_have_arrived=True,
+        ),
+    )
+    NOT_ATTEMPTED = (
+        "not_attempted",
+        _Facts(
+            meaning="not sent: the run stopped first",
+            failed=True,
+            replayable=True,
+            counts_as_sent=False,
+            may_have_arrived=False,
+        ),
+    )
+    SKIPPED = (
+        "skipped",
+        _Facts(
+            meaning="not sent again: accepted before with this content, or a duplicate in the extract",
+            meaning_of_change="not sent again: done before, or the same as the change before; or no such order in ECDP",
+            failed=False,
+            replayable=False,
+            counts_as_sent=True,
+            may_have_arrived=True,
+        ),
+    )
 
-    @property
-    def failed(self) -> bool:
-        """Whether the order is not in ECDP as the extract has it, as far as is known."""
-        return self not in (Outcome.ACCEPTED, Outcome.SKIPPED)
+    meaning: str
+    meaning_of_change: str
+    failed: bool
+    replayable: bool
+    counts_as_sent: bool
+    may_have_arrived: bool
+
+    def __new__(cls, value: str, *facts: _Facts) -> Self:
+        """Return the member: its text, and its facts as attributes."""
+        # a parameter without a star would be missing from every `Outcome("accepted")`, for type checkers
+        (of,) = facts
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = of.meaning
+        member.meaning_of_change = of.meaning_of_change or of.meaning
+        member.failed = of.failed
+        member.replayable = of.replayable
+        member.counts_as_sent = of.counts_as_sent
+        member.may_have_arrived = of.may_have_arrived
+        return member
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ class ParquetToEcdpOperator(PushOperator):
         resumes where the previous try stopped
     :param results_limit: how many results XCom lists, failures first
     :param only_changed: send only orders that no earlier run of this task had accepted with the same content
-    :param replay_from: the results of an earlier run: of the orders, only those that it left rejected or unresolved
+    :param replay_from: the results of an earlier run: only the orders that failed in it are read
         are sent, as they are now
     :param on_empty: how to treat an extract without orders: `fail`, `skip` or `succeed`
     :param canary: how many orders are sent first, alone; the others follow if all of them are accepted

@@ -39,7 +39,7 @@ def test_statuses_of_an_extract_are_changed_and_summed_up(filled, ecdp, table):
     assert run.out == ""
     assert filled.store.get("ORD-00000001")["status"] == "Completed"
     assert filled.store.get("ORD-00000002")["status"] == "Canceled"
-    assert "      3   accepted         ECDP has done it" in run.err
+    assert "      3   accepted         done in ECDP" in run.err
     assert "3 requests (0 repeated" in run.err
     assert run.err.rstrip().endswith("orders/s, operation update_status")
 

@@ -99,9 +99,13 @@ def limit(field):
     return {Kind.INTEGER: "-2,147,483,648 to 2,147,483,647", Kind.NUMBER: "finite"}.get(field.kind, "")
 
 
-def test_every_outcome_is_explained(page, readme):
-    for explaining in (readme, page("delivery")):
-        assert [row["outcome"] for row in explaining.table("Outcomes", "outcome")] == [f"`{o.value}`" for o in Outcome]
+def test_every_outcome_is_explained_with_its_facts(page):
+    rows = page("delivery").table("Outcomes", "meaning")
+    assert [row["outcome"] for row in rows] == [f"`{outcome}`" for outcome in Outcome]
+    for row, outcome in zip(rows, Outcome, strict=True):
+        assert row["meaning"] == outcome.meaning
+        assert row["failed"] == ("yes" if outcome.failed else "")
+        assert ("`replay_from`" in row["sent again by"]) is outcome.replayable
 
 
 class TestConnection:

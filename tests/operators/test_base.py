@@ -4,6 +4,7 @@ import pytest
 
 from airflow_provider_ecdp.errors import PushStoppedError
 from airflow_provider_ecdp.operators.base import ProgressLogger, summary_table
+from airflow_provider_ecdp.results.outcome import Outcome
 
 
 @pytest.fixture
@@ -81,3 +82,18 @@ def test_a_table_shows_only_what_there_is():
         "  3 requests, 1 repeated, 45,678 bytes sent",
         "  results of every order: /results",
     ]
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_every_outcome_has_a_line_in_the_log_of_a_task(outcome):
+    counts = dict.fromkeys([one.value for one in Outcome], 0) | {outcome.value: 1234}
+    summary = {
+        "mode": "Add",
+        "total": 1234,
+        "requests": 1,
+        "retries": 0,
+        "bytes": 10,
+        "duration_seconds": 0.5,
+        **counts,
+    }
+    assert f"  {outcome.value:<14}     1,234" in summary_table(summary, {}, None).splitlines()

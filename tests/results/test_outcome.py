@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import pyarrow as pa
 import pytest
@@ -43,15 +44,33 @@ def ids(results):
 # outcomes
 
 
-def test_an_order_has_failed_unless_ecdp_has_it():
-    assert {outcome.value: outcome.failed for outcome in Outcome} == {
-        "accepted": False,
-        "skipped": False,
-        "rejected": True,
-        "invalid": True,
-        "unresolved": True,
-        "not_attempted": True,
-    }
+@pytest.mark.parametrize(
+    ("outcome", "failed"),
+    [
+        ("accepted", False),
+        ("skipped", False),
+        ("rejected", True),
+        ("invalid", True),
+        ("unresolved", True),
+        ("not_attempted", True),
+    ],
+)
+def test_an_order_has_failed_unless_ecdp_has_it(outcome, failed):
+    assert Outcome(outcome).failed is failed
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_the_facts_of_an_outcome_agree(outcome):
+    assert outcome.failed is not outcome.counts_as_sent
+    assert outcome.failed or not outcome.replayable
+    assert outcome.may_have_arrived or not outcome.counts_as_sent
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_an_outcome_is_its_text_wherever_it_travels(outcome):
+    assert pickle.loads(pickle.dumps(outcome)) is outcome  # noqa: S301 - its own bytes
+    assert Outcome(str(outcome)) is outcome
+    assert json.loads(json.dumps([outcome])) == [outcome.value]
 
 
 # counting
@@ -59,12 +78,13 @@ def test_an_order_has_failed_unless_ecdp_has_it():
 
 def test_every_order_is_counted_under_its_outcome():
     tally = OutcomeCounts(limit=10)
-    for i, outcome in enumerate(Outcome, start=1):
-        tally.add(settled(outcome, [f"{outcome}-{n}" for n in range(i)]))
-        tally.add(settled(outcome, ["again"]))
+    sizes = {"accepted": 1, "rejected": 2, "invalid": 4, "unresolved": 8, "not_attempted": 16, "skipped": 32}
+    for outcome, size in sizes.items():
+        tally.add(settled(Outcome(outcome), [f"{outcome}-{n}" for n in range(size)]))
+        tally.add(settled(Outcome(outcome), ["again"]))
 
-    assert tally.counts == {outcome: i + 1 for i, outcome in enumerate(Outcome, start=1)}
-    assert tally.failed == sum(count for outcome, count in tally.counts.items() if outcome.failed)
+    assert tally.counts == {outcome: size + 1 for outcome, size in sizes.items()}
+    assert tally.failed == 2 + 4 + 8 + 16 + 4
 
 
 def test_a_result_says_what_is_known_of_an_order():

@@ -1,0 +1,22 @@
+"""The tables of a report: every outcome has its row, whichever there are."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from airflow_provider_ecdp.cli.output import rendered
+from airflow_provider_ecdp.cli.tables import outcomes
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import Report
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("kind", [{"mode": "Add"}, {"operation": "delete"}])
+def test_every_outcome_is_shown_with_its_meaning(outcome, kind):
+    counts = dict.fromkeys([one.value for one in Outcome], 0) | {outcome.value: 1234}
+    report = Report({**kind, "total": 1234, **counts}, [], None, {}, [])
+    text = " ".join(rendered(io.StringIO(), outcomes(report)).split())
+    meaning = outcome.meaning if "mode" in kind else outcome.meaning_of_change
+    assert f"1,234 {outcome.value} {meaning}" in text
