@@ -21,7 +21,7 @@ from airflow_provider_ecdp.by_id.validation import checked_id, checked_website, 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running
-from airflow_provider_ecdp.orders.sources.parquet import Source
+from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
 from airflow_provider_ecdp.results.outcome import Outcome
 

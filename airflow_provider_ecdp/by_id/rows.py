@@ -21,7 +21,7 @@ from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path, from_json
 from airflow_provider_ecdp.orders.names import ROWS
-from airflow_provider_ecdp.orders.sources.parquet import Source
+from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sources.scan import readable_schema
 from airflow_provider_ecdp.orders.sql.coercion import encode, why_not
 

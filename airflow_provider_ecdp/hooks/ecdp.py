@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_ecdp.dry_run.findings import Findings
     from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
-    from airflow_provider_ecdp.orders.sources.parquet import Source
+    from airflow_provider_ecdp.orders.sources.base import Source
     from airflow_provider_ecdp.push.run import Progress
     from airflow_provider_ecdp.results.report import Report
 
@@ -172,11 +172,11 @@ class EcdpHook(BaseHook):
         :raises PushStoppedError: an outage, or a refused key, stopped the run
         :raises ExtractError: the orders cannot be read
         """
-        from airflow_provider_ecdp.orders.sources.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.orders.sources.records import source_from_records  # noqa: PLC0415  # Arrow, at parse time
         from airflow_provider_ecdp.results.report import MaxFailed  # noqa: PLC0415  # as above
 
         tolerated = MaxFailed.parse(max_failed)
-        extract = extract_from_records(orders) if isinstance(orders, Iterable) else orders
+        extract = source_from_records(orders) if isinstance(orders, Iterable) else orders
         report = self.push(extract, mode=mode, **settings)
         report.raise_for_failures(tolerated)
         return report.as_json()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.ledger.store import Ledger
-    from airflow_provider_ecdp.orders.sources.parquet import Source
+    from airflow_provider_ecdp.orders.sources.base import Source
     from airflow_provider_ecdp.results.report import MaxFailed, Report
 
 #: Seconds between two lines about how far a run is.

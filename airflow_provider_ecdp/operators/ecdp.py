@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.hooks.ecdp import EcdpHook
-    from airflow_provider_ecdp.orders.sources.parquet import Source
+    from airflow_provider_ecdp.orders.sources.base import Source
     from airflow_provider_ecdp.results.report import Report
 
 _Orders = Iterable[Mapping[str, Any]]
@@ -45,7 +45,7 @@ class EcdpPushOrdersOperator(PushOperator):
             self.orders = _Unshown(self.orders)
 
     def _extract(self, context: Context, hook: EcdpHook) -> Source:  # noqa: ARG002  # the others need it
-        from airflow_provider_ecdp.orders.sources.records import extract_from_records  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.orders.sources.records import source_from_records  # noqa: PLC0415  # Arrow, at parse time
 
         orders: Any = self.orders.value if isinstance(self.orders, _Unshown) else self.orders
         if callable(orders):
@@ -56,7 +56,7 @@ class EcdpPushOrdersOperator(PushOperator):
                 f"orders must be a list of dicts, not {type(orders).__name__}; give the output of a task itself"
                 " (task.output), for a Jinja text can only be rendered to text"
             )
-        return extract_from_records(orders)
+        return source_from_records(orders)
 
 
 class _Unshown:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
-    from airflow_provider_ecdp.orders.sources.parquet import Source
+    from airflow_provider_ecdp.orders.sources.base import Source
     from airflow_provider_ecdp.results.report import MaxFailed, Report
 
 ON_EMPTY = ("fail", "skip", "succeed")

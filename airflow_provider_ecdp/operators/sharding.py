@@ -16,7 +16,7 @@ from airflow_provider_ecdp.operators.results import open_storage
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
-    from airflow_provider_ecdp.orders.sources.parquet import Source
+    from airflow_provider_ecdp.orders.sources.base import Source
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from airflow_provider_ecdp.orders.execution.partitions import keys_of
 from airflow_provider_ecdp.orders.mapping.compiler import CompiledMapping, shape
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping
 from airflow_provider_ecdp.orders.settings import OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import Source
+from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sources.scan import readable_schema
 from airflow_provider_ecdp.orders.sources.shard import Shard
 from airflow_provider_ecdp.orders.sql.fields import match_columns

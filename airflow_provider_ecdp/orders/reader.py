@@ -20,7 +20,7 @@ from airflow_provider_ecdp.orders.execution.deduplication import REPEATED, count
 from airflow_provider_ecdp.orders.execution.partitions import Attempt, Partitions
 from airflow_provider_ecdp.orders.plan import bind
 from airflow_provider_ecdp.orders.settings import OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import Source
+from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sources.shard import Shard
 from airflow_provider_ecdp.orders.sql.fields import ZONES, FieldBinding
 from airflow_provider_ecdp.orders.sql.query import CONTENTS, DUPLICATES, GIVEN, compared, hashed_ids

@@ -15,7 +15,7 @@ from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.by_id.from_source import ChangeSettings, apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
 from airflow_provider_ecdp.by_id.requests import Missing, Operation
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 
 class WatchedClient(EcdpClient):
@@ -84,10 +84,10 @@ def store(make_client, order):
 def rows(changes):
     """Return an extract of pairs of an id and a status, or of ids."""
     if not changes or not isinstance(changes[0], tuple):
-        return TableExtract("the changes", pa.table({"order_id": pa.array(changes, pa.string())}))
+        return TableSource("the changes", pa.table({"order_id": pa.array(changes, pa.string())}))
     ids, statuses = zip(*changes, strict=True)
     table = pa.table({"order_id": pa.array(ids, pa.string()), "status": pa.array(statuses, pa.string())})
-    return TableExtract("the changes", table)
+    return TableSource("the changes", table)
 
 
 def _apply(operation, client, extract, *, ledger=None, progress=lambda *_: None, reading=None, **settings):

@@ -21,7 +21,7 @@ from airflow_provider_ecdp.errors import (
     ServerError,
 )
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed
 from airflow_provider_ecdp.runs import recorder
@@ -92,7 +92,7 @@ def test_a_row_that_cannot_be_sent_is_invalid_and_the_others_go_on(client, updat
 
 def test_an_id_that_is_no_utf_8_is_invalid_and_not_sent(client, delete, sandbox):
     broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"1\xff"]).buffers())
-    report = delete(client, TableExtract("the changes", pa.table({"order_id": broken})))
+    report = delete(client, TableSource("the changes", pa.table({"order_id": broken})))
     assert counts(report) == {"invalid": 1}
     assert report.results[0]["order_id"] is None
     assert report.results[0]["reason"] == "order id: text in UTF-8, got bytes that are none"

@@ -25,7 +25,7 @@ from airflow_provider_ecdp.cli.parser import parser
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
-from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.records import source_from_records
 from airflow_provider_ecdp.orders.sources.shard import open_shard
 from airflow_provider_ecdp.orders.sources.sharding import cut
 from airflow_provider_ecdp.push.run import PushSettings, push
@@ -153,7 +153,7 @@ def summed(sandbox, _order, folder):
 
 def read(sandbox, order, _folder):
     mugs = [{"id": "MUG-1", "name": "Mug", "price": "29.90", "quantity": 2}]
-    extract = extract_from_records([order("O-1", currency="EUR", totalValue="59.80", products=mugs)])
+    extract = source_from_records([order("O-1", currency="EUR", totalValue="59.80", products=mugs)])
     with client_of(sandbox) as client, OrderReader(extract) as orders:
         push(orders, client)
         return get_orders(client, ["O-1", "O-2"], include_customer=False, missing=Missing.REPORT).as_json()

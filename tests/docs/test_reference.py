@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_ecdp.get_provider_info import get_provider_info
 from airflow_provider_ecdp.orders.contract import ATTRIBUTE, CUSTOMER, ORDER, PRODUCT, WARNINGS, Kind
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
-from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.records import source_from_records
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.sandbox.faults import FaultKind, Faults
 
@@ -74,7 +74,7 @@ class TestOrders:
             "order_attributes": [],
         }
         twice = [order("twice"), order("twice", currency="EUR")]
-        extract = extract_from_records([order("1", **faulty), order("2", customer={}), *twice])
+        extract = source_from_records([order("1", **faulty), order("2", customer={}), *twice])
         with OrderReader(extract, OrderSettings(matching="email")) as orders:
             orders.find_duplicates()
             found = {

@@ -10,13 +10,13 @@ from airflow_provider_ecdp.by_id.requests import Missing, Operation
 from airflow_provider_ecdp.by_id.settings import ChangeSettings
 from airflow_provider_ecdp.dry_run.changes import check_changes
 from airflow_provider_ecdp.errors import EmptyExtractError, ExtractError
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 
 @pytest.fixture
 def look():
     def run(operation=Operation.UPDATE_STATUS, *, columns, **settings):
-        with ChangeQueue(TableExtract("the changes", pa.table(columns)), operation) as queue:
+        with ChangeQueue(TableSource("the changes", pa.table(columns)), operation) as queue:
             return check_changes(queue, ChangeSettings(Missing.FAIL, **settings))
 
     return run

@@ -21,8 +21,8 @@ from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.schema_drift import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
-from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.records import source_from_records
+from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.sandbox.server import SandboxServer
@@ -50,7 +50,7 @@ def look(order):
     def run(changes, settings=None, memory=None, **order_settings):
         extract = changes
         if isinstance(changes, list):
-            extract = extract_from_records([order(f"O-{n}") | change for n, change in enumerate(changes, 1)])
+            extract = source_from_records([order(f"O-{n}") | change for n, change in enumerate(changes, 1)])
         with OrderReader(extract, OrderSettings(**order_settings)) as orders:
             return check(orders, settings, memory)
 
@@ -152,9 +152,9 @@ def test_columns_that_a_sql_text_makes_and_that_are_no_fields_are_told(look):
 
 
 def test_columns_of_several_extracts_are_told_apart(look, order):
-    ids = TableExtract("ids", pa.table({"id": [1], "x": [1]}))
+    ids = TableSource("ids", pa.table({"id": [1], "x": [1]}))
     found = look(
-        {"orders": extract_from_records([order("O-1")]), "ids": ids},
+        {"orders": source_from_records([order("O-1")]), "ids": ids},
         sql="SELECT o.* FROM orders AS o SEMI JOIN ids AS i ON o.id = 'O-' || i.id",
     )
 
@@ -188,7 +188,7 @@ def test_an_extract_without_orders_is_an_error_unless_it_is_allowed(look):
     empty = pa.Table.from_pylist([{"id": "", "date": dt.datetime.now(dt.UTC), "totalValue": 1.5}]).slice(1)
     empty = empty.append_column("customer", pa.array([], pa.struct([("email", pa.string())])))
     product = pa.struct([("id", "string"), ("name", "string"), ("price", pa.float64()), ("quantity", "int32")])
-    empty = TableExtract("none.parquet", empty.append_column("products", pa.array([], pa.list_(product))))
+    empty = TableSource("none.parquet", empty.append_column("products", pa.array([], pa.list_(product))))
 
     with pytest.raises(EmptyExtractError, match=r"^none\.parquet holds no orders; .*\(on_empty, --allow-empty\)$"):
         look(empty)
@@ -198,7 +198,7 @@ def test_an_extract_without_orders_is_an_error_unless_it_is_allowed(look):
 
 def test_progress_is_told_up_to_the_last_order(order):
     told = []
-    with OrderReader(extract_from_records([order(f"O-{n}") for n in range(5_000)])) as orders:
+    with OrderReader(source_from_records([order(f"O-{n}") for n in range(5_000)])) as orders:
         check(orders, progress=told.append)
     assert told == sorted(told)
     assert (told[-1], len(told) > 1) == (5_000, True)
@@ -255,7 +255,7 @@ def test_a_name_that_looks_like_the_place_of_the_sample_is_a_name():
 def test_requests_and_bytes_are_those_of_a_push(look, order, client, how, requests):
     how = PushSettings(**how)
     found = look([{}] * 30, how)
-    with OrderReader(extract_from_records([order(f"O-{n}") for n in range(1, 31)])) as orders:
+    with OrderReader(source_from_records([order(f"O-{n}") for n in range(1, 31)])) as orders:
         summary = push(orders, client, how).summary
 
     assert (found.requests, found.bytes) == (summary["requests"], summary["bytes"])
@@ -284,9 +284,9 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
     )
     memory = {dice.choice(["history", "ledger"]): Ledger(tmp_path)}
     for several, settings in ((records[: dice.randint(20, 40)], PushSettings()), (records, how)):
-        with OrderReader(extract_from_records(several)) as orders:
+        with OrderReader(source_from_records(several)) as orders:
             found = check(orders, settings, PriorRuns(**memory))
-        with OrderReader(extract_from_records(several)) as orders:
+        with OrderReader(source_from_records(several)) as orders:
             report = push(orders, client, settings, **memory)
 
         assert found.total == found.invalid + found.to_send + found.known.total() == len(several)
@@ -310,7 +310,7 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
 
 
 def test_what_earlier_runs_hold_is_not_to_be_sent(look, order, client, tmp_path):
-    with OrderReader(extract_from_records([order("O-1"), order("O-2")])) as orders:
+    with OrderReader(source_from_records([order("O-1"), order("O-2")])) as orders:
         push(orders, client, ledger=Ledger(tmp_path))
     kept = sorted(tmp_path.iterdir())
 
@@ -324,7 +324,7 @@ def test_what_earlier_runs_hold_is_not_to_be_sent(look, order, client, tmp_path)
 
 def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order, tmp_path):
     server.faults = Faults(reject_every=3)
-    with OrderReader(extract_from_records([order(f"O-{n}") for n in range(1, 8)])) as orders:
+    with OrderReader(source_from_records([order(f"O-{n}") for n in range(1, 8)])) as orders:
         assert push(orders, client, ledger=Ledger(tmp_path)).summary["rejected"] == 2
 
     found = look([{}] * 9, memory=PriorRuns(replay=Ledger(tmp_path)))
@@ -334,7 +334,7 @@ def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order
 
 
 def test_a_replay_of_a_run_that_left_nothing_is_no_empty_extract(look, order, client, tmp_path):
-    with OrderReader(extract_from_records([order("O-1")])) as orders:
+    with OrderReader(source_from_records([order("O-1")])) as orders:
         push(orders, client, ledger=Ledger(tmp_path))
     assert look([{}], memory=PriorRuns(replay=Ledger(tmp_path))).total == 0
 
@@ -346,10 +346,10 @@ def test_columns_that_are_gone_are_found_and_nothing_is_kept(look, order, client
     assert look([{}], how, memory).drift is None
     assert list(tmp_path.iterdir()) == []
 
-    with OrderReader(extract_from_records([order("O-1")])) as orders:
+    with OrderReader(source_from_records([order("O-1")])) as orders:
         push(orders, client, ledger=Ledger(tmp_path / "results"))
     kept = sorted((tmp_path / "results").iterdir())
     assert look([{}], how, memory).drift == []
-    narrow = extract_from_records([{name: v for name, v in order("O-2").items() if name != "currency"}])
+    narrow = source_from_records([{name: v for name, v in order("O-2").items() if name != "currency"}])
     assert look(narrow, how, memory).drift == ["currency (string) is gone"]
     assert sorted((tmp_path / "results").iterdir()) == kept

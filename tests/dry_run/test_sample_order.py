@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ecdp.dry_run.sample_order import laid_out, masked
 from airflow_provider_ecdp.orders.reader import OrderReader
-from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.records import source_from_records
 
 NAME = st.from_regex(r"[A-Z][a-ząéö]{3,8} [A-Z][a-złñß]{3,8}", fullmatch=True)
 EMAIL = st.from_regex(r"[a-z][a-z0-9._+-]{0,12}[a-z0-9]@[a-z0-9]{2,8}\.(com|pl|co\.uk)", fullmatch=True)
@@ -112,7 +112,7 @@ def test_every_text_of_a_customer_that_the_package_can_send_is_masked(order):
     person = {"email": "jane@example.com", "phone": "600100200", "crmId": "Jane Doe"}
     attributes = [{"name": "Recipient", "value": "Jane Doe"}]
     full = order("O-1", customer=person, orderAttributes=attributes)
-    with OrderReader(extract_from_records([full])) as orders:
+    with OrderReader(source_from_records([full])) as orders:
         [text] = [one[:-1] for batch in orders.read() for one in batch.column("json").to_pylist()]
 
     assert json.loads(masked(text))["customer"] == dict.fromkeys(person, "***")

@@ -14,7 +14,7 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.orders.reader import OrderReader
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 
@@ -56,7 +56,7 @@ class World:
     def play(self) -> None:
         self.server.reset()
         for number, rows in enumerate(self.scenario.generations):
-            extract = TableExtract("orders", pa.Table.from_pylist(rows, SCHEMA))
+            extract = TableSource("orders", pa.Table.from_pylist(rows, SCHEMA))
             texts = _texts(extract)
             if number == 0:
                 self.store_before(texts)
@@ -81,7 +81,7 @@ class World:
     def run(
         self,
         number: int,
-        extract: TableExtract,
+        extract: TableSource,
         texts: dict[str, str],
         folder: Path,
         steps: Steps,
@@ -147,7 +147,7 @@ class World:
         return CrashingLedger(folder, steps=steps, clock=self.clock, flush_seconds=self.scenario.flush_seconds)
 
 
-def _texts(extract: TableExtract) -> dict[str, str]:
+def _texts(extract: TableSource) -> dict[str, str]:
     """Return the JSON texts of the orders that are to be sent."""
     with OrderReader(extract) as orders:
         orders.find_duplicates()

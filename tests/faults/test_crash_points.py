@@ -19,8 +19,8 @@ from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import ConfigurationError, ThrottledError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
-from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.records import source_from_records
+from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -36,7 +36,7 @@ def order(number, **changes):
 
 
 def orders_of(count):
-    return extract_from_records([order(n) for n in range(1, count + 1)])
+    return source_from_records([order(n) for n in range(1, count + 1)])
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def first_only(foreign):
 
 class TestOrdersThatStandTwice:
     def test_a_crash_after_the_second_was_skipped_does_not_lose_the_first(self, foreign, client, tmp_path):
-        extract = TableExtract("twice", pa.concat_tables([orders_of(3).table, orders_of(2).table]))
+        extract = TableSource("twice", pa.concat_tables([orders_of(3).table, orders_of(2).table]))
         with pytest.raises(Crash):
             pushed(client, extract, ledger=Ledger(tmp_path, flush_seconds=0), progress=crash, batch_size=500)
         foreign.stored.clear()
@@ -198,7 +198,7 @@ class TestOrdersThatStandTwice:
 
     def test_the_ledger_says_what_became_of_the_one_that_was_sent(self, foreign, client, tmp_path):
         foreign.refuses = lambda order_id: order_id == "ORD-000001"
-        extract = TableExtract("twice", pa.concat_tables([orders_of(2).table, orders_of(1).table]))
+        extract = TableSource("twice", pa.concat_tables([orders_of(2).table, orders_of(1).table]))
 
         report = pushed(client, extract, ledger=Ledger(tmp_path, flush_seconds=0))
 

@@ -13,7 +13,7 @@ from airflow_provider_ecdp.errors import (
     PushStoppedError,
 )
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.sandbox.faults import Faults
 
 ONCE = RetryPolicy(max_attempts=1)
@@ -138,7 +138,7 @@ def test_orders_that_failed_are_an_error_unless_tolerated(hook, sandbox, order):
 
 def test_an_extract_can_be_pushed_as_it_is(hook, sandbox, order):
     table = pa.Table.from_pylist([order("1") | {"date": "2026-11-01T10:00:00Z"}])
-    assert hook.push_orders(TableExtract("table", table))["summary"]["accepted"] == 1
+    assert hook.push_orders(TableSource("table", table))["summary"]["accepted"] == 1
     assert sandbox.store.ids() == ["1"]
 
 

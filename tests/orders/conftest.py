@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 PRODUCT = pa.struct(
@@ -114,7 +114,7 @@ def open_orders():
     """Make an OrderReader of a table or of an extract."""
 
     def make(source, **settings):
-        extract = TableExtract("the extract", source) if isinstance(source, pa.Table) else source
+        extract = TableSource("the extract", source) if isinstance(source, pa.Table) else source
         return OrderReader(extract, OrderSettings(**settings))
 
     return make

@@ -15,7 +15,8 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
-from airflow_provider_ecdp.orders.sources.parquet import ParquetSource, TableExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 
 class Recorder:
@@ -475,5 +476,5 @@ def test_a_real_shops_totals_and_prices_arrive_with_their_digits(online_retail, 
 
 
 def test_orders_that_are_in_memory_are_an_extract(read, table, good):
-    (row,) = read(TableExtract("the list", table(good)))
+    (row,) = read(TableSource("the list", table(good)))
     assert json.loads(row.text[:-1])["id"] == "A-1"

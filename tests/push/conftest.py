@@ -17,8 +17,8 @@ import pytest
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
-from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.records import source_from_records
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 KEY = "foreign-key"
 
@@ -158,14 +158,14 @@ def order(number: int, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def extract() -> Callable[..., TableExtract]:
-    def make(count: int, changes: dict[int, dict[str, Any]] | None = None) -> TableExtract:
-        return extract_from_records([order(n, **(changes or {}).get(n, {})) for n in range(1, count + 1)])
+def extract() -> Callable[..., TableSource]:
+    def make(count: int, changes: dict[int, dict[str, Any]] | None = None) -> TableSource:
+        return source_from_records([order(n, **(changes or {}).get(n, {})) for n in range(1, count + 1)])
 
     return make
 
 
-def many(count: int) -> TableExtract:
+def many(count: int) -> TableSource:
     """As `extract`, from columns, for counts where dicts are slow."""
     ids = pa.array([f"ORD-{n:06d}" for n in range(1, count + 1)])
     date = pa.repeat(pa.scalar("2026-11-22T10:00:00Z"), count)
@@ -180,9 +180,9 @@ def many(count: int) -> TableExtract:
             "products": pa.repeat(product, count),
         }
     )
-    return TableExtract("many orders", table)
+    return TableSource("many orders", table)
 
 
 @pytest.fixture
-def many_orders() -> Callable[[int], TableExtract]:
+def many_orders() -> Callable[[int], TableSource]:
     return many

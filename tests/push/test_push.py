@@ -23,8 +23,8 @@ from airflow_provider_ecdp.errors import (
 )
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
-from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.records import source_from_records
+from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed
@@ -155,10 +155,10 @@ class TestEmpty:
         with pytest.raises(
             EmptyExtractError, match=r"the list of orders holds no orders; .*\(on_empty, --allow-empty\)$"
         ):
-            pushed(client, extract_from_records([]))
+            pushed(client, source_from_records([]))
 
     def test_it_is_a_success_where_it_is_allowed(self, foreign, client):
-        report = pushed(client, extract_from_records([]), allow_empty=True)
+        report = pushed(client, source_from_records([]), allow_empty=True)
 
         assert report.summary["total"] == 0
         assert not foreign.posts
@@ -200,7 +200,7 @@ class TestStopping:
         assert counts(report) == {"not_attempted": 49, "invalid": 1}
 
     def test_an_extract_that_breaks_off_leaves_a_ledger_of_what_was_sent(self, foreign, client, many_orders, tmp_path):
-        class Torn(TableExtract):
+        class Torn(TableSource):
             def batches(self, columns):
                 for i, batch in enumerate(super().batches(columns)):
                     if i == 2 and len(columns) > 1:
@@ -300,7 +300,7 @@ class TestDuplicates:
     def test_an_order_that_stands_twice_with_one_content_is_sent_once(self, foreign, client, extract):
         table = pa.concat_tables([extract(5).table, extract(3).table])
 
-        report = pushed(client, TableExtract("twice", table))
+        report = pushed(client, TableSource("twice", table))
 
         assert counts(report) == {"accepted": 5, "skipped": 3}
         assert sorted(foreign.writes) == [f"ORD-{n:06d}" for n in range(1, 6)]
@@ -308,7 +308,7 @@ class TestDuplicates:
     def test_orders_of_one_id_and_two_contents_are_invalid_all_of_them(self, foreign, client, extract):
         table = pa.concat_tables([extract(5).table, extract(2, {2: {"totalValue": "1"}}).table])
 
-        report = pushed(client, TableExtract("twice", table))
+        report = pushed(client, TableSource("twice", table))
 
         assert counts(report) == {"accepted": 4, "invalid": 2, "skipped": 1}
         assert {r["order_id"] for r in report.results if r["outcome"] == "invalid"} == {"ORD-000002"}

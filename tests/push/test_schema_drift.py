@@ -14,7 +14,7 @@ from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.ledger.schema_drift import Change, OnDrift, changed, columns_of, look_for_drift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 
 ORDER = {
@@ -34,7 +34,7 @@ def table(**changes):
 
 
 def columns(source, **settings):
-    with OrderReader(TableExtract("t", source), OrderSettings(**settings)) as orders:
+    with OrderReader(TableSource("t", source), OrderSettings(**settings)) as orders:
         return columns_of(orders)
 
 
@@ -48,7 +48,7 @@ def run(ledger):
     """Look at an extract, as a run does before it sends."""
 
     def look(source, on_drift=OnDrift.WARN, **settings):
-        with OrderReader(TableExtract("t.parquet", source), OrderSettings(**settings)) as orders:
+        with OrderReader(TableSource("t.parquet", source), OrderSettings(**settings)) as orders:
             return [str(change) for change in look_for_drift(orders, ledger(), on_drift)]
 
     return look
@@ -171,7 +171,7 @@ def test_several_extracts_are_told_apart(ledger):
     sql = "SELECT o.* FROM orders AS o SEMI JOIN ids USING (id)"
 
     def look(**tables):
-        extracts = {name: TableExtract(name, source) for name, source in tables.items()}
+        extracts = {name: TableSource(name, source) for name, source in tables.items()}
         with OrderReader(extracts, OrderSettings(sql=sql)) as orders:
             return [str(change) for change in look_for_drift(orders, ledger(), OnDrift.WARN)]
 
@@ -198,9 +198,9 @@ def test_many_changes_are_not_all_told(ledger, caplog):
     wide = {f"c{i}": i for i in range(50)}
     sql = "SELECT * REPLACE (currency || {} AS currency) FROM extract"
     used = " || ".join(f"{name}::VARCHAR" for name in wide)
-    with OrderReader(TableExtract("t", table(**wide)), OrderSettings(sql=sql.format(used))) as orders:
+    with OrderReader(TableSource("t", table(**wide)), OrderSettings(sql=sql.format(used))) as orders:
         look_for_drift(orders, ledger(), OnDrift.WARN)
-    with OrderReader(TableExtract("t", table()), OrderSettings()) as orders, caplog.at_level(logging.WARNING):
+    with OrderReader(TableSource("t", table()), OrderSettings()) as orders, caplog.at_level(logging.WARNING):
         look_for_drift(orders, ledger(), OnDrift.WARN)
     [message] = caplog.messages
     assert message.count("\n") == 21
@@ -253,7 +253,7 @@ def test_a_setting_that_cannot_be_meant_is_refused():
 
 
 def pushed(source, client, ledger, **more):
-    with OrderReader(TableExtract("t", source)) as orders:
+    with OrderReader(TableSource("t", source)) as orders:
         return push(orders, client, PushSettings(on_drift=OnDrift.FAIL), **{"ledger": ledger} | more)
 
 

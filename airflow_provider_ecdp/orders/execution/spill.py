@@ -15,10 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text
-from airflow_provider_ecdp.orders.sources.parquet import Source
-
-#: Bytes that are gathered before they are cut.
-_GATHERED = 16_000_000
+from airflow_provider_ecdp.orders.sources.base import Source, gathered
 
 _AS_TEXT = ("text", "whole number")
 
@@ -114,17 +111,3 @@ def _cut(
     for number, size in sorted((pair["values"].as_py(), pair["counts"].as_py()) for pair in pc.value_counts(numbers)):
         yield number, rows.slice(start, size)
         start += size
-
-
-def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in larger batches, of 16 MB or a little more."""
-    held: list[pa.RecordBatch] = []
-    size = 0
-    for batch in batches:
-        held.append(batch)
-        size += batch.nbytes
-        if size >= _GATHERED:
-            yield pa.concat_batches(held)
-            held, size = [], 0
-    if held:
-        yield pa.concat_batches(held)

@@ -13,8 +13,8 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, running
-from airflow_provider_ecdp.orders.execution.spill import gathered
-from airflow_provider_ecdp.orders.sources.parquet import BATCH_ROWS, ParquetSource, Source
+from airflow_provider_ecdp.orders.sources.base import BATCH_ROWS, Source, gathered
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 
 #: Of the engine that hashes: it holds the ids of some record batches.
 _MEMORY = "64MB"

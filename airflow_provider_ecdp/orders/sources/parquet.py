@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import fsspec
 import pyarrow as pa
@@ -22,56 +22,10 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.names import listed
 from airflow_provider_ecdp.orders.sources import hive
+from airflow_provider_ecdp.orders.sources.base import BATCH_ROWS
 from airflow_provider_ecdp.orders.sources.discovery import GLOB, find
 from airflow_provider_ecdp.orders.sources.storage import reading, told, without_credentials
 from airflow_provider_ecdp.orders.sources.utf8 import marked
-
-#: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
-BATCH_ROWS = 4096
-
-
-class Source(Protocol):
-    """Tabular data that can be read more than once. Text that is no UTF-8 is marked, see `broken_text`."""
-
-    @property
-    def name(self) -> str:
-        """What the user called it, for messages."""
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and their types."""
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Read `columns`, in the order given; a new iterator starts from the first row."""
-
-
-@dataclass(frozen=True, slots=True)
-class TableExtract:
-    """Rows that are already in memory."""
-
-    name: str
-    table: pa.Table
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and their types."""
-        return self.table.schema
-
-    @property
-    def rows(self) -> int:
-        """Number of rows."""
-        return int(self.table.num_rows)
-
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Read `columns`, in the order given."""
-        for chunk in self.table.select(list(columns)).to_batches():
-            whole = marked(chunk, self.name)
-            for start in range(0, len(whole), BATCH_ROWS):
-                yield whole.slice(start, BATCH_ROWS)
 
 
 @dataclass(frozen=True, slots=True)

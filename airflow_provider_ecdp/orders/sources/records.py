@@ -18,14 +18,14 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.orders.sql.fields import PROBLEMS, folded_name
 
 #: Digits before the point of the largest double.
 _DOUBLE_DIGITS = 309
 
 
-def extract_from_records(records: Iterable[Mapping[str, Any]], name: str = "the list of orders") -> TableExtract:
+def source_from_records(records: Iterable[Mapping[str, Any]], name: str = "the list of orders") -> TableSource:
     """Return `records` as an extract. Keys match fields whatever their case and underscores; others are ignored.
 
     A value that cannot be its field's, such as products that are a dict, is a problem of that order.
@@ -44,7 +44,7 @@ def extract_from_records(records: Iterable[Mapping[str, Any]], name: str = "the 
     held = [field for field in ORDER if field.required or any(row[field.name] is not None for row in rows)]
     problem = pa.struct([(part, pa.string()) for part in ("field", "rule", "got")])
     schema = pa.schema([*((field.name, _type(field)) for field in held), (PROBLEMS, pa.list_(problem))])
-    return TableExtract(name, pa.Table.from_pylist(rows, schema))
+    return TableSource(name, pa.Table.from_pylist(rows, schema))
 
 
 def _type(field: Field) -> pa.DataType:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.engine.arrow_types import readable
-from airflow_provider_ecdp.orders.sources.parquet import Source
+from airflow_provider_ecdp.orders.sources.base import Source
 
 
 class Scan:

@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sources.hash_shards import HashShard
-from airflow_provider_ecdp.orders.sources.parquet import ParquetSource, Source
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.storage import told
 
 

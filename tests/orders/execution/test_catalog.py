@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
@@ -54,7 +54,7 @@ class Recorder:
     """An extract that notes which columns are read."""
 
     def __init__(self, name, table):
-        self.extract = TableExtract(name, table)
+        self.extract = TableSource(name, table)
         self.name, self.schema, self.rows = name, table.schema, table.num_rows
         self.read = []
 
@@ -114,7 +114,7 @@ def test_a_member_of_a_struct_is_read_with_its_column():
         "SELECT id, TIMESTAMPTZ '2026-01-01 00:00:00Z' AS date, 1 AS total_value, {'crmId': contact.deep.er} AS "
         "customer, [{'id': 'a', 'name': 'a', 'price': 1, 'quantity': 1}] AS products FROM extract"
     )
-    with OrderReader(TableExtract("t", table), OrderSettings(sql=sql)) as orders:
+    with OrderReader(TableSource("t", table), OrderSettings(sql=sql)) as orders:
         [row] = [row for batch in orders.read() for row in batch.to_pylist()]
     assert '"customer":{"crmId":"x"}' in row["json"]
 
@@ -129,7 +129,7 @@ def test_an_extract_that_the_sql_text_does_not_mention_is_not_read():
 def test_one_extract_can_have_a_name_too():
     sql = "SELECT * FROM shop"
     with pytest.raises(ColumnsError, match="the columns of the SQL text's result do not make orders"):
-        OrderReader({"shop": TableExtract("t", TABLES["orders"])}, OrderSettings(sql=sql)).__exit__()
+        OrderReader({"shop": TableSource("t", TABLES["orders"])}, OrderSettings(sql=sql)).__exit__()
 
 
 def test_an_sql_text_that_does_not_bind_is_told_what_each_extract_has():
@@ -175,7 +175,7 @@ def test_a_file_that_cannot_be_read_is_its_own_error_whichever_extract_it_is():
 )
 def test_a_name_that_sql_would_not_take_is_refused(names, message):
     with pytest.raises(ConfigurationError) as refused:
-        OrderReader({name: TableExtract("t", TABLES["orders"]) for name in names}, OrderSettings(sql=SQL)).__exit__()
+        OrderReader({name: TableSource("t", TABLES["orders"]) for name in names}, OrderSettings(sql=SQL)).__exit__()
     assert message in str(refused.value)
 
 
@@ -198,7 +198,7 @@ WIDE = pa.table({name: pa.array([1]) for name in NAMES})
 )
 def test_of_thousands_of_columns_a_message_names_thirty(settings):
     with pytest.raises((ColumnsError, SqlError)) as refused:
-        OrderReader(TableExtract("wide", WIDE), OrderSettings(**settings)).__exit__()
+        OrderReader(TableSource("wide", WIDE), OrderSettings(**settings)).__exit__()
     told = str(refused.value)
     assert " and 2,970 more" in told
     assert "column_29" in told
@@ -208,5 +208,5 @@ def test_of_thousands_of_columns_a_message_names_thirty(settings):
 
 def test_thirty_columns_are_all_named():
     with pytest.raises(ColumnsError) as refused:
-        OrderReader(TableExtract("wide", WIDE.select(NAMES[:30])), OrderSettings(mapping={"id": "x"})).__exit__()
+        OrderReader(TableSource("wide", WIDE.select(NAMES[:30])), OrderSettings(mapping={"id": "x"})).__exit__()
     assert str(refused.value).endswith("column_28, column_29")

@@ -18,7 +18,7 @@ from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError
 from airflow_provider_ecdp.orders.execution import partitions
 from airflow_provider_ecdp.orders.execution.partitions import keys_of
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
@@ -59,7 +59,7 @@ def small_parts(monkeypatch):
 
 
 def read(extracts, **more):
-    source = TableExtract("t", extracts) if isinstance(extracts, pa.Table) else extracts
+    source = TableSource("t", extracts) if isinstance(extracts, pa.Table) else extracts
     with OrderReader(source, OrderSettings(**more)) as orders:
         twice = orders.find_duplicates()
         rows = [row for batch in orders.read() for row in batch.to_pylist()]
@@ -108,7 +108,7 @@ def sorted_sql():
 def test_orders_of_lines_are_counted_before_they_are_read(parts, request):
     if parts:
         request.getfixturevalue("small_parts")
-    with OrderReader(TableExtract("t", lines(NUMBERS)), OrderSettings(mapping=MAPPING)) as orders:
+    with OrderReader(TableSource("t", lines(NUMBERS)), OrderSettings(mapping=MAPPING)) as orders:
         assert orders.find_duplicates() == 0
         assert (orders.count, len(orders._parts) > 1) == (200, parts)
         assert sum(map(len, orders.read())) == 200
@@ -125,7 +125,7 @@ def test_without_a_key_nothing_is_cut():
 
 @pytest.mark.usefixtures("small_parts")
 def test_each_extract_is_read_once_however_many_parts_there_are(tmp_path, monkeypatch):
-    class Once(TableExtract):
+    class Once(TableSource):
         times = 0
 
         def batches(self, columns):
@@ -170,7 +170,7 @@ def test_orders_whose_rows_are_torn_apart_are_invalid_and_told_why():
 def test_what_is_accepted_or_not_chosen_is_left_out_in_every_part(as_ledger):
     table = lines(NUMBERS)
     whole = {r["order_id"]: r for r in read(table, sql=SQL)[0]}
-    with OrderReader(TableExtract("t", table), OrderSettings(sql=SQL, partition_by="no")) as orders:
+    with OrderReader(TableSource("t", table), OrderSettings(sql=SQL, partition_by="no")) as orders:
         known = [str(i) for i in range(100)]
         orders.hold(
             as_ledger(pa.table({"order_id": known, "content_hash": [whole[i]["content_hash"] for i in known]})),
@@ -185,11 +185,11 @@ def test_what_is_accepted_or_not_chosen_is_left_out_in_every_part(as_ledger):
 @pytest.mark.usefixtures("small_parts")
 def test_an_extract_without_the_column_is_whole_in_every_part():
     extracts = {
-        "orders": TableExtract(
+        "orders": TableSource(
             "o", pa.table({"no": list(range(300)), "ts": [NOON] * 300, "shop": [i % 3 for i in range(300)]})
         ),
-        "items": TableExtract("i", lines([i % 300 for i in range(900)]).drop_columns(["ts"])),
-        "shops": TableExtract("s", pa.table({"shop": [0, 1, 2], "currency": ["PLN", "EUR", "GBP"]})),
+        "items": TableSource("i", lines([i % 300 for i in range(900)]).drop_columns(["ts"])),
+        "shops": TableSource("s", pa.table({"shop": [0, 1, 2], "currency": ["PLN", "EUR", "GBP"]})),
     }
     sql = SQL.replace("FROM extract", "FROM items JOIN orders USING (no) JOIN shops USING (shop)").replace(
         "sum(price)", "any_value(shops.currency) AS currency, sum(price)"
@@ -218,7 +218,7 @@ def test_law_any_cut_gives_the_same_orders(numbers, share):
 
 
 def extract(**columns):
-    return TableExtract("t", pa.table(columns))
+    return TableSource("t", pa.table(columns))
 
 
 def test_the_column_is_found_in_every_extract_that_has_it_in_any_case():
@@ -273,7 +273,7 @@ def test_the_engine_tells_what_helps_when_the_memory_does_not_do():
     table = lines(list(range(60_000)), [f"{i:0300}" for i in range(60_000)])
     sql = SQL + " ORDER BY len(products)"
     with (
-        OrderReader(TableExtract("t", table), OrderSettings(sql=sql, memory_limit="20MB")) as orders,
+        OrderReader(TableSource("t", table), OrderSettings(sql=sql, memory_limit="20MB")) as orders,
         pytest.raises(MemoryLimitError) as stopped,
     ):
         list(orders.read())
@@ -288,7 +288,7 @@ def test_a_part_for_which_the_memory_does_not_do_is_halved(monkeypatch):
     monkeypatch.setattr(partitions, "_SMALL", 1000)
     table = lines(list(range(60_000)), [f"{i:0300}" for i in range(60_000)])
     with OrderReader(
-        TableExtract("t", table), OrderSettings(sql=sorted_sql(), memory_limit="32MB", partition_by="no")
+        TableSource("t", table), OrderSettings(sql=sorted_sql(), memory_limit="32MB", partition_by="no")
     ) as orders:
         orders.find_duplicates()
         before = len(orders._parts)

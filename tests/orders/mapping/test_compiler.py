@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import ParquetSource, TableExtract
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
@@ -76,7 +77,7 @@ def shape(read):
 
 def refused(rows, mapping):
     with pytest.raises(ColumnsError) as error:
-        OrderReader(TableExtract("t", pa.Table.from_pylist(rows)), OrderSettings(mapping=mapping)).__exit__()
+        OrderReader(TableSource("t", pa.Table.from_pylist(rows)), OrderSettings(mapping=mapping)).__exit__()
     return str(error.value)
 
 

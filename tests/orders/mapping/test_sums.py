@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
-from airflow_provider_ecdp.orders.sources.parquet import TableExtract
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
 
@@ -111,7 +111,7 @@ def test_a_sum_that_has_too_many_digits_is_told_beside_what_json_text_lacks(read
 def test_scales_that_no_product_has_are_refused_with_what_to_do():
     table = numbers(decimals(20, "1"), decimals(18, "1"))
     with pytest.raises(ColumnsError) as error:
-        OrderReader(TableExtract("t", table), OrderSettings(mapping=LINES)).__exit__()
+        OrderReader(TableSource("t", table), OrderSettings(mapping=LINES)).__exit__()
     assert (
         "  - totalValue: the product would have 38 digits behind the point, of 38 in all: "
         "price is decimal128(38, 20), qty is decimal128(38, 18); "

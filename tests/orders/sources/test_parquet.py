@@ -13,7 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, ExtractError
-from airflow_provider_ecdp.orders.sources.parquet import BATCH_ROWS, ParquetSource, TableExtract
+from airflow_provider_ecdp.orders.sources.base import BATCH_ROWS
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
+from airflow_provider_ecdp.orders.sources.table import TableSource
 
 D = Decimal
 
@@ -283,7 +285,7 @@ def test_files_without_rows_are_read(write, tmp_path):
 
 def test_a_table_in_memory_comes_in_slices_of_its_chunks():
     table = pa.concat_tables([pa.table({"a": range(BATCH_ROWS + 1)}), pa.table({"a": [7]})])
-    extract = TableExtract("x", table)
+    extract = TableSource("x", table)
     assert [len(batch) for batch in extract.batches(["a"])] == [BATCH_ROWS, 1, 1]
     assert (extract.rows, extract.schema) == (BATCH_ROWS + 2, table.schema)
 

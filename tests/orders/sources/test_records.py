@@ -14,7 +14,7 @@ from types import MappingProxyType
 import pytest
 
 from airflow_provider_ecdp.errors import ExtractError
-from airflow_provider_ecdp.orders.sources.records import extract_from_records
+from airflow_provider_ecdp.orders.sources.records import source_from_records
 
 D = Decimal
 WHOLE = "a whole number from -2147483648 to 2147483647"
@@ -25,7 +25,7 @@ MOMENT = "a date and time with a time zone, from year 1 to 9999"
 def take(read):
     """Read named orders together; return the rows by name."""
     return lambda orders, **settings: dict(
-        zip(orders, read(extract_from_records(list(orders.values())), **settings), strict=True)
+        zip(orders, read(source_from_records(list(orders.values())), **settings), strict=True)
     )
 
 
@@ -157,9 +157,9 @@ def test_one_bad_value_does_not_decide_for_the_others(take, good):
 
 
 def test_optional_fields_that_no_order_has_are_not_there(good):
-    extract = extract_from_records([good, good | {"currency": None}])
+    extract = source_from_records([good, good | {"currency": None}])
     assert "currency" not in extract.schema.names
-    assert "currency" in extract_from_records([good, good | {"currency": "EUR"}]).schema.names
+    assert "currency" in source_from_records([good, good | {"currency": "EUR"}]).schema.names
 
 
 def test_a_value_that_cannot_be_its_fields_is_that_orders_problem(take, good):
@@ -249,12 +249,12 @@ def test_a_decimal_of_a_billion_digits_is_not_written_out(take, good):
 
 
 def test_no_orders_are_an_empty_extract(read):
-    extract = extract_from_records([])
+    extract = source_from_records([])
     assert (extract.rows, read(extract)) == (0, [])
 
 
 def test_orders_may_come_from_a_generator(read, good):
-    extract = extract_from_records((good | {"id": str(i)} for i in range(5000)), "what the callable returned")
+    extract = source_from_records((good | {"id": str(i)} for i in range(5000)), "what the callable returned")
     assert (extract.name, extract.rows) == ("what the callable returned", 5000)
     assert [row.order_id for row in read(extract)] == [str(i) for i in range(5000)]
 
@@ -262,16 +262,16 @@ def test_orders_may_come_from_a_generator(read, good):
 @pytest.mark.parametrize("given", [None, 5, "[]", b"[]", {"id": "1"}], ids=repr)
 def test_what_is_no_list_of_dicts_is_refused(given):
     with pytest.raises(ExtractError, match=f"^the list of orders is {type(given).__name__}, not a list of dicts$"):
-        extract_from_records(given)
+        source_from_records(given)
 
 
 @pytest.mark.parametrize("element", [None, "1", ["id", "1"], 7], ids=repr)
 def test_an_element_that_is_no_dict_is_refused_by_its_position(good, element):
     with pytest.raises(ExtractError, match=f"element 1 is {type(element).__name__}, not a dict of an order"):
-        extract_from_records([good, element])
+        source_from_records([good, element])
 
 
 def test_records_can_be_shaped_by_an_sql_text(read, good):
     sql = "SELECT *, 'EUR' AS currency FROM extract WHERE id <> '2'"
-    rows = read(extract_from_records([good | {"id": i} for i in (1, 2, 3)]), sql=sql)
+    rows = read(source_from_records([good | {"id": i} for i in (1, 2, 3)]), sql=sql)
     assert [(row.order_id, row.sent["currency"]) for row in rows] == [("1", "EUR"), ("3", "EUR")]
