@@ -3,6 +3,8 @@
     EcdpError
     ├── ConfigurationError         a setting is wrong: correct it, nothing was sent
     ├── ExtractError               the extract cannot be read as orders: correct the data or the SQL
+    │   ├── MissingSourceError     no such file, folder or partition: has the export run?
+    │   ├── SourceChangedError     its files were replaced while the run was reading them: run again
     │   ├── EmptyExtractError      it holds no orders
     │   ├── ColumnsError           a required column is missing, or a column has the wrong kind
     │   └── SqlError               the SQL text fails, or asks for what the engine is locked against
@@ -55,6 +57,19 @@ class ExtractError(EcdpError):
     def transient(self) -> bool:
         """A storage that does not answer is not an extract that is wrong."""
         return self.of_storage
+
+
+class MissingSourceError(ExtractError):
+    """There is no such file, folder or partition, or no file matches; it may not have been written yet."""
+
+
+class SourceChangedError(ExtractError):
+    """Files were replaced between two readings of one run: what it knows of their orders no longer holds."""
+
+    @property
+    def transient(self) -> bool:
+        """A run that starts over reads the new files."""
+        return True
 
 
 class EmptyExtractError(ExtractError):
