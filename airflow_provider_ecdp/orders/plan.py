@@ -11,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
+from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.engine.connection import statement
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
@@ -19,7 +20,6 @@ from airflow_provider_ecdp.orders.mapping.compiler import CompiledMapping, shape
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.base import Source
-from airflow_provider_ecdp.orders.sources.scan import readable_schema
 from airflow_provider_ecdp.orders.sources.shard import Shard
 from airflow_provider_ecdp.orders.sql.fields import match_columns
 from airflow_provider_ecdp.orders.sql.json_columns import unfolded

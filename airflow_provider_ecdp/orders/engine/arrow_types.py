@@ -25,3 +25,8 @@ def is_text(type_: pa.DataType) -> bool:
 def is_bytes(type_: pa.DataType) -> bool:
     """Whether `type_` is one of Arrow's three kinds of bytes."""
     return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_))
+
+
+def readable_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the columns of which the engine knows the types."""
+    return pa.schema([f for f in schema if readable(f.type)])

@@ -14,11 +14,11 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.orders.engine.arrow_types import readable
+from airflow_provider_ecdp.orders.engine.arrow_types import readable, readable_schema
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
+from airflow_provider_ecdp.orders.execution.scan import Scan
 from airflow_provider_ecdp.orders.names import listed
 from airflow_provider_ecdp.orders.sources.base import Source
-from airflow_provider_ecdp.orders.sources.scan import Scan, readable_schema
 from airflow_provider_ecdp.orders.sql.timezones import ZONE_COLUMNS
 
 #: The name under which an SQL text finds the extract, if there is only one.

@@ -18,10 +18,10 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError
+from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.execution.spill import HashPartition, key_kind, store, stored
 from airflow_provider_ecdp.orders.names import Scope, nearest
 from airflow_provider_ecdp.orders.sources.base import Source
-from airflow_provider_ecdp.orders.sources.scan import readable_schema
 
 log = logging.getLogger(__name__)
 

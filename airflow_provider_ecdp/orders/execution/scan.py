@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.engine.arrow_types import readable
+from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.sources.base import Source
 
 
@@ -67,8 +67,3 @@ class Scan:
             # an interrupt or Airflow's timeout too: they arrive wherever the thread happens to be
             self.error = error
             raise
-
-
-def readable_schema(schema: pa.Schema) -> pa.Schema:
-    """Return the columns of which the engine knows the types."""
-    return pa.schema([f for f in schema if readable(f.type)])
