@@ -22,8 +22,8 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.atomic_write import first_write, put_whole
 from airflow_provider_ecdp.ledger.listing import files_in
 from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
-from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
-from airflow_provider_ecdp.orders.sources.storage import reading, told
+from airflow_provider_ecdp.orders.sources.parquet import FileInfo, ParquetSource
+from airflow_provider_ecdp.orders.sources.storage import display_path, reading
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 SCHEMA = pa.schema(
@@ -67,7 +67,7 @@ class Ledger:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = os.fspath(path)
-        self.path = told(filesystem, self._folder) if filesystem else self._folder
+        self.path = display_path(filesystem, self._folder) if filesystem else self._folder
         if filesystem is None:
             try:
                 filesystem, self._folder = fsspec.url_to_fs(self.path)
@@ -233,7 +233,8 @@ class Ledger:
     def _rows_of(self, files: list[str], columns: Sequence[str]) -> pa.RecordBatchReader | None:
         if not files:
             return None
-        batches = ParquetSource(self.path, tuple(files), self._filesystem, SCHEMA, 0).batches(columns)
+        infos = tuple(FileInfo(file, SCHEMA) for file in files)
+        batches = ParquetSource(self.path, infos, self._filesystem, SCHEMA).batches(columns)
         return pa.RecordBatchReader.from_batches(pa.schema([SCHEMA.field(c) for c in columns]), batches)
 
     def _newest(self, columns: str, condition: str, *, deep: bool = False) -> pa.Table | None:

@@ -90,3 +90,8 @@ def listed(names: Sequence[str]) -> str:
     """Return names for a message, the first of them if they are many: a warehouse's table can have thousands."""
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def folded_name(name: str) -> str:
+    """Return the form in which names of columns and fields are compared."""
+    return name.replace("_", "").lower()

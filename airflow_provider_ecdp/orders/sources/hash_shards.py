@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, running
 from airflow_provider_ecdp.orders.sources.base import BATCH_ROWS, Source, gathered
-from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 
 #: Of the engine that hashes: it holds the ids of some record batches.
 _MEMORY = "64MB"
@@ -24,10 +23,10 @@ _SHARE = "md5_number_lower(coalesce(CAST(id AS VARCHAR), '')) % {count}"
 
 @dataclass(frozen=True, slots=True)
 class HashShard:
-    """The rows of `extract` whose id, in the column `order_id`, falls to share `number` of `count`; `rows` of them."""
+    """The rows of `source` whose id, in the column `order_id`, falls to share `number` of `count`; `rows` of them."""
 
     name: str
-    extract: ParquetSource
+    source: Source
     order_id: str
     number: int
     count: int
@@ -36,25 +35,25 @@ class HashShard:
     @property
     def schema(self) -> pa.Schema:
         """Columns and their types."""
-        return self.extract.schema
+        return self.source.schema
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given."""
         read = list(columns) if self.order_id in columns else [*columns, self.order_id]
         own = f"SELECT {_SHARE.format(count=self.count)} = {self.number} AS own FROM ids"
         with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
-            for batch in gathered(self.extract.batches(read)):
+            for batch in gathered(self.source.batches(read)):
                 rows = batch.filter(_asked(engine, batch, self.order_id, own)["own"].combine_chunks())
                 for start in range(0, len(rows), BATCH_ROWS):
                     yield rows.slice(start, BATCH_ROWS).select(list(columns))
 
 
-def sizes_of_shares(extract: Source, order_id: str, count: int) -> dict[int, int]:
+def sizes_of_shares(source: Source, order_id: str, count: int) -> dict[int, int]:
     """Return the rows of each share that has any."""
     sizes: Counter[int] = Counter()
     sql = f"SELECT {_SHARE.format(count=count)} AS share, count(*) AS times FROM ids GROUP BY share"
     with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
-        for batch in gathered(extract.batches([order_id])):
+        for batch in gathered(source.batches([order_id])):
             found = _asked(engine, batch, order_id, sql)
             sizes.update({int(row["share"]): row["times"] for row in found.to_pylist()})
     return dict(sizes)

@@ -13,7 +13,9 @@ from urllib.parse import quote, unquote
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+from airflow_provider_ecdp.errors import ConfigurationError, MissingSourceError
+from airflow_provider_ecdp.orders.names import folded_name
+from airflow_provider_ecdp.orders.sources.discovery import natural_key
 
 #: What Hive writes for a value that is absent.
 _NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -53,31 +55,31 @@ def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
     """Return the files of the partitions that are wanted; every value of `wanted` has some.
 
     :param name: of the extract, for messages
-    :raises ExtractError: there is no such partition
+    :raises MissingSourceError: there is no such partition
     """
     texts = as_texts(wanted)
     values = {file: _texts_of(file) for file in files}
     for column in texts:
         if not any(column in found for found in values.values()):
             known = sorted({known for found in values.values() for known in found})
-            raise ExtractError(
+            raise MissingSourceError(
                 f"{name}: no folder is called {column}=...; "
                 f"{'partitions are by ' + ', '.join(known) if known else 'its paths have no partitions'}"
             )
     for column, asked in texts.items():
         others = {other: given for other, given in texts.items() if other != column}
         beside = [found for found in values.values() if _is_of(found, others)]
-        there = sorted({found[column] for found in beside or values.values() if column in found})
+        there = sorted({found[column] for found in beside or values.values() if column in found}, key=natural_key)
         # a day without its folder is an export that failed, and the other days do not make up for it
         if missing := [value for value in asked if value not in there]:
             among = f" with {_told(others)}" if others and beside else ""
-            raise ExtractError(
+            raise MissingSourceError(
                 f"{name}: there is no partition {_told({column: missing})}{among}; "
                 f"there are {len(there)}, the last of them {', '.join(there[-_SHOWN:])}"
             )
     found = [file for file in files if _is_of(values[file], texts)]
     if not found:
-        raise ExtractError(f"{name}: there is no partition {_told(texts)}")
+        raise MissingSourceError(f"{name}: there is no partition {_told(texts)}")
     return found
 
 
@@ -109,11 +111,12 @@ def narrowed(filesystem: Any, path: str, wanted: Wanted) -> str:
 def partition_columns(files: Sequence[str], held: Iterable[str]) -> pa.Table:
     """Return the columns that the paths of `files` hold, with a row for each file; those of `held` are left out.
 
-    A column is of dates or of whole numbers if all its values are, else of text.
+    Names are compared in whatever case and with or without underscores, as those of fields are. A column is of dates
+    or of whole numbers if all its values are, else of text.
     """
     values = [partition_values(file) for file in files]
-    taken = {name.lower() for name in held}
-    names = dict.fromkeys(name for found in values for name in found if name.lower() not in taken)
+    taken = {folded_name(name) for name in held}
+    names = dict.fromkeys(name for found in values for name in found if folded_name(name) not in taken)
     return pa.table({name: _typed([found.get(name) for found in values]) for name in names})
 
 

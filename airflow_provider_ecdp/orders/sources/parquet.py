@@ -1,4 +1,4 @@
-"""Extracts: where order data is read from, as Arrow record batches, only the columns needed.
+"""Parquet files as a source.
 
 A batch is read only when the engine asks for it. pyarrow's dataset scanner is not used: its read-ahead took 1.4 GB
 where `ParquetFile.iter_batches` took 345 MB of the same file.
@@ -10,41 +10,64 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import IO, Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_ecdp.errors import ExtractError
+from airflow_provider_ecdp.errors import ExtractError, MissingSourceError, SourceChangedError
 from airflow_provider_ecdp.orders.names import listed
 from airflow_provider_ecdp.orders.sources import hive
 from airflow_provider_ecdp.orders.sources.base import BATCH_ROWS
-from airflow_provider_ecdp.orders.sources.discovery import GLOB, find
-from airflow_provider_ecdp.orders.sources.storage import reading, told, without_credentials
+from airflow_provider_ecdp.orders.sources.common_types import CannotMeetError, cast, common_type
+from airflow_provider_ecdp.orders.sources.discovery import find_files, is_pattern
+from airflow_provider_ecdp.orders.sources.storage import (
+    Version,
+    display_path,
+    located,
+    reading,
+    same_version,
+    version_of,
+    without_credentials,
+)
 from airflow_provider_ecdp.orders.sources.utf8 import marked
 
 
 @dataclass(frozen=True, slots=True)
+class FileInfo:
+    """One file: what its footer and its path say, and the rows to read.
+
+    :param schema: the file's own columns
+    :param row_groups: rows and bytes of each row group
+    :param folders: columns that its path holds, and their values
+    :param version: facts that tell when the file has been replaced; none for one that is not compared
+    :param selected: the rows to read, None for all
+    """
+
+    path: str
+    schema: pa.Schema
+    row_groups: tuple[tuple[int, int], ...] = ()
+    folders: Mapping[str, pa.Scalar] = field(default_factory=lambda: MappingProxyType({}))
+    version: Version = field(default_factory=lambda: MappingProxyType({}))
+    selected: range | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows to read."""
+        return sum(rows for rows, _ in self.row_groups) if self.selected is None else len(self.selected)
+
+
+@dataclass(frozen=True, slots=True)
 class ParquetSource:
-    """Parquet files of one schema, read in the order of their names."""
+    """Parquet files that are read one after the other, with the columns of all of them."""
 
     name: str
-    files: tuple[str, ...]
+    files: tuple[FileInfo, ...]
     filesystem: Any
     schema: pa.Schema
-    rows: int
-    #: columns that the files' paths hold, with a row for each file; None for none
-    folders: pa.Table | None = None
-    #: of each file, the rows and the bytes of its row groups, as its footer tells
-    row_groups: tuple[tuple[tuple[int, int], ...], ...] = ()
-    #: of each file, the number of the first that has the same columns
-    alike: tuple[int, ...] = ()
-    #: of each file, the rows that are read; None for all
-    ranges: tuple[range, ...] | None = None
 
     @classmethod
     def open(
@@ -58,100 +81,127 @@ class ParquetSource:
         `name=value` are columns too, unless the files have a column of that name.
 
         :param partitions: values of such columns, one or a list for each; no other files are looked at
-        :raises ExtractError: nothing is there, it is no Parquet, or the files' columns do not go together
+        :raises MissingSourceError: there are no such files, or no such partitions
+        :raises ExtractError: a file cannot be read as Parquet, or the columns of the files differ in their types
         """
-        names = [told(filesystem, str(p)) if filesystem else without_credentials(str(p)) for p in paths]
+        names = [display_path(filesystem, str(p)) if filesystem else without_credentials(str(p)) for p in paths]
         name = ", ".join(names)
-        files: list[str] = []
+        found: list[str] = []
         for path, called in zip(paths, names, strict=True):
-            filesystem, inner = _located(path, filesystem)
-            if partitions and not GLOB.search(inner):
+            filesystem, inner = located(path, filesystem)
+            if partitions and not is_pattern(inner):
                 with reading(filesystem, called):
                     inner = hive.narrowed(filesystem, inner, partitions)
-            files += find(filesystem, inner, called)
-        if not files:
-            raise ExtractError("no path of an extract was given")
+            found += find_files(filesystem, inner, called)
+        if not found:
+            raise MissingSourceError("no path of an extract was given")
         if partitions:
-            files = hive.chosen(files, partitions, name)
-        schemas, groups = zip(*(_footer(filesystem, file) for file in files), strict=True)
-        schema = _one_schema(name, schemas)
-        folders = hive.partition_columns(files, schema.names)
-        first: dict[Any, int] = {}
-        kinds = [
-            (one, hive.partition_columns([file], schema.names).schema) for one, file in zip(schemas, files, strict=True)
+            found = hive.chosen(found, partitions, name)
+        return cls.of_files(name, [_info(filesystem, file) for file in found], filesystem)
+
+    @classmethod
+    def of_files(cls, name: str, files: Sequence[FileInfo], filesystem: Any) -> ParquetSource:
+        """Return the source of files that were found, with the columns that their paths hold.
+
+        :raises ExtractError: their columns differ in their types
+        """
+        schema = _common_schema(name, files, filesystem)
+        folders = hive.partition_columns([file.path for file in files], schema.names)
+        held = [
+            replace(file, folders={c: folders.column(c)[i] for c in folders.column_names})
+            for i, file in enumerate(files)
         ]
-        return cls(
-            name,
-            tuple(files),
-            filesystem,
-            pa.schema([*schema, *folders.schema]),
-            sum(rows for each in groups for rows, _ in each),
-            folders,
-            groups,
-            tuple(first.setdefault(kind, i) for i, kind in enumerate(kinds)),
-        )
+        return cls(name, tuple(held), filesystem, pa.schema([*schema, *folders.schema]))
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return sum(file.rows for file in self.files)
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Read `columns`, in the order given; a file that lacks one gives nulls."""
+        """Read `columns`, in the order given; a file that lacks one gives nulls.
+
+        :raises SourceChangedError: a file was replaced since its footer was read
+        :raises ExtractError: a file cannot be read
+        """
         wanted = pa.schema([self.schema.field(column) for column in columns])
-        folders = [c for c in columns if self.folders is not None and c in self.folders.column_names]
-        for i, file in enumerate(self.files):
-            if self.ranges and not self.ranges[i]:
+        for file in self.files:
+            if file.selected is not None and not file.selected:
                 continue
-            constants = {c: self.folders.column(c)[i] for c in folders} if self.folders is not None else {}
-            with _parquet(self.filesystem, file) as parquet:
+            self._refuse_replaced(file)
+            with _parquet(self.filesystem, file.path) as parquet:
                 held = set(parquet.schema_arrow.names)
-                for batch in _rows(parquet, self.ranges[i] if self.ranges else None, [c for c in columns if c in held]):
-                    yield _aligned(marked(batch, told(self.filesystem, file)), wanted, constants)
+                for batch in _rows(parquet, file.selected, [c for c in columns if c in held]):
+                    yield _aligned(marked(batch, display_path(self.filesystem, file.path)), wanted, file.folders)
 
-
-def _located(path: str | os.PathLike[str], filesystem: Any) -> tuple[Any, str]:
-    """Return the file system of a path, found from its URL if none is given, and the path as it knows it."""
-    inner = os.fspath(path)
-    if not inner.strip():
-        # the working directory, to a file system
-        raise ExtractError("the path of the extract holds no characters; does a template give nothing?")
-    if filesystem is None:
+    def _refuse_replaced(self, file: FileInfo) -> None:
+        if not file.version:
+            return
+        called = display_path(self.filesystem, file.path)
         try:
-            filesystem, inner = fsspec.url_to_fs(inner)
-        except (ImportError, ValueError) as error:
-            raise ExtractError(f"{without_credentials(inner)}: {error}") from None
-    # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
-    filesystem.invalidate_cache()
-    return filesystem, filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
+            with reading(self.filesystem, called):
+                now = version_of(self.filesystem, file.path, fresh=True)
+        except ExtractError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+            now = {}
+        if now and same_version(file.version, now):
+            return
+        what = "replaced" if now else "removed"
+        raise SourceChangedError(
+            f"{called} was {what} while the run was reading it; run again when the export has ended, and let each "
+            "export write to a folder of its own"
+        )
 
 
-def _footer(filesystem: Any, file: str) -> tuple[pa.Schema, tuple[tuple[int, int], ...]]:
-    """Return the columns of a file, and the rows and bytes of each of its row groups."""
+def _info(filesystem: Any, file: str) -> FileInfo:
+    """Return what the footer of a file says."""
+    with reading(filesystem, called := display_path(filesystem, file)):
+        version = version_of(filesystem, file, fresh=False)
+    if version.get("size") == "0":
+        raise ExtractError(f"{called}: cannot be read as Parquet: the file has 0 bytes; did the export fail?")
     with _parquet(filesystem, file) as parquet:
         schema, footer = parquet.schema_arrow.remove_metadata(), parquet.metadata
         groups = (footer.row_group(i) for i in range(footer.num_row_groups))
         sizes = tuple((group.num_rows, group.total_byte_size) for group in groups)
     if twice := [column for column, times in Counter(schema.names).items() if times > 1]:
-        raise ExtractError(f"{told(filesystem, file)}: more than one column is called {listed(twice)}; rename them")
-    return schema, sizes
+        raise ExtractError(f"{called}: more than one column is called {listed(twice)}; rename them")
+    return FileInfo(file, schema, sizes, version=version)
 
 
-def _one_schema(name: str, schemas: Sequence[pa.Schema]) -> pa.Schema:
-    try:
-        # the common type depends on the order of types and on repetitions: shards have the first of each, in this order
-        kinds = list(dict.fromkeys(schemas))
-        schema = pa.unify_schemas(kinds, promote_options="permissive")
-        for one in kinds:
-            # what cannot be read as the common type, such as int64 as decimal(19, 2), is known before the first order
+def _common_schema(name: str, files: Sequence[FileInfo], filesystem: Any) -> pa.Schema:
+    """Return the columns of all files, each with the type in which the files' values meet."""
+    # thousands of files have a handful of schemas
+    kinds = {file.schema: file.path for file in reversed(files)}
+    if len(kinds) == 1:
+        return files[0].schema
+    types: dict[str, pa.DataType] = {}
+    for schema in reversed(kinds):
+        for column in schema:
+            try:
+                types[column.name] = common_type(types.get(column.name, column.type), column.type)
+            except CannotMeetError as error:
+                raise ExtractError(
+                    f"{name}: the files differ in the type of the column {column.name}{error.path}: {error.first} and "
+                    f"{error.second} do not go together without loss (see {display_path(filesystem, kinds[schema])}); "
+                    "write all files with one type"
+                ) from None
+    schema = pa.schema(list(types.items()))
+    for one in kinds:
+        try:
             _aligned(pa.RecordBatch.from_arrays([pa.nulls(1, f.type) for f in one], schema=one), schema)
-    except pa.ArrowException as error:
-        raise ExtractError(
-            f"{name}: its {len(schemas)} files have columns of different types that do not go together ({error}); "
-            "write them with one schema"
-        ) from None
+        except pa.ArrowException as error:
+            raise ExtractError(
+                f"{name}: the files have columns of different types that do not go together ({error}); "
+                "write them with one schema"
+            ) from None
     return schema
 
 
 @contextlib.contextmanager
 def _parquet(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
     local = isinstance(filesystem, LocalFileSystem)
-    with reading(filesystem, called := told(filesystem, path)):
+    with reading(filesystem, called := display_path(filesystem, path)):
         # pyarrow knows what it needs; fsspec would read 50 MB beyond each of its reads
         source: str | IO[bytes] = path if local else filesystem.open(path, "rb", cache_type="none")
         try:
@@ -194,7 +244,7 @@ def _aligned(
     held = set(batch.schema.names)
     absent = {f.name: constants.get(f.name, pa.scalar(None, f.type)) for f in wanted if f.name not in held}
     arrays = [
-        pa.repeat(absent[f.name], batch.num_rows) if f.name in absent else batch.column(f.name).cast(f.type)
+        pa.repeat(absent[f.name], batch.num_rows) if f.name in absent else cast(batch.column(f.name), f.type)
         for f in wanted
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=wanted)

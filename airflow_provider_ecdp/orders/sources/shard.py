@@ -1,4 +1,4 @@
-"""A shard is opened as an extract that knows by which column it was cut: what groups rows must not tear orders."""
+"""A shard is opened as a source that knows by which column it was cut: what groups rows must not tear orders."""
 
 from __future__ import annotations
 
@@ -8,41 +8,42 @@ from typing import Any
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
+from airflow_provider_ecdp.errors import ConfigurationError, SourceChangedError
 from airflow_provider_ecdp.orders.sources.base import Source
+from airflow_provider_ecdp.orders.sources.discovery import natural_key
 from airflow_provider_ecdp.orders.sources.hash_shards import HashShard
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
-from airflow_provider_ecdp.orders.sources.storage import told
+from airflow_provider_ecdp.orders.sources.storage import display_path
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Some of an extract's rows.
+    """Some of the rows of a source.
 
     :param order_id: all rows with one value in this column are in one shard; None if a cut may be between any two rows
     """
 
-    extract: Source
+    source: Source
     order_id: str | None
 
     @property
     def name(self) -> str:
         """What the user called it, for messages."""
-        return self.extract.name
+        return self.source.name
 
     @property
     def schema(self) -> pa.Schema:
         """Columns and their types."""
-        return self.extract.schema
+        return self.source.schema
 
     @property
     def rows(self) -> int:
         """Number of rows."""
-        return self.extract.rows
+        return self.source.rows
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given."""
-        return self.extract.batches(columns)
+        return self.source.batches(columns)
 
 
 def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
@@ -56,24 +57,24 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
         name, order_id = f"{shard['path']} (shard {shard['shard']} of {shard['shards']})", shard["order_id"]
         if "share" in shard:
             whole = ParquetSource.open(path, filesystem=filesystem, partitions=shard.get("partitions"))
-            _check(name, size_of(whole.row_groups), shard["of"])
+            _check(name, size_of(file.row_groups for file in whole.files), shard["of"])
             number, count = shard["share"]
             return Shard(HashShard(name, whole, order_id, number, count, shard["rows"]), order_id)
         pieces = {piece["file"]: (range(*piece["rows"]), piece["of"]) for piece in shard["files"]}
         # as in the whole extract, whose files are in the order of their names: the common types depend on it
-        files = sorted({*pieces, *shard.get("like", ())})
+        files = sorted({*pieces, *shard.get("like", ())}, key=natural_key)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"path: a shard as shards() lists them, or a path, not an object that differs in {error}"
         ) from None
-    extract = ParquetSource.open(*files, filesystem=filesystem)
-    ranges = []
-    for file, groups in zip(files, extract.row_groups, strict=True):
-        rows, listed = pieces.get(file, (range(0), None))
+    source = ParquetSource.open(*files, filesystem=filesystem)
+    selected = []
+    for file in source.files:
+        rows, listed = pieces.get(file.path, (range(0), None))
         if listed is not None:
-            _check(told(filesystem, file), size_of([groups]), listed)
-        ranges.append(rows)
-    return Shard(replace(extract, name=name, rows=sum(map(len, ranges)), ranges=tuple(ranges)), order_id)
+            _check(display_path(filesystem, file.path), size_of([file.row_groups]), listed)
+        selected.append(replace(file, selected=rows))
+    return Shard(replace(source, name=name, files=tuple(selected)), order_id)
 
 
 def size_of(files: Iterable[Iterable[tuple[int, int]]]) -> list[int]:
@@ -84,7 +85,7 @@ def size_of(files: Iterable[Iterable[tuple[int, int]]]) -> list[int]:
 
 def _check(name: str, size: list[int], listed: list[int]) -> None:
     if size != listed:
-        raise ExtractError(
+        raise SourceChangedError(
             f"{name} was written again since its shards were listed: {size[0]} rows and {size[1]} bytes, not "
             f"{listed[0]} and {listed[1]}; clear the task that lists them, to list them again"
         )

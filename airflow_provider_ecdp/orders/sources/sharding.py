@@ -32,7 +32,7 @@ _TORN = 3
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """A row group with rows: those are `rows` of the file, which begin at `start` of the extract."""
+    """A row group with rows: those are `rows` of the file, which begin at `start` of the source."""
 
     file: int
     rows: range
@@ -40,13 +40,13 @@ class _Group:
     weight: int
 
     def piece(self, cut: range) -> range:
-        """Return the rows of the file that are among the rows `cut` of the extract."""
+        """Return the rows of the file that are among the rows `cut` of the source."""
         first = max(cut.start - self.start, 0)
         return self.rows[first : max(cut.stop - self.start, first)]
 
 
 def cut(
-    extract: ParquetSource,
+    source: ParquetSource,
     most: int,
     *,
     path: str,
@@ -67,29 +67,29 @@ def cut(
         raise ConfigurationError(f"shards: at most how many must be a whole number, 1 or more, not {most!r}")
     if scattered and order_id is None:
         raise ConfigurationError("shards: scattered needs order_id, the column that tells which rows are one order's")
-    column = None if order_id is None else _column(extract, order_id)
-    groups = list(_groups(extract))
+    column = None if order_id is None else _column(source, order_id)
+    groups = list(_groups(source))
     if scattered and column is not None and groups:
-        return _numbered(path, column, list(_shares(extract, groups, most, column, partitions)))
+        return _numbered(path, column, list(_shares(source, groups, most, column, partitions)))
     cuts = [groups[i].start for i in _balanced([group.weight for group in groups], most)]
     if column is not None and cuts:
-        cuts = _at_orders(extract, column, cuts)
-    return _numbered(path, column, list(_ranges(extract, groups, cuts)))
+        cuts = _at_orders(source, column, cuts)
+    return _numbered(path, column, list(_ranges(source, groups, cuts)))
 
 
-def _column(extract: ParquetSource, order_id: str) -> str:
-    found = Scope("", {field.name: field.type for field in extract.schema}).column(order_id)
+def _column(source: ParquetSource, order_id: str) -> str:
+    found = Scope("", {field.name: field.type for field in source.schema}).column(order_id)
     if found is None:
-        raise ConfigurationError(f"order_id: there is no column {order_id!r}{nearest(order_id, extract.schema.names)}")
-    type_ = extract.schema.field(found).type
+        raise ConfigurationError(f"order_id: there is no column {order_id!r}{nearest(order_id, source.schema.names)}")
+    type_ = source.schema.field(found).type
     if pa.types.is_nested(type_):
         raise ConfigurationError(f"order_id: {found} is {type_}, which is no id; name a column of text or of numbers")
     return found
 
 
-def _groups(extract: ParquetSource) -> Iterator[_Group]:
+def _groups(source: ParquetSource) -> Iterator[_Group]:
     begun = 0
-    for file, groups in enumerate(extract.row_groups):
+    for file, groups in enumerate(each.row_groups for each in source.files):
         row = 0
         for rows, size in groups:
             if rows:
@@ -110,12 +110,12 @@ def _balanced(weights: Sequence[int], most: int) -> list[int]:
     return sorted(cuts - {0, len(weights)})
 
 
-def _ranges(extract: ParquetSource, groups: list[_Group], cuts: list[int]) -> Iterator[dict[str, Any]]:
+def _ranges(source: ParquetSource, groups: list[_Group], cuts: list[int]) -> Iterator[dict[str, Any]]:
     """Yield what the shards hold, of an extract that is cut before its rows `cuts`."""
-    like = sorted(set(extract.alike))
-    sizes = [size_of([each]) for each in extract.row_groups]
+    like = _first_of_each_kind(source)
+    sizes = [size_of([file.row_groups]) for file in source.files]
     at = 0
-    for first, stop in itertools.pairwise([0, *cuts, extract.rows]):
+    for first, stop in itertools.pairwise([0, *cuts, source.rows]):
         pieces: dict[int, range] = {}
         size = 0
         while at < len(groups) and groups[at].start < stop:
@@ -135,27 +135,36 @@ def _ranges(extract: ParquetSource, groups: list[_Group], cuts: list[int]) -> It
             "rows": sum(map(len, pieces.values())),
             "bytes": size,
             "files": [
-                {"file": extract.files[file], "rows": [rows.start, rows.stop], "of": [*sizes[file]]}
+                {"file": source.files[file].path, "rows": [rows.start, rows.stop], "of": [*sizes[file]]}
                 for file, rows in pieces.items()
             ],
         }
         if len(like) > 1:
             # files with other columns than those of the shard: all shards have the columns of the extract
-            shard["like"] = [extract.files[i] for i in like]
+            shard["like"] = [source.files[i].path for i in like]
         yield shard
 
 
+def _first_of_each_kind(source: ParquetSource) -> list[int]:
+    """Return the numbers of the files that are the first with such columns, those of their paths included."""
+    own = {name for file in source.files for name in file.schema.names}
+    first: dict[object, int] = {}
+    for i, file in enumerate(source.files):
+        first.setdefault((file.schema, hive.partition_columns([file.path], own).schema), i)
+    return list(first.values())
+
+
 def _shares(
-    extract: ParquetSource, groups: list[_Group], most: int, column: str, partitions: hive.Wanted | None
+    source: ParquetSource, groups: list[_Group], most: int, column: str, partitions: hive.Wanted | None
 ) -> Iterator[dict[str, Any]]:
     wanted = {"partitions": hive.as_texts(partitions)} if partitions else {}
     size = sum(group.weight for group in groups)
-    for number, rows in sorted(sizes_of_shares(extract, column, most).items()):
+    for number, rows in sorted(sizes_of_shares(source, column, most).items()):
         yield {
             "rows": rows,
-            "bytes": size * rows // extract.rows,
+            "bytes": size * rows // source.rows,
             "share": [number, most],
-            "of": size_of(extract.row_groups),
+            "of": size_of(file.row_groups for file in source.files),
             **wanted,
         }
 
@@ -165,15 +174,15 @@ def _numbered(path: str, order_id: str | None, shards: list[dict[str, Any]]) -> 
     return [{**common, "shard": i, **shard} for i, shard in enumerate(shards, 1)]
 
 
-def _at_orders(extract: ParquetSource, column: str, cuts: list[int]) -> list[int]:
+def _at_orders(source: ParquetSource, column: str, cuts: list[int]) -> list[int]:
     """Move each cut to where the next order begins, and make sure that no order has rows on both sides of one."""
     moved: list[int] = []
     with (
         locked_engine(memory_limit=_MEMORY, threads=1) as engine,
-        running(f"looking for orders whose rows stand apart in {extract.name}", "give more disk"),
+        running(f"looking for orders whose rows stand apart in {source.name}", "give more disk"),
     ):
         engine.execute("CREATE TEMP TABLE runs (id VARCHAR, shard INTEGER)")
-        for begins, ids in _runs(extract, column):
+        for begins, ids in _runs(source, column):
             while cuts and begins[-1] >= cuts[0]:
                 moved.append(begins[bisect_left(begins, cuts[0])])
                 cuts = [later for later in cuts if later > moved[-1]]
@@ -190,18 +199,18 @@ def _at_orders(extract: ParquetSource, column: str, cuts: list[int]) -> list[int
         ).fetchall()
     if torn:
         raise ExtractError(
-            f"{extract.name}: the rows of {torn[0][1]} orders stand apart, and a cut would tear them: "
+            f"{source.name}: the rows of {torn[0][1]} orders stand apart, and a cut would tear them: "
             f"{', '.join(order for order, _ in torn)}; sort the export by {column}, or set scattered, with which "
             "each shard reads all rows and keeps its share of the orders"
         )
     return moved
 
 
-def _runs(extract: ParquetSource, column: str) -> Iterator[tuple[list[int], pa.Array]]:
+def _runs(source: ParquetSource, column: str) -> Iterator[tuple[list[int], pa.Array]]:
     """Yield rows at which another order begins than in the row before, in ascending order, with its ids."""
     row = 0
     last: pa.Array | None = None
-    for batch in extract.batches([column]):
+    for batch in source.batches([column]):
         ids = batch.column(0)
         if pa.types.is_dictionary(ids.type):
             ids = ids.dictionary_decode()

@@ -1,12 +1,14 @@
-"""What a storage is called in messages, and what it raises, as an error of this package: the own error is its cause."""
+"""Storages: where a path leads, its name in messages, its versions, and its failures as errors of this package."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import EcdpError, ExtractError
@@ -14,9 +16,51 @@ from airflow_provider_ecdp.errors import EcdpError, ExtractError
 #: User and password in a URL; a name alone is that of one of Airflow's connections.
 _CREDENTIALS = re.compile(r"(?<=://)[^/@]*:[^/]*@")
 
+#: What storages tell of one version of a file: tags, which are enough, or else its size and times.
+_TAGS = ("etag", "generation", "content_md5")
+_FACTS = ("size", "ino", "mtime", "created")
 
-def told(filesystem: Any, path: str) -> str:
-    """Return what a path of `filesystem` is called in messages: its URL, or a path of this machine as it is."""
+#: Facts of one version of a file.
+Version = Mapping[str, str]
+
+
+def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, str]:
+    """Return the file system of a path, found from its URL if none is given, and the path as it knows it.
+
+    :raises ExtractError: the path holds no characters, or nothing is known of its protocol
+    """
+    inner = os.fspath(path)
+    if not inner.strip():
+        # the working directory, to a file system
+        raise ExtractError("the path of the extract holds no characters; does a template give nothing?")
+    if filesystem is None:
+        try:
+            filesystem, inner = _file_system(inner)
+        except (ImportError, ValueError) as error:
+            raise ExtractError(f"{without_credentials(inner)}: {error}") from None
+    # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
+    filesystem.invalidate_cache()
+    return filesystem, filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    if "::" not in url or _is_chain(url):
+        filesystem, path = fsspec.url_to_fs(url)
+        return filesystem, str(path)
+    # two colons in the name of a file or a folder
+    protocol, separator, _ = url.partition("://")
+    cls = fsspec.get_filesystem_class(protocol if separator else "file")
+    return cls(**cls._get_kwargs_from_urls(url)), url
+
+
+def _is_chain(url: str) -> bool:
+    """Whether `::` joins URLs, such as `simplecache::s3://bucket/key`."""
+    first, second, *_ = url.split("::")
+    return first in fsspec.available_protocols() or ("://" in first and ("://" in second or second[:1] == "/"))
+
+
+def display_path(filesystem: Any, path: str) -> str:
+    """Return what a path of `filesystem` is called in messages: its URL, or a local path unchanged."""
     if isinstance(filesystem, LocalFileSystem):
         return path
     return without_credentials(str(filesystem.unstrip_protocol(path)))
@@ -25,6 +69,27 @@ def told(filesystem: Any, path: str) -> str:
 def without_credentials(url: str) -> str:
     """Return a URL without a user and a password in it."""
     return _CREDENTIALS.sub("", url)
+
+
+def version_of(filesystem: Any, path: str, *, fresh: bool) -> Version:
+    """Return the facts that tell this version of a file from another.
+
+    :param fresh: ask the storage even where a listing that was read before has the answer
+    """
+    if isinstance(filesystem, LocalFileSystem):
+        stat = os.stat(path)  # noqa: PTH116 - the path is text
+        return {"size": str(stat.st_size), "ino": str(stat.st_ino), "mtime": str(stat.st_mtime_ns)}
+    if fresh:
+        filesystem.invalidate_cache(path)
+    info = {key.lower().replace("-", "_"): value for key, value in filesystem.info(path).items()}
+    info.setdefault("mtime", info.get("last_modified", info.get("lastmodified")))
+    return {key: str(info[key]).strip('"') for key in (*_TAGS, *_FACTS) if info.get(key) is not None}
+
+
+def same_version(first: Version, second: Version) -> bool:
+    """Whether two readings of `version_of` are of one version."""
+    shared = first.keys() & second.keys()
+    return all(first[key] == second[key] for key in shared.intersection(_TAGS) or shared)
 
 
 @contextlib.contextmanager

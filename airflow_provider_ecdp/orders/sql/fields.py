@@ -14,7 +14,7 @@ from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text, readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
-from airflow_provider_ecdp.orders.names import listed
+from airflow_provider_ecdp.orders.names import folded_name, listed
 from airflow_provider_ecdp.orders.sql.coercion import encode, shown, why_not
 
 #: The column in which a source tells of problems that it found itself: a list of {field, rule, got}.
@@ -193,11 +193,6 @@ class _Matcher:
             return Node(field, raw, raw)
         children, _ = self.match(field.fields, _members(type_.value_type), var, f"{path}.")
         return Node(field, raw, raw, children=children, var=var)
-
-
-def folded_name(name: str) -> str:
-    """Return the form in which names of columns and fields are compared."""
-    return name.replace("_", "").lower()
 
 
 def _members(type_: pa.DataType) -> list[pa.Field]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.errors import ColumnsError, ExtractError
+from airflow_provider_ecdp.errors import ColumnsError, ExtractError, SourceChangedError
 from airflow_provider_ecdp.orders.sources.base import BATCH_ROWS
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.table import TableSource
@@ -43,7 +43,11 @@ def memory():
 
 
 def names(extract, folder):
-    return [Path(file).relative_to(folder).as_posix() for file in extract.files]
+    return [Path(file.path).relative_to(folder).as_posix() for file in extract.files]
+
+
+def paths(extract):
+    return tuple(file.path for file in extract.files)
 
 
 def rows(extract, *columns):
@@ -57,21 +61,21 @@ def test_a_file_is_found_by_path_text_and_url(write):
     path = write("orders.parquet")
     for given in (path, str(path), f"file://{path}", f"local://{path}"):
         extract = ParquetSource.open(given)
-        assert extract.files == (str(path),)
+        assert paths(extract) == (str(path),)
         assert (extract.name, extract.rows) == (str(given), 1)
 
 
 def test_a_file_may_have_any_name(write):
     for name in ("orders", "orders.csv", "with space #%20é?.parquet", "br[1].parquet", "*.parquet", "_hidden.parquet"):
         path = write(f"{len(name)}/{name}")
-        assert ParquetSource.open(path).files == (str(path),)
+        assert paths(ParquetSource.open(path)) == (str(path),)
 
 
 def test_a_relative_path_is_found_from_the_working_directory(write, tmp_path, monkeypatch):
     path = write("in/orders.parquet")
     monkeypatch.chdir(tmp_path)
     for given in ("in/orders.parquet", "./in", "in/*.parquet", Path("in")):
-        assert ParquetSource.open(given).files == (str(path),)
+        assert paths(ParquetSource.open(given)) == (str(path),)
 
 
 def test_a_link_is_followed(write, tmp_path):
@@ -144,7 +148,7 @@ def test_several_paths_are_read_one_after_the_other(write, tmp_path):
     first, second = write("z.parquet"), write("in/a.parquet")
     extract = ParquetSource.open(first, tmp_path / "in")
 
-    assert extract.files == (str(first), str(second))
+    assert paths(extract) == (str(first), str(second))
     assert extract.name == f"{first}, {tmp_path / 'in'}"
     assert rows(extract, "a")["a"].to_pylist() == ["z.parquet", "in/a.parquet"]
 
@@ -167,7 +171,7 @@ def test_urls_of_fsspec_are_opened(memory, write):
         "memory://shop/day=*",
     ):
         extract = ParquetSource.open(given)
-        assert extract.files == ("/shop/day=1/orders.parquet",)
+        assert paths(extract) == ("/shop/day=1/orders.parquet",)
         assert rows(extract, "a")["a"].to_pylist() == ["orders.parquet"]
     # as Airflow's object storage gives it: a file system and a path in it
     assert ParquetSource.open("/shop", filesystem=memory).rows == 1
@@ -370,8 +374,15 @@ APART = {
     "numbers and text": [pa.array([1]), pa.array(["x"])],
     "times with and without a zone": [pa.array([MOMENT], UTC), pa.array([MOMENT], pa.timestamp("us"))],
     "structs and text": [pa.array([{"x": 1}]), pa.array(["x"])],
-    # a common type that one of them cannot be read as
-    "whole numbers and decimals": [pa.array([1]), pa.array([D("1.50")])],
+    "large whole numbers and doubles": [pa.array([2**53 + 1]), pa.array([1.5])],
+    "decimals and doubles": [pa.array([D("123456789012345678.91")]), pa.array([1.5])],
+    "decimals of more digits than there are": [
+        pa.array([D(1)], pa.decimal128(38, 0)),
+        pa.array([D("1.5")], pa.decimal128(38, 1)),
+    ],
+    "truth and numbers": [pa.array([True]), pa.array([1])],
+    "members of structs": [pa.array([{"x": 1}]), pa.array([{"x": "1"}])],
+    "members of lists": [pa.array([[{"x": 1}]]), pa.array([[{"x": 1.5}]])],
 }
 
 
@@ -379,7 +390,10 @@ APART = {
 def test_files_that_do_not_go_together_are_refused_before_a_row_is_read(write, tmp_path, case):
     for i, array in enumerate(APART[case]):
         write(f"both/{i}.parquet", pa.table({"a": array}))
-    with pytest.raises(ExtractError, match="its 2 files have columns of different types that do not go together"):
+    with pytest.raises(
+        ExtractError,
+        match=r"the files differ in the type of the column a(\[\])?(\.x)?: .* and .* do not go together without loss",
+    ):
         ParquetSource.open(tmp_path / "both")
 
 
@@ -443,5 +457,38 @@ def test_what_fails_on_another_file_system_is_said_with_the_file(memory, write):
     memory.pipe("/o.parquet", write("o.parquet").read_bytes())
     extract = ParquetSource.open("memory://o.parquet")
     memory.rm("/o.parquet")
-    with pytest.raises(ExtractError, match=r"/o\.parquet: cannot be read"):
+    with pytest.raises(SourceChangedError, match=r"/o\.parquet was removed while the run was reading it"):
+        list(extract.batches(["a"]))
+
+
+# files that are replaced
+
+
+@pytest.mark.parametrize("how", ["rewritten in place", "replaced", "another size", "removed"])
+def test_a_file_that_is_replaced_between_two_readings_is_noticed(write, how):
+    path = write("o.parquet", pa.table({"a": ["first"]}))
+    extract = ParquetSource.open(path)
+    assert rows(extract, "a")["a"].to_pylist() == ["first"]
+    before = path.stat()
+    if how == "removed":
+        path.unlink()
+    elif how == "rewritten in place":
+        path.write_bytes(path.read_bytes())
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1_000))
+    elif how == "replaced":
+        write("new.parquet", pa.table({"a": ["other"]})).replace(path)
+    else:
+        write("o.parquet", pa.table({"a": ["first", "second"]}))
+    with pytest.raises(SourceChangedError, match=r"o\.parquet was (replaced|removed) while the run") as caught:
+        list(extract.batches(["a"]))
+    assert caught.value.transient
+
+
+def test_an_object_that_is_replaced_between_two_readings_is_noticed(memory, write):
+    memory.pipe("/o.parquet", write("o.parquet").read_bytes())
+    extract = ParquetSource.open("memory://o.parquet")
+    assert rows(extract, "a").num_rows == 1
+    assert rows(extract, "a").num_rows == 1
+    memory.pipe("/o.parquet", write("o.parquet", pa.table({"a": ["x", "y"]})).read_bytes())
+    with pytest.raises(SourceChangedError, match="was replaced"):
         list(extract.batches(["a"]))

@@ -88,7 +88,7 @@ def test_shards_are_the_extract_and_none_is_much_larger_than_the_others(layout, 
     shards = extracts.cut(most)
     assert [no for shard in shards for no in extracts.read(shard)] == [str(i) for i in range(rows)]
     assert 1 <= len(shards) <= most
-    weights = [max(size, n) for groups in extracts.whole().row_groups for n, size in groups if n]
+    weights = [max(size, n) for file in extracts.whole().files for n, size in file.row_groups if n]
     assert sum(shard["bytes"] for shard in shards) == sum(weights)
     assert max(shard["bytes"] for shard in shards) <= sum(weights) / most + max(weights, default=0)
     assert all(shard["rows"] for shard in shards) or rows == 0

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
-from airflow_provider_ecdp.orders.sources.storage import told, without_credentials
+from airflow_provider_ecdp.orders.sources.storage import display_path, without_credentials
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ def test_a_url_is_shown_without_user_and_password(url, shown):
 
 
 def test_a_path_is_shown_with_its_storage_and_one_of_this_machine_as_it_is():
-    assert told(fsspec.filesystem("file"), "/data/orders") == "/data/orders"
-    assert told(fsspec.filesystem("memory"), "/lake/orders") == "memory:///lake/orders"
+    assert display_path(fsspec.filesystem("file"), "/data/orders") == "/data/orders"
+    assert display_path(fsspec.filesystem("memory"), "/lake/orders") == "memory:///lake/orders"
 
 
 def test_a_message_about_a_storage_has_its_url_and_no_password():
