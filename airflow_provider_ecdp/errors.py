@@ -2,6 +2,7 @@
 
     EcdpError
     ├── ConfigurationError         a setting is wrong: correct it, nothing was sent
+    ├── StorageError               a storage does not answer, or is full: later, or free space
     ├── ExtractError               the extract cannot be read as orders: correct the data or the SQL
     │   ├── MissingSourceError     no such file, folder or partition: has the export run?
     │   ├── SourceChangedError     its files were replaced while the run was reading them: run again
@@ -45,6 +46,12 @@ class EcdpError(Exception):
 
 class ConfigurationError(EcdpError):
     """A setting is wrong; nothing was sent."""
+
+
+class StorageError(EcdpError):
+    """The storage of results does not answer, refuses for now, or is full."""
+
+    _transient = True
 
 
 class ExtractError(EcdpError):

@@ -81,9 +81,9 @@ class _Run:
         client.recount_in_flight()
         resumed = settings.resumed or (ledger is not None and ledger.exists())
         self.asker = OrderRequester(client, queue.operation, settings.missing, resumed)
-        self.recorder = Recorder([ledger], settings.results_limit, self._tell)
-        self.missing = 0
         self.stop = Stop()
+        self.recorder = Recorder([ledger], settings.results_limit, self._tell, self.stop.set)
+        self.missing = 0
         self.skipped = {
             RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
             REPEATED: (Outcome.SKIPPED, "says the same as the change of this order before it"),

@@ -20,7 +20,7 @@ from airflow_provider_ecdp.by_id.rows import ChangeRows
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_website, listed_status
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
 from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
 from airflow_provider_ecdp.results.outcome import Outcome
@@ -140,13 +140,11 @@ class ChangeQueue:
         earlier = ledger.rows(["order_id", "content_hash", "outcome", "at"]) if ledger else None
         if earlier is None:
             return
-        self._engine.register("earlier", earlier)
-        with running("noting what earlier runs hold"):
+        with reading_from(self._engine, "earlier", earlier, "noting what earlier runs hold"):
             self._engine.execute(_HELD)
             self._engine.execute("DELETE FROM known")
             self._engine.execute(_KNOWN)
             self._engine.execute("DROP TABLE held")
-        self._engine.unregister("earlier")
 
     def read(self) -> Iterator[pa.RecordBatch]:
         """Return every change once, round by round; those that cannot be sent come first, in round 0.

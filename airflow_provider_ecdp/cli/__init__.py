@@ -16,7 +16,14 @@ from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exit_codes import Exit
 from airflow_provider_ecdp.cli.parser import parser
 from airflow_provider_ecdp.cli.signals import Interruption
-from airflow_provider_ecdp.errors import ApiError, EcdpError, NotFoundError, PushStoppedError, RequestRejectedError
+from airflow_provider_ecdp.errors import (
+    ApiError,
+    EcdpError,
+    NotFoundError,
+    PushStoppedError,
+    RequestRejectedError,
+    StorageError,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,7 +73,7 @@ def _failed(error: Exception, *, verbose: bool) -> int:
     if verbose:
         output.err("".join(traceback.format_exception(error)).rstrip())
     output.err(f"ecdp: {error}")
-    stopped = isinstance(error, PushStoppedError) or (
+    stopped = isinstance(error, PushStoppedError | StorageError) or (
         isinstance(error, ApiError) and not isinstance(error, RequestRejectedError | NotFoundError)
     )
     return Exit.STOPPED if stopped else Exit.USAGE

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, StorageError
 
 #: Protocols of fsspec under which a file is there once its upload has ended, and not before.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "oss", "oci", "memory"})
+
+#: Errors of a path that stays wrong, such as a file in place of a folder, a misspelled bucket, a folder without rights.
+_PERMANENT = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, ValueError)
+_PERMANENT_NUMBERS = frozenset({errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP})
 
 
 def put_whole(filesystem: Any, folder: str, name: str, data: bytes) -> None:
@@ -42,12 +47,18 @@ def put_whole(filesystem: Any, folder: str, name: str, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def first_write(path: str) -> Iterator[None]:
-    """Turn any error into ConfigurationError: nothing was sent yet, and a folder that takes nothing is a setting."""
+def accessing(path: str, action: str = "written") -> Iterator[None]:
+    """Turn an error of a storage into StorageError, or into ConfigurationError where it will not pass by itself.
+
+    :param path: what the user calls the folder
+    :param action: what is done with it, for the message: written, read
+    """
     try:
         yield
     except EcdpError:
         raise
     except Exception as error:
-        # the clients of S3, GCS and Azure have errors of their own, which are no OSError
-        raise ConfigurationError(f"results path {path} cannot be written: {error}") from error
+        # the clients of S3, GCS and Azure have errors of their own, which are not OSError
+        permanent = isinstance(error, _PERMANENT) or getattr(error, "errno", None) in _PERMANENT_NUMBERS
+        kind = ConfigurationError if permanent else StorageError
+        raise kind(f"results path {path} cannot be {action}: {str(error) or type(error).__name__}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.engine.connection import locked_engine, running
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from
 
 #: What is read of a ledger for this.
 COLUMNS = ("order_id", "content_hash", "outcome", "at")
@@ -19,8 +19,8 @@ def newest(rows: pa.RecordBatchReader, columns: str, condition: str) -> pa.Table
     :param columns: SQL
     :param condition: SQL
     """
-    with locked_engine(memory_limit=_MEMORY, threads=1) as engine, running("reading what an earlier run holds"):
-        engine.register("rows", rows)
+    what = "reading the results of earlier runs"
+    with locked_engine(memory_limit=_MEMORY, threads=1) as engine, reading_from(engine, "rows", rows, what):
         found = (
             'SELECT order_id, arg_max(content_hash, "at") AS content_hash, arg_max(outcome, "at") AS outcome '
             "FROM rows WHERE order_id IS NOT NULL GROUP BY order_id"

@@ -1,54 +1,51 @@
-"""The ledger: what became of each order, in Parquet files that are whole or absent. Files are added, never changed.
+"""The ledger: the outcome of each order, in Parquet files that are whole or absent.
 
-The newest row of an order id counts. Resume is the question which orders the ledger holds as accepted, and with which
-content: never a position in the extract, which changes when the extract is written again.
+The newest row of an order id counts, in the order of writing. Resume is the question which orders the ledger holds as
+accepted, and with which content: never a position in the extract, which changes when the extract is written again.
 """
 
 from __future__ import annotations
 
-import datetime as dt
+import logging
 import os
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.atomic_write import first_write, put_whole
-from airflow_provider_ecdp.ledger.listing import files_in
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
+from airflow_provider_ecdp.ledger.atomic_write import accessing, put_whole
+from airflow_provider_ecdp.ledger.buffer import BackgroundWriter, RowBuffer
 from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
-from airflow_provider_ecdp.orders.sources.parquet import FileInfo, ParquetSource
-from airflow_provider_ecdp.orders.sources.storage import display_path, reading
+from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows
+from airflow_provider_ecdp.ledger.schema import SCHEMA
+from airflow_provider_ecdp.ledger.write_clock import WriteClock
+from airflow_provider_ecdp.orders.sources.storage import display_path
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
-SCHEMA = pa.schema(
-    [
-        ("order_id", pa.string()),
-        ("content_hash", pa.string()),
-        ("outcome", pa.string()),
-        ("reason", pa.string()),
-        ("http_status", pa.int32()),
-        ("attempts", pa.int32()),
-        ("at", pa.timestamp("us", tz="UTC")),
-    ]
-)
+__all__ = ["FLUSH_ROWS", "FLUSH_SECONDS", "SCHEMA", "Ledger"]
 
-#: Seconds between flushes: what a kill can make a run send again.
-FLUSH_SECONDS = 5.0
+log = logging.getLogger(__name__)
+
+#: Seconds between flushes: with the time that a write takes, what a kill can make a run send again.
+FLUSH_SECONDS = 1.0
+
+#: The same where each file is an upload, and costs a request and its latency.
+REMOTE_FLUSH_SECONDS = 5.0
 
 #: Rows that are flushed without waiting; about 10 MB.
 FLUSH_ROWS = 100_000
 
+#: Small files of this run that are merged into one.
+_MERGED_FILES = 16
+
 #: Bytes from which a ledger is not held in memory as a whole: half a million rows, which take 100 MB there.
 LARGE = 10_000_000
-
-#: An id that is noted keeps the whole record batch that it came in alive, order texts and all, until it is copied.
-_COPY_ROWS = 4096
 
 
 class Ledger:
@@ -56,6 +53,7 @@ class Ledger:
 
     :param path: folder, or fsspec URL of one; it is made when the first row is written
     :param filesystem: fsspec file system of `path`; None finds it from the URL
+    :param flush_seconds: between two files; None is 1 on a local disk, 5 elsewhere
     """
 
     def __init__(
@@ -63,7 +61,7 @@ class Ledger:
         path: str | os.PathLike[str],
         filesystem: Any = None,
         *,
-        flush_seconds: float = FLUSH_SECONDS,
+        flush_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = os.fspath(path)
@@ -74,31 +72,35 @@ class Ledger:
             except (ImportError, ValueError) as error:
                 raise ConfigurationError(f"results path {self.path}: {error}") from None
         self._filesystem = filesystem
-        self._flush_seconds = flush_seconds
+        self._local = isinstance(filesystem, LocalFileSystem)
+        usual = FLUSH_SECONDS if self._local else REMOTE_FLUSH_SECONDS
+        self._flush_seconds = usual if flush_seconds is None else flush_seconds
         self._clock = clock
-        self._fresh: list[pa.RecordBatch] = []
-        self._rows: list[pa.Table] = []
-        self._pending = 0
         self._flushed = clock()
-        # sorts by time, and two processes never share a name
-        self._run = f"{dt.datetime.now(dt.UTC):%Y%m%dT%H%M%S.%f}-{uuid.uuid4().hex[:8]}"
+        self._times: WriteClock | None = None
+        # two processes never share a name
+        self._run = uuid.uuid4().hex[:8]
         self._files = 0
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ecdp-ledger")
-        self._writing: tuple[Future[None], pa.Table] | None = None
+        self._small: list[str] = []
+        self._buffer = RowBuffer()
+        self._writer = BackgroundWriter(self._write)
+        #: writes in a row that have failed
+        self.failures = 0
 
     def begin(self) -> None:
         """Leave a sign that a run has begun, if there is none: one that is killed early has written nothing else.
 
         :raises ConfigurationError: nothing can be written here
+        :raises StorageError: nothing can be written now
         """
         if not self.exists():
-            with first_write(self.path):
+            with accessing(self.path):
                 self._write(SCHEMA.empty_table())
+        self._times = self._order_of_writing()
 
     def add(self, settled: BatchOutcome, reasons: Sequence[str | None] | None) -> None:
         """Note the outcome of orders; written at the next flush."""
         orders, count = settled.orders, len(settled.orders)
-        now = dt.datetime.now(dt.UTC)
         columns = [
             orders.column("order_id"),
             orders.column("content_hash"),
@@ -108,135 +110,137 @@ class Ledger:
             if settled.http_status is None
             else pa.repeat(pa.scalar(settled.http_status, pa.int32()), count),
             pa.repeat(pa.scalar(settled.attempts, pa.int32()), count),
-            pa.repeat(pa.scalar(now, SCHEMA.field("at").type), count),
+            pa.repeat(pa.scalar(self._order_of_writing().next(), SCHEMA.field("at").type), count),
         ]
-        self._fresh.append(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
-        self._pending += count
-        if self._pending - sum(map(len, self._rows)) >= _COPY_ROWS:
-            self._copy()
+        self._buffer.add(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
 
     def flush_if_due(self) -> None:
-        """Begin to write, in a thread of its own, if the last time is long ago or much is pending.
+        """Begin to write in the background, if the last time is long ago or much is pending.
 
-        :raises OSError: what was begun before could not be written; it is pending again
+        :raises StorageError: what was begun before could not be written; it is pending again
         """
-        if self._writing is not None and self._writing[0].done():
+        if self._writer.ended:
             self._written()
         now = self._clock()
-        full = self._pending >= FLUSH_ROWS
-        if not (full or (self._pending and now - self._flushed >= self._flush_seconds)):
+        full = len(self._buffer) >= FLUSH_ROWS
+        if not full and (not len(self._buffer) or now - self._flushed < self._flush_seconds):
             return
         self._flushed = now
-        if self._writing is not None:
+        if not self._writer.idle:
             if not full:
                 return
-            # the storage is slower than the run, and memory is no place to wait
+            # the storage is slower than the run, and memory is not a place to wait
             self._written()
-        rows = self._take()
-        self._writing = self._writer.submit(self._write, rows), rows
+        self._writer.start(self._buffer.take())
 
     def due_in(self) -> float | None:
         """Return the seconds until a flush is due; None if nothing is pending."""
-        return max(0.0, self._flush_seconds - (self._clock() - self._flushed)) if self._pending else None
+        return max(0.0, self._flush_seconds - (self._clock() - self._flushed)) if len(self._buffer) else None
 
     def flush(self) -> None:
         """Write what is pending as one file, which is whole or absent, and wait for it.
 
-        :raises OSError: it could not be written, and is still pending
+        :raises StorageError: it could not be written, and is still pending
+        :raises ConfigurationError: the same, and the storage says that it never can be
         """
         self._flushed = self._clock()
-        if self._writing is not None:
+        self._written()
+        if len(self._buffer):
+            self._writer.start(self._buffer.take())
             self._written()
-        if self._pending:
-            rows = self._take()
-            self._writing = self._writer.submit(self._write, rows), rows
-            self._written()
-
-    def _take(self) -> pa.Table:
-        self._copy()
-        rows = pa.concat_tables(self._rows)
-        self._rows, self._pending = [], 0
-        return rows
-
-    def _written(self) -> None:
-        """Wait for what is being written; what could not be written is pending again."""
-        if self._writing is None:
-            return
-        (future, rows), self._writing = self._writing, None
-        try:
-            future.result()
-        except BaseException:
-            self._rows.insert(0, rows)
-            self._pending += len(rows)
-            raise
-
-    def _write(self, rows: pa.Table) -> None:
-        sink = pa.BufferOutputStream()
-        pq.write_table(rows, sink, compression="zstd")
-        self._put(f"{self._run}-{self._files:06d}.parquet", sink.getvalue().to_pybytes())
-        self._files += 1
-
-    def _copy(self) -> None:
-        if self._fresh:
-            self._rows.append(pa.Table.from_batches(self._fresh, SCHEMA).combine_chunks())
-            self._fresh = []
-
-    def _put(self, name: str, data: bytes) -> None:
-        put_whole(self._filesystem, self._folder, name, data)
 
     def keep(self, what: str, note: bytes) -> None:
         """Keep a note beside the outcomes; the newest of its kind counts.
 
         :raises ConfigurationError: nothing can be written here
+        :raises StorageError: nothing can be written now
         """
-        with first_write(self.path):
-            self._put(f"_{what}-{self._run}.json", note)
+        with accessing(self.path):
+            self._put(f"_{what}-{self._stamp()}.json", note)
 
     def kept(self, what: str) -> bytes | None:
         """Return the newest note of its kind, None if there is none."""
-        found = self._files_here(f"_{what}-", ".json")
-        with reading(self._filesystem, f"results path {self.path}"):
-            return bytes(self._filesystem.cat_file(found[-1])) if found else None
+        notes = self._files_here(f"_{what}-", ".json")
+        with accessing(self.path, "read"):
+            return bytes(self._filesystem.cat_file(list(notes)[-1])) if notes else None
 
     def exists(self) -> bool:
         """Whether an earlier run has written here."""
         return bool(self._files_here())
 
-    def _files_here(self, start: str = "", end: str = ".parquet", *, deep: bool = False) -> list[str]:
-        return files_in(self._filesystem, self._folder, self.path, start=start, end=end, deep=deep)
-
     @property
     def large(self) -> bool:
         """Whether it is so large that what is not needed of it is not kept in memory."""
-        return sum(self._filesystem.size(file) or 0 for file in self._files_here()) > LARGE
-
-    def accepted(self) -> pa.Table | None:
-        """Return what ECDP holds as far as the ledger knows; None for a new ledger.
-
-        The columns are `order_id`, `content_hash` and `outcome`: accepted or skipped.
-        """
-        taken = f"'{Outcome.ACCEPTED}', '{Outcome.SKIPPED}'"
-        return self._newest("order_id, content_hash, outcome", f"outcome IN ({taken})")
+        return sum(self._files_here().values()) > LARGE
 
     def unfinished(self) -> pa.Table | None:
         """Return `order_id` of the orders that failed in earlier runs; None if there were no runs.
 
         Ledgers in folders inside count too: those of mapped tasks have one above them all.
         """
+        rows = self._rows(COLUMNS, deep=True)
         replayable = ", ".join(f"'{outcome}'" for outcome in Outcome if outcome.replayable)
-        return self._newest("order_id", f"outcome IN ({replayable})", deep=True)
+        return None if rows is None else newest(rows, "order_id", f"outcome IN ({replayable})")
 
     def rows(self, columns: Sequence[str]) -> pa.RecordBatchReader | None:
         """Return these columns of all rows, older ones of an order too; None for a new ledger."""
-        return self._rows_of(self._files_here(), columns)
+        return self._rows(columns)
 
-    def _rows_of(self, files: list[str], columns: Sequence[str]) -> pa.RecordBatchReader | None:
-        if not files:
+    def _rows(self, columns: Sequence[str], *, deep: bool = False) -> pa.RecordBatchReader | None:
+        if not self._files_here(deep=deep):
             return None
-        infos = tuple(FileInfo(file, SCHEMA) for file in files)
-        batches = ParquetSource(self.path, infos, self._filesystem, SCHEMA).batches(columns)
+        batches = read_rows(self._filesystem, self.path, lambda: self._files_here(deep=deep), columns)
         return pa.RecordBatchReader.from_batches(pa.schema([SCHEMA.field(c) for c in columns]), batches)
 
-    def _newest(self, columns: str, condition: str, *, deep: bool = False) -> pa.Table | None:
-        rows = self._rows_of(self._files_here(deep=deep), COLUMNS)
-        return None if rows is None else newest(rows, columns, condition)
+    def _files_here(self, start: str = "", end: str = ".parquet", *, deep: bool = False) -> dict[str, int]:
+        return files_in(self._filesystem, self._folder, self.path, start=start, end=end, deep=deep)
+
+    def _order_of_writing(self) -> WriteClock:
+        if self._times is None:
+            self._times = WriteClock()
+            self._times.see(self._files_here())
+        return self._times
+
+    def _stamp(self) -> str:
+        return f"{self._order_of_writing().stamp()}-{self._run}"
+
+    def _written(self) -> None:
+        """Wait for what is being written; what could not be written is pending again."""
+        if self._writer.idle:
+            return
+        self.failures += 1
+        with accessing(self.path):
+            self._writer.finish(self._buffer.give_back)
+        self.failures = 0
+
+    def _write(self, rows: pa.Table) -> None:
+        self._small.append(self._put_rows(rows))
+        if self._local and len(self._small) >= _MERGED_FILES:
+            self._merge_small()
+
+    def _merge_small(self) -> None:
+        """Write one file with the rows of this run's small files, and then remove them: a kill between leaves both."""
+        files, self._small = self._small, []
+        try:
+            batches = [rows for file in files for rows in read_file(self._filesystem, self.path, file, SCHEMA.names)]
+            merged = pa.Table.from_batches(batches, SCHEMA)
+            file = self._put_rows(merged)
+            for one in files:
+                self._filesystem.rm_file(one)
+        except (OSError, EcdpError) as error:
+            # every row is in a file; a compaction merges them another time
+            log.info("small files in %s were not merged: %s", self.path, error)
+            return
+        if len(merged) < FLUSH_ROWS:
+            self._small.append(file)
+
+    def _put_rows(self, rows: pa.Table) -> str:
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd")
+        name = f"{self._stamp()}-{self._files:06d}.parquet"
+        self._put(name, sink.getvalue().to_pybytes())
+        self._files += 1
+        return f"{self._folder.rstrip('/')}/{name}"
+
+    def _put(self, name: str, data: bytes) -> None:
+        put_whole(self._filesystem, self._folder, name, data)

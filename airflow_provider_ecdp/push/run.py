@@ -88,11 +88,11 @@ class _Run:
         self.client = client
         self.settings = settings
         self.memory = memory
-        self.recorder = Recorder((memory.ledger, memory.history), settings.results_limit, self._tell)
+        self.stop = Stop()
+        self.recorder = Recorder((memory.ledger, memory.history), settings.results_limit, self._tell, self.stop.set)
         self.progress = progress
         self.clock = clock
         self.started = clock()
-        self.stop = Stop()
         self.rows = self.passed_over = 0
         self.resumed = settings.resumed
         self.may_be_empty = settings.allow_empty

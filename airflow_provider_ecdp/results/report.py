@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_ecdp.errors import (
-    ApiError,
     ConfigurationError,
+    EcdpError,
     KeyRefusedError,
     OrdersFailedError,
     PushStoppedError,
@@ -24,7 +24,7 @@ class Report:
     results_path: str | None
     warnings: dict[str, dict[str, Any]]
     reasons: list[dict[str, Any]]
-    stopped: ApiError | None = None
+    stopped: EcdpError | None = None
     #: why the run sent no more than its first orders
     halted: str | None = None
 
@@ -62,7 +62,7 @@ class Report:
             raise PushStoppedError(
                 f"stopped: {self.stopped}\n{self.message()}",
                 summary=self.summary,
-                retry_after=self.stopped.retry_after,
+                retry_after=getattr(self.stopped, "retry_after", None),
                 key_refused=isinstance(self.stopped, KeyRefusedError),
             )
         if self.halted is not None:

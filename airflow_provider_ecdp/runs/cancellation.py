@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from airflow_provider_ecdp.errors import ApiError
+from airflow_provider_ecdp.errors import EcdpError
 
 
 class Stop:
@@ -13,9 +13,9 @@ class Stop:
     def __init__(self) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self.error: ApiError | None = None
+        self.error: EcdpError | None = None
 
-    def set(self, error: ApiError | None) -> None:
+    def set(self, error: EcdpError | None) -> None:
         """Stop the run; the first cause stays."""
         with self._lock:
             if not self._event.is_set():

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome
 from airflow_provider_ecdp.results.tally import OutcomeCounts
 from airflow_provider_ecdp.runs.dispatcher import Dispatcher
+
+log = logging.getLogger(__name__)
 
 #: Most seconds in which nothing is told, while no answer comes.
 _PATIENCE = 2.5
@@ -21,12 +25,20 @@ class Recorder:
     :param ledgers: where outcomes are kept, unless `add` is told otherwise
     :param results_limit: how many results are kept for the report, failures first
     :param tell: called after each outcome, and every few seconds while none comes
+    :param on_failure: called with the error if a ledger cannot be written: what is sent then could not be recorded
     """
 
-    def __init__(self, ledgers: Iterable[Ledger | None], results_limit: int, tell: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        ledgers: Iterable[Ledger | None],
+        results_limit: int,
+        tell: Callable[[], None],
+        on_failure: Callable[[EcdpError], None],
+    ) -> None:
         self.ledgers = [ledger for ledger in ledgers if ledger is not None]
         self.tally = OutcomeCounts(results_limit)
         self._tell = tell
+        self._on_failure = on_failure
 
     def begin(self) -> None:
         """Leave a sign in each ledger that a run has begun, and tell so."""
@@ -61,13 +73,24 @@ class Recorder:
 
     def flush(self) -> None:
         """Write what is not written yet."""
-        with contextlib.ExitStack() as each:
-            for ledger in self.ledgers:
-                each.callback(ledger.flush)
+        for ledger in self.ledgers:
+            with self._reported(ledger, tolerated=0):
+                ledger.flush()
 
     def _flush_if_due(self) -> None:
         for ledger in self.ledgers:
-            ledger.flush_if_due()
+            with self._reported(ledger, tolerated=1):
+                ledger.flush_if_due()
+
+    @contextlib.contextmanager
+    def _reported(self, ledger: Ledger, *, tolerated: int) -> Iterator[None]:
+        """Report a ledger of which more than `tolerated` writes in a row have failed; its rows stay pending."""
+        try:
+            yield
+        except EcdpError as error:
+            log.warning("%s", error)
+            if ledger.failures > tolerated:
+                self._on_failure(error)
 
     def _patience(self) -> float:
         return min([_PATIENCE, *(due for ledger in self.ledgers if (due := ledger.due_in()) is not None)])

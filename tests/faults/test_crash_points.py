@@ -16,13 +16,14 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.errors import ConfigurationError, ThrottledError
+from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError, StorageError, ThrottledError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.records import source_from_records
 from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import MaxFailed
 
 
 def order(number, **changes):
@@ -91,7 +92,7 @@ class TestAddAfterARunThatWasNotRecorded:
                 raise Crash
 
         with pytest.raises(Crash):
-            pushed(client, orders_of(20), mode=Mode.ADD, batch_size=5, ledger=Killed(tmp_path))
+            pushed(client, orders_of(20), mode=Mode.ADD, batch_size=5, ledger=Killed(tmp_path, flush_seconds=1e9))
         assert len(foreign.stored) == 20
 
         report = pushed(client, orders_of(20), mode=Mode.ADD, batch_size=5, ledger=Ledger(tmp_path))
@@ -276,11 +277,44 @@ class TestWhatIsInFlightWhenARunBreaks:
                     raise OSError("no space left on device")
                 super()._put(name, data)
 
-        with pytest.raises(OSError, match="no space"):
-            pushed(client, orders_of(10), batch_size=1, ledger=Full(tmp_path, flush_seconds=0))
+        report = pushed(client, orders_of(10), batch_size=1, ledger=Full(tmp_path, flush_seconds=0))
 
+        assert report.stopped is None
+        assert counts(report) == {"accepted": 10}
         accepted = {i for i, row in newest_rows(tmp_path).items() if row["outcome"] == "accepted"}
         assert accepted == set(foreign.stored)
+
+    @pytest.mark.parametrize("for_good", [True, False])
+    def test_a_run_stops_whose_outcomes_cannot_be_recorded(self, foreign, client, tmp_path, for_good):
+        class Full(Ledger):
+            full = ended = False
+
+            def _put(self, name, data):
+                if self.full and (for_good or not self.ended):
+                    raise OSError(28, "No space left on device")
+                super()._put(name, data)
+
+            def flush(self):
+                self.ended = True
+                super().flush()
+
+        ledger = Full(tmp_path, flush_seconds=0)
+
+        def progress(now):
+            ledger.full = now.done >= 10
+
+        report = pushed(client, orders_of(1000), batch_size=1, ledger=ledger, progress=progress)
+
+        assert isinstance(report.stopped, StorageError)
+        assert "No space left on device" in str(report.stopped)
+        with pytest.raises(PushStoppedError) as raised:
+            report.raise_for_failures(MaxFailed())
+        assert raised.value.transient
+        assert counts(report)["accepted"] == len(foreign.stored) < 1000
+        assert sum(counts(report).values()) == 1000
+        if not for_good:
+            accepted = {i for i, row in newest_rows(tmp_path).items() if row["outcome"] == "accepted"}
+            assert accepted == set(foreign.stored)
 
     def test_what_has_ended_is_written_while_a_request_is_still_waiting(self, foreign, tmp_path):
         written = threading.Event()

@@ -17,6 +17,8 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.errors import StorageError
+from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -41,8 +43,8 @@ def written(ledger, *ids, outcome=Outcome.ACCEPTED):
 
 
 def accepted(ledger):
-    held = ledger.accepted()
-    return None if held is None else sorted(held["order_id"].to_pylist())
+    held = ledger.rows(COLUMNS)
+    return None if held is None else sorted(newest(held, "order_id", "outcome = 'accepted'")["order_id"].to_pylist())
 
 
 class TestFolders:
@@ -108,7 +110,7 @@ class TestFileSystems:
         ledger = Ledger("results", filesystem)
         written(ledger, "A")
         filesystem.broken = True
-        with pytest.raises(OSError, match="connection lost"):
+        with pytest.raises(StorageError, match="connection lost"):
             written(ledger, "B")
 
         assert accepted(Ledger("results", filesystem)) == ["A"]

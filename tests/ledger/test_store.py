@@ -16,7 +16,9 @@ import pytest
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.errors import ConfigurationError, StorageError
+from airflow_provider_ecdp.ledger import write_clock
+from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import FLUSH_ROWS, FLUSH_SECONDS, SCHEMA, Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
@@ -64,6 +66,12 @@ def note(ledger, outcome, ids, hashes=None, *, reasons=None, **facts):
     ledger.add(settled(outcome, ids, hashes, **facts), reasons)
 
 
+def accepted(ledger):
+    """What need not be sent again: `order_id`, `content_hash`, `outcome`; None for a new ledger."""
+    rows = ledger.rows(COLUMNS)
+    return None if rows is None else newest(rows, ", ".join(COLUMNS[:3]), "outcome IN ('accepted', 'skipped')")
+
+
 def taken(table):
     return dict(zip(table["order_id"].to_pylist(), table["content_hash"].to_pylist(), strict=True))
 
@@ -108,7 +116,7 @@ def test_every_outcome_is_written_and_read(folder, outcome):
 
     again = Ledger(folder)
     assert pq.read_table(folder)["outcome"].to_pylist() == [outcome.value]
-    assert again.accepted()["order_id"].to_pylist() == ([] if outcome.failed else ["A"])
+    assert accepted(again)["order_id"].to_pylist() == ([] if outcome.failed else ["A"])
     assert again.unfinished()["order_id"].to_pylist() == (["A"] if outcome.replayable else [])
 
 
@@ -238,7 +246,7 @@ def test_what_could_not_be_written_is_told_and_not_lost(folder, clock):
     ledger.flush_if_due()
     note(ledger, Outcome.ACCEPTED, ["B"])
     ledger.may.set()
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(StorageError, match="no space"):
         ledger.flush()
     ledger.error = None
     ledger.flush()
@@ -272,14 +280,14 @@ def test_files_are_added_in_the_order_of_their_names(folder):
 def test_a_new_ledger_holds_nothing_and_says_so(folder):
     ledger = Ledger(folder)
     assert not ledger.exists()
-    assert ledger.accepted() is None
+    assert accepted(ledger) is None
     assert ledger.unfinished() is None
 
 
 def test_a_run_that_has_begun_has_left_a_sign(folder):
     Ledger(folder).begin()
     assert Ledger(folder).exists()
-    assert Ledger(folder).accepted().num_rows == 0
+    assert accepted(Ledger(folder)).num_rows == 0
 
     Ledger(folder).begin()
     assert len(files(folder)) == 1
@@ -297,7 +305,7 @@ def test_the_newest_row_of_an_order_counts(folder):
             note(ledger, outcome, [order_id], [f"content {number}"])
         ledger.flush()
 
-    assert taken(Ledger(folder).accepted()) == {"ok": "content 0", "lost": "content 1", "changed": "content 2"}
+    assert taken(accepted(Ledger(folder))) == {"ok": "content 0", "lost": "content 1", "changed": "content 2"}
     assert sorted(Ledger(folder).unfinished()["order_id"].to_pylist()) == ["new", "stopped", "was ok"]
 
 
@@ -306,7 +314,7 @@ def test_the_newest_row_counts_within_a_run_too(folder):
     note(ledger, Outcome.UNRESOLVED, ["A"], ["h1"])
     note(ledger, Outcome.ACCEPTED, ["A"], ["h2"])
     ledger.flush()
-    assert taken(Ledger(folder).accepted()) == {"A": "h2"}
+    assert taken(accepted(Ledger(folder))) == {"A": "h2"}
 
 
 def test_newest_means_by_time_and_not_by_the_name_of_a_file(folder):
@@ -318,7 +326,7 @@ def test_newest_means_by_time_and_not_by_the_name_of_a_file(folder):
 
     written("z.parquet", "rejected", dt.datetime(2026, 1, 1, tzinfo=dt.UTC))
     written("a.parquet", "accepted", dt.datetime(2026, 1, 2, tzinfo=dt.UTC))
-    assert taken(Ledger(folder).accepted()) == {"A": "accepted"}
+    assert taken(accepted(Ledger(folder))) == {"A": "accepted"}
 
 
 def test_orders_without_an_id_are_written_and_never_known(folder):
@@ -327,21 +335,21 @@ def test_orders_without_an_id_are_written_and_never_known(folder):
     note(ledger, Outcome.REJECTED, [None])
     ledger.flush()
     assert pq.read_table(folder).num_rows == 3
-    assert (Ledger(folder).accepted().num_rows, Ledger(folder).unfinished().num_rows) == (0, 0)
+    assert (accepted(Ledger(folder)).num_rows, Ledger(folder).unfinished().num_rows) == (0, 0)
 
 
 def test_what_is_accepted_can_be_skipped_by_orders(folder):
     ledger = Ledger(folder)
     note(ledger, Outcome.ACCEPTED, ["A"])
     ledger.flush()
-    assert Ledger(folder).accepted().schema.field("order_id").type == pa.string()
-    assert Ledger(folder).accepted().schema.names[:2] == ["order_id", "content_hash"]
+    assert accepted(Ledger(folder)).schema.field("order_id").type == pa.string()
+    assert accepted(Ledger(folder)).schema.names[:2] == ["order_id", "content_hash"]
 
 
 def test_what_is_pending_is_not_yet_known(folder):
     ledger = Ledger(folder)
     note(ledger, Outcome.ACCEPTED, ["A"])
-    assert ledger.accepted() is None
+    assert accepted(ledger) is None
 
 
 @pytest.mark.parametrize("name", ["results[1]", "run=2026-11-01T00:00:00+00:00", "with space", "a*b", "{x}"])
@@ -349,7 +357,7 @@ def test_a_folder_may_have_any_name(tmp_path, name):
     ledger = Ledger(tmp_path / name)
     note(ledger, Outcome.ACCEPTED, ["A"])
     ledger.flush()
-    assert taken(Ledger(str(tmp_path / name)).accepted()) == {"A": "hash of A"}
+    assert taken(accepted(Ledger(str(tmp_path / name)))) == {"A": "hash of A"}
 
 
 def test_other_files_in_the_folder_are_left_alone(folder):
@@ -357,12 +365,12 @@ def test_other_files_in_the_folder_are_left_alone(folder):
     (folder / "notes.txt").write_text("mine")
     (folder / "_SUCCESS").touch()
     (folder / ".x.parquet.part").write_bytes(b"PAR1")
-    assert Ledger(folder).accepted() is None
+    assert accepted(Ledger(folder)) is None
 
     ledger = Ledger(folder)
     note(ledger, Outcome.ACCEPTED, ["A"])
     ledger.flush()
-    assert taken(ledger.accepted()) == {"A": "hash of A"}
+    assert taken(accepted(ledger)) == {"A": "hash of A"}
     assert (folder / "notes.txt").read_text() == "mine"
 
 
@@ -387,7 +395,7 @@ def test_what_is_left_is_told_of_all_ledgers_in_a_folder_and_the_newest_row_coun
     for above in (Ledger("memory://bucket/[run]/push"), Ledger("/bucket/[run]/push/", filesystem=memory)):
         assert above.unfinished()["order_id"].to_pylist() == ["lost"]
         # what is accepted is asked of one ledger: shards that are listed anew have other orders
-        assert (above.exists(), above.accepted()) == (False, None)
+        assert (above.exists(), accepted(above)) == (False, None)
 
 
 # whole or absent
@@ -409,14 +417,14 @@ def test_what_could_not_be_written_is_written_by_the_next_flush(folder):
     disk = Breaking()
     ledger = Ledger(folder, filesystem=disk)
     note(ledger, Outcome.ACCEPTED, ["A"])
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         ledger.flush()
     assert not folder.exists()
 
     disk.full = False
     note(ledger, Outcome.ACCEPTED, ["B"])
     ledger.flush()
-    assert taken(Ledger(folder).accepted()) == {"A": "hash of A", "B": "hash of B"}
+    assert taken(accepted(Ledger(folder))) == {"A": "hash of A", "B": "hash of B"}
     assert len(files(folder)) == 1
 
 
@@ -439,7 +447,7 @@ def test_a_crash_before_the_last_step_leaves_no_file_that_counts(folder, monkeyp
     assert pds.dataset(folder, format="parquet").count_rows() == 0
 
     ledger.flush()
-    assert taken(Ledger(folder).accepted()) == {"A": "hash of A"}
+    assert taken(accepted(Ledger(folder))) == {"A": "hash of A"}
 
 
 def test_a_local_file_has_its_name_only_once_it_is_whole(folder, monkeypatch):
@@ -483,7 +491,7 @@ def test_a_file_on_a_server_has_its_name_only_once_it_is_whole(tmp_path):
     ledger.flush()
 
     assert server.done == [("write", "."), ("move", ".", ".parquet")]
-    assert taken(Ledger("results", filesystem=server).accepted()) == {"A": "hash of A"}
+    assert taken(accepted(Ledger("results", filesystem=server))) == {"A": "hash of A"}
     assert len(files(tmp_path / "results")) == 1
 
 
@@ -492,14 +500,14 @@ def test_a_file_on_a_server_has_its_name_only_once_it_is_whole(tmp_path):
 
 def test_an_object_store_holds_a_ledger(memory):
     ledger = Ledger("memory://bucket/results")
-    assert ledger.accepted() is None
+    assert accepted(ledger) is None
     note(ledger, Outcome.ACCEPTED, ["A"])
     note(ledger, Outcome.UNRESOLVED, ["B"])
     ledger.flush()
 
     found = memory.ls("/bucket/results", detail=False)
     assert [Path(path).suffix for path in found] == [".parquet"]
-    assert taken(Ledger("memory://bucket/results").accepted()) == {"A": "hash of A"}
+    assert taken(accepted(Ledger("memory://bucket/results"))) == {"A": "hash of A"}
     # as Airflow's object storage gives it: a file system and a path in it
     again = Ledger("/bucket/results", filesystem=memory)
     assert again.unfinished()["order_id"].to_pylist() == ["B"]
@@ -514,8 +522,8 @@ def test_two_writers_in_one_folder_do_not_write_over_each_other(folder):
         second.flush()
 
     assert len(files(folder)) == 6
-    assert len(taken(Ledger(folder).accepted())) == 6
-    assert first.accepted().num_rows == second.accepted().num_rows == 6
+    assert len(taken(accepted(Ledger(folder)))) == 6
+    assert accepted(first).num_rows == accepted(second).num_rows == 6
 
 
 def test_a_ledger_says_where_it_is(folder):
@@ -531,3 +539,128 @@ def test_a_place_that_cannot_be_is_a_matter_of_configuration(tmp_path):
     for inside in ("file", "file/results"):
         with pytest.raises(ConfigurationError, match="cannot be written"):
             Ledger(tmp_path / inside).begin()
+
+
+# the order of writing
+
+
+def test_the_row_that_was_written_last_counts_though_the_clock_has_gone_back(folder, monkeypatch):
+    class Clock(dt.datetime):
+        day = 3
+
+        @classmethod
+        def now(cls, tz=None):
+            return dt.datetime(2026, 1, cls.day, tzinfo=tz)
+
+    monkeypatch.setattr(write_clock.dt, "datetime", Clock)
+    for day, content in ((3, "A"), (2, "B"), (1, "A again")):
+        Clock.day = day
+        ledger = Ledger(folder)
+        ledger.begin()
+        note(ledger, Outcome.ACCEPTED, ["1"], [content])
+        note(ledger, Outcome.ACCEPTED, ["2"], [content])
+        ledger.flush()
+        assert taken(accepted(Ledger(folder))) == {"1": content, "2": content}
+    names = files(folder)
+    assert len(names) == 4
+    assert all(name.startswith("20260103T000000.") for name in names)
+
+
+def test_rows_of_one_moment_are_in_their_order(folder, monkeypatch):
+    class Still(dt.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return dt.datetime(2026, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(write_clock.dt, "datetime", Still)
+    ledger = Ledger(folder)
+    for i in range(50):
+        note(ledger, Outcome.ACCEPTED, ["A"], [str(i)])
+    ledger.flush()
+    assert taken(accepted(ledger)) == {"A": "49"}
+
+
+# small files
+
+
+def test_the_small_files_of_a_long_run_become_few(folder):
+    ledger = Ledger(folder)
+    for i in range(200):
+        note(ledger, Outcome.ACCEPTED, [str(i)], ["h"])
+        ledger.flush()
+    assert len(files(folder)) < 20
+    assert sorted(pq.read_table(folder)["order_id"].to_pylist(), key=int) == [str(i) for i in range(200)]
+
+
+def test_a_crash_while_small_files_are_merged_loses_nothing(folder, monkeypatch):
+    ledger = Ledger(folder)
+
+    def crash(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ledger._filesystem, "rm_file", crash, raising=False)
+    for i in range(15):
+        note(ledger, Outcome.ACCEPTED, [str(i)], ["h"])
+        ledger.flush()
+    note(ledger, Outcome.ACCEPTED, ["15"], ["h"])
+    with pytest.raises(KeyboardInterrupt):
+        ledger.flush()
+    assert {"0", "15"} <= set(taken(accepted(Ledger(folder))))
+
+
+def test_a_file_that_is_merged_while_it_is_read_is_read_in_the_merged_one(folder):
+    ledger = Ledger(folder)
+    for i in range(3):
+        note(ledger, Outcome.ACCEPTED, [str(i)])
+        ledger.flush()
+    rows = Ledger(folder).rows(COLUMNS)
+    seen = rows.read_next_batch()["order_id"].to_pylist()
+    merged = pq.read_table(folder)
+    for name in files(folder):
+        (folder / name).unlink()
+    pq.write_table(merged, folder / "20990101T000000.000000-ab-000000.parquet")
+    seen += rows.read_all()["order_id"].to_pylist()
+    assert set(seen) == {"0", "1", "2"}
+
+
+# other files in the folder
+
+
+def test_a_damaged_file_is_named_and_nothing_is_believed_without_it(folder):
+    ledger = Ledger(folder)
+    note(ledger, Outcome.ACCEPTED, ["A"])
+    ledger.flush()
+    (folder / "broken.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(ConfigurationError, match=r"broken\.parquet is damaged, or not a file of results .* move it"):
+        Ledger(folder).unfinished()
+
+
+def test_a_foreign_file_is_ignored_with_a_word(folder, caplog):
+    ledger = Ledger(folder)
+    note(ledger, Outcome.REJECTED, ["A"])
+    ledger.flush()
+    pq.write_table(pa.table({"id": [1], "name": ["x"]}), folder / "foreign.parquet")
+    assert Ledger(folder).unfinished()["order_id"].to_pylist() == ["A"]
+    assert "foreign.parquet holds no outcomes" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(28, "No space left on device"), StorageError),
+        (ConnectionError("no route to host"), StorageError),
+        (RuntimeError("a client's own error"), StorageError),
+        (OSError(30, "Read-only file system"), ConfigurationError),
+        (PermissionError(13, "Permission denied"), ConfigurationError),
+    ],
+)
+def test_a_failure_that_may_pass_is_told_from_one_that_stays(folder, error, kind):
+    class Failing(LocalFileSystem):
+        cachable = False
+
+        def makedirs(self, *_, **__):
+            raise error
+
+    with pytest.raises(kind, match="cannot be written") as raised:
+        Ledger(folder, filesystem=Failing()).begin()
+    assert raised.value.transient is (kind is StorageError)

@@ -111,6 +111,30 @@ def running(what: str, advice: str = "raise memory_limit") -> Iterator[None]:
         raise SqlError(f"{what} failed on the data: {_without_values(str(error))}") from None
 
 
+@contextlib.contextmanager
+def reading_from(engine: duckdb.DuckDBPyConnection, name: str, rows: pa.RecordBatchReader, what: str) -> Iterator[None]:
+    """Let the engine read `rows` as a table; an error of their reader is raised as itself, not as the engine's text."""
+    errors: list[Exception] = []
+
+    def watched() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from rows
+        except Exception as error:
+            errors.append(error)
+            raise
+
+    engine.register(name, pa.RecordBatchReader.from_batches(rows.schema, watched()))
+    try:
+        with running(what):
+            yield
+    except SqlError:
+        if errors:
+            raise errors[0] from None
+        raise
+    finally:
+        engine.unregister(name)
+
+
 def _without_values(message: str) -> str:
     kind, _, said = message.split("\n\n", maxsplit=1)[0].partition(": ")
     first = _VALUE.search(said)

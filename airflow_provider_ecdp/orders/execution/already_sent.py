@@ -6,13 +6,12 @@ of each are all that has to be kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import SqlError
-from airflow_provider_ecdp.orders.engine.connection import running
+from airflow_provider_ecdp.orders.engine.connection import reading_from
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.sql.query import ACCEPTED, CHOSEN
 
@@ -61,23 +60,5 @@ class AlreadySent:
         self.chosen = True
 
     def _take(self, rows: pa.RecordBatchReader, sql: str) -> None:
-        errors: list[Exception] = []
-
-        def watched() -> Iterator[pa.RecordBatch]:
-            try:
-                yield from rows
-            except Exception as error:
-                errors.append(error)
-                raise
-
-        self._engine.register(_ROWS, pa.RecordBatchReader.from_batches(rows.schema, watched()))
-        try:
-            with running(_WHAT):
-                self._engine.execute(sql)
-        except SqlError:
-            if errors:
-                # the engine tells what a file's reader has said as text of its own
-                raise errors[0] from None
-            raise
-        finally:
-            self._engine.unregister(_ROWS)
+        with reading_from(self._engine, _ROWS, rows, _WHAT):
+            self._engine.execute(sql)

@@ -1,0 +1,118 @@
+"""Lists and reads the files of a ledger, with bounded memory, while other processes add to it or compact it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from airflow_provider_ecdp.errors import ConfigurationError, StorageError
+from airflow_provider_ecdp.ledger.atomic_write import accessing
+from airflow_provider_ecdp.ledger.schema import SCHEMA
+
+log = logging.getLogger(__name__)
+
+#: Rows of one record batch.
+_ROWS = 65_536
+
+
+def files_in(
+    filesystem: Any, folder: str, name: str, *, start: str = "", end: str = ".parquet", deep: bool = False
+) -> dict[str, int]:
+    """Return the sizes of the files in a folder, by their paths, sorted; empty if there is no such folder.
+
+    :param name: what the user called the folder, for messages
+    :param start: of the names; without it, names that begin with `.` or `_` do not count
+    :param deep: whether files in folders inside count too
+    :raises StorageError: the storage does not answer
+    """
+    # what another process has added since is not cached
+    filesystem.invalidate_cache(folder)
+    with accessing(name, "read"):
+        try:
+            entries = filesystem.find(folder, detail=True).values() if deep else filesystem.ls(folder, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+    above = filesystem._strip_protocol(folder).rstrip("/") + "/"  # noqa: SLF001 - fsspec has no public name for it
+    hidden = () if start else (".", "_")
+    files = {}
+    for entry in entries:
+        path = entry["name"]
+        parts = filesystem._strip_protocol(path).removeprefix(above).split("/")  # noqa: SLF001 - as above
+        if parts[-1].startswith(start) and parts[-1].endswith(end) and not any(p.startswith(hidden) for p in parts):
+            files[path] = entry.get("size") or 0
+    return dict(sorted(files.items()))
+
+
+def read_rows(
+    filesystem: Any, name: str, listed: Callable[[], Iterable[str]], columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield these columns of all rows. A row can come twice where a compaction has moved it meanwhile.
+
+    :param name: what the user called the folder, for messages
+    :param listed: lists the files
+    :raises ConfigurationError: a file is damaged
+    :raises StorageError: the storage does not answer
+    """
+    seen: set[str] = set()
+    missed = True
+    while missed:
+        # a file that a compaction has removed meanwhile: its rows are in a file that was written before
+        missed = False
+        for file in [file for file in listed() if file not in seen]:
+            seen.add(file)
+            try:
+                yield from read_file(filesystem, name, file, columns)
+            except FileNotFoundError:
+                missed = True
+
+
+def read_file(filesystem: Any, name: str, file: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """Yield these columns of one file; none if it holds something else than outcomes.
+
+    :raises FileNotFoundError: the file is gone
+    """
+    wanted = pa.schema([SCHEMA.field(column) for column in columns])
+    local = isinstance(filesystem, LocalFileSystem)
+    try:
+        with accessing(name, "read"):
+            source: str | IO[bytes] = file if local else filesystem.open(file, "rb", cache_type="none")
+            with pq.ParquetFile(source, pre_buffer=not local) as parquet:
+                names = set(parquet.schema_arrow.names)
+                if not {"order_id", "outcome"} <= names:
+                    log.warning("%s: %s holds no outcomes of orders, and is ignored", name, file)
+                    return
+                for batch in parquet.iter_batches(_ROWS, columns=[c for c in columns if c in names]):
+                    yield _aligned(batch, wanted)
+    except ConfigurationError as error:
+        cause = error.__cause__
+        if isinstance(cause, FileNotFoundError):
+            raise cause from None
+        if isinstance(cause, pa.ArrowInvalid):
+            raise _damaged(name, file, cause) from None
+        raise
+    except StorageError as error:
+        # of damaged pages Arrow makes an OSError, which has no number
+        if local and getattr(error.__cause__, "errno", None) is None:
+            raise _damaged(name, file, error.__cause__) from None
+        raise
+
+
+def _damaged(name: str, file: str, error: BaseException | None) -> ConfigurationError:
+    return ConfigurationError(
+        f"results path {name}: {file} is damaged, or not a file of results ({error}); move it to another folder"
+    )
+
+
+def _aligned(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+    if batch.schema.equals(wanted):
+        return batch
+    arrays = [
+        batch.column(f.name).cast(f.type) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type)
+        for f in wanted
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=wanted)

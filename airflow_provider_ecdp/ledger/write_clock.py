@@ -1,0 +1,40 @@
+"""Times that only grow: the newest row of an order is the one that was written last, whatever the clock has done.
+
+A hybrid logical clock: it shows the machine's time, or one microsecond more than the newest time that it has seen.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import threading
+from collections.abc import Iterable
+
+_FORMAT = "%Y%m%dT%H%M%S.%f"
+_STAMP = re.compile(r"(?:^|[/-])([0-9]{8}T[0-9]{6}\.[0-9]{6})-[^/]*$")
+
+_TICK = dt.timedelta(microseconds=1)
+
+
+class WriteClock:
+    """Gives times, each later than those before and than those of the files that it has seen; safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = dt.datetime.min.replace(tzinfo=dt.UTC)
+
+    def see(self, files: Iterable[str]) -> None:
+        """Note the newest file's time, which its name tells; it is no earlier than that of any row in it."""
+        stamps = [stamp[1] for file in files if (stamp := _STAMP.search(file))]
+        if stamps:
+            self._last = max(self._last, dt.datetime.strptime(max(stamps), _FORMAT).replace(tzinfo=dt.UTC))
+
+    def next(self) -> dt.datetime:
+        """Return the time of what is written next."""
+        with self._lock:
+            self._last = max(dt.datetime.now(dt.UTC), self._last + _TICK)
+            return self._last
+
+    def stamp(self) -> str:
+        """Return the next time as a part of a file's name; names sort by it."""
+        return f"{self.next():{_FORMAT}}"
