@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak celery bench check format clean
+.PHONY: help setup demo test test-fast soak celery bench check format clean
 
 help:  ## Show what there is to make
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | sort | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | sort | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED)  ## Make .venv with the versions of constraints.txt; instant the second time
 
@@ -25,8 +25,12 @@ demo: setup  ## Run the example DAG with Airflow against the sandbox, and show w
 test: setup  ## Run the tests, on all cores
 	$(BIN)/python -m pytest --numprocesses logical --dist worksteal
 
-soak: setup  ## Run thousands of pushes with faults and kills; ECDP_SOAK_RUNS and ECDP_SOAK_SEED choose
+test-fast: setup  ## Run the quick tests of the core, without Airflow
+	$(BIN)/python -m pytest --numprocesses logical --dist worksteal --core --hypothesis-profile fast
+
+soak: setup  ## Run thousands of pushes with faults and kills; ECDP_SOAK_RUNS and ECDP_SOAK_SEED choose; then each law with 20 times the examples
 	$(BIN)/python tests/faults/soak.py
+	test "$(ECDP_SOAK_RUNS)" = 1 || $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m hypothesis --hypothesis-profile soak
 
 celery: setup  ## Push a million orders from two Celery workers, and kill one; needs Postgres and Redis, and says how to get them
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement tests/celery/requirements.txt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.abc
 import json
 import os
 import shutil
@@ -11,13 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 import requests
 
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 
 KEY = "sandbox-key"
-DAGS = Path(__file__).parents[1] / "dags"
+TESTS = Path(__file__).parent
 
 #: the one variable of the tests' own, which their workers inherit
 ONLINE_RETAIL = os.environ.get("ECDP_ONLINE_RETAIL")
@@ -40,6 +42,52 @@ os.environ.update(
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell has what it starts in the background ignore Ctrl-C, and the children of that too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# The same examples each time, however busy the machine is; the counts of single laws follow by `doubles/laws.py`.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None, max_examples=100)
+hypothesis.settings.register_profile("fast", hypothesis.settings.get_profile("suite"), max_examples=10)
+hypothesis.settings.register_profile(
+    "soak",
+    hypothesis.settings.get_profile("suite"),
+    derandomize=False,
+    max_examples=2_000,
+    print_blob=True,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("suite")
+
+#: The folders and files whose tests need Airflow; what one test of another folder needs of it is marked `slow`.
+WITH_AIRFLOW = {"dags", "hooks", "operators", "transfers", "warehouses", "test_demo.py", "test_provider_info.py"}
+
+
+class WithoutAirflow(importlib.abc.MetaPathFinder):
+    """Airflow as it is where only the core is installed."""
+
+    def find_spec(self, name, *_):
+        if name.partition(".")[0] == "airflow":
+            raise ModuleNotFoundError(f"{name}: the tests of the core run without Airflow", name=name)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--core", action="store_true", help="the quick tests of the core alone, with Airflow out of reach")
+
+
+def pytest_configure(config):
+    if config.getoption("core"):
+        sys.meta_path.insert(0, WithoutAirflow())
+
+
+def pytest_ignore_collect(collection_path, config):
+    if config.getoption("core") and collection_path.relative_to(TESTS).parts[:1] in {(name,) for name in WITH_AIRFLOW}:
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("core"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
 def pytest_unconfigure():

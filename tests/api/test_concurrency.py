@@ -8,6 +8,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.api.concurrency import Concurrency, struggles
 from airflow_provider_ecdp.errors import (
@@ -213,7 +214,7 @@ def test_the_limit_stays_between_one_and_what_was_asked_for(events, most):
         assert 1 <= limit <= most
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.integers(0, 10**6), st.integers(1, 16), st.integers(1, 20), st.sampled_from(["refuses", "times out", "slow"]))
 def test_the_limit_falls_in_a_bad_hour_and_is_all_again_after_it_where_it_is_wanted(seed, most, wanted, trouble):
     dice = random.Random(seed)
@@ -239,7 +240,7 @@ def test_the_limit_falls_in_a_bad_hour_and_is_all_again_after_it_where_it_is_wan
     assert crowd.concurrency.reached == min(most, wanted)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.integers(0, 10**6), st.integers(1, 6))
 def test_the_limit_settles_about_what_a_server_can_bear(seed, bears):
     dice = random.Random(seed)

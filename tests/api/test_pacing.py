@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.api.pacing import Pacer
 
@@ -62,7 +63,7 @@ def test_starts_keep_to_the_rate_and_to_every_pause(rate, events):
     assert_never_more_than(rate, starts)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.integers(1, 20), st.integers(1, 6), st.lists(st.none() | st.floats(0.01, 3), min_size=1, max_size=40))
 def test_threads_together_keep_to_the_rate_and_to_every_pause(virtual_time, rate, threads, answers):
     time = virtual_time()
@@ -211,7 +212,7 @@ def test_an_interrupted_sleep_ends_the_waiting():
     assert pacer.acquire() is None
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=examples(20))
 @given(st.integers(1, 12), st.integers(1, 8), st.sampled_from([0.0, 0.02, 0.3, 1.5]), st.sampled_from([0.0, 1.0, 2.0]))
 def test_behind_a_limiting_server_everything_is_done_with_few_refusals(
     virtual_time, allowed, threads, latency, retry_after

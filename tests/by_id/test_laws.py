@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
@@ -105,7 +106,7 @@ LIVES = st.lists(
 MISSING = st.sampled_from(list(Missing))
 
 #: the fixtures make what runs, and hold nothing
-LAWS = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LAWS = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def counts(report):
@@ -142,7 +143,7 @@ def told(report):
     return Counter((result["order_id"], result["outcome"]) for result in report.results)
 
 
-@settings(LAWS, max_examples=25)
+@settings(LAWS, max_examples=examples(25))
 @given(changes=CHANGES, lives=LIVES, missing=MISSING)
 def test_statuses_end_as_without_a_crash(server, update, order, tmp_path_factory, changes, lives, missing):
     def run(client, ledger, *, resumed):
@@ -161,7 +162,7 @@ def test_statuses_end_as_without_a_crash(server, update, order, tmp_path_factory
         assert server.store.get(order_id)["status"].capitalize() == status, order_id
 
 
-@settings(LAWS, max_examples=25)
+@settings(LAWS, max_examples=examples(25))
 @given(ids=st.lists(IDS, min_size=1, max_size=16), lives=LIVES)
 def test_deletions_end_as_without_a_crash(server, delete, order, tmp_path_factory, ids, lives):
     def run(client, ledger, *, resumed):

@@ -8,6 +8,7 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.dry_run.sample_order import laid_out, masked
 from airflow_provider_ecdp.orders.reader import OrderReader
@@ -54,7 +55,7 @@ def texts(value):
         yield value
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60))
 @given(persons())
 def test_law_no_address_number_or_name_of_a_person_is_seen(order_and_hidden):
     order, hidden = order_and_hidden
@@ -66,7 +67,7 @@ def test_law_no_address_number_or_name_of_a_person_is_seen(order_and_hidden):
     assert [one for one in hidden if one in seen] == []
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=examples(60))
 @given(
     st.decimals(allow_nan=False, allow_infinity=False, places=4), st.integers(), st.text(max_size=30), st.integers(0, 4)
 )

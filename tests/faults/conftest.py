@@ -1,17 +1,10 @@
-"""The sandbox for the runs with faults; the modules beside this file are found by name."""
+"""The sandbox for the runs with faults."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_ecdp.sandbox.server import SandboxServer
-
-# test folders are no packages, and `soak.py` finds its neighbours as a script does
-if str(Path(__file__).parent) not in sys.path:
-    sys.path.append(str(Path(__file__).parent))
 
 KEY = "sandbox-key"
 

@@ -9,10 +9,11 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.orders.batching import body, cut, halves, size
 
-check = settings(derandomize=True, max_examples=150, deadline=None, database=None)
+check = settings(max_examples=examples(150))
 
 #: The texts of orders, of one byte to many, with characters of several bytes.
 TEXTS = st.lists(st.integers(0, 40).map(lambda n: json.dumps("ż" * n, ensure_ascii=False)), min_size=1, max_size=60)

@@ -7,6 +7,7 @@ import random
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.orders.reader import OrderReader
@@ -161,7 +162,7 @@ def test_an_order_that_is_too_large_alone_is_rejected(foreign, client, extract):
     }
 
 
-@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     count=st.integers(1, 60),
     size=st.integers(1, 25),

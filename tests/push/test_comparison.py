@@ -6,6 +6,7 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.push.comparison import same_order
 
@@ -124,7 +125,7 @@ def test_lines_are_matched_and_not_taken_by_the_first_that_fits():
     assert not same_order(json.dumps(sent), changed(products=[cup(1.004), cup(1.004), cup(1.0)]))
 
 
-@settings(derandomize=True, deadline=None, max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.sampled_from([1.0, 1.004, 0.996, 1.01, 1.014]), max_size=8), st.randoms(use_true_random=False))
 def test_any_rounded_and_shuffled_lines_are_the_same(prices, dice):
     stored = [cup(round(price, 2) if dice.random() < 0.5 else price) for price in prices]

@@ -1,20 +1,14 @@
-"""Warehouses' extracts and the documentation's examples; the modules beside this file are found by name."""
+"""Warehouses' extracts and the documentation's examples."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
-
-# test folders are no packages
-if str(Path(__file__).parent) not in sys.path:
-    sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

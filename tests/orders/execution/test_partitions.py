@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError
 from airflow_provider_ecdp.orders.execution import partitions
@@ -200,7 +201,7 @@ def test_an_extract_without_the_column_is_whole_in_every_part():
     assert len(in_parts) == 300
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=examples(6))
 @given(
     numbers=st.lists(st.one_of(st.none(), st.integers(0, 30)), min_size=1, max_size=120),
     share=st.integers(10**4, 10**7),

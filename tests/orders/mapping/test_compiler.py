@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
@@ -674,7 +675,7 @@ SCHEMA = pa.schema(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(rows=ROWS, seed=st.integers(0, 99), by=st.booleans())
 def test_law_the_same_lines_in_another_order_are_the_same_orders(read, rows, seed, by):
     mapping = LINES | {"returnsValue": {"sum": ["rate", "price"]}} | ({"products.order_by": "no"} if by else {})
@@ -687,7 +688,7 @@ def test_law_the_same_lines_in_another_order_are_the_same_orders(read, rows, see
     assert orders(rows) == orders(shuffled)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(rows=ROWS)
 def test_law_lines_are_the_orders_that_python_makes_of_them(read, rows):
     found = {r.order_id: r for r in read(pa.Table.from_pylist(rows, SCHEMA), mapping=LINES)}

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
@@ -123,7 +124,7 @@ SCALES = st.integers(0, 22)
 WIDE = st.integers(-(10**38) + 1, 10**38 - 1) | st.integers(-(10**9), 10**9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(
     scales=st.tuples(SCALES, SCALES).filter(lambda s: sum(s) < 38),
     lines=st.lists(st.tuples(WIDE, WIDE), min_size=1, max_size=4),

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.orders.sources.common_types import CannotMeetError, cast, common_type
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -44,7 +45,7 @@ def largest(type_):
 
 
 @given(first=st.sampled_from(NUMBERS), second=st.sampled_from(NUMBERS))
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=examples(300))
 def test_numbers_meet_with_all_their_digits_or_not_at_all(first, second):
     try:
         common = common_type(first, second)
@@ -64,7 +65,7 @@ def test_numbers_meet_with_all_their_digits_or_not_at_all(first, second):
     values=st.lists(st.none() | st.integers(-(2**63) + 1, 2**63 - 1), min_size=1, max_size=5),
     wrap=st.sampled_from(["plain", "struct", "list", "map", "sliced list"]),
 )
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=examples(300))
 def test_times_meet_in_microseconds_rounded_down_and_those_beyond_stay_beyond(unit, values, wrap):
     factor = {"s": 10**6, "ms": 10**3, "us": 1, "ns": 1}[unit]
     divisor = 1000 if unit == "ns" else 1

@@ -13,6 +13,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
@@ -24,9 +25,9 @@ from airflow_provider_ecdp.sample import LINES_SQL, Sample
 
 #: Row groups of files, by the number of their rows.
 LAYOUTS = st.lists(st.lists(st.integers(0, 40), max_size=6), min_size=1, max_size=4)
-EXAMPLES = settings(derandomize=True, max_examples=60, deadline=None, database=None)
+EXAMPLES = settings(max_examples=examples(60))
 #: Each shard opens an engine.
-FEW_EXAMPLES = settings(EXAMPLES, max_examples=12)
+FEW_EXAMPLES = settings(EXAMPLES, max_examples=examples(12))
 
 
 class Extracts:

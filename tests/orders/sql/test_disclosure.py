@@ -8,6 +8,7 @@ import duckdb
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed, disclosed_sql
 
@@ -68,7 +69,7 @@ DATES = st.one_of(st.datetimes(), st.dates()).map(str)
 TEXTS = st.text(st.characters(max_codepoint=0x24F, exclude_categories=["Cs", "Cc"]), max_size=40)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(value=st.one_of(NUMBERS, NEARLY, DATES, TEXTS, st.emails()))
 @example(value="2026-11-01 10:00:00.600700800")
 def test_law_no_address_no_telephone_number_and_no_two_words_are_shown(by_engine, value):

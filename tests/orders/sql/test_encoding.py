@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from laws import examples
 from pydantic import TypeAdapter, ValidationError
 
 from airflow_provider_ecdp.sandbox import models
@@ -289,7 +290,7 @@ def judged(read, table):
     """A few hundred orders, every other without fault, and what the query says of each; all are read together."""
     found = []
 
-    @settings(derandomize=True, max_examples=150, deadline=None, database=None, phases=[Phase.generate])
+    @settings(max_examples=examples(150), phases=[Phase.generate])
     @given(orders(dirty=False), orders(dirty=True))
     def collect(clean, dirty):
         found.extend([clean, dirty])
