@@ -21,14 +21,15 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"][
 #: The parts of the package that may import only some of the others; `errors` is at the bottom of all.
 MAY_IMPORT = {
     "errors": set(),
+    "settings": {"errors", "settings"},
     "results": {"errors", "results"},
-    "orders": {"errors", "orders"},
-    "api": {"api", "errors"},
-    "ledger": {"errors", "ledger", "orders", "results"},
-    "runs": {"errors", "ledger", "results", "runs"},
-    "push": {"api", "errors", "ledger", "orders", "push", "results", "runs"},
-    "by_id": {"api", "by_id", "errors", "ledger", "orders", "results", "runs"},
-    "dry_run": {"api", "by_id", "dry_run", "errors", "ledger", "orders", "push", "results"},
+    "orders": {"errors", "orders", "settings"},
+    "api": {"api", "errors", "settings"},
+    "ledger": {"errors", "ledger", "orders", "results", "settings"},
+    "runs": {"api", "errors", "ledger", "results", "runs", "settings"},
+    "push": {"api", "errors", "ledger", "orders", "push", "results", "runs", "settings"},
+    "by_id": {"api", "by_id", "errors", "ledger", "orders", "results", "runs", "settings"},
+    "dry_run": {"api", "by_id", "dry_run", "errors", "ledger", "orders", "push", "results", "settings"},
     "sandbox": {"errors", "sandbox"},
     "sample": {"errors", "sample"},
 }

@@ -6,15 +6,21 @@ Messages never show a whole URL: it may hold a password or a token.
 from __future__ import annotations
 
 import ipaddress
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.settings import Kind, boolean, check, number, setting, text, whole
 
 #: The page also shows client.ecdp.app; the vendor's own shop plugins call only this host.
 DEFAULT_BASE_URL = "https://api.ecdp.app"
+
+
+def _verify(value: object) -> bool | str:
+    if not isinstance(value, bool | str):
+        raise TypeError
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +36,24 @@ class ClientSettings:
     REQUESTS_CA_BUNDLE), once, when the client is made. A .netrc file is not read.
     """
 
-    base_url: str = DEFAULT_BASE_URL
-    connect_timeout: float = 10.0
-    read_timeout: float = 60.0
-    verify: bool | str = True
-    allow_http: bool = False
-    requests_per_second: float | None = None
-    max_in_flight: int = 4
+    base_url: str = setting(DEFAULT_BASE_URL, text(metavar="URL"), help="Where ECDP is")
+    connect_timeout: float = setting(10, number("seconds"), help="Seconds to wait for a connection")
+    read_timeout: float = setting(60, number("seconds"), help="Seconds to wait for an answer")
+    verify: bool | str = setting(
+        default=True,
+        kind=Kind("true, false or the path of a CA bundle", _verify, "FILE"),
+        help="Certificates to trust, if those of the system are not enough",
+    )
+    allow_http: bool = setting(
+        default=False, kind=boolean(), help="Allow plain http beyond this machine: the API key is sent unencrypted"
+    )
+    requests_per_second: float | None = setting(None, number("requests"), help="Maximum requests per second")
+    max_in_flight: int = setting(4, whole(least=1, most=64), help="Maximum requests in flight")
     user_agent_suffix: str = ""
 
     def __post_init__(self) -> None:
+        check(self)
         object.__setattr__(self, "base_url", _base_url(self.base_url, self.allow_http))
-        for name in ("connect_timeout", "read_timeout"):
-            _positive(name, getattr(self, name), "seconds")
-        if self.requests_per_second is not None:
-            _positive("requests_per_second", self.requests_per_second, "requests")
-        if self.max_in_flight < 1:
-            raise ConfigurationError(f"max_in_flight is {self.max_in_flight}: it must be at least 1")
         if isinstance(self.verify, str) and not Path(self.verify).exists():
             raise ConfigurationError(f"verify names a CA bundle that does not exist: {self.verify!r}")
         if not (self.user_agent_suffix.isascii() and self.user_agent_suffix.isprintable()):
@@ -71,13 +78,8 @@ def checked_key(api_key: str) -> str:
     return api_key
 
 
-def _positive(name: str, value: float, unit: str) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ConfigurationError(f"{name} is {value}: it must be a number of {unit} above 0")
-
-
 def _base_url(text: str, allow_http: bool) -> str:
-    text = text.strip()
+    text = complete_url(text.strip())
     example = f"write it like {DEFAULT_BASE_URL}"
     # urlsplit silently drops tabs and newlines, http.client refuses blanks late and shows the URL
     if not (text.isascii() and text.isprintable()) or " " in text:
@@ -88,7 +90,7 @@ def _base_url(text: str, allow_http: bool) -> str:
     except ValueError:
         raise ConfigurationError(f"the base URL cannot be read as a URL: {example}") from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(f"the base URL needs the scheme https and a host: {example}")
+        raise ConfigurationError(f"the base URL needs a host, and the scheme https where it has one: {example}")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("the base URL holds a user name or password: the API knows only its key, remove them")
     if parts.query or parts.fragment:
@@ -100,11 +102,35 @@ def _base_url(text: str, allow_http: bool) -> str:
     return _without_orders(parts)
 
 
+def complete_url(text: str, scheme: str = "") -> str:
+    """Return a URL that has a scheme: https, and http for this machine, where the sandbox runs.
+
+    An IPv6 address gets its brackets.
+    """
+    own, separator, rest = text.rpartition("://")
+    if _is_ipv6(rest):
+        rest = f"[{rest}]"
+    if separator or not rest:
+        return f"{own}{separator}{rest}"
+    try:
+        host = urlsplit(f"//{rest}").hostname or ""
+    except ValueError:
+        host = ""
+    return f"{scheme or ('http' if _is_loopback(host) else 'https')}://{rest}"
+
+
 def _without_orders(parts: SplitResult) -> str:
     path = parts.path.rstrip("/")
     if path.endswith("/orders"):
         path = path.removesuffix("/orders").rstrip("/")
     return f"{parts.scheme}://{parts.netloc}{path}"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == 6
+    except ValueError:
+        return False
 
 
 def _is_loopback(host: str) -> bool:

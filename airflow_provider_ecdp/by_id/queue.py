@@ -10,13 +10,13 @@ accepted tells how far an earlier run has come with this order, whatever the sam
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from typing import Any, Self
+from collections.abc import Iterator
+from typing import Self
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.by_id.requests import Operation
 from airflow_provider_ecdp.by_id.rows import ChangeRows
+from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, Operation
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_website, listed_status
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
@@ -95,29 +95,22 @@ class ChangeQueue:
         self,
         extract: Source,
         operation: Operation,
-        *,
-        sql: str | None = None,
-        mapping: Mapping[str, Any] | str | None = None,
-        memory_limit: str = "256MB",
+        settings: ChangeRowSettings | None = None,
     ) -> None:
         """Read the extract to its end, and check each row.
 
         :param operation: UPDATE_STATUS or DELETE, which needs nothing but ids
-        :param sql: one SELECT from `extract` that returns columns named `order_id`, `status` and `website_id`
-        :param mapping: which column is which of these three, a dict or its JSON text
-        :param memory_limit: of the engine; beyond it, it spills to disk
-        :raises ConfigurationError: the settings cannot be meant
+        :raises ConfigurationError: the mapping is not shaped as one
         :raises ExtractError: the extract cannot be read, or its columns do not make changes
         """
+        settings = settings or ChangeRowSettings()
         self.operation = operation
         self._count = 0
         self._stack = contextlib.ExitStack()
         try:
-            self._engine = self._stack.enter_context(locked_engine(memory_limit=memory_limit, threads=1))
+            self._engine = self._stack.enter_context(locked_engine(memory_limit=settings.memory_limit, threads=1))
             with_status = operation is Operation.UPDATE_STATUS
-            with ChangeRows(
-                extract, with_status=with_status, sql=sql, mapping=mapping, memory_limit=memory_limit
-            ) as rows:
+            with ChangeRows(extract, with_status=with_status, settings=settings) as rows:
                 self.name = rows.name
                 self._take(rows)
         except BaseException:

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError, RequestRejectedError
+from airflow_provider_ecdp.by_id.settings import Missing, Operation
+from airflow_provider_ecdp.errors import ApiError, NotFoundError, RequestRejectedError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
+
+__all__ = ["NOT_REACHED", "Answer", "Missing", "Operation", "OrderRequester"]
 
 NOT_REACHED = "the run was stopped before this order"
 
 _ABSENT = "ECDP has no such order"
 _GONE = "ECDP has no such order: it was deleted before, or never there"
-
-
-class Operation(enum.StrEnum):
-    """What is done with an order that is named by its id."""
-
-    GET = "get"
-    UPDATE_STATUS = "update_status"
-    DELETE = "delete"
-
-
-class Missing(enum.StrEnum):
-    """How to treat an order that ECDP does not have: a failure, or a fact to report."""
-
-    FAIL = "fail"
-    REPORT = "report"
-
-    @staticmethod
-    def parse(text: str) -> Missing:
-        """Read `fail` or `report`.
-
-        :raises ConfigurationError: anything else
-        """
-        try:
-            return Missing(str(text).strip().lower())
-        except ValueError:
-            raise ConfigurationError(f"missing is {text!r}: it must be fail or report") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any, Self
 import duckdb
 import pyarrow as pa
 
+from airflow_provider_ecdp.by_id.settings import ChangeRowSettings
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
 from airflow_provider_ecdp.orders.contract import Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
@@ -47,26 +48,22 @@ class ChangeRows:
         extract: Source,
         *,
         with_status: bool,
-        sql: str | None = None,
-        mapping: Mapping[str, Any] | str | None = None,
-        memory_limit: str = "256MB",
+        settings: ChangeRowSettings | None = None,
     ) -> None:
         """Connect the engine and find the columns.
 
         :param with_status: whether a change has a status, and perhaps a website
-        :param sql: one SELECT from `extract` that returns columns named `order_id`, `status` and `website_id`
-        :param mapping: which column is which of these three, a dict or its JSON text (see `ColumnMapping`)
-        :raises ConfigurationError: `sql` and `mapping` are both there, or the mapping is not shaped as one
+        :raises ConfigurationError: the mapping is not shaped as one
         :raises SqlError: the SQL text does not parse or bind, or asks for what the engine is locked against
         :raises ColumnsError: the columns do not make changes
         """
-        if sql is not None and mapping is not None:
-            raise ConfigurationError("sql and mapping both say what a change is made of; keep one of them")
+        settings = settings or ChangeRowSettings()
+        sql, mapping = settings.sql, settings.mapping
         given = None if mapping is None else _named(ColumnMapping.parse(_with_ids(mapping)), with_status=with_status)
         self.name = extract.name
         self._stack = contextlib.ExitStack()
         try:
-            self._engine = self._stack.enter_context(locked_engine(memory_limit=memory_limit, threads=1))
+            self._engine = self._stack.enter_context(locked_engine(memory_limit=settings.memory_limit, threads=1))
             self._sources = Catalog(self._engine, extract)
             source = f"SELECT * FROM {EXTRACT}" if sql is None else statement(sql, self._engine)
             schema = self._result(source)

@@ -1,57 +1,109 @@
-"""How the changes of an extract are sent, and which extracts are not meant to be."""
+"""How the changes of an extract are read and sent, and which extracts are not meant to be."""
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from airflow_provider_ecdp.by_id.queue import ChangeQueue
-from airflow_provider_ecdp.by_id.requests import Missing
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError, ExtractError
-from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.orders.settings import OrderSettings
+from airflow_provider_ecdp.runs.settings import RunSettings
+from airflow_provider_ecdp.settings import Kind, check, choice, same, setting, whole
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSettings:
-    """How changes are sent.
+class Operation(enum.StrEnum):
+    """What is done with an order that is named by its id."""
 
-    :param missing: what an order that ECDP does not have is; see `OrderRequester`
-    :param max_in_flight: maximum requests in flight
-    :param max_deletions: if the extract has more rows than this, nothing is sent; None for no limit
-    :param results_limit: how many results the report holds, failures first
-    :param allow_empty: whether an extract without rows is a success
-    :param resumed: whether an earlier try of this run may have sent some; a ledger that is there says so itself
-    :param count_resumed_as: outcome of what the ledger holds as accepted: SKIPPED for a new run over an old ledger,
-        ACCEPTED where the run that wrote it is continued
-    :raises ConfigurationError: a value out of range
+    GET = "get"
+    UPDATE_STATUS = "update_status"
+    DELETE = "delete"
+
+
+class Missing(enum.StrEnum):
+    """How to treat an order that ECDP does not have: a failure, or a fact to report."""
+
+    FAIL = "fail"
+    REPORT = "report"
+
+
+def _mapping(value: Any) -> Mapping[str, Any] | str:
+    if not isinstance(value, Mapping | str):
+        raise TypeError
+    return value
+
+
+class _Rows(Protocol):
+    """The rows of an extract, counted."""
+
+    name: str
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRowSettings:
+    """How an extract becomes changes.
+
+    :raises ConfigurationError: a value is not allowed
     """
 
-    missing: Missing
-    max_in_flight: int = 4
-    max_deletions: int | None = None
-    results_limit: int = 1000
-    allow_empty: bool = False
-    resumed: bool = False
-    count_resumed_as: Outcome = Outcome.SKIPPED
+    sql: str | None = same(
+        OrderSettings,
+        "sql",
+        help="One SELECT from `extract` that returns the columns order_id, status and website_id, as far as needed",
+    )
+    mapping: Mapping[str, Any] | str | None = same(
+        OrderSettings,
+        "mapping",
+        kind=Kind("a dict, or its JSON text", _mapping, "FILE"),
+        help="Which column is order_id, status or website_id, instead of sql",
+    )
+    memory_limit: str = same(OrderSettings, "memory_limit")
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
-        for name, least in (("max_in_flight", 1), ("results_limit", 0), ("max_deletions", 0)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ConfigurationError(f"{name} must be {least} or more, not {value}")
+        """Parse the settings, and refuse those that exclude each other."""
+        check(self)
+        if self.sql is not None and self.mapping is not None:
+            raise ConfigurationError("sql and mapping both say what a change is made of; keep one of them")
 
-    def refuse(self, queue: ChangeQueue) -> None:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeSettings(RunSettings):
+    """How changes are sent.
+
+    :raises ConfigurationError: a value is not allowed
+    """
+
+    missing: Missing = setting(
+        Missing.FAIL.value, choice(Missing), help="How to treat an order that ECDP does not have: fail or report"
+    )
+    max_deletions: int | None = None
+
+    def refuse(self, rows: _Rows) -> None:
         """Refuse an extract that has no rows, or more than it may have.
 
         :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
         :raises ExtractError: there are more rows than `max_deletions`
         """
-        if not len(queue) and not self.allow_empty:
+        if not len(rows) and not self.allow_empty:
             raise EmptyExtractError(
-                f"{queue.name} holds no orders; if a run without orders is normal, allow it (on_empty, --allow-empty)"
+                f"{rows.name} holds no orders; if a run without orders is normal, allow it (on_empty, --allow-empty)"
             )
-        if self.max_deletions is not None and len(queue) > self.max_deletions:
+        if self.max_deletions is not None and len(rows) > self.max_deletions:
             raise ExtractError(
-                f"{queue.name} has {len(queue)} rows, and max_deletions is {self.max_deletions}: nothing was sent; "
+                f"{rows.name} has {len(rows)} rows, and max_deletions is {self.max_deletions}: nothing was sent; "
                 "is it the right extract?"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionSettings(ChangeSettings):
+    """How deletions are sent: an order that is gone is the goal.
+
+    :raises ConfigurationError: a value is not allowed
+    """
+
+    missing: Missing = same(ChangeSettings, "missing", default=Missing.REPORT.value)
+    max_deletions: int | None = setting(None, whole(), help="Delete nothing if the extract has more rows than this")

@@ -8,10 +8,11 @@ from typing import Any
 
 from airflow_provider_ecdp.api.client import EcdpClient, PostResult
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
-from airflow_provider_ecdp.api.settings import DEFAULT_BASE_URL, ClientSettings
+from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.cli.output import KEY_VARIABLE
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError, UnreachableError
+from airflow_provider_ecdp.settings import build
 
 _URL_VARIABLE = "ECDP_BASE_URL"
 
@@ -57,16 +58,12 @@ def open_client(arguments: Namespace, interruption: Interruption, *, max_in_flig
 
     :raises ConfigurationError: there is no key, or a setting cannot be meant
     """
-    settings = ClientSettings(
-        base_url=arguments.base_url or os.environ.get(_URL_VARIABLE) or DEFAULT_BASE_URL,
-        connect_timeout=arguments.connect_timeout,
-        read_timeout=arguments.read_timeout,
-        verify=arguments.ca_bundle or True,
-        allow_http=arguments.allow_http,
-        requests_per_second=arguments.requests_per_second,
-        max_in_flight=max_in_flight,
-        user_agent_suffix="cli",
-    )
+    own = {
+        "base_url": arguments.base_url or os.environ.get(_URL_VARIABLE),
+        "max_in_flight": max_in_flight,
+        "user_agent_suffix": "cli",
+    }
+    settings = build(ClientSettings, vars(arguments) | own)
     key = os.environ.get(KEY_VARIABLE)
     if not key:
         raise ConfigurationError(f"no API key: set {KEY_VARIABLE} (in ECDP: Settings > API)")

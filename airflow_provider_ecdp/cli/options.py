@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
+
+from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.orders.settings import OrderSettings
+from airflow_provider_ecdp.runs.settings import RunSettings
+from airflow_provider_ecdp.settings import Setting, settings_of
 
 ENVIRONMENT = """\
 environment:
@@ -22,6 +29,41 @@ before its first `=`: ./dt=2026-11-22.
 """
 
 
+#: Options whose names are not those of their settings.
+_NAMES = {"verify": "--ca-bundle"}
+
+
+def add_settings(
+    group: argparse._ArgumentGroup,
+    table: type,
+    *,
+    names: Collection[str] | None = None,
+    without: Collection[str] = (),
+    **special: dict[str, Any],
+) -> None:
+    """Add an option for each setting of a class, which is None where it is not given.
+
+    :param names: those to add; None for all
+    :param without: those that have no option, or have it elsewhere
+    :param special: by the name of a setting, what `add_argument` is told of it besides
+    """
+    for one in settings_of(table):
+        if one.name not in without and (names is None or one.name in names):
+            flag: dict[str, Any] = {"action": "store_true"}
+            # the settings themselves parse it, and say what is wrong in one line
+            value = {"metavar": one.kind.metavar}
+            how = (flag if one.kind.metavar is None else value) | special.get(one.name, {})
+            option = _NAMES.get(one.name, f"--{one.name.replace('_', '-')}")
+            group.add_argument(option, dest=one.name, default=None, help=_help(one), **how)
+
+
+def _help(one: Setting) -> str:
+    sentence = one.help if one.help[:2].isupper() else one.help[0].lower() + one.help[1:]
+    silent = one.default is None or isinstance(one.default, bool | tuple)
+    default = "" if silent else f" (default: {one.default})"
+    return f"{sentence}{default}".replace("%", "%%")
+
+
 def extract(command: argparse.ArgumentParser) -> None:
     """Add what says which orders are read, and how."""
     command.add_argument(
@@ -31,58 +73,24 @@ def extract(command: argparse.ArgumentParser) -> None:
         help="file, folder, glob or URL; several are one run; NAME=PATH gives it a name",
     )
     reading = command.add_argument_group("reading")
-    reading.add_argument("--sql", type=Path, metavar="FILE", help="the SQL text that shapes the extract into orders")
-    reading.add_argument("--mapping", type=Path, metavar="FILE", help="JSON that says which column is which field")
     reading.add_argument(
         "--partition",
         action="append",
         metavar="COLUMN=VALUE",
         help="read only the folders of this name; again for more values or columns; NAME.COLUMN=VALUE for one extract",
     )
-    reading.add_argument(
-        "--partition-by",
-        action="append",
-        metavar="COLUMN",
-        help="where an extract is larger than memory: the column that tells which rows are one order's; NAME=COLUMN "
-        "for each extract that has a name",
+    add_settings(
+        reading,
+        OrderSettings,
+        sql={"type": Path},
+        mapping={"type": Path},
+        partition_by={"action": "append"},
+        matching={"metavar": "FIELD"},
     )
-    reading.add_argument(
-        "--timezone", metavar="ZONE", help="IANA time zone of timestamps that have none; without it they are refused"
-    )
-    reading.add_argument(
-        "--matching",
-        metavar="FIELD",
-        help="what the business unit matches customers by: email, phone or crmId is then required",
-    )
-    reading.add_argument(
-        "--warnings-as-errors",
-        metavar="NAMES",
-        help="warnings that make an order invalid: names with commas between them, or all",
-    )
-    reading.add_argument(
-        "--memory-limit", default="256MB", metavar="SIZE", help="of the SQL engine (default: %(default)s)"
-    )
-    reading.add_argument("--allow-empty", action="store_true", help="an extract without orders is fine")
+    add_settings(reading, RunSettings, names=["allow_empty"])
 
 
-def connection(command: argparse.ArgumentParser, in_flight: int | None = None) -> None:
+def connection(command: argparse.ArgumentParser, *, in_flight: bool = False) -> None:
     """Add what says where ECDP is, and how it is talked to."""
     group = command.add_argument_group("connection")
-    group.add_argument("--base-url", metavar="URL", help="where ECDP is (default: https://api.ecdp.app)")
-    group.add_argument("--ca-bundle", metavar="FILE", help="certificates to trust (default: those of the system)")
-    group.add_argument("--allow-http", action="store_true", help="plain http beyond this machine; the key is readable")
-    group.add_argument(
-        "--connect-timeout", type=float, default=10.0, metavar="S", help="seconds (default: %(default)s)"
-    )
-    group.add_argument("--read-timeout", type=float, default=60.0, metavar="S", help="seconds (default: %(default)s)")
-    group.add_argument(
-        "--requests-per-second", type=float, metavar="X", help="maximum requests per second (default: no limit)"
-    )
-    if in_flight is not None:
-        group.add_argument(
-            "--max-in-flight",
-            type=int,
-            default=in_flight,
-            metavar="N",
-            help="maximum requests in flight (default: %(default)s)",
-        )
+    add_settings(group, ClientSettings, without=() if in_flight else ["max_in_flight"])

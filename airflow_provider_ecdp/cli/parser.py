@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_ecdp import __version__
+from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSettings
 from airflow_provider_ecdp.cli.change_options import add_extract
 from airflow_provider_ecdp.cli.exit_codes import EXPLAINED
-from airflow_provider_ecdp.cli.options import ENVIRONMENT, SELECTING, connection, extract
+from airflow_provider_ecdp.cli.options import ENVIRONMENT, SELECTING, add_settings, connection, extract
+from airflow_provider_ecdp.push.settings import PushSettings
 
 #: Faults of the sandbox that have an option of their own; --faults knows all of them.
 FAULTS: dict[str, tuple[type, str]] = {
@@ -78,42 +80,8 @@ def _push(command: argparse.ArgumentParser) -> None:
     command.epilog = f"{SELECTING}\n{ENVIRONMENT}\n{EXPLAINED}"
     extract(command)
     sending = command.add_argument_group("sending")
-    sending.add_argument("--dry-run", action="store_true", help="check as this run would be, and send nothing")
-    sending.add_argument(
-        "--mode", default="AddOrReplace", help="Add, AddOrReplace, Replace: any spelling (default: %(default)s)"
-    )
-    sending.add_argument("--match-by", metavar="FIELD", help="send matchBy: email, phone or crmId (default: do not)")
-    sending.add_argument(
-        "--batch-size", type=int, default=500, metavar="N", help="maximum orders per request (default: %(default)s)"
-    )
-    sending.add_argument(
-        "--batch-bytes",
-        type=int,
-        default=4_000_000,
-        metavar="N",
-        help="maximum bytes per request (default: %(default)s)",
-    )
-    budget = "maximum requests to trace a refused batch to its orders (default: %(default)s)"
-    sending.add_argument("--request-budget", type=int, default=200, metavar="N", help=budget)
-    sending.add_argument(
-        "--max-failed",
-        default="0",
-        metavar="N",
-        help="how many orders may fail: a count (10) or a share (1%%), default: %(default)s",
-    )
-    sending.add_argument(
-        "--canary",
-        type=int,
-        default=0,
-        metavar="N",
-        help="send this many orders first; if one of them fails, send no others (default: %(default)s)",
-    )
-    sending.add_argument(
-        "--on-drift",
-        default="warn",
-        metavar="WHAT",
-        help="if columns are gone or changed since the previous run: ignore, warn or fail (default: %(default)s)",
-    )
+    sending.add_argument("--dry-run", action="store_true", help="check as this run would, and send nothing")
+    add_settings(sending, PushSettings, without=["allow_empty", "results_limit", "max_in_flight"])
     memory = command.add_argument_group("results")
     memory.add_argument(
         "--results",
@@ -126,14 +94,8 @@ def _push(command: argparse.ArgumentParser) -> None:
         help="send only what is new or other than in earlier runs; this folder is what they remember",
     )
     memory.add_argument("--replay-from", metavar="DIR", help="send only the orders that failed in these results")
-    memory.add_argument(
-        "--results-limit",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="maximum results in --json, failures first (default: %(default)s)",
-    )
-    connection(command, in_flight=4)
+    add_settings(memory, PushSettings, names=["results_limit"])
+    connection(command, in_flight=True)
 
 
 def _get(command: argparse.ArgumentParser) -> None:
@@ -146,15 +108,14 @@ def _status(command: argparse.ArgumentParser) -> None:
     _ids(command, "order id; the last is the status: placed, paid, completed or canceled", given="ID [ID ...] STATUS")
     command.add_argument("--website-id", type=int, metavar="N", help="send websiteId (default: do not)")
     _missing_ok(command)
-    add_extract(command, "`order_id`, `status` and optionally `website_id`")
+    add_extract(command, "`order_id`, `status` and optionally `website_id`", ChangeSettings)
     connection(command)
 
 
 def _delete(command: argparse.ArgumentParser) -> None:
     _ids(command, given="ID [ID ...]")
     command.add_argument("--missing-fails", action="store_true", help="an order that ECDP does not have is a failure")
-    group = add_extract(command, "`order_id`")
-    group.add_argument("--max-deletions", type=int, metavar="N", help="delete nothing if the extract has more rows")
+    add_extract(command, "`order_id`", DeletionSettings)
     connection(command)
 
 

@@ -15,8 +15,10 @@ from airflow_provider_ecdp.api.mode import MatchBy
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT
-from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
+from airflow_provider_ecdp.settings import build
 
 #: A name that SQL takes as it is, and a path.
 _NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -42,16 +44,13 @@ def open_orders(arguments: Namespace, interruption: Interruption) -> OrderReader
     :raises ConfigurationError: a setting cannot be meant, or the file of an SQL text or a mapping cannot be read
     :raises ExtractError: an extract is not there, is no Parquet, or its columns make no orders
     """
-    promoted = arguments.warnings_as_errors or ""
-    settings = OrderSettings(
-        sql=None if arguments.sql is None else text_of("SQL", arguments.sql),
-        mapping=None if arguments.mapping is None else text_of("mapping", arguments.mapping),
-        partition_by=_partition_by(arguments.partition_by or []),
-        timezone=arguments.timezone,
-        matching=None if arguments.matching is None else MatchBy.parse(arguments.matching).field,
-        warnings_as_errors=frozenset(name.strip() for name in promoted.split(",") if name.strip()),
-        memory_limit=arguments.memory_limit,
-    )
+    read = {
+        "sql": text_of("SQL", arguments.sql),
+        "mapping": text_of("mapping", arguments.mapping),
+        "matching": None if arguments.matching is None else MatchBy.parse(arguments.matching).field,
+        "partition_by": _partition_by(arguments.partition_by or []),
+    }
+    settings = build(OrderSettings, vars(arguments) | read)
     paths = named(arguments.extract)
     partitions = partitions_of(arguments.partition or [], paths)
     extracts: ParquetSource | dict[str, ParquetSource]
@@ -129,11 +128,13 @@ def _partition_by(given: Sequence[str]) -> str | dict[str, str] | None:
     return columns or None
 
 
-def text_of(what: str, path: Path) -> str:
-    """Return the text in the file of an option.
+def text_of(what: str, path: Path | None) -> str | None:
+    """Return the text in the file of an option; None if the option is not given.
 
     :raises ConfigurationError: it cannot be read
     """
+    if path is None:
+        return None
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
-from airflow_provider_ecdp.by_id.requests import Operation
-from airflow_provider_ecdp.by_id.settings import ChangeSettings
+from airflow_provider_ecdp.by_id.settings import ChangeSettings, Operation
 from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Rule
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import Outcome

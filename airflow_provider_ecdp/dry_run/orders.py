@@ -17,7 +17,8 @@ from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Findings, Rule
 from airflow_provider_ecdp.dry_run.sample_order import masked
 from airflow_provider_ecdp.errors import EmptyExtractError
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns, learn
-from airflow_provider_ecdp.ledger.schema_drift import OnDrift, drifted
+from airflow_provider_ecdp.ledger.schema_drift import drifted
+from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sql.fields import PROBLEMS

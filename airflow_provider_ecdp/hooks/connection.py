@@ -5,22 +5,28 @@ The form gives numbers and booleans, a URI gives strings: both are read.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 from airflow_provider_ecdp.api.mode import MatchBy
-from airflow_provider_ecdp.api.settings import DEFAULT_BASE_URL, ClientSettings
+from airflow_provider_ecdp.api.settings import DEFAULT_BASE_URL, ClientSettings, complete_url
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.push.settings import PushSettings
+from airflow_provider_ecdp.settings import boolean, settings_of
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+#: Fields of the form by the settings that they are, where the names differ.
+_NAMES = {"verify": "ca_bundle"}
+
+#: What every part of the package reads on its own: the form's fields for the client, and those for pushes.
+_OF_CLIENT = ("connect_timeout", "read_timeout", "requests_per_second", "max_in_flight", "verify", "allow_http")
+_OF_PUSH = ("batch_size", "batch_bytes")
 
 
 class Connection(Protocol):
@@ -40,16 +46,14 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """The settings that a connection holds; None where it leaves the choice open.
+    """The settings that a connection holds.
 
-    `matching` is the contract's name of the customer field that every order needs.
+    :param client: how ECDP is spoken to
+    :param runs: by name, the settings of a run that the connection decides where the run's own are left open
     """
 
     client: ClientSettings
-    matching: str | None
-    match_by: MatchBy | None
-    batch_size: int | None
-    batch_bytes: int | None
+    runs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_settings(
@@ -61,33 +65,23 @@ def read_settings(
     """
     fields = _Fields(connection.conn_id, connection.extra_dejson)
     mode = fields.read("matching_mode", MatchBy.parse)
-    send_match_by = fields.read("send_match_by", _boolean) or False
+    send_match_by = fields.read("send_match_by", boolean().read) or False
     if send_match_by and mode is None:
         raise fields.error("send_match_by", "it sends the matching mode: set matching_mode as well")
-    given = {
-        "connect_timeout": fields.read("connect_timeout", _number),
-        "read_timeout": fields.read("read_timeout", _number),
-        "requests_per_second": fields.read("requests_per_second", _number),
-        "max_in_flight": fields.read("max_in_flight", _count),
-        "verify": fields.read("ca_bundle", str),
-        "allow_http": fields.read("allow_http", _boolean),
-    }
+    given = fields.settings(ClientSettings, _OF_CLIENT)
+    runs = fields.settings(PushSettings, _OF_PUSH)
+    fields.warn_of_unread()
     if max_in_flight is not None:
         given["max_in_flight"] = max_in_flight
-    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    batch_size, batch_bytes = fields.read("batch_size", _count), fields.read("batch_bytes", _count)
-    fields.warn_of_unread()
     try:
-        client = ClientSettings(base_url=_base_url(connection), user_agent_suffix=user_agent_suffix, **settings)
+        client = ClientSettings(base_url=_base_url(connection), user_agent_suffix=user_agent_suffix, **given)
     except ConfigurationError as error:
         raise ConfigurationError(f"connection {connection.conn_id!r}: {error}") from None
-    return ConnectionSettings(
-        client,
-        matching=mode.field if mode else None,
-        match_by=mode if send_match_by else None,
-        batch_size=batch_size,
-        batch_bytes=batch_bytes,
-    )
+    if mode is not None:
+        runs["matching"] = mode.field
+    if send_match_by:
+        runs["match_by"] = mode
+    return ConnectionSettings(client, {**runs, "max_in_flight": client.max_in_flight})
 
 
 def api_key(connection: Connection) -> str:
@@ -112,6 +106,15 @@ class _Fields:
         self._values = values
         self._read: set[str] = set()
 
+    def settings(self, table: type, names: Collection[str]) -> dict[str, Any]:
+        """Return the settings of a class that the form has, by their names; those that are empty are left out."""
+        read = {
+            one.name: self.read(_NAMES.get(one.name, one.name), one.parse)
+            for one in settings_of(table)
+            if one.name in names
+        }
+        return {name: value for name, value in read.items() if value is not None}
+
     def read(self, name: str, parse: Callable[[Any], _T]) -> _T | None:
         """Return the parsed value of a field; None if it is absent, null or of no characters."""
         self._read.add(name)
@@ -121,7 +124,8 @@ class _Fields:
         try:
             return parse(value)
         except ConfigurationError as error:
-            raise self.error(name, str(error)) from None
+            text = str(error)
+            raise self.error(name, f"it {text}" if text.startswith("must be ") else text) from None
 
     def error(self, name: str, what: str) -> ConfigurationError:
         return ConfigurationError(f"connection {self._conn_id!r}, field {name!r}: {what}")
@@ -137,74 +141,21 @@ class _Fields:
             )
 
 
-def _boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    if str(value).strip().lower() in _BOOLEANS:
-        return _BOOLEANS[str(value).strip().lower()]
-    raise ConfigurationError("it must be true or false")
-
-
-def _number(value: Any) -> float:
-    if isinstance(value, bool):
-        raise ConfigurationError("it must be a number")
-    try:
-        return float(value)
-    except (ValueError, TypeError):
-        raise ConfigurationError("it must be a number") from None
-
-
-def _count(value: Any) -> int:
-    number = _number(value)
-    if not number.is_integer() or number < 1:
-        raise ConfigurationError("it must be a whole number, 1 or more")
-    return int(number)
-
-
 def _base_url(connection: Connection) -> str:
-    """Join host, port and schema, as the form and the URI of a connection fill them, to a URL.
-
-    Without a scheme it is https, and http for this machine, where the sandbox runs.
-    """
-    host = (connection.host or "").strip()
-    if not host:
-        host = DEFAULT_BASE_URL
-    scheme, separator, rest = host.rpartition("://")
-    if _is_ipv6(rest):
-        rest = f"[{rest}]"
-    if not separator:
-        scheme = _scheme(connection, rest)
-    url = f"{scheme}://{rest}"
+    """Join host, port and schema, as the form and the URI of a connection fill them, to a URL."""
+    schema = (connection.schema or "").strip().lower()
+    if schema not in {"", "http", "https"}:
+        raise ConfigurationError("the field schema is the base URL's scheme: http, https or empty")
+    url = complete_url((connection.host or "").strip() or DEFAULT_BASE_URL, schema)
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         # ClientSettings knows how to say it
         return url
-    if connection.port is None or port == connection.port:
+    # forms of Airflow store 0 for a port that was left empty
+    if not connection.port or port == connection.port:
         return url
     if port is not None:
         raise ConfigurationError(f"the host has the port {port}, and the field port says {connection.port}: keep one")
     return parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()
-
-
-def _scheme(connection: Connection, host: str) -> str:
-    schema = (connection.schema or "").strip().lower()
-    if schema in {"http", "https"}:
-        return schema
-    if schema:
-        raise ConfigurationError("the field schema is the base URL's scheme: http, https or empty")
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == "localhost":
-        return "http"
-    try:
-        return "http" if ipaddress.ip_address(name).is_loopback else "https"
-    except ValueError:
-        return "https"
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        return ipaddress.ip_address(text).version == 6
-    except ValueError:
-        return False

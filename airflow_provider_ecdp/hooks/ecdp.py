@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 from airflow import __version__ as airflow_version
 from airflow.sdk import BaseHook
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.by_id.validation import listed_status
-from airflow_provider_ecdp.errors import EcdpError, KeyRefusedError
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, KeyRefusedError
 from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
-from airflow_provider_ecdp.hooks.run_settings import RunSettings
+from airflow_provider_ecdp.orders.settings import OrderOptions, OrderSettings
+from airflow_provider_ecdp.push.settings import PushOptions, PushSettings
+from airflow_provider_ecdp.settings import build
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,8 +28,14 @@ if TYPE_CHECKING:
     from airflow_provider_ecdp.dry_run.findings import Findings
     from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
     from airflow_provider_ecdp.orders.sources.base import Source
-    from airflow_provider_ecdp.push.run import Progress
+    from airflow_provider_ecdp.push.settings import Progress
     from airflow_provider_ecdp.results.report import Report
+
+_Settings = TypeVar("_Settings")
+
+
+class HookOptions(PushOptions, OrderOptions, total=False):
+    """What `EcdpHook.push_orders` takes by keyword; what is left out is the connection's, or has its default."""
 
 
 class EcdpHook(BaseHook):
@@ -155,60 +162,67 @@ class EcdpHook(BaseHook):
         return self.get_conn().delete_order(order_id)
 
     def push_orders(
-        self,
-        orders: Iterable[Mapping[str, Any]] | Source,
-        *,
-        mode: str = Mode.ADD_OR_REPLACE,
-        max_failed: str | float = 0,
-        **settings: Any,
+        self, orders: Iterable[Mapping[str, Any]] | Source, **options: Unpack[HookOptions]
     ) -> dict[str, Any]:
-        """Send orders and return what became of each: `summary`, `results`, `results_path`, `warnings`, `reasons`.
+        """Send orders and return the outcome of each: `summary`, `results`, `results_path`, `warnings`, `reasons`.
 
         :param orders: dicts with the API's fields, or an extract such as `ParquetSource.open(path)`
-        :param mode: `add`, `replace` or `add_or_replace`
-        :param max_failed: how many orders may fail: a count (10), or a share of all ("1%")
-        :param settings: those of `RunSettings`, and `memory` and `progress` of `push`
-        :raises OrdersFailedError: more orders failed, after everything else was sent
+        :param options: settings of `PushSettings` and `OrderSettings`, such as `mode="replace"` or `max_failed="1%"`
+        :raises ConfigurationError: an option is unknown, or has a value that is not allowed
+        :raises OrdersFailedError: more orders failed than `max_failed`, after everything else was sent
         :raises PushStoppedError: an outage, or a refused key, stopped the run
         :raises ExtractError: the orders cannot be read
         """
         from airflow_provider_ecdp.orders.sources.records import source_from_records  # noqa: PLC0415  # Arrow, at parse time
-        from airflow_provider_ecdp.results.report import MaxFailed  # noqa: PLC0415  # as above
 
-        tolerated = MaxFailed.parse(max_failed)
+        if unknown := options.keys() - HookOptions.__annotations__.keys():
+            raise ConfigurationError(
+                f"{min(unknown)} is not an option of a push; there are {', '.join(HookOptions.__annotations__)}"
+            )
+        sending = self.settings(PushSettings, options)
+        reading = self.settings(OrderSettings, options)
         extract = source_from_records(orders) if isinstance(orders, Iterable) else orders
-        report = self.push(extract, mode=mode, **settings)
-        report.raise_for_failures(tolerated)
+        report = self.push(extract, reading, sending)
+        report.raise_for_failures(sending.max_failed)
         return report.as_json()
+
+    def settings(self, table: type[_Settings], options: Mapping[str, object]) -> _Settings:
+        """Return settings of a class: from `options`, or from the connection where they leave the choice open.
+
+        :raises ConfigurationError: a value is not allowed
+        """
+        _, connection = self._read_connection()
+        given = {name: value for name, value in options.items() if value is not None}
+        return build(table, {**connection.runs, **given})
 
     def push(
         self,
         extract: Source | Mapping[str, Source],
+        reading: OrderSettings | None = None,
+        sending: PushSettings | None = None,
         *,
         memory: PriorRuns | None = None,
         progress: Callable[[Progress], None] = lambda _: None,
-        **settings: Any,
     ) -> Report:
         """Send the orders of an extract and return the report; refusals and outages are in it, not raised.
 
         :param extract: one, or several by the names that the SQL text has for them
+        :param reading: how the extract becomes orders; None takes the defaults and the connection
+        :param sending: how orders are sent; None takes the defaults and the connection
         :param memory: where the outcomes of this run and of earlier ones are kept
-        :param settings: those of `RunSettings`
         :raises ExtractError: the extract cannot be read as orders
-        :raises ConfigurationError: a value is out of range
         """
         # Arrow and DuckDB, which a DAG file must not load when it is parsed
         from airflow_provider_ecdp.ledger.prior_runs import PriorRuns  # noqa: PLC0415
         from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415
         from airflow_provider_ecdp.push.run import push  # noqa: PLC0415
 
-        run, kept = RunSettings(**settings), memory or PriorRuns()
-        _, connection = self._read_connection()
-        with OrderReader(extract, run.of_orders(connection)) as orders:
+        kept = memory or PriorRuns()
+        with OrderReader(extract, reading or self.settings(OrderSettings, {})) as orders:
             return push(
                 orders,
                 self.get_conn(),
-                run.of_push(connection),
+                sending or self.settings(PushSettings, {}),
                 ledger=kept.ledger,
                 history=kept.history,
                 replay=kept.replay,
@@ -219,20 +233,18 @@ class EcdpHook(BaseHook):
     def check(
         self,
         extract: Source | Mapping[str, Source],
+        reading: OrderSettings | None = None,
+        sending: PushSettings | None = None,
         *,
         memory: PriorRuns | None = None,
         progress: Callable[[int], None] = lambda _: None,
-        **settings: Any,
     ) -> Findings:
-        """Do everything that `push` does, but for sending, and return what is to be said of the orders.
+        """Do everything that `push` does, except sending, and return what there is to say about the orders.
 
         :raises ExtractError: the extract cannot be read as orders
-        :raises ConfigurationError: a value is out of range
         """
         from airflow_provider_ecdp.dry_run.orders import check  # noqa: PLC0415  # Arrow and DuckDB, as above
         from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415  # as above
 
-        run = RunSettings(**settings)
-        _, connection = self._read_connection()
-        with OrderReader(extract, run.of_orders(connection)) as orders:
-            return check(orders, run.of_push(connection), memory, progress=progress)
+        with OrderReader(extract, reading or self.settings(OrderSettings, {})) as orders:
+            return check(orders, sending or self.settings(PushSettings, {}), memory, progress=progress)

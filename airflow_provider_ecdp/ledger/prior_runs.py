@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.newest_rows import COLUMNS
-from airflow_provider_ecdp.ledger.schema_drift import OnDrift, look_for_drift
+from airflow_provider_ecdp.ledger.schema_drift import look_for_drift
+from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.results.outcome import Outcome

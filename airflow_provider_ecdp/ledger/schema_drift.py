@@ -7,7 +7,6 @@ read or not: another SQL text or mapping is no other extract. Columns that no ru
 from __future__ import annotations
 
 import datetime as dt
-import enum
 import json
 import logging
 import re
@@ -16,7 +15,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
+from airflow_provider_ecdp.errors import ColumnsError
+from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text
 from airflow_provider_ecdp.orders.reader import OrderReader
@@ -31,25 +31,6 @@ _MEMBER = re.compile(r"\.|\[\]")
 
 #: Types of columns by their paths, such as `customer.email` or `products[].price`, by the name of the extract.
 Columns = Mapping[str, Mapping[str, str]]
-
-
-class OnDrift(enum.StrEnum):
-    """How to treat columns that differ from the previous run's: ignore them, warn, or fail before anything is sent."""
-
-    IGNORE = "ignore"
-    WARN = "warn"
-    FAIL = "fail"
-
-    @staticmethod
-    def parse(text: str) -> OnDrift:
-        """Read `ignore`, `warn` or `fail`.
-
-        :raises ConfigurationError: anything else
-        """
-        try:
-            return OnDrift(str(text).strip().lower())
-        except ValueError:
-            raise ConfigurationError(f"on_drift is {text!r}: it must be ignore, warn or fail") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import Asset, BaseOperator
 
@@ -21,7 +21,9 @@ from airflow_provider_ecdp.errors import (
     PushStoppedError,
 )
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.operators.parameters import attribute, check_literals, declare, parameters_of, shown_default
 from airflow_provider_ecdp.operators.retry_policy import is_transient, with_retry_policy
+from airflow_provider_ecdp.operators.settings import TaskSettings
 from airflow_provider_ecdp.operators.sharding import open_extract
 from airflow_provider_ecdp.operators.version_compat import (
     AirflowFailException,
@@ -30,6 +32,7 @@ from airflow_provider_ecdp.operators.version_compat import (
 )
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.runs.throughput import Throughput
+from airflow_provider_ecdp.settings import Setting, build
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from airflow_provider_ecdp.orders.sources.base import Source
     from airflow_provider_ecdp.results.report import MaxFailed, Report
 
+_Settings = TypeVar("_Settings")
+
 #: Seconds between two lines about how far a run is.
 PROGRESS_SECONDS = 5.0
 
@@ -45,51 +50,69 @@ PROGRESS_SECONDS = 5.0
 class EcdpOperator(BaseOperator):
     """An operator that gives every order an outcome.
 
-    :param ecdp_conn_id: the connection, of type `ecdp`
-    :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
-    :param results_limit: how many results XCom lists, failures first
+    Its parameters are the settings of the classes in `tables`; they are attributes of the same names, and templated.
+
     :raises ConfigurationError: a parameter has an invalid value
     """
 
-    template_fields: Sequence[str] = ("ecdp_conn_id", "max_failed")
-    ui_color = "#e3eefb"
+    #: the classes whose settings are the parameters, but for those in `left_out`
+    tables: ClassVar[tuple[type, ...]] = (TaskSettings,)
+    left_out: ClassVar[frozenset[str]] = frozenset()
+    parameters: ClassVar[Mapping[str, Setting]]
 
-    def __init__(
-        self,
-        *,
-        ecdp_conn_id: str = EcdpHook.default_conn_name,
-        max_failed: str | float = 0,
-        results_limit: int = 1000,
-        **kwargs: Any,
-    ) -> None:
+    ui_color = "#e3eefb"
+    ecdp_conn_id: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Make the parameters of an operator."""
+        super().__init_subclass__(**kwargs)
+        cls.parameters = parameters_of(cls.tables, cls.left_out)
+        declare(cls, cls.parameters)
+
+    def __init__(self, **kwargs: Any) -> None:
+        given = {name: kwargs.pop(name) for name in self.parameters if name in kwargs}
         super().__init__(**with_retry_policy(kwargs))
-        self.ecdp_conn_id = ecdp_conn_id
-        self.max_failed = max_failed
-        self.results_limit = self._whole("results_limit", results_limit, least=0)
+        for name, one in self.parameters.items():
+            value = given.get(name)
+            setattr(self, attribute(name), shown_default(one) if value is None and not one.required else value)
+        # what is mapped comes of other tasks, and is checked where it runs
+        if not getattr(self, "_BaseOperator__from_mapped", False):
+            with self._naming_this():
+                check_literals(self.parameters, given, self.template_ext)
 
     @cached_property
     def hook(self) -> EcdpHook:
         """The hook of the connection; it reads nothing before it is used."""
-        return EcdpHook(self.ecdp_conn_id)
+        conn_id = self._settings(TaskSettings).ecdp_conn_id
+        in_flight = self.parameters.get("max_in_flight")
+        given = self._given().get("max_in_flight")
+        return EcdpHook(conn_id, max_in_flight=in_flight.read(given) if in_flight and given is not None else None)
 
     def on_kill(self) -> None:
         """Stop sending; what was sent is recorded."""
         if "hook" in self.__dict__:
             self.hook.stop()
 
-    def _whole(self, name: str, value: int, *, least: int = 1) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ConfigurationError(
-                f"{type(self).__name__} {self.task_id}: {name} must be a whole number, {least} or more, not {value!r}"
-            )
-        return value
+    @contextmanager
+    def _naming_this(self) -> Iterator[None]:
+        """Have errors of a DAG that is parsed name the operator and its task."""
+        try:
+            yield
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{type(self).__name__} {self.task_id}: {error}") from None
 
-    def _one_of(self, name: str, value: str, choices: Sequence[str]) -> str:
-        if value not in choices:
-            raise ConfigurationError(
-                f"{type(self).__name__} {self.task_id}: {name} must be one of {', '.join(choices)}, not {value!r}"
-            )
-        return value
+    def _given(self) -> dict[str, Any]:
+        """Return the parameters by name, as templates have left them; what they leave empty is not there."""
+        values = {name: getattr(self, attribute(name)) for name in self.parameters}
+        # the text is what Jinja writes of a value that is missing
+        return {name: value for name, value in values.items() if value is not None and value != "None"}
+
+    def _settings(self, table: type[_Settings], **more: Any) -> _Settings:
+        """Return the settings of a class, from the parameters.
+
+        :raises ConfigurationError: a template has left a value that is not allowed
+        """
+        return build(table, self._given() | more)
 
     @contextmanager
     def _to_airflow(self) -> Iterator[EcdpHook]:
@@ -127,10 +150,11 @@ class EcdpOperator(BaseOperator):
         partitions: Mapping[str, Any] | None = None,
     ) -> Source:
         """Open an extract or a shard, and report it to Airflow's lineage."""
-        url, extract = open_extract(given, conn_id or None, partitions)
+        urls, extract = open_extract(given, conn_id or None, partitions)
         self.log.info("Reading %s", extract.name)
-        uri = url if "://" in url else Path(url).absolute().as_uri()
-        get_hook_lineage_collector().add_input_asset(context=hook, uri=uri)
+        for url in urls:
+            uri = url if "://" in url else Path(url).absolute().as_uri()
+            get_hook_lineage_collector().add_input_asset(context=hook, uri=uri)
         return extract
 
     def _heartbeat(self, total: int | None = None) -> ProgressLogger:

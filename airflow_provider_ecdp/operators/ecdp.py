@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.push import PushOperator
+from airflow_provider_ecdp.operators.settings import ByIdTaskSettings, DeletionTaskSettings
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
@@ -27,12 +28,11 @@ class EcdpPushOrdersOperator(PushOperator):
 
     :param orders: a list of dicts with the API's fields; the output of a task that returns one; or a function that
         returns one, called with the keywords `context` and `jinja_env` when the task runs
-    :param mode: `add`, `replace` or `add_or_replace`, any of the API's spellings
-
-    The other parameters are those of `ParquetToEcdpOperator`.
     """
 
-    template_fields: Sequence[str] = (*PushOperator.template_fields, "orders")
+    template_fields: Sequence[str] = ("orders",)
+    #: what says how an extract becomes orders, which these are
+    left_out: ClassVar[frozenset[str]] = frozenset({"sql", "mapping", "partition_by"})
 
     def __init__(self, *, orders: _Orders | XComArg | Callable[..., _Orders], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -71,34 +71,24 @@ class _Unshown:
 
 
 class _ByIdOperator(EcdpOperator):
-    """An operator for orders that are named by id.
+    """An operator for orders that are named by id."""
 
-    :param missing: how to treat an order that ECDP does not have: `fail` or `report`
-    """
-
-    template_fields: Sequence[str] = (*EcdpOperator.template_fields, "missing")
-
-    def __init__(self, *, missing: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.missing = missing
+    tables: ClassVar[tuple[type, ...]] = (ByIdTaskSettings,)
 
     def _run(
         self, context: Context, use_case: Callable[..., Report], given: Sequence[Any], **settings: Any
     ) -> dict[str, Any]:
-        from airflow_provider_ecdp.by_id.from_ids import Missing  # noqa: PLC0415  # Arrow, at parse time
-        from airflow_provider_ecdp.results.report import MaxFailed  # noqa: PLC0415  # as above
-
         with self._to_airflow() as hook:
-            tolerated = MaxFailed.parse(self.max_failed)
+            task: ByIdTaskSettings = self._settings(self.tables[0])
             report = use_case(
                 hook.get_conn(),
                 given,
-                missing=Missing.parse(self.missing),
-                results_limit=self.results_limit,
+                missing=task.missing,
+                results_limit=task.results_limit,
                 progress=self._heartbeat(len(given)),
                 **settings,
             )
-            return self._conclude(context, report, tolerated)
+            return self._conclude(context, report, task.max_failed)
 
 
 class EcdpGetOrderOperator(_ByIdOperator):
@@ -107,23 +97,18 @@ class EcdpGetOrderOperator(_ByIdOperator):
     :param order_id: an order id or a list of them
     :param include_customer: whether orders in XCom keep their customer, which is personal data; False
         leaves `customer` out
-    :param missing: how to treat an order that ECDP does not have: `fail`, or `report`, which counts it as skipped
-    :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
-    :param results_limit: how many results, with their orders, XCom lists, failures first
-    :param ecdp_conn_id: the connection, of type `ecdp`
     """
 
-    template_fields: Sequence[str] = (*_ByIdOperator.template_fields, "order_id")
+    template_fields: Sequence[str] = ("order_id",)
 
     def __init__(
         self,
         *,
         order_id: str | Sequence[str] | XComArg,
         include_customer: bool = True,
-        missing: str = "fail",
         **kwargs: Any,
     ) -> None:
-        super().__init__(missing=missing, **kwargs)
+        super().__init__(**kwargs)
         self.order_id = order_id
         self.include_customer = include_customer
 
@@ -143,14 +128,10 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
     :param status: `placed`, `paid`, `completed` or `canceled`, in any case
     :param website_id: the website's id, sent with each change if set; the API's page does not mention it
     :param updates: a list of dicts with `order_id`, `status` and, optionally, `website_id`
-    :param missing: how to treat an order that ECDP does not have: `fail`, or `report`, which counts it as skipped
-    :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
-    :param results_limit: how many results XCom lists, failures first
-    :param ecdp_conn_id: the connection, of type `ecdp`
     :raises ConfigurationError: both ways are used, or neither
     """
 
-    template_fields: Sequence[str] = (*_ByIdOperator.template_fields, "order_id", "status", "website_id", "updates")
+    template_fields: Sequence[str] = ("order_id", "status", "website_id", "updates")
     template_fields_renderers: ClassVar[dict[str, str]] = {"updates": "json"}
 
     def __init__(
@@ -160,10 +141,9 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
         status: str | XComArg | None = None,
         website_id: int | str | None = None,
         updates: Sequence[Mapping[str, Any]] | XComArg | None = None,
-        missing: str = "fail",
         **kwargs: Any,
     ) -> None:
-        super().__init__(missing=missing, **kwargs)
+        super().__init__(**kwargs)
         if (order_id is None) != (status is None) or (order_id is None) == (updates is None):
             raise ConfigurationError(
                 f"{type(self).__name__} {self.task_id}: give order_id and status, or updates (a list of both)"
@@ -186,20 +166,17 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
 
 
 class EcdpDeleteOrderOperator(_ByIdOperator):
-    """Marks one order or many as deleted.
+    """Marks one order or many as deleted. With `missing="report"`, an order that is gone counts as accepted.
 
     :param order_id: an order id or a list of them
-    :param missing: how to treat an order that ECDP does not have: `report` counts it as accepted, because the order is
-        gone, which is the goal, and a second deletion may be answered the same way; `fail` counts it as rejected
-    :param max_failed: how many orders may fail: a count (10), or a share of all ("1%"); 0 unless set
-    :param results_limit: how many results XCom lists, failures first
-    :param ecdp_conn_id: the connection, of type `ecdp`
     """
 
-    template_fields: Sequence[str] = (*_ByIdOperator.template_fields, "order_id")
+    tables: ClassVar[tuple[type, ...]] = (DeletionTaskSettings,)
 
-    def __init__(self, *, order_id: str | Sequence[str] | XComArg, missing: str = "report", **kwargs: Any) -> None:
-        super().__init__(missing=missing, **kwargs)
+    template_fields: Sequence[str] = ("order_id",)
+
+    def __init__(self, *, order_id: str | Sequence[str] | XComArg, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.order_id = order_id
 
     def execute(self, context: Context) -> dict[str, Any]:

@@ -7,11 +7,13 @@ Functions, for TaskFlow: call `shards` in a task, expand `ParquetToEcdpOperator`
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.results import open_storage
+from airflow_provider_ecdp.results import merge
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
@@ -62,29 +64,38 @@ def summarise(
     :param expected: how many shards there are; those of them without a result are `summary.shards_missing`
     :param results_limit: how many failed orders are listed
     """
-    from airflow_provider_ecdp.results import merge  # noqa: PLC0415  # Arrow, at parse time
-
     return merge.summarise(results, expected=expected, results_limit=results_limit)
 
 
 def open_extract(
-    path: str | ObjectStoragePath | Mapping[str, Any],
+    path: str | ObjectStoragePath | Mapping[str, Any] | Sequence[str | ObjectStoragePath],
     conn_id: str | None = None,
     partitions: Mapping[str, Any] | None = None,
-) -> tuple[str, Source]:
-    """Return the URL for people, and the extract, of a path or of a shard.
+) -> tuple[list[str], Source]:
+    """Return the URLs for people, and the extract, of a path, of several that are read one after the other, or a shard.
 
     :param partitions: values of the Hive partitions to read; those of a shard were chosen when it was cut
-
-    :raises ConfigurationError: Airflow has no file system for this URL, or this is no shard
+    :raises ConfigurationError: Airflow has no file system for this URL, several paths are in different storages, or
+        this is not a shard
     :raises ExtractError: the files cannot be read
     """
     from airflow_provider_ecdp.orders.sources.parquet import ParquetSource  # noqa: PLC0415  # Arrow, at parse time
     from airflow_provider_ecdp.orders.sources.shard import open_shard  # noqa: PLC0415  # as above
 
-    url, inner, filesystem = open_storage(path.get("path", "") if isinstance(path, Mapping) else path, conn_id)
-    # the footers of thousands of files take their time
-    log.info("Opening %s", url)
     if isinstance(path, Mapping):
-        return url, open_shard(path, inner, filesystem)
-    return url, replace(ParquetSource.open(inner, filesystem=filesystem, partitions=partitions), name=url)
+        url, inner, filesystem = open_storage(path.get("path", ""), conn_id)
+        log.info("Opening %s", url)
+        return [url], open_shard(path, inner, filesystem)
+    paths = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
+    storages = [open_storage(one, conn_id) for one in paths]
+    urls, inners, filesystems = (list(parts) for parts in zip(*storages, strict=True))
+    if any(other != filesystems[0] for other in filesystems):
+        raise ConfigurationError(f"path: all files of one extract must be in one storage, not {urls[0]} and others")
+    # the footers of thousands of files take their time
+    log.info("Opening %s", _name(urls))
+    source = ParquetSource.open(*inners, filesystem=filesystems[0], partitions=partitions)
+    return urls, replace(source, name=_name(urls))
+
+
+def _name(urls: Sequence[str]) -> str:
+    return urls[0] if len(urls) == 1 else f"{urls[0]} and {len(urls) - 1} more"

@@ -2,63 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.orders.contract import WARNINGS
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping
+from airflow_provider_ecdp.settings import Kind, check, choice, literal, setting, text
 
 
-@dataclass(frozen=True, slots=True)
+def _mapping(value: Any) -> Mapping[str, Any] | str:
+    if not isinstance(value, Mapping | str):
+        raise TypeError
+    ColumnMapping.parse(value)
+    return value
+
+
+def _partition_by(value: Any) -> str | Mapping[str, str]:
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = literal(value)
+    columns = [*value, *value.values()] if isinstance(value, Mapping) else [value]
+    if not all(isinstance(column, str) and column for column in columns):
+        raise TypeError
+    return value  # type: ignore[no-any-return]  # narrowed by the loop
+
+
+def _zone(value: Any) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, TypeError, OSError):
+        raise ValueError from None
+    return str(value)
+
+
+def _warnings(value: Any) -> frozenset[str]:
+    if isinstance(value, str):
+        value = literal(value) if value.startswith("[") else [name.strip() for name in value.split(",")]
+    if not isinstance(value, Iterable) or isinstance(value, Mapping):
+        raise TypeError
+    names = frozenset(value) - {""}
+    if unknown := names - WARNINGS.keys() - {"all"}:
+        raise ConfigurationError(
+            f"no warning is called {', '.join(sorted(map(str, unknown)))}; there are {', '.join(WARNINGS)}, and all"
+        )
+    return names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrderSettings:
     """How an extract becomes orders.
 
-    :param sql: one SELECT from `extract`, or from several extracts by their names, that returns columns named as the
-        API's fields; None takes the columns as they are
-    :param mapping: which column is which field (see `ColumnMapping`), a dict or its JSON text, instead of `sql`
-    :param partition_by: the column by whose values the rows of an order go together, for extracts larger than memory:
-        its name, or a name for each extract; None takes the order's id where `mapping` groups order lines
-    :param timezone: IANA name of the zone in which timestamps without a zone are read
-    :param matching: the customer's field that the business unit matches by (`email`, `phone`, `crmId`), if required
-    :param warnings_as_errors: names of warnings (`contract.WARNINGS`) that make an order invalid; `all` for each
-    :param memory_limit: of the engine, such as "256MB"; beyond it, it spills to disk
     :param threads: of the engine; more than one gives up the order of rows
-    :raises ConfigurationError: a value that cannot be meant
+    :raises ConfigurationError: a value is not allowed
     """
 
-    sql: str | None = None
-    mapping: Mapping[str, Any] | str | None = None
-    partition_by: str | Mapping[str, str] | None = None
-    timezone: str | None = None
-    matching: str | None = None
-    warnings_as_errors: frozenset[str] = frozenset()
-    memory_limit: str = "256MB"
+    sql: str | None = setting(
+        None,
+        text(metavar="FILE"),
+        help="One SELECT from `extract`, or from several extracts by their names, that returns the API's fields",
+    )
+    mapping: Mapping[str, Any] | str | None = setting(
+        None, Kind("a dict, or its JSON text", _mapping, "FILE"), help="Which column is which field, instead of sql"
+    )
+    partition_by: str | Mapping[str, str] | None = setting(
+        None,
+        Kind("the name of a column, or a name for each extract", _partition_by, "COLUMN"),
+        help="For extracts larger than memory: the column whose values keep the rows of an order together",
+    )
+    timezone: str | None = setting(
+        None,
+        Kind("an IANA time zone, such as Europe/Warsaw", _zone, "ZONE"),
+        help="IANA time zone of timestamps without one, which are refused otherwise",
+    )
+    matching: str | None = setting(
+        None,
+        choice(("email", "phone", "crmId")),
+        help="The customer field that the business unit matches by, and every order then needs: email, phone or crmId",
+        connection=True,
+    )
+    warnings_as_errors: frozenset[str] = setting(
+        (),
+        Kind("names of warnings, or all", _warnings, "NAMES"),
+        help="Names of warnings that make an order invalid, or all",
+    )
+    memory_limit: str = setting(
+        "256MB", text(metavar="SIZE"), help="Memory limit of the SQL engine; beyond it, the engine spills to disk"
+    )
     threads: int = 1
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant."""
+        """Parse the settings, and refuse those that exclude each other."""
+        check(self)
         if self.sql is not None and self.mapping is not None:
             raise ConfigurationError("sql and mapping both say what an order is made of; keep one of them")
-        if self.mapping is not None:
-            ColumnMapping.parse(self.mapping)
-        if self.timezone is not None:
-            try:
-                ZoneInfo(self.timezone)
-            except (ZoneInfoNotFoundError, ValueError, OSError):
-                raise ConfigurationError(
-                    f"timezone {self.timezone!r} is no IANA time zone, such as Europe/Warsaw"
-                ) from None
-        if self.matching not in (None, "email", "phone", "crmId"):
-            raise ConfigurationError(f"matching {self.matching!r} is none of email, phone, crmId")
-        if unknown := self.warnings_as_errors - WARNINGS.keys() - {"all"}:
-            raise ConfigurationError(
-                f"no warning is called {', '.join(sorted(unknown))}; there are {', '.join(WARNINGS)}, and all"
-            )
 
     @property
     def promoted(self) -> frozenset[str]:
         """The names of the warnings that count as errors."""
         return frozenset(WARNINGS) if "all" in self.warnings_as_errors else self.warnings_as_errors
+
+
+class OrderOptions(TypedDict, total=False):
+    """The settings of `OrderSettings` that callers give by keyword; what is left out has its default."""
+
+    sql: str | None
+    mapping: Mapping[str, Any] | str | None
+    partition_by: str | Mapping[str, str] | None
+    timezone: str | None
+    matching: str | None
+    warnings_as_errors: Iterable[str]
+    memory_limit: str

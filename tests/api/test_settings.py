@@ -15,6 +15,11 @@ from airflow_provider_ecdp.errors import ConfigurationError
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
         ("http://localhost:8000/", "http://localhost:8000"),
         ("http://[::1]:8000", "http://[::1]:8000"),
+        ("api.ecdp.app", "https://api.ecdp.app"),
+        ("api.ecdp.app:8443/gateway", "https://api.ecdp.app:8443/gateway"),
+        ("127.0.0.1:8765", "http://127.0.0.1:8765"),
+        ("localhost:8765", "http://localhost:8765"),
+        ("::1", "http://[::1]"),
     ],
 )
 def test_a_base_url_is_normalised(text, base_url):
@@ -25,8 +30,7 @@ def test_a_base_url_is_normalised(text, base_url):
     ("text", "rule"),
     [
         ("", "scheme https"),
-        ("api.ecdp.app", "scheme https"),
-        ("ftp://api.ecdp.app", "scheme https"),
+        ("ftp://api.ecdp.app", "the scheme https"),
         ("https://", "scheme https"),
         ("https://user:s3cret@api.ecdp.app", "user name or password"),
         ("https://api.ecdp.app/?token=s3cret", "query or a fragment"),

@@ -12,9 +12,9 @@ import pytest
 from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
-from airflow_provider_ecdp.by_id.from_source import ChangeSettings, apply_changes
+from airflow_provider_ecdp.by_id.from_source import apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
-from airflow_provider_ecdp.by_id.requests import Missing, Operation
+from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettings, Missing, Operation
 from airflow_provider_ecdp.orders.sources.table import TableSource
 
 
@@ -92,7 +92,7 @@ def rows(changes):
 
 def _apply(operation, client, extract, *, ledger=None, progress=lambda *_: None, reading=None, **settings):
     given = extract if hasattr(extract, "schema") else rows(extract)
-    with ChangeQueue(given, operation, **(reading or {})) as queue:
+    with ChangeQueue(given, operation, ChangeRowSettings(**(reading or {}))) as queue:
         return apply_changes(queue, client, ChangeSettings(**settings), ledger=ledger, progress=progress)
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.by_id.requests import Missing
+from airflow_provider_ecdp.by_id.settings import Missing
 from airflow_provider_ecdp.errors import (
     ConfigurationError,
     EmptyExtractError,

@@ -15,7 +15,7 @@ from laws import examples
 from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
-from airflow_provider_ecdp.by_id.requests import Missing
+from airflow_provider_ecdp.by_id.settings import Missing
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.sandbox.faults import Faults

@@ -9,13 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.by_id.rows import ChangeRows
+from airflow_provider_ecdp.by_id.settings import ChangeRowSettings
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.table import TableSource
 
 
 def read(columns, *, with_status=True, **options):
-    with ChangeRows(TableSource("the file", pa.table(columns)), with_status=with_status, **options) as rows:
+    with ChangeRows(
+        TableSource("the file", pa.table(columns)), with_status=with_status, settings=ChangeRowSettings(**options)
+    ) as rows:
         return [tuple(row.values()) for batch in rows.read() for row in batch.to_pylist()]
 
 

@@ -67,9 +67,7 @@ def test_the_version_is_that_of_the_package(ecdp):
     assert ecdp("--version").out == f"ecdp {__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["pull"], ["push", "x", "--batch-size", "many"], ["get"], ["push", "x", "--key", "k"]]
-)
+@pytest.mark.parametrize("arguments", [[], ["pull"], ["get"], ["push", "x", "--key", "k"]])
 def test_wrong_usage_is_exit_code_2(ecdp, arguments):
     run = ecdp(*arguments)
 

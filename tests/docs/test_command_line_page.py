@@ -8,8 +8,17 @@ import re
 
 import pytest
 
+from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.by_id.settings import DeletionSettings
 from airflow_provider_ecdp.cli.exit_codes import Exit
 from airflow_provider_ecdp.cli.parser import FAULTS, parser
+from airflow_provider_ecdp.orders.settings import OrderSettings
+from airflow_provider_ecdp.push.settings import PushSettings
+from airflow_provider_ecdp.settings import settings_of
+
+SETTINGS = {
+    one.name for table in (ClientSettings, OrderSettings, PushSettings, DeletionSettings) for one in settings_of(table)
+}
 
 #: Groups of options that several commands share are documented once, in these sections.
 SHARED = {"output": "Output", "options": "Output", "reading": "ecdp check", "connection": "ecdp push"}
@@ -50,8 +59,11 @@ def test_every_option_of_a_command_is_documented_with_its_default(command, docum
         assert option in rows, f"ecdp {command} {option}"
         cell, default = rows[option]
         assert action.metavar is None or cell == f"`{option} {action.metavar}`"
-        if action.default not in (None, False, argparse.SUPPRESS):
-            assert default == f"`{action.default}`", f"ecdp {command} {option}"
+        # settings have their defaults in their table, and say them in the help
+        said = re.search(r"\(default: (.*)\)", action.help or "")
+        if action.default not in (None, False, argparse.SUPPRESS) or (said and action.dest in SETTINGS):
+            value = said[1] if action.dest in SETTINGS else action.default
+            assert default == f"`{value}`", f"ecdp {command} {option}"
 
 
 def test_no_command_and_no_option_is_made_up(page, documented):

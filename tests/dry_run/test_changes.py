@@ -6,8 +6,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
-from airflow_provider_ecdp.by_id.requests import Missing, Operation
-from airflow_provider_ecdp.by_id.settings import ChangeSettings
+from airflow_provider_ecdp.by_id.settings import ChangeSettings, Missing, Operation
 from airflow_provider_ecdp.dry_run.changes import check_changes
 from airflow_provider_ecdp.errors import EmptyExtractError, ExtractError
 from airflow_provider_ecdp.orders.sources.table import TableSource
@@ -17,7 +16,7 @@ from airflow_provider_ecdp.orders.sources.table import TableSource
 def look():
     def run(operation=Operation.UPDATE_STATUS, *, columns, **settings):
         with ChangeQueue(TableSource("the changes", pa.table(columns)), operation) as queue:
-            return check_changes(queue, ChangeSettings(Missing.FAIL, **settings))
+            return check_changes(queue, ChangeSettings(missing=Missing.FAIL, **settings))
 
     return run
 

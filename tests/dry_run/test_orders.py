@@ -18,7 +18,7 @@ from airflow_provider_ecdp.dry_run.findings import Findings
 from airflow_provider_ecdp.dry_run.orders import check
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
-from airflow_provider_ecdp.ledger.schema_drift import OnDrift
+from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.records import source_from_records

@@ -32,6 +32,9 @@ def from_uri(uri):
         ({"host": "https://api.example.com/gateway", "port": 8443}, "https://api.example.com:8443/gateway"),
         ({"host": "https://api.example.com:8443", "port": 8443}, "https://api.example.com:8443"),
         ({"host": "api.example.com", "schema": "HTTPS"}, "https://api.example.com"),
+        # what forms of Airflow store for an empty port
+        ({"host": "api.example.com", "port": 0}, "https://api.example.com"),
+        ({"host": "api.example.com:8443", "port": 0}, "https://api.example.com:8443"),
         # this machine, where the sandbox runs
         ({"host": "127.0.0.1:8080"}, "http://127.0.0.1:8080"),
         ({"host": "localhost", "port": 8080}, "http://localhost:8080"),
@@ -85,15 +88,19 @@ def test_the_base_url_survives_the_way_that_airflow_sends_a_connection_to_a_work
         ({"host": "api.example.com:1", "port": 2}, {}, "field port says 2"),
         ({"host": "api.example.com", "schema": "orders"}, {}, "field schema"),
         ({"host": "api.example.com?key=1"}, {}, "query"),
-        ({}, {"connect_timeout": "soon"}, "field 'connect_timeout': it must be a number"),
+        (
+            {},
+            {"connect_timeout": "soon"},
+            "field 'connect_timeout': it must be a number of seconds above 0, not 'soon'",
+        ),
         ({}, {"connect_timeout": True}, "field 'connect_timeout': it must be a number"),
         ({}, {"read_timeout": 0}, "read_timeout"),
         ({}, {"read_timeout": "nan"}, "read_timeout"),
         ({}, {"requests_per_second": -1}, "requests_per_second"),
         ({}, {"max_in_flight": "2.5"}, "field 'max_in_flight': it must be a whole number"),
         ({}, {"max_in_flight": 0}, "field 'max_in_flight': it must be a whole number"),
-        ({}, {"batch_size": [500]}, "field 'batch_size': it must be a number"),
-        ({}, {"batch_bytes": "4 MB"}, "field 'batch_bytes': it must be a number"),
+        ({}, {"batch_size": [500]}, "field 'batch_size': it must be a whole number, 1 or more"),
+        ({}, {"batch_bytes": "4 MB"}, "field 'batch_bytes': it must be a whole number"),
         ({}, {"allow_http": "maybe"}, "field 'allow_http': it must be true or false"),
         ({}, {"matching_mode": "name"}, "field 'matching_mode'"),
         ({}, {"send_match_by": True}, "field 'send_match_by'"),
@@ -134,14 +141,19 @@ def test_the_form_and_a_uri_give_the_same_settings(tmp_path):
         requests_per_second=2.5,
         max_in_flight=8,
     )
-    assert (settings.matching, settings.match_by) == ("phone", MatchBy.PHONE)
-    assert (settings.batch_size, settings.batch_bytes) == (100, 1_000_000)
+    assert settings.runs == {
+        "batch_size": 100,
+        "batch_bytes": 1_000_000,
+        "max_in_flight": 8,
+        "matching": "phone",
+        "match_by": MatchBy.PHONE,
+    }
 
 
 def test_an_empty_form_gives_the_defaults():
     settings = read_settings(connection({"connect_timeout": None, "matching_mode": "", "allow_http": False}))
     assert settings.client == ClientSettings()
-    assert (settings.matching, settings.match_by, settings.batch_size, settings.batch_bytes) == (None,) * 4
+    assert settings.runs == {"max_in_flight": 4}
 
 
 @pytest.mark.parametrize(
@@ -149,7 +161,7 @@ def test_an_empty_form_gives_the_defaults():
 )
 def test_the_matching_mode_requires_a_field_of_the_customer_and_is_not_sent_unless_asked_for(mode, field):
     settings = read_settings(connection({"matching_mode": mode}))
-    assert (settings.matching, settings.match_by) == (field, None)
+    assert (settings.runs["matching"], settings.runs.get("match_by")) == (field, None)
 
 
 def test_the_operators_requests_in_flight_go_before_those_of_the_connection():

@@ -110,18 +110,20 @@ def test_a_refused_key_fails_the_task_for_good(context, connect, sandbox):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"max_failed": "some"}, "max_failed"),
-        ({"missing": "ignore"}, "must be fail or report"),
+        ({"max_failed": "{{ 'some' }}"}, "max_failed"),
+        ({"missing": "{{ 'ignore' }}"}, "must be fail or report"),
     ],
 )
 def test_a_templated_value_that_is_wrong_fails_for_good_before_anything_is_sent(context, sandbox, arguments, message):
     before = len(sandbox.store.requests)
+    operator = EcdpDeleteOrderOperator(task_id="delete", order_id="1", **arguments)
+    operator.render_template_fields(context)
     with pytest.raises(AirflowFailException, match=message):
-        EcdpDeleteOrderOperator(task_id="delete", order_id="1", **arguments).execute(context)
+        operator.execute(context)
     assert len(sandbox.store.requests) == before
 
 
-@pytest.mark.parametrize("limit", [-1, 1.5, "10", True])
+@pytest.mark.parametrize("limit", [-1, 1.5, "ten", True])
 def test_a_limit_that_is_no_count_is_refused_when_the_dag_is_parsed(limit):
     with pytest.raises(ConfigurationError, match="EcdpGetOrderOperator get: results_limit must be a whole number"):
         EcdpGetOrderOperator(task_id="get", order_id="1", results_limit=limit)

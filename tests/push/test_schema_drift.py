@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.ledger.schema_drift import Change, OnDrift, changed, columns_of, look_for_drift
+from airflow_provider_ecdp.ledger.schema_drift import Change, changed, columns_of, look_for_drift
+from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.table import TableSource

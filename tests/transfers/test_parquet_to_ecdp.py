@@ -112,8 +112,8 @@ def test_warnings_are_counted_and_can_be_made_errors(push, context, tmp_path):
     assert (xcom["summary"]["accepted"], xcom["summary"]["warnings"]) == (30, 3)
     promoted = push(path=path, warnings_as_errors="status_spelling", max_failed=1).execute(context)
     assert (promoted["summary"]["accepted"], promoted["summary"]["invalid"]) == (29, 1)
-    with pytest.raises(AirflowFailException, match="no warning is called status_speling"):
-        push(path=path, warnings_as_errors=["status_speling"]).execute(context)
+    with pytest.raises(ConfigurationError, match="no warning is called status_speling"):
+        push(path=path, warnings_as_errors=["status_speling"])
 
 
 def test_orders_that_failed_fail_the_task_for_good_after_all_was_sent_and_recorded(push, context, sandbox, tmp_path):
@@ -207,7 +207,7 @@ def test_what_another_connection_took_is_no_reason_to_skip(push, make_context, s
 
 
 def test_only_changed_needs_a_memory(push, context, sandbox):
-    with pytest.raises(AirflowFailException, match="only_changed needs a memory: set results_path"):
+    with pytest.raises(AirflowFailException, match="only_changed needs results_path: set it"):
         push(only_changed=True).execute(context)
     assert not sandbox.store.requests
 
@@ -246,8 +246,16 @@ def test_mapped_tasks_keep_their_results_apart(push, make_context, tmp_path):
         ({"batch_bytes": "4MB"}, "batch_bytes must be a whole number"),
         ({"max_in_flight": 1.5}, "max_in_flight must be a whole number"),
         ({"request_budget": -1}, "request_budget must be a whole number"),
-        ({"results_limit": None}, "results_limit must be a whole number"),
-        ({"on_empty": "ignore"}, "on_empty must be one of fail, skip, succeed"),
+        ({"results_limit": -1}, "results_limit must be a whole number"),
+        ({"on_empty": "ignore"}, "on_empty must be fail, skip or succeed"),
+        ({"on_drift": "stop"}, "on_drift must be ignore, warn or fail"),
+        ({"mode": "upsert"}, "mode: 'upsert' is not a mode"),
+        ({"max_failed": "1 percent"}, "max_failed '1 percent' is neither a count"),
+        ({"timezone": "Mars/Olympus"}, "timezone must be an IANA time zone, such as Europe/Warsaw"),
+        ({"dry_run": "perhaps"}, "dry_run must be true or false, not 'perhaps'"),
+        ({"only_changed": 2}, "only_changed must be true or false, not 2"),
+        ({"mapping": {"id": 7}}, "mapping"),
+        ({"results_path": 7}, "results_path must be a folder or the URL of one, not 7"),
     ],
 )
 def test_a_parameter_that_is_wrong_is_an_error_of_the_dag_that_names_it(arguments, message):
@@ -258,9 +266,6 @@ def test_a_parameter_that_is_wrong_is_an_error_of_the_dag_that_names_it(argument
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"mode": "upsert"}, "'upsert' is not a mode"),
-        ({"max_failed": "a few"}, "max_failed"),
-        ({"timezone": "Mars/Olympus"}, "no IANA time zone"),
         ({"sql": "SELECT 1 AS id FROM extract"}, "date"),
         ({"sql": "SELEC"}, "SQL text does not parse"),
         ({"sql": "SELECT * FROM read_csv('/etc/passwd')"}, "SQL"),

@@ -304,17 +304,21 @@ def test_an_extract_without_rows_is_a_failure_a_skip_or_a_success(kind, context,
         ({"path": "/nowhere.parquet"}, "no such file"),
         ({"sql": "SELECT no FROM extract"}, "the SQL text cannot be run"),
         ({"mapping": {"order_id": "order_i"}}, "there is no column 'order_i'; did you mean 'order_id'"),
-        ({"missing": "ignore"}, "must be fail or report"),
-        ({"max_failed": "some"}, "max_failed"),
+        ({"missing": "{{ 'ignore' }}"}, "missing must be fail or report, not 'ignore'"),
+        ({"max_failed": "{{ 'some' }}"}, "max_failed"),
+        ({"max_in_flight": "{{ 'some' }}"}, "max_in_flight must be a whole number, 1 to 64, not 'some'"),
         ({"memory_limit": "much"}, "the engine refuses memory_limit"),
-        ({"sql": "SELECT 1", "mapping": {"order_id": "a"}}, "sql and mapping both say"),
     ],
 )
 @pytest.mark.parametrize("kind", [statuses, deletions])
 def test_what_is_wrong_fails_for_good_before_anything_is_sent(kind, context, sandbox, write, arguments, message):
     given = {"path": write(order_id=["O-01"], status=["paid"])} | arguments
+    operator = kind(given.pop("path"), **given)
+    operator.render_template_fields(context)
+    # that of the test was made before templates were rendered
+    del operator.hook
     with pytest.raises(AirflowFailException, match=message):
-        kind(given.pop("path"), **given).execute(context)
+        operator.execute(context)
     assert not [*requests(sandbox, "PUT"), *requests(sandbox, "DELETE")]
 
 
@@ -322,9 +326,12 @@ def test_what_is_wrong_fails_for_good_before_anything_is_sent(kind, context, san
     ("arguments", "message"),
     [
         ({"max_deletions": -1}, "ParquetToEcdpDeletionsOperator deletions: max_deletions must be a whole number, 0"),
-        ({"max_deletions": "10"}, "max_deletions must be a whole number"),
-        ({"max_in_flight": 0}, "max_in_flight must be a whole number, 1 or more"),
-        ({"on_empty": "ignore"}, "on_empty must be one of fail, skip, succeed"),
+        ({"max_deletions": "ten"}, "max_deletions must be a whole number"),
+        ({"max_in_flight": 0}, "max_in_flight must be a whole number, 1 to 64"),
+        ({"on_empty": "ignore"}, "on_empty must be fail, skip or succeed"),
+        ({"missing": "ignore"}, "missing must be fail or report, not 'ignore'"),
+        ({"max_failed": "some"}, "max_failed 'some' is neither"),
+        ({"sql": "SELECT 1", "mapping": {"order_id": "a"}}, "sql and mapping both say"),
     ],
 )
 def test_a_number_that_is_none_is_refused_when_the_dag_is_parsed(arguments, message):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from typing import Any
 
-from airflow_provider_ecdp.by_id.from_source import ChangeSettings, apply_changes
+from airflow_provider_ecdp.by_id.from_source import apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
-from airflow_provider_ecdp.by_id.requests import Missing, Operation
+from airflow_provider_ecdp.by_id.settings import (
+    ChangeRowSettings,
+    ChangeSettings,
+    DeletionSettings,
+    Missing,
+    Operation,
+)
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.client import open_client
 from airflow_provider_ecdp.cli.ending import ending
@@ -21,21 +26,7 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
-from airflow_provider_ecdp.results.report import MaxFailed
-
-#: Options that mean nothing without an extract, and their defaults.
-_DEFAULTS: dict[str, Any] = {
-    "sql": None,
-    "mapping": None,
-    "partition": None,
-    "dry_run": False,
-    "max_failed": "0",
-    "results": None,
-    "results_limit": 1000,
-    "max_in_flight": 4,
-    "allow_empty": False,
-    "max_deletions": None,
-}
+from airflow_provider_ecdp.settings import build
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:
@@ -44,24 +35,16 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         raise ConfigurationError("name orders by their ids, or an extract with --from, not both")
     if getattr(arguments, "website_id", None) is not None:
         raise ConfigurationError("--website-id goes with ids; in an extract it is the column website_id")
-    given = {name: getattr(arguments, name, None) for name in _DEFAULTS}
-    options = Namespace(**{name: _DEFAULTS[name] if value is None else value for name, value in given.items()})
     deleting = arguments.command == "delete"
     missing_fails = arguments.missing_fails if deleting else not arguments.missing_ok
-    settings = ChangeSettings(
-        missing=Missing.FAIL if missing_fails else Missing.REPORT,
-        max_in_flight=options.max_in_flight,
-        max_deletions=options.max_deletions,
-        results_limit=options.results_limit,
-        allow_empty=options.allow_empty,
-    )
-    max_failed = MaxFailed.parse(options.max_failed)
-    ledger = Ledger(options.results) if options.results else None
-    if options.dry_run:
-        return _look(arguments, options, settings, ledger, max_failed)
+    missing = Missing.FAIL if missing_fails else Missing.REPORT
+    settings = build(DeletionSettings if deleting else ChangeSettings, vars(arguments) | {"missing": missing})
+    ledger = Ledger(arguments.results) if arguments.results else None
+    if arguments.dry_run:
+        return _look(arguments, settings, ledger)
     with (
         open_client(arguments, interruption, max_in_flight=settings.max_in_flight) as client,
-        _queue(arguments, options) as queue,
+        _queue(arguments) as queue,
     ):
         # after a signal the client sends nothing more, and what is left is reported
         interruption.patient = True
@@ -70,23 +53,20 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         output.out_json(report.as_json())
     elif not arguments.quiet:
         output.err(output.rendered(sys.stderr, *summary(report)))
-    return ending(report, max_failed, interruption, brief=not (arguments.json or arguments.quiet))
+    return ending(report, settings.max_failed, interruption, brief=not (arguments.json or arguments.quiet))
 
 
-def _queue(arguments: Namespace, options: Namespace) -> ChangeQueue:
-    sql = None if options.sql is None else text_of("SQL", options.sql)
-    mapping = None if options.mapping is None else text_of("mapping", options.mapping)
-    partitions = partitions_of(options.partition or [], [EXTRACT])[EXTRACT]
+def _queue(arguments: Namespace) -> ChangeQueue:
+    texts = {name: text_of(what, getattr(arguments, name)) for name, what in (("sql", "SQL"), ("mapping", "mapping"))}
+    partitions = partitions_of(arguments.partition or [], [EXTRACT])[EXTRACT]
     operation = Operation.DELETE if arguments.command == "delete" else Operation.UPDATE_STATUS
     extract = ParquetSource.open(*arguments.extract, partitions=partitions)
-    return ChangeQueue(extract, operation, sql=sql, mapping=mapping)
+    return ChangeQueue(extract, operation, build(ChangeRowSettings, vars(arguments) | texts))
 
 
-def _look(
-    arguments: Namespace, options: Namespace, settings: ChangeSettings, ledger: Ledger | None, max_failed: MaxFailed
-) -> int:
+def _look(arguments: Namespace, settings: ChangeSettings, ledger: Ledger | None) -> int:
     """Look at the changes, print what a run would do, and return the exit code."""
-    with _queue(arguments, options) as queue:
+    with _queue(arguments) as queue:
         found = check_changes(queue, settings, ledger)
         if arguments.json:
             output.out_json(found.as_json())
@@ -94,7 +74,7 @@ def _look(
             from airflow_provider_ecdp.cli.findings_tables import told_of_changes  # noqa: PLC0415 - rich, as in check
 
             output.out(output.rendered(sys.stdout, *told_of_changes(found, queue.name)))
-    return Exit.FAILED if found.invalid > max_failed.of(found.total) else Exit.DONE
+    return Exit.FAILED if found.invalid > settings.max_failed.of(found.total) else Exit.DONE
 
 
 def refuse_without_extract(arguments: Namespace) -> None:
@@ -102,7 +82,7 @@ def refuse_without_extract(arguments: Namespace) -> None:
 
     :raises ConfigurationError: there is such an option, or nothing to do
     """
-    if without := [name for name in _DEFAULTS if getattr(arguments, name, None) is not None]:
+    if without := [name for name in getattr(arguments, "of_extract", ()) if getattr(arguments, name) is not None]:
         raise ConfigurationError(f"--{without[0].replace('_', '-')} goes with an extract: add --from EXTRACT")
     if len(arguments.id) < (2 if arguments.command == "status" else 1):
         what = "an order id and a status" if arguments.command == "status" else "an order id"

@@ -13,10 +13,9 @@ from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.cli.sources import open_orders
 from airflow_provider_ecdp.dry_run.orders import check
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
-from airflow_provider_ecdp.ledger.schema_drift import OnDrift
+from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.push.settings import Progress, PushSettings
-from airflow_provider_ecdp.results.report import MaxFailed
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:
@@ -24,12 +23,10 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     # what drifts is among the findings; to fail of it is a push's
     settings = PushSettings(allow_empty=arguments.allow_empty, on_drift=OnDrift.WARN)
     ledger = Ledger(arguments.results) if arguments.results else None
-    return look(arguments, interruption, settings, PriorRuns(ledger=ledger), MaxFailed())
+    return look(arguments, interruption, settings, PriorRuns(ledger=ledger))
 
 
-def look(
-    arguments: Namespace, interruption: Interruption, settings: PushSettings, memory: PriorRuns, max_failed: MaxFailed
-) -> int:
+def look(arguments: Namespace, interruption: Interruption, settings: PushSettings, memory: PriorRuns) -> int:
     """Check as a push with these settings would, print the findings, and return the exit code."""
     started = time.monotonic()
     with open_orders(arguments, interruption) as orders:
@@ -54,4 +51,4 @@ def look(
             "ecdp: columns are gone or have changed since the previous run: with --on-drift fail nothing is sent"
         )
         return Exit.USAGE
-    return Exit.FAILED if found.invalid > max_failed.of(found.total) else Exit.DONE
+    return Exit.FAILED if found.invalid > settings.max_failed.of(found.total) else Exit.DONE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
-from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.client import open_client
 from airflow_provider_ecdp.cli.commands.check import look
@@ -16,27 +15,15 @@ from airflow_provider_ecdp.cli.sources import open_orders
 from airflow_provider_ecdp.cli.tables import summary
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
-from airflow_provider_ecdp.ledger.schema_drift import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.push.run import PushSettings, push
-from airflow_provider_ecdp.results.report import MaxFailed
+from airflow_provider_ecdp.push.run import push
+from airflow_provider_ecdp.push.settings import PushSettings
+from airflow_provider_ecdp.settings import build
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:
     """Push, print what came of it, and return the exit code."""
-    settings = PushSettings(
-        mode=Mode.parse(arguments.mode),
-        match_by=None if arguments.match_by is None else MatchBy.parse(arguments.match_by),
-        batch_size=arguments.batch_size,
-        batch_bytes=arguments.batch_bytes,
-        max_in_flight=arguments.max_in_flight,
-        request_budget=arguments.request_budget,
-        results_limit=arguments.results_limit,
-        allow_empty=arguments.allow_empty,
-        canary=arguments.canary,
-        on_drift=OnDrift.parse(arguments.on_drift),
-    )
-    max_failed = MaxFailed.parse(arguments.max_failed)
+    settings = build(PushSettings, vars(arguments))
     if arguments.results and arguments.results == arguments.only_changed:
         raise ConfigurationError(
             "--results and --only-changed name one folder: the one is for one run, the other for all of them"
@@ -45,10 +32,10 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         Ledger(path) if path else None for path in (arguments.results, arguments.only_changed, arguments.replay_from)
     )
     if arguments.dry_run:
-        return look(arguments, interruption, settings, PriorRuns(ledger, history, replay), max_failed)
+        return look(arguments, interruption, settings, PriorRuns(ledger, history, replay))
     with (
         shown(arguments) as show,
-        open_client(arguments, interruption, max_in_flight=arguments.max_in_flight) as client,
+        open_client(arguments, interruption, max_in_flight=settings.max_in_flight) as client,
         open_orders(arguments, interruption) as orders,
     ):
         report = push(orders, client, settings, ledger=ledger, history=history, replay=replay, progress=show)
@@ -56,4 +43,4 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         output.out_json(report.as_json())
     elif not arguments.quiet:
         output.err(output.rendered(sys.stderr, *summary(report)))
-    return ending(report, max_failed, interruption, brief=not (arguments.json or arguments.quiet))
+    return ending(report, settings.max_failed, interruption, brief=not (arguments.json or arguments.quiet))

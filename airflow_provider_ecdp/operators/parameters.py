@@ -1,0 +1,90 @@
+"""The parameters of an operator: made of the classes of its settings, so that no operator lists them again.
+
+Each is templated. What a DAG writes without a template is checked when the DAG is parsed, the rest when the task runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from airflow_provider_ecdp.settings import Setting, settings_of
+
+#: Settings that are no parameters: a connection has the first two, and `on_empty` says the third.
+_NOT_PARAMETERS = {"matching", "match_by", "allow_empty"}
+
+#: Attributes of an operator whose names are taken: BaseOperator has a method of the parameter's name.
+_ATTRIBUTES = {"dry_run": "check_only"}
+
+
+def parameters_of(tables: Iterable[type], left_out: Collection[str]) -> dict[str, Setting]:
+    """Return the parameters of an operator by name."""
+    found = (one for table in tables for one in settings_of(table))
+    return {one.name: one for one in found if one.name not in _NOT_PARAMETERS and one.name not in left_out}
+
+
+def attribute(name: str) -> str:
+    """Return the attribute of the operator that holds a parameter, and is its template field."""
+    return _ATTRIBUTES.get(name, name)
+
+
+def shown_default(one: Setting) -> Any:
+    """Return the default that a signature shows; None where the connection decides."""
+    return inspect.Parameter.empty if one.required else None if one.connection else one.default
+
+
+def declare(operator: type, parameters: Mapping[str, Setting]) -> None:
+    """Give an operator's class the signature, the template fields and the docstring of its parameters.
+
+    Airflow reads the signature of `__init__`: for `default_args`, and to check what is mapped.
+    """
+    _sign(operator, parameters)
+    own = tuple(operator.__dict__.get("template_fields", ()))
+    operator.template_fields = tuple(dict.fromkeys((*map(attribute, parameters), *own)))  # type: ignore[attr-defined]
+    lines = [f":param {one.name}: {one.help}" for one in parameters.values()]
+    operator.__doc__ = "\n".join([inspect.cleandoc(operator.__doc__ or ""), "", *lines])
+
+
+def _sign(operator: type, parameters: Mapping[str, Setting]) -> None:
+    init: Callable[..., None] = operator.__dict__.get("__init__") or _passing_on(operator)
+    own = inspect.signature(init).parameters.values()
+    explicit = [one for one in own if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    names = {one.name for one in explicit}
+    made = [
+        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=shown_default(one))
+        for one in parameters.values()
+        if one.name not in names
+    ]
+    others = [one for one in own if one.kind is inspect.Parameter.VAR_KEYWORD]
+    init.__signature__ = inspect.Signature([*explicit, *made, *others])  # type: ignore[attr-defined]
+    operator.__init__ = init  # type: ignore[misc]
+
+
+def _passing_on(operator: Any) -> Callable[..., None]:
+    def __init__(self: Any, **kwargs: Any) -> None:  # noqa: N807  # it becomes the method of this name
+        super(operator, self).__init__(**kwargs)
+
+    return __init__
+
+
+def check_literals(parameters: Mapping[str, Setting], values: Mapping[str, Any], extensions: Iterable[str]) -> None:
+    """Check what is not templated.
+
+    :param extensions: of the files that Airflow reads in place of a text
+    :raises ConfigurationError: a value is not allowed
+    """
+    for name, one in parameters.items():
+        if name in values and not templated(values[name], tuple(extensions)):
+            one.read(values[name])
+
+
+def templated(value: Any, extensions: tuple[str, ...] = ()) -> bool:
+    """Whether a value is known only when the task runs: a template or its file, the output of a task, a function."""
+    if isinstance(value, str):
+        return any(mark in value for mark in ("{{", "{%", "{#")) or (bool(extensions) and value.endswith(extensions))
+    if isinstance(value, Mapping):
+        return any(templated(one, extensions) for pair in value.items() for one in pair)
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(templated(one, extensions) for one in value)
+    return hasattr(value, "iter_references") or callable(value)

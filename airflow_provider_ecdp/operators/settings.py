@@ -1,0 +1,179 @@
+"""The settings of a task: what an operator is told besides how a run reads and sends."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from airflow.sdk import ObjectStoragePath
+
+from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSettings, Missing
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.runs.settings import RunSettings
+from airflow_provider_ecdp.settings import Kind, boolean, check, choice, literal, mapping, same, setting, shown, text
+
+
+class OnEmpty(enum.StrEnum):
+    """How to treat an extract that has no rows: fail, skip the task, or succeed."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    SUCCEED = "succeed"
+
+
+def _folder(value: Any) -> str:
+    """Return a folder or a URL as text."""
+    if not isinstance(value, str | os.PathLike | ObjectStoragePath) or not str(value):
+        raise TypeError
+    return str(value)
+
+
+def _paths(value: Any) -> Any:
+    """Return a path, a list of them, or a shard; text may be a list that a template has rendered."""
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        try:
+            value = literal(value)
+        except ValueError:
+            # a glob may begin with a bracket
+            return value
+    if isinstance(value, Mapping):
+        return value
+    paths = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+    if not paths:
+        raise ConfigurationError("must name at least one file: the list is empty")
+    for path in paths:
+        if not isinstance(path, str | os.PathLike | ObjectStoragePath) or not str(path):
+            raise ConfigurationError(f"must be a path, a list of paths, or a shard of `shards`, not {shown(path)}")
+    return list(paths) if paths is value else value
+
+
+def _extracts(value: Any) -> Mapping[str, Any]:
+    paths = mapping("").parse(value)
+    return {name: _PATHS.read(path) for name, path in paths.items()}
+
+
+_FOLDER = Kind("a folder or the URL of one", _folder, "DIR")
+_PATHS = Kind("a path, a list of paths, or a shard", _paths)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSettings:
+    """What every operator is told."""
+
+    ecdp_conn_id: str = setting(EcdpHook.default_conn_name, text("the id of a connection"), help="The connection")
+    max_failed: Any = same(RunSettings, "max_failed")
+    results_limit: int = same(RunSettings, "results_limit")
+
+    def __post_init__(self) -> None:
+        """Parse the settings."""
+        check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ByIdTaskSettings(TaskSettings):
+    """What an operator is told that names orders by id."""
+
+    missing: Missing = same(ChangeSettings, "missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionTaskSettings(ByIdTaskSettings):
+    """What an operator is told that deletes orders by id."""
+
+    missing: Missing = same(DeletionSettings, "missing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunTaskSettings(TaskSettings):
+    """What an operator is told whose run has a ledger."""
+
+    results_path: str | None = setting(
+        None,
+        _FOLDER,
+        help="Folder or object storage URL under which each task instance keeps the outcome of every order, so that a "
+        "retry resumes; None takes `[ecdp] results_path`",
+    )
+    on_empty: OnEmpty = setting(
+        OnEmpty.FAIL.value, choice(OnEmpty), help="How to treat an extract without rows: fail, skip or succeed"
+    )
+    dry_run: bool = setting(default=False, kind=boolean(), help="Do everything but send")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushTaskSettings(RunTaskSettings):
+    """What an operator is told that pushes."""
+
+    only_changed: bool = setting(
+        default=False,
+        kind=boolean(),
+        help="Send only orders that no earlier run of this task had accepted with the same content",
+    )
+    replay_from: str | None = setting(
+        None,
+        _FOLDER,
+        help="Results of an earlier run: send only the orders that failed in it, as they are now",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSettings:
+    """Where the files of an extract are."""
+
+    path: Any = setting(
+        ...,
+        _PATHS,
+        help="A Parquet file, a folder or a glob, as a path on the worker or an object storage URL; a list of them; or "
+        "a shard of one",
+    )
+    partitions: Mapping[str, Any] | None = setting(
+        None,
+        mapping("a dict of columns and values, or its JSON text"),
+        help="Values of the Hive partitions to read, one or a list for each; no other files are looked at",
+    )
+    object_storage_conn_id: str | None = setting(
+        None,
+        text("the id of a connection"),
+        help="Airflow's connection for the storage, if the URL of a path names none",
+    )
+
+    def __post_init__(self) -> None:
+        """Parse the settings."""
+        check(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractSettings(FileSettings):
+    """Where the files of one extract or of several are."""
+
+    path: Any = same(FileSettings, "path", default=None)
+    extracts: Mapping[str, Any] | None = setting(
+        None,
+        Kind("a dict of names and paths, or its JSON text", _extracts, "JSON"),
+        help="Instead of path, several such paths by the names that sql has for them",
+    )
+
+    def __post_init__(self) -> None:
+        """Parse the settings, and refuse partitions that are not those of one of the extracts."""
+        check(self)
+        if (self.path is None) == (self.extracts is None):
+            raise ConfigurationError("give path, or extracts (a path for each name)")
+        if self.extracts is not None:
+            refuse_unnamed(self.partitions or {}, self.extracts)
+
+
+def refuse_unnamed(partitions: Mapping[str, Any], extracts: Mapping[str, Any]) -> None:
+    """Refuse partitions that are not those of one of the extracts.
+
+    :raises ConfigurationError: there are such
+    """
+    for name, wanted in partitions.items():
+        if name not in extracts:
+            raise ConfigurationError(f"partitions: there is no extract {name}; there are {', '.join(extracts)}")
+        if not isinstance(wanted, Mapping):
+            raise ConfigurationError(
+                f"partitions: of the extract {name}, a dict of columns and values, not {shown(wanted)}"
+            )
