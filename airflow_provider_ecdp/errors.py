@@ -11,7 +11,8 @@
     │   └── SqlError               the SQL text fails, or asks for what the engine is locked against
     │       └── MemoryLimitError   it needs more memory than it may have
     ├── ApiError                   one request did not succeed
-    │   ├── KeyRefusedError        401, 403: correct the key in the connection
+    │   ├── KeyRefusedError        401, and 403 before any success: correct the key in the connection
+    │   ├── ForbiddenError         403 after the key was accepted: perhaps a firewall that dislikes the content
     │   ├── RequestRejectedError   400 and other 4xx: the API refused what was sent
     │   │   └── TooLargeError      413: the same orders in smaller batches
     │   ├── NotFoundError          404 on an order's own path
@@ -20,11 +21,13 @@
     │   ├── ServerError            5xx: later; a POST may have been stored
     │   ├── NoAnswerError          timeout or reset after sending: a POST may have been stored
     │   └── UnexpectedAnswerError  an answer that the contract does not know: is the base URL right?
+    │       └── WrongAddressError  404 that is not ECDP's own: it says nothing about an order
     └── PushError                  a push has ended and not every order is in ECDP: its report says which
         ├── OrdersFailedError      orders were refused: correct them, trying again changes nothing
         └── PushStoppedError       an outage or a refused key stopped the run: run again and it goes on
 
-`transient` tells whether the same call can succeed later with nothing changed. Messages name orders by id and
+`transient` tells whether the same call can succeed later with nothing changed, `may_be_content` whether another request
+can succeed now. Messages name orders by id and
 never hold a payload, an e-mail address, a phone number or the key.
 """
 
@@ -95,6 +98,10 @@ class MemoryLimitError(SqlError):
     """The query needs more memory than its limit, and cannot go on from disk."""
 
 
+#: never caused by the orders of one request: no answer to it, a wrong key, a proxy that wants a password
+_NEVER_CONTENT = (None, 401, 407)
+
+
 class ApiError(EcdpError):
     """One request to ECDP that did not succeed.
 
@@ -107,7 +114,7 @@ class ApiError(EcdpError):
     #: whether a request before the last one, of the same call, may have been stored
     earlier_maybe_stored: bool = False
 
-    #: whether the answer was waited for, for as long as is allowed
+    #: whether the read timeout expired
     timed_out: bool = False
 
     #: requests made by the call that ended like this: the last one ended in this error
@@ -128,8 +135,17 @@ class ApiError(EcdpError):
 
     @property
     def maybe_stored(self) -> bool:
-        """Whether a POST that ended like this may have been stored all the same."""
+        """Whether a POST that ended like this may nevertheless have been stored."""
         return self._maybe_stored or self.earlier_maybe_stored
+
+    @property
+    def may_be_content(self) -> bool:
+        """Whether the content of the request may be the cause, so that a request with other content may succeed.
+
+        True for everything that a server, or a firewall before it, can do because of one order. Where every request
+        ends like this, the cause is another: the caller knows whether others have succeeded.
+        """
+        return self.status not in _NEVER_CONTENT
 
     def __reduce__(self) -> tuple[object, ...]:
         # keyword-only facts do not survive the default pickling of exceptions
@@ -137,7 +153,11 @@ class ApiError(EcdpError):
 
 
 class KeyRefusedError(ApiError):
-    """401 or 403: the key is wrong, or may not do this."""
+    """401, or 403 before any success: the key is wrong, or may not do this."""
+
+
+class ForbiddenError(ApiError):
+    """403 although the key was accepted before: this request is forbidden, perhaps because of its content."""
 
 
 class RequestRejectedError(ApiError):
@@ -177,6 +197,11 @@ class NoAnswerError(ApiError):
     _transient = True
     _maybe_stored = True
 
+    @property
+    def may_be_content(self) -> bool:
+        """A server can fail or hang on one order."""
+        return True
+
 
 class UnexpectedAnswerError(ApiError):
     """An answer that the contract does not know: a redirect, 404 on POST, another 2xx than the documented one."""
@@ -186,6 +211,10 @@ class UnexpectedAnswerError(ApiError):
         """A redirect or a 4xx comes instead of processing; after another 2xx nobody knows."""
         processed = self.status is None or not 300 <= self.status < 500
         return processed or self.earlier_maybe_stored
+
+
+class WrongAddressError(UnexpectedAnswerError):
+    """404 on POST, or one that is not in the API's form: it does not come from ECDP and says nothing about an order."""
 
 
 class PushError(EcdpError):

@@ -1,4 +1,4 @@
-"""The client of the Orders API: every method sends one request, and again where that is safe, or raises a typed error.
+"""The client of the Orders API: every method sends one request, retries it where that is safe, or raises a typed error.
 
 Threads share one client. They share its connections, its pace and its quota of retries, so that ten threads in an
 outage are no worse for the server than one.
@@ -69,6 +69,7 @@ class EcdpClient:
         self._concurrency = Concurrency(settings.max_in_flight, clock)
         self._transport = Transport(settings, self._api_key, clock)
         self._counter = Counter()
+        self._key_accepted = False
 
     def __repr__(self) -> str:
         return f"EcdpClient({self.settings.base_url!r})"
@@ -112,7 +113,7 @@ class EcdpClient:
     ) -> PostResult:
         """Send one batch: `orders` is the UTF-8 JSON of the orders, joined by commas, without brackets.
 
-        Raise ApiError; `maybe_stored` says whether the batch may be in ECDP all the same. In mode Add the request is
+        Raise ApiError; `maybe_stored` says whether the batch may nevertheless be in ECDP. In mode Add the request is
         repeated only after an error that proves that it was not processed.
         """
         before, after = envelope(mode, match_by)
@@ -232,7 +233,16 @@ class EcdpClient:
             self._counter.add(requests=1, sent=0 if isinstance(error, UnreachableError) else size)
             raise
         self._counter.add(requests=1, sent=size, throttled=int(answer.status == 429))
-        return read_answer(method, answer, call=call, now=self._wall_clock(), secret=self._api_key)
+        result = read_answer(
+            method,
+            answer,
+            call=call,
+            now=self._wall_clock(),
+            secret=self._api_key,
+            key_accepted=self._key_accepted,
+        )
+        self._key_accepted = True
+        return result
 
     def _settled(self, cost: int | None, flight: Flight, body: bytes | None) -> None:
         """Note an answer that shows the server at work: a success, or a refusal of what was sent."""

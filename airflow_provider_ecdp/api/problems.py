@@ -27,12 +27,16 @@ _TITLE = re.compile(r"<title[^>]*>([^<]{1,2000})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a refusal says: `details` are the entries of `errors`, then `detail` and `title`, each once, not empty."""
+    """What a refusal says: `details` are the entries of `errors`, then `detail` and `title`, each once, not empty.
+
+    `is_documented` tells whether it has the form of the API's problems, which gateways and web servers do not have.
+    """
 
     details: tuple[str, ...] = ()
     summary: str = ""
     substatus: str = ""
     is_html: bool = False
+    is_documented: bool = False
 
 
 def read_problem(media_type: str, body: bytes, secret: str = "") -> Problem:
@@ -72,7 +76,15 @@ def _from_json(document: dict[str, Any], secret: str) -> Problem:
         details=details,
         summary=redact(summary),
         substatus=substatus if isinstance(substatus, str) and re.fullmatch(r"\w{1,64}", substatus) else "",
+        is_documented=_is_documented(document),
     )
+
+
+def _is_documented(document: dict[str, Any]) -> bool:
+    """Whether a problem has `status` and, beside it, `title` or `substatus`; the page's sample has all of them."""
+    status = document.get("status")
+    is_number = isinstance(status, int) and not isinstance(status, bool)
+    return is_number and (_is_text(document, "title") or _is_text(document, "substatus"))
 
 
 def _is_text(document: dict[str, Any], key: str) -> bool:

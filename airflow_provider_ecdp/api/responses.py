@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_ecdp.api.problems import Problem, read_json, read_problem
 from airflow_provider_ecdp.errors import (
     ApiError,
+    ForbiddenError,
     KeyRefusedError,
     NoAnswerError,
     NotFoundError,
@@ -23,12 +24,13 @@ from airflow_provider_ecdp.errors import (
     ThrottledError,
     TooLargeError,
     UnexpectedAnswerError,
+    WrongAddressError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: A 4xx that is not in the table is not about the orders (405, 406, 415, ...): UnexpectedAnswerError, a run stops.
+#: A status that is not in the table is not in the contract (405, 406, 415, ...): UnexpectedAnswerError.
 ERRORS: Mapping[int, type[ApiError]] = {
     400: RequestRejectedError,
     401: KeyRefusedError,
@@ -41,10 +43,8 @@ ERRORS: Mapping[int, type[ApiError]] = {
     425: ThrottledError,  # RFC 8470: the server was not willing to process it yet
     429: ThrottledError,
 }
-#: POST /orders is no order's own path: 404 there says that the address is wrong, and blames no order.
-POST_ERRORS: Mapping[int, type[ApiError]] = {**ERRORS, 404: UnexpectedAnswerError}
-
 _ADVICE: Mapping[type[ApiError], str] = {
+    ForbiddenError: "forbidden, although the API key was accepted before: a firewall, or the content of this request",
     KeyRefusedError: "the API key is refused: compare it with Settings > API in ECDP",
     RequestRejectedError: "the request was refused and nothing of it stored",
     TooLargeError: "the batch is too large: send fewer orders in one request",
@@ -52,6 +52,7 @@ _ADVICE: Mapping[type[ApiError], str] = {
     ThrottledError: "too many requests: slow down",
     ServerError: "the server failed",
     NoAnswerError: "the server stopped waiting for the request",
+    WrongAddressError: "the base URL may be wrong: ECDP's Orders API answers 404 in another form",
 }
 _WRONG_ADDRESS = "ECDP's Orders API does not answer like this: is the base URL right?"
 _REDIRECT = "a redirect, which is never followed: are scheme and host of the base URL right?"
@@ -76,16 +77,36 @@ class Answer:
         return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
-def read_answer(method: str, answer: Answer, *, call: str, now: float, secret: str = "") -> dict[str, Any] | None:
+def read_answer(
+    method: str, answer: Answer, *, call: str, now: float, secret: str = "", key_accepted: bool = False
+) -> dict[str, Any] | None:
     """Return the `data` object of a GET or DELETE, None for a POST or PUT, or raise the ApiError that `answer` means.
 
     `call` names the request in messages, such as `GET /orders/12`; `now` is the time in seconds since the epoch, for
-    a `Retry-After` that is a date; `secret` is replaced wherever the server repeats it.
+    a `Retry-After` that is a date; `secret` is replaced wherever the server repeats it. `key_accepted` tells whether
+    the key has had a success before.
     """
     if answer.status == (201 if method == "POST" else 200):
         # the page does not document the body of POST's 201, and gives PUT's 200 none
         return _read_order(answer, call) if method in {"GET", "DELETE"} else None
-    raise _error(method, answer, call, now, secret)
+    problem = read_problem(answer.media_type, answer.body, secret)
+    raise _error(classify(method, answer.status, problem, key_accepted=key_accepted), answer, problem, call, now)
+
+
+def classify(method: str, status: int, problem: Problem, *, key_accepted: bool = False) -> type[ApiError]:
+    """Return the kind of error that an answer other than success means.
+
+    404 means that there is no such order only where it has the API's own form: a gateway, a web server or a wrong
+    base path answers 404 too, and read as "no such order" it would make a DELETE to a wrong address a success.
+    """
+    if 500 <= status <= 599:
+        return ServerError
+    if status == 403 and key_accepted:
+        return ForbiddenError
+    # POST /orders is not the path of one order
+    if status == 404 and (method == "POST" or not problem.is_documented):
+        return WrongAddressError
+    return ERRORS.get(status, UnexpectedAnswerError)
 
 
 def parse_retry_after(value: str | None, now: float) -> float | None:
@@ -118,9 +139,7 @@ def _read_order(answer: Answer, call: str) -> dict[str, Any]:
     return order
 
 
-def _error(method: str, answer: Answer, call: str, now: float, secret: str) -> ApiError:
-    problem = read_problem(answer.media_type, answer.body, secret)
-    kind = _kind(method, answer.status, problem)
+def _error(kind: type[ApiError], answer: Answer, problem: Problem, call: str, now: float) -> ApiError:
     said = f": {problem.summary}" if problem.summary else ""
     doubt = " (HTML: perhaps from a proxy or a firewall, not from ECDP)" if problem.is_html else ""
     substatus = f" {problem.substatus}" if problem.substatus else ""
@@ -130,15 +149,6 @@ def _error(method: str, answer: Answer, call: str, now: float, secret: str) -> A
         details=problem.details,
         retry_after=parse_retry_after(answer.headers.get("Retry-After"), now),
     )
-
-
-def _kind(method: str, status: int, problem: Problem) -> type[ApiError]:
-    if 500 <= status <= 599:
-        return ServerError
-    kind = (POST_ERRORS if method == "POST" else ERRORS).get(status, UnexpectedAnswerError)
-    # A web server's or proxy's own 404 page knows of no orders. Read as "no such order" it would make a DELETE to a
-    # wrong address a success.
-    return UnexpectedAnswerError if kind is NotFoundError and problem.is_html else kind
 
 
 def _advice(kind: type[ApiError], status: int) -> str:

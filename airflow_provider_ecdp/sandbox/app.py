@@ -166,6 +166,7 @@ def _problem(request: Request, status: int, detail: str, errors: list[str] | Non
     return Response(problem(status, detail, request.scope["path"], errors), status, media_type=PROBLEM_JSON)
 
 
-async def _unknown_route(request: Request, error: Exception) -> Response:
+async def _unknown_route(_request: Request, error: Exception) -> Response:
+    # as a web server or a gateway says it, not as the Orders API: a wrong base URL must not look like an absent order
     status = error.status_code if isinstance(error, HTTPException) else 500
-    return _problem(request, status, "There is nothing here.")
+    return Response(f"There is nothing here: {status}.", status, media_type="text/plain")

@@ -25,6 +25,7 @@ from airflow_provider_ecdp.errors import (
     TooLargeError,
     UnexpectedAnswerError,
     UnreachableError,
+    WrongAddressError,
 )
 
 ORDER = {"status": 0, "data": {"id": "12", "customer": {"email": "jo@example.com"}}}
@@ -111,11 +112,12 @@ def test_an_unknown_order_is_not_found(server, client, call):
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (404, {"title": "Not Found"}, None),
+        (404, {"title": "Not Found", "status": 404}, None),
         (200, ORDER, None),
         (401, {"title": "Unauthorized"}, KeyRefusedError),
         (403, b"", KeyRefusedError),
-        (404, b"<html>", UnexpectedAnswerError),
+        (404, b"<html>", WrongAddressError),
+        (404, {"message": "no Route matched with those values"}, WrongAddressError),
         (503, b"", ServerError),
         (429, b"", ThrottledError),
     ],
@@ -165,7 +167,7 @@ def test_add_is_not_repeated_when_it_may_be_stored(server, client, waits, status
     [
         (400, RequestRejectedError),
         (401, KeyRefusedError),
-        (404, UnexpectedAnswerError),
+        (404, WrongAddressError),
         (413, TooLargeError),
         (302, UnexpectedAnswerError),
     ],
@@ -287,14 +289,16 @@ def test_in_an_outage_the_retries_of_a_client_run_out(server, client, answered, 
     assert "used up" in caplog.text
 
 
-@pytest.mark.parametrize(("status", "error"), [(200, None), (404, NotFoundError)])
-def test_answers_of_a_working_server_give_retries_back(server, client, answered, status, error):
+@pytest.mark.parametrize(
+    ("status", "body", "error"), [(200, ORDER, None), (404, {"title": "Not Found", "status": 404}, NotFoundError)]
+)
+def test_answers_of_a_working_server_give_retries_back(server, client, answered, status, body, error):
     server.otherwise = lambda _: answered(500)
     while client.stats().retries < 35:
         with pytest.raises(ServerError):
             client.get_order("12")
     # 10 tokens are left, the next retry costs 14
-    server.reply(status, ORDER, times=4)
+    server.reply(status, body, times=4)
     for _ in range(4):
         with pytest.raises(error) if error else contextlib.nullcontext():
             client.get_order("12")

@@ -9,6 +9,7 @@ from requests.structures import CaseInsensitiveDict
 from airflow_provider_ecdp.api.responses import Answer, parse_retry_after, read_answer
 from airflow_provider_ecdp.errors import (
     ApiError,
+    ForbiddenError,
     KeyRefusedError,
     NoAnswerError,
     NotFoundError,
@@ -17,6 +18,8 @@ from airflow_provider_ecdp.errors import (
     ThrottledError,
     TooLargeError,
     UnexpectedAnswerError,
+    UnreachableError,
+    WrongAddressError,
 )
 
 METHODS = ("POST", "GET", "PUT", "DELETE")
@@ -52,15 +55,14 @@ def problem(**more):
     }
 
 
-def expected(method, status):
+def expected(status):
     if 500 <= status <= 599:
         return ServerError
-    if status == 404:
-        return UnexpectedAnswerError if method == "POST" else NotFoundError
     return {
         400: RequestRejectedError,
         401: KeyRefusedError,
         403: KeyRefusedError,
+        404: WrongAddressError,
         408: NoAnswerError,
         409: RequestRejectedError,
         413: TooLargeError,
@@ -76,7 +78,7 @@ def test_every_status_but_the_documented_success_is_the_error_of_the_table(metho
     for status in range(100, 600):
         if status != success:
             error = refusal(method, answer(status))
-            assert type(error) is expected(method, status), status
+            assert type(error) is expected(status), status
             assert error.status == status
             assert f"HTTP {status}" in str(error)
 
@@ -188,10 +190,63 @@ def test_an_answer_in_html_raises_the_doubt_that_it_is_not_from_ecdp():
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_the_404_page_of_a_web_server_does_not_say_that_an_order_is_gone(method):
-    assert type(refusal(method, answer(404, b"<html>", "text/html"))) is UnexpectedAnswerError
-    assert type(refusal(method, answer(404, problem(status=404)))) is NotFoundError
-    assert type(refusal(method, answer(404))) is NotFoundError
+@pytest.mark.parametrize(
+    "body",
+    [
+        {
+            "type": "string",
+            "title": "string",
+            "status": 0,
+            "substatus": "CustomerInvalidModelState",
+            "detail": "string",
+        },
+        {"title": "Not Found", "status": 404},
+        {"status": 404, "substatus": "OrderNotFound"},
+    ],
+)
+def test_a_404_in_the_form_of_the_api_says_that_an_order_is_absent(method, body):
+    assert type(refusal(method, answer(404, body))) is NotFoundError
+    assert type(refusal(method, answer(404, body, "application/json"))) is NotFoundError
+    assert type(refusal("POST", answer(404, body))) is WrongAddressError
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "given_answer",
+    [
+        answer(404),
+        answer(404, b"<html>", "text/html"),
+        answer(404, b"404 page not found", "text/plain"),
+        answer(404, b'{"title": "Not Found", "status": 40', "application/problem+json"),
+        answer(404, {"message": "no Route matched with those values"}),
+        answer(404, {"statusCode": 404, "message": "Resource not found"}),
+        answer(404, {"timestamp": "2026-01-01", "status": 404, "error": "Not Found", "path": "/orders/1"}),
+        answer(404, {"detail": "Not Found"}),
+        answer(404, {"title": "Not Found", "status": True}),
+        answer(404, ["Not Found"]),
+    ],
+)
+def test_a_404_in_any_other_form_says_nothing_about_an_order(method, given_answer):
+    error = refusal(method, given_answer)
+    assert type(error) is WrongAddressError
+    assert "the base URL may be wrong" in str(error)
+    assert (error.transient, error.maybe_stored) == (False, False)
+
+
+def test_a_403_after_a_success_is_not_about_the_key():
+    with pytest.raises(ForbiddenError) as caught:
+        read_answer("POST", answer(403, b"<html>"), call="POST /orders", now=NOW, key_accepted=True)
+    assert caught.value.may_be_content
+    assert (caught.value.transient, caught.value.maybe_stored) == (False, False)
+    with pytest.raises(KeyRefusedError):
+        read_answer("POST", answer(401), call="POST /orders", now=NOW, key_accepted=True)
+
+
+def test_every_answer_but_one_about_the_key_or_the_proxy_may_be_about_the_content():
+    statuses = [status for status in range(200, 600) if status != 201]
+    assert [status for status in statuses if not refusal("POST", answer(status)).may_be_content] == [401, 407]
+    assert NoAnswerError("reset").may_be_content
+    assert not UnreachableError("refused").may_be_content
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

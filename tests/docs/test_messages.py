@@ -7,7 +7,7 @@ import re
 import pytest
 
 #: raised for other programs, said again with a name in front, or what a message calls a value that it does not show
-INTERNAL = {"PydanticCustomError", "_NotConnectedError", "KeyError", "ModuleNotFoundError", "ValueError", "_kind"}
+INTERNAL = {"PydanticCustomError", "_NotConnectedError", "KeyError", "ModuleNotFoundError", "ValueError"}
 
 # a code span that holds a backtick ends where a comma or the end of the cell follows
 SPAN = re.compile(r"`(.+?)`(?=, `|$)")

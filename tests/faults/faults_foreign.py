@@ -77,7 +77,11 @@ class ForeignServer:
             return 503, None, {}
         if method == "GET":
             order = self.stored.get(unquote(path.removeprefix("/orders/")))
-            return (404, {"title": "Not found"}, {}) if order is None else (200, {"status": 0, "data": order}, {})
+            return (
+                (404, {"title": "Not found", "status": 404}, {})
+                if order is None
+                else (200, {"status": 0, "data": order}, {})
+            )
         return self._post(body["mode"], body["data"])
 
     def _post(self, mode: str, orders: list[dict[str, Any]]) -> Answer:

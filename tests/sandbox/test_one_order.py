@@ -156,8 +156,14 @@ def test_put_refuses_an_absent_body(client):
     assert answer.json()["errors"][0].startswith("the body is not JSON")
 
 
-def test_other_methods_and_paths_are_problems_too(client):
-    assert problem_status(client.session.put(f"{client.url}/orders/A-1", json={})) == 405
-    assert problem_status(client.session.get(f"{client.url}/orders")) == 405
-    assert problem_status(client.session.get(f"{client.url}/")) == 404
-    assert problem_status(client.session.post(f"{client.url}/order", json={})) == 404
+def test_other_methods_and_paths_are_not_answered_in_the_form_of_the_api(client):
+    answers = [
+        (client.session.put(f"{client.url}/orders/A-1", json={}), 405),
+        (client.session.get(f"{client.url}/orders"), 405),
+        (client.session.get(f"{client.url}/"), 404),
+        (client.session.post(f"{client.url}/order", json={}), 404),
+        (client.session.get(f"{client.url}/api/orders/A-1"), 404),
+    ]
+    assert [(answer.status_code, answer.headers["content-type"].partition(";")[0]) for answer, _ in answers] == [
+        (status, "text/plain") for _, status in answers
+    ]
