@@ -54,16 +54,36 @@ class ForeignServer:
     window: tuple[int, int] = (0, 0)
     #: set when it goes away
     gone: threading.Event = field(default_factory=threading.Event)
+    #: answers that are not written yet
+    unsent: int = 0
+
+    def __post_init__(self) -> None:
+        self.all_sent = threading.Condition(self.lock)
 
     def answer(self, method: str, path: str, body: Any, key: str | None) -> Answer | None:
-        """Return the answer; None is a reset."""
+        """Return the answer, for which `sent` is called when it is written; None is a reset."""
         with self.lock:
+            if self.gone_after is not None and self.requests >= self.gone_after:
+                self.gone.set()
+                return None
             self.requests += 1
             answer = self._answer(method, path, body, key)
             if self.reset_after_every and self.requests % self.reset_after_every == 0:
                 answer = None
             self.answers[answer[0] if answer else None] += 1
+            self.unsent += answer is not None
             return answer
+
+    def sent(self) -> None:
+        """Count an answer as written, or as lost with its connection."""
+        with self.all_sent:
+            self.unsent -= 1
+            self.all_sent.notify_all()
+
+    def wait_until_all_is_sent(self) -> None:
+        """Wait for the answers of requests that were processed: a server that goes away has given them."""
+        with self.all_sent:
+            assert self.all_sent.wait_for(lambda: self.unsent == 0, timeout=60)
 
     def _answer(self, method: str, path: str, body: Any, key: str | None) -> Answer:
         if key != KEY:
@@ -120,16 +140,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve(None)
 
     def _serve(self, body: Any) -> None:
-        foreign = self.foreign
-        if foreign.gone_after is not None and foreign.requests >= foreign.gone_after:
-            foreign.gone.set()
-            self._reset()
-            return
-        answer = foreign.answer(self.command, self.path, body, self.headers["x-api-key"])
+        answer = self.foreign.answer(self.command, self.path, body, self.headers["x-api-key"])
         if answer is None:
             self._reset()
             return
-        status, document, headers = answer
+        try:
+            self._send(*answer)
+        finally:
+            self.foreign.sent()
+
+    def _send(self, status: int, document: Any, headers: dict[str, str]) -> None:
         data = b"" if document is None else json.dumps(document, default=float).encode()
         self.send_response(status)
         for name, value in ({"Content-Type": "application/problem+json"} | headers).items():
@@ -137,6 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+        self.wfile.flush()
 
     def _reset(self) -> None:
         self.close_connection = True
@@ -164,6 +185,7 @@ def serving(foreign: ForeignServer) -> Iterator[ForeignServer]:
 
     def close() -> None:
         foreign.gone.wait()
+        foreign.wait_until_all_is_sent()
         server.shutdown()
         server.socket.close()
         for connection in [*handler.connections]:
