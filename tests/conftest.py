@@ -29,6 +29,8 @@ ONLINE_RETAIL = os.environ.get("ECDP_ONLINE_RETAIL")
 for _name in [name for name in os.environ if name.startswith(("AIRFLOW", "ECDP_", "_AIRFLOW"))]:
     if _name != "ECDP_ONLINE_RETAIL":
         del os.environ[_name]
+# pytest's own folders stay where people look for them
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
 _HOME = Path(tempfile.mkdtemp(prefix="ecdp-tests-airflow-"))
 os.environ.update(
     AIRFLOW_HOME=str(_HOME),
@@ -92,6 +94,19 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_unconfigure():
     shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _temporary_folder():
+    """A folder for temporary files for each test: a run looks there for what killed runs have left, and says so."""
+    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(dir=_HOME)
+    yield
+    shutil.rmtree(tempfile.tempdir, ignore_errors=True)
+    tempfile.tempdir = before[1]
+    del os.environ["TMPDIR"]
+    if before[0] is not None:
+        os.environ["TMPDIR"] = before[0]
 
 
 @pytest.fixture
