@@ -154,16 +154,26 @@ class Source:
         return any(message.rstrip("… ") in text for text in self.texts)
 
 
+#: Calls that tell a user something, beside the errors, and the names of what is told later.
+CALLED, KEPT = {"warning", "error", "err", "note"}, {"message", "halted", "problems"}
+
+
+@pytest.fixture(scope="session")
+def names_of_messages():
+    """The names by which messages are found; a name that finds nothing is of something that was renamed."""
+    return CALLED | KEPT
+
+
 def _told(node):
     """What a node tells a user, and the name of what is called with it."""
     if isinstance(node, ast.Call) and node.args:
         called = _name(node.func)
         gathers = called == "append" and _name(getattr(node.func, "value", None)) == "problems"
-        if called.endswith(("Error", "Exception")) or called in {"warning", "error", "err", "note"} or gathers:
+        if called.endswith(("Error", "Exception")) or called in CALLED or gathers:
             yield from ((called, argument) for argument in node.args)
     elif isinstance(node, ast.Assign):
         kept = _name(node.targets[0])
-        if kept in {"message", "halted"} or (kept == "problems" and isinstance(node.value, ast.ListComp)):
+        if kept in KEPT - {"problems"} or (kept == "problems" and isinstance(node.value, ast.ListComp)):
             yield kept, getattr(node.value, "elt", node.value)
 
 

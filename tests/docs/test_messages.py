@@ -31,6 +31,14 @@ def test_every_error_warning_and_problem_has_a_row_of_its_own(documented, source
     assert not missing, "explain these in docs/troubleshooting.md:\n" + "\n".join(missing)
 
 
+def test_each_name_by_which_messages_are_found_finds_some(source, names_of_messages):
+    names = [name for name, _ in source.messages]
+    assert names_of_messages - set(names) == set()
+    assert sum(name.endswith(("Error", "Exception")) for name in names) > 150
+    assert names.count("note") >= 15
+    assert names.count("warning") >= 8
+
+
 def test_every_message_that_is_documented_exists(documented, source):
     airflows_own = "conn_id"
     assert [message for message in documented if airflows_own not in message and not source.says(message)] == []
