@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -18,21 +19,24 @@ PACKAGE = ROOT / "airflow_provider_ecdp"
 MODULES = {path.relative_to(ROOT).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["lint"]
 
+
+def drawn(heading):
+    """Return what each folder may import, by the table of docs/architecture.md whose first column has this heading."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = re.search(rf"^\| {heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", page, re.MULTILINE)[1]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return {name.strip("`"): set(re.findall(r"`(\w+)`", imported)) for name, _, imported in rows}
+
+
 #: The parts of the package that may import only some of the others; `errors` is at the bottom of all.
-MAY_IMPORT = {
-    "errors": set(),
-    "settings": {"errors", "settings"},
-    "results": {"errors", "results"},
-    "orders": {"errors", "orders", "settings"},
-    "api": {"api", "errors", "settings"},
-    "ledger": {"errors", "ledger", "orders", "results", "settings"},
-    "runs": {"api", "errors", "ledger", "results", "runs", "settings"},
-    "push": {"api", "errors", "ledger", "orders", "push", "results", "runs", "settings"},
-    "by_id": {"api", "by_id", "errors", "ledger", "orders", "results", "runs", "settings"},
-    "dry_run": {"api", "by_id", "dry_run", "errors", "ledger", "orders", "push", "results", "settings"},
-    "sandbox": {"errors", "sandbox"},
-    "sample": {"errors", "sample"},
-}
+MAY_IMPORT = {name: {*imported, name} for name, imported in drawn("folder").items()}
+MAY_IMPORT["errors"] = set()
+
+#: The folders in `orders`, likewise.
+ORDERS_MAY_IMPORT = drawn("folder of orders")
+
+#: Modules of the command line, the one folder above a dozen; it may only shrink.
+MOST_MODULES, OF_CLI = 12, 13
 
 #: Packages that do something when they are imported: a program, and what is one name to its users.
 IMPORTED_WHOLE = {"cli", "sample"}
@@ -196,6 +200,30 @@ def test_a_part_imports_only_what_is_below_it(name):
     assert of_part
     reached = {n: own_parts(path) - MAY_IMPORT[name] for n, path in of_part.items()}
     assert {n: parts for n, parts in reached.items() if parts} == {}
+
+
+def test_the_folders_of_orders_are_those_that_are_drawn():
+    assert {path.name for path in (PACKAGE / "orders").iterdir() if (path / "__init__.py").exists()} == set(
+        ORDERS_MAY_IMPORT
+    )
+
+
+@pytest.mark.parametrize("name", ORDERS_MAY_IMPORT)
+def test_a_folder_of_orders_imports_what_is_drawn(name):
+    orders = "airflow_provider_ecdp.orders."
+    reached = {
+        i.removeprefix(orders).split(".")[0]
+        for path in (PACKAGE / "orders" / name).glob("*.py")
+        for i in imports(path)
+        if i.startswith(orders)
+    }
+    assert reached - {name} == ORDERS_MAY_IMPORT[name]
+
+
+def test_no_folder_has_more_than_a_dozen_modules():
+    counts = Counter(path.parent.relative_to(PACKAGE).as_posix() for path in MODULES.values() if path.name[:2] != "__")
+    assert counts.pop("cli") <= OF_CLI
+    assert {name: count for name, count in counts.items() if count > MOST_MODULES} == {}
 
 
 def test_hooks_do_not_know_operators_nor_operators_transfers():
