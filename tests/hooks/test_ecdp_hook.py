@@ -90,7 +90,7 @@ def test_test_connection_tells_a_field_that_is_wrong(connect):
     connect("https://api.example.com", extra={"read_timeout": "long"})
     assert EcdpHook().test_connection() == (
         False,
-        "connection 'ecdp_default', field 'read_timeout': it must be a number",
+        "connection 'ecdp_default', field 'read_timeout': it must be a number of seconds above 0, not 'long'",
     )
 
 
