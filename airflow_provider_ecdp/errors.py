@@ -22,6 +22,8 @@
     │   ├── NoAnswerError          timeout or reset after sending: a POST may have been stored
     │   └── UnexpectedAnswerError  an answer that the contract does not know: is the base URL right?
     │       └── WrongAddressError  404 that is not ECDP's own: it says nothing about an order
+    ├── CancelledError             a run was told to end: a signal, or a killed task
+    ├── DeadlineError              a run has reached its `max_duration`
     └── PushError                  a push has ended and not every order is in ECDP: its report says which
         ├── OrdersFailedError      orders were refused: correct them, trying again changes nothing
         └── PushStoppedError       an outage or a refused key stopped the run: run again and it goes on
@@ -217,6 +219,18 @@ class WrongAddressError(UnexpectedAnswerError):
     """404 on POST, or one that is not in the API's form: it does not come from ECDP and says nothing about an order."""
 
 
+class CancelledError(EcdpError):
+    """The run was told to end before its end, by a signal or because its task is killed."""
+
+    _transient = True
+
+
+class DeadlineError(EcdpError):
+    """The run has reached its `max_duration`."""
+
+    _transient = True
+
+
 class PushError(EcdpError):
     """A push has ended and not every order is in ECDP; `summary` holds the counts of its report."""
 
@@ -233,7 +247,7 @@ class OrdersFailedError(PushError):
 
 
 class PushStoppedError(PushError):
-    """An outage or a refused key stopped the run; what was not sent is `not_attempted`.
+    """An outage, a refused key, `max_duration` or a signal stopped the run; what was not sent is `not_attempted`.
 
     `retry_after` is the pause in seconds that the server asked for last, `key_refused` tells the two causes apart.
     """

@@ -83,8 +83,12 @@ class EcdpClient:
         self.close()
 
     def interrupt(self) -> None:
-        """End all waiting, now and later: for a process that is told to end. What is being sent is not cut off."""
+        """Send nothing more, and end all waiting, until `resume`. What is being sent is not cut off."""
         self._interrupted.set()
+
+    def resume(self) -> None:
+        """Send again after `interrupt`."""
+        self._interrupted.clear()
 
     def close(self) -> None:
         """Close the connections."""
@@ -188,7 +192,7 @@ class EcdpClient:
         error: ApiError | None = None
         cost: int | None = None
         attempt, began = 0, 0.0
-        while (started := self._pacer.acquire()) is not None:
+        while not self._interrupted.is_set() and (started := self._pacer.acquire()) is not None:
             attempt += 1
             if attempt == 1:
                 began = started

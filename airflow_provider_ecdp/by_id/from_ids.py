@@ -6,18 +6,19 @@ key stops the run, for it would stop every later request too; anything else conc
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any, TypeVar
 
-from airflow_provider_ecdp.api.client import ClientStats, EcdpClient
+from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, Missing, Operation, OrderRequester
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_updates, checked_website, listed_status
-from airflow_provider_ecdp.errors import ApiError, ConfigurationError
+from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
 from airflow_provider_ecdp.results.report import Report
+from airflow_provider_ecdp.runs.cancellation import Cancellation
+from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
+from airflow_provider_ecdp.runs.summary import RunSummary
 
 __all__ = [
     "Missing",
@@ -33,9 +34,6 @@ _T = TypeVar("_T")
 #: Sends one request, and returns what the result holds beside the outcome.
 _Send = Callable[[], dict[str, Any]]
 
-#: Called with the number of orders that have an outcome, and of those that failed.
-Progress = Callable[[int, int], None]
-
 
 def get_orders(
     client: EcdpClient,
@@ -44,7 +42,8 @@ def get_orders(
     include_customer: bool = True,
     missing: Missing = Missing.FAIL,
     results_limit: int = 1000,
-    progress: Progress = lambda *_: None,
+    progress: OnProgress = no_progress,
+    cancellation: Cancellation | None = None,
 ) -> Report:
     """Read orders; each result has the order as ECDP returned it under `order`, None if there is none.
 
@@ -61,10 +60,10 @@ def get_orders(
 
         return send
 
-    run = _Run(OrderRequester(client, Operation.GET, missing), progress, results_limit, extra={"order": None})
-    for given in order_ids:
-        run.ask(given, prepare, given)
-    return run.report()
+    run = _Run(
+        OrderRequester(client, Operation.GET, missing), progress, results_limit, cancellation, extra={"order": None}
+    )
+    return run.execute(order_ids, prepare)
 
 
 def update_order_statuses(
@@ -73,7 +72,8 @@ def update_order_statuses(
     *,
     missing: Missing = Missing.FAIL,
     results_limit: int = 1000,
-    progress: Progress = lambda *_: None,
+    progress: OnProgress = no_progress,
+    cancellation: Cancellation | None = None,
 ) -> Report:
     """Change the status of orders. A status that the contract does not list is `invalid`, and not sent.
 
@@ -92,10 +92,8 @@ def update_order_statuses(
 
         return send
 
-    run = _Run(OrderRequester(client, Operation.UPDATE_STATUS, missing), progress, results_limit)
-    for update in checked_updates(updates):
-        run.ask(update["order_id"], prepare, update)
-    return run.report()
+    run = _Run(OrderRequester(client, Operation.UPDATE_STATUS, missing), progress, results_limit, cancellation)
+    return run.execute(checked_updates(updates), prepare, order_id=lambda update: update["order_id"])
 
 
 def delete_orders(
@@ -104,7 +102,8 @@ def delete_orders(
     *,
     missing: Missing = Missing.REPORT,
     results_limit: int = 1000,
-    progress: Progress = lambda *_: None,
+    progress: OnProgress = no_progress,
+    cancellation: Cancellation | None = None,
 ) -> Report:
     """Mark orders as deleted.
 
@@ -121,38 +120,69 @@ def delete_orders(
 
         return send
 
-    run = _Run(OrderRequester(client, Operation.DELETE, missing), progress, results_limit)
-    for given in order_ids:
-        run.ask(given, prepare, given)
-    return run.report()
+    run = _Run(OrderRequester(client, Operation.DELETE, missing), progress, results_limit, cancellation)
+    return run.execute(order_ids, prepare)
 
 
-@dataclass(slots=True)
 class _Run:
-    """Asks, and counts.
+    """Sends one request after the other, and counts.
 
     :param extra: what a result without an order holds
     """
 
-    asker: OrderRequester
-    progress: Progress
-    results_limit: int
-    extra: Mapping[str, Any] = field(default_factory=dict)
-    results: list[dict[str, Any]] = field(default_factory=list)
-    counts: Counter[Outcome] = field(default_factory=Counter)
-    missing: int = 0
-    stopped: ApiError | None = None
-    started: float = field(default_factory=time.monotonic)
-    before: ClientStats = field(init=False)
+    def __init__(
+        self,
+        requester: OrderRequester,
+        progress: OnProgress,
+        results_limit: int,
+        cancellation: Cancellation | None,
+        *,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        if results_limit < 0:
+            raise ConfigurationError(f"results_limit must be 0 or more, not {results_limit}")
+        self.requester = requester
+        self.progress = progress
+        self.results_limit = results_limit
+        self.cancellation = Cancellation(cancellation)
+        self.extra = extra or {}
+        self.summary = RunSummary(requester.client, self.cancellation.clock)
+        self.results: list[dict[str, Any]] = []
+        self.counts: Counter[Outcome] = Counter()
+        self.missing = 0
 
-    def __post_init__(self) -> None:
-        if self.results_limit < 0:
-            raise ConfigurationError(f"results_limit must be 0 or more, not {self.results_limit}")
-        self.before = self.asker.client.stats()
+    def execute(
+        self,
+        orders: Iterable[_T],
+        prepare: Callable[[_T], _Send],
+        order_id: Callable[[_T], object] = lambda order: order,
+    ) -> Report:
+        """Send a request for each order, and return the report.
 
-    def ask(self, order_id: object, prepare: Callable[[_T], _Send], given: _T) -> None:
-        answer = self._answer(prepare, given)
-        self.stopped = self.stopped or answer.error
+        :param prepare: checks an order, and returns what sends its request
+        """
+        total = len(orders) if isinstance(orders, Sized) else None
+        with self.cancellation.interrupting(self.requester.client):
+            for order in orders:
+                self._record(order_id(order), self._answer(prepare, order))
+                failed = sum(count for outcome, count in self.counts.items() if outcome.failed)
+                unsent = self.counts[Outcome.INVALID]
+                self.progress(Progress(len(self.results), failed, total, self.summary.seconds, unsent))
+        return self._report()
+
+    def _answer(self, prepare: Callable[[_T], _Send], order: _T) -> Answer:
+        if self.cancellation.cancelled:
+            return Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
+        try:
+            send = prepare(order)
+        except ConfigurationError as error:
+            return Answer(Outcome.INVALID, str(error)[:REASON_CHARACTERS])
+        answer = self.requester.ask(send)
+        if answer.error is not None:
+            self.cancellation.stop(answer.error)
+        return answer
+
+    def _record(self, order_id: object, answer: Answer) -> None:
         self.missing += answer.missing
         self.counts[answer.outcome] += 1
         self.results.append(
@@ -163,32 +193,17 @@ class _Run:
                 "http_status": answer.http_status,
                 "attempts": answer.attempts,
                 **self.extra,
-                **answer.held,
+                **answer.content,
             }
         )
-        self.progress(len(self.results), sum(count for outcome, count in self.counts.items() if outcome.failed))
 
-    def _answer(self, prepare: Callable[[_T], _Send], given: _T) -> Answer:
-        if self.stopped is not None:
-            return Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
-        try:
-            send = prepare(given)
-        except ConfigurationError as error:
-            return Answer(Outcome.INVALID, str(error)[:REASON_CHARACTERS])
-        return self.asker.ask(send)
-
-    def report(self) -> Report:
-        summary = {
-            "operation": self.asker.operation.value,
-            "total": len(self.results),
-            **{outcome.value: self.counts[outcome] for outcome in Outcome},
-            "missing": self.missing,
-            **self.asker.client.stats().since(self.before),
-            "duration_seconds": round(time.monotonic() - self.started, 3),
-        }
+    def _report(self) -> Report:
+        head, facts = {"operation": self.requester.operation.value}, {"missing": self.missing}
+        summary = self.summary.of(head, len(self.results), self.counts, facts)
         # sorted is stable: among the failures, and among the others, the order is that of the call
         ranked = sorted(self.results, key=lambda result: not Outcome(result["outcome"]).failed)
-        return Report(summary, ranked[: self.results_limit], None, {}, _commonest(ranked), self.stopped)
+        stopped = self.cancellation.cause if any(outcome.failed for outcome in self.counts) else None
+        return Report(summary, ranked[: self.results_limit], None, {}, _commonest(ranked), stopped)
 
 
 def _shown(order_id: object) -> str | None:

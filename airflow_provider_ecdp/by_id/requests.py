@@ -1,4 +1,4 @@
-"""One request about one order, and what it says of that order: what the use cases for orders by id share."""
+"""One request about one order, and the outcome of that order: what the use cases for orders by id share."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _GONE = "ECDP has no such order: it was deleted before, or never there"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one order.
+    """The outcome of one order.
 
     :param attempts: requests that were made
     :param missing: whether ECDP has no such order
-    :param held: what the answer says beside the outcome
+    :param content: what the answer holds beside the outcome
     :param error: why no other order needs to be asked for
     """
 
@@ -34,13 +34,13 @@ class Answer:
     http_status: int | None = None
     attempts: int = 0
     missing: bool = False
-    held: dict[str, Any] = field(default_factory=dict)
+    content: dict[str, Any] = field(default_factory=dict)
     error: ApiError | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRequester:
-    """Asks; safe for threads.
+    """Sends requests; safe for threads.
 
     :param missing: of a deletion, REPORT counts an order that ECDP does not have as accepted: the order is gone, which
         is the goal; of the others as skipped
@@ -59,7 +59,7 @@ class OrderRequester:
         """
         before = self.client.stats().of_thread
         try:
-            held = send()
+            content = send()
         except NotFoundError as error:
             outcome, reason = self._absent(error)
             return Answer(outcome, reason, error.status, self._since(before), missing=True)
@@ -70,7 +70,7 @@ class OrderRequester:
             outcome = Outcome.UNRESOLVED if error.maybe_stored else Outcome.NOT_ATTEMPTED
             reason = str(error)[:REASON_CHARACTERS]
             return Answer(outcome, reason, error.status, self._since(before), error=error)
-        return Answer(Outcome.ACCEPTED, None, 200, self._since(before), held=held)
+        return Answer(Outcome.ACCEPTED, None, 200, self._since(before), content=content)
 
     def _absent(self, error: NotFoundError) -> tuple[Outcome, str]:
         if self.operation is Operation.DELETE:

@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 
 from airflow_provider_ecdp.cli import output
-from airflow_provider_ecdp.push.settings import Progress
+from airflow_provider_ecdp.runs.progress import Progress
 from airflow_provider_ecdp.runs.throughput import Throughput
 
 
@@ -35,7 +35,7 @@ def shown(arguments: Namespace) -> Iterator[Callable[[Progress], None]]:
         pace = Throughput(0.0)
 
         def draw(now: Progress) -> None:
-            pace.note(now.seconds, now.done, now.passed_over)
+            pace.note(now.seconds, now.done, now.unsent)
             seconds = pace.left(now.total)
             left = "" if seconds is None else str(dt.timedelta(seconds=round(seconds)))
             bar.update(task, completed=now.done, total=now.total, failed=now.failed, rate=pace.rate, left=left)

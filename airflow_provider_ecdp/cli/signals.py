@@ -8,21 +8,23 @@ import threading
 from types import FrameType
 from typing import Self
 
+from airflow_provider_ecdp.errors import CancelledError
+from airflow_provider_ecdp.runs.cancellation import Cancellation
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """While its block runs, a signal raises KeyboardInterrupt in the main thread and ends all waiting of `wait`.
+    """While its block runs, a signal cancels `cancellation`.
 
-    `number` is the signal that came, None so far. While `patient` is set a signal raises nothing, and `number` is there
-    to be asked: a batch that is sent, and not yet recorded, must not be lost on the way. Outside of the main thread,
-    where Python takes no signal handlers, it does nothing.
+    It raises KeyboardInterrupt in the main thread too, until a run heeds the cancellation: a batch that is sent, and
+    not yet recorded, must not be lost. `number` is the signal that came, None so far. Outside of the main thread, where
+    Python takes no signal handlers, it does nothing.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
-        self.patient = False
-        self._came = threading.Event()
+        self.cancellation = Cancellation()
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> Self:
@@ -39,20 +41,16 @@ class Interruption:
 
     @property
     def code(self) -> int | None:
-        """The exit code of a process that a signal has ended, as shells count; None without one."""
+        """The exit code of a process that a signal ended, by the convention of shells; None without a signal."""
         return None if self.number is None else 128 + self.number
-
-    def wait(self, seconds: float) -> bool:
-        """Sleep; return at once, and True, when a signal has come."""
-        return self._came.wait(seconds)
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.number is not None:
             # threads still wait for answers, and a normal exit would wait for them
             os._exit(128 + number)
         self.number = number
-        self._came.set()
+        self.cancellation.cancel(CancelledError(f"interrupted by {signal.Signals(number).name}"))
         # no buffered stream: the signal may have come in the midst of a write to it
         os.write(2, b"\necdp: stopping: waiting for the requests in flight; once more ends at once\n")
-        if not self.patient:
+        if not self.cancellation.heeded:
             raise KeyboardInterrupt

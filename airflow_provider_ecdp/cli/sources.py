@@ -6,13 +6,10 @@ import glob
 import os
 import re
 from argparse import Namespace
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-import pyarrow as pa
-
 from airflow_provider_ecdp.api.mode import MatchBy
-from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT
 from airflow_provider_ecdp.orders.reader import OrderReader
@@ -24,21 +21,7 @@ from airflow_provider_ecdp.settings import build
 _NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
-class InterruptibleOrders(OrderReader):
-    """Orders that end after a signal, between record batches: what was sent of them is still recorded."""
-
-    interruption: Interruption
-
-    def read(self, *, facts: bool = False) -> Iterator[pa.RecordBatch]:
-        """Yield the orders as `OrderReader` does, until a signal comes."""
-        self.interruption.patient = True
-        for batch in super().read(facts=facts):
-            if self.interruption.number is not None:
-                return
-            yield batch
-
-
-def open_orders(arguments: Namespace, interruption: Interruption) -> OrderReader:
+def open_orders(arguments: Namespace) -> OrderReader:
     """Open the extracts that `arguments` name.
 
     :raises ConfigurationError: a setting cannot be meant, or the file of an SQL text or a mapping cannot be read
@@ -58,9 +41,7 @@ def open_orders(arguments: Namespace, interruption: Interruption) -> OrderReader
         extracts = ParquetSource.open(*paths[EXTRACT], partitions=partitions[EXTRACT])
     else:
         extracts = {name: _opened(name, given, partitions[name]) for name, given in paths.items()}
-    orders = InterruptibleOrders(extracts, settings)
-    orders.interruption = interruption
-    return orders
+    return OrderReader(extracts, settings)
 
 
 def named(arguments: Sequence[str]) -> dict[str, list[str]]:

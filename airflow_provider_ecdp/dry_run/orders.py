@@ -6,7 +6,8 @@ What is shown of an order is what may be shown: ids, words, numbers, and a sampl
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from itertools import chain
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sql.fields import PROBLEMS
 from airflow_provider_ecdp.push.settings import PushSettings
+from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
 
 #: Values that are told apart of what breaks a rule.
 _DISTINCT = 1000
@@ -36,11 +38,11 @@ def check(
     settings: PushSettings | None = None,
     memory: PriorRuns | None = None,
     *,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: OnProgress = no_progress,
 ) -> Findings:
     """Read all orders, and return what is to be said of them. Nothing is sent, and nothing is written.
 
-    :param progress: called with the number of orders that were read, after each record batch
+    :param progress: called after each record batch, with invalid orders as failed ones
     :raises ConfigurationError: drift is a failure, and nothing keeps the columns of the previous run
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
     :raises ExtractError: the extract cannot be read to its end
@@ -82,7 +84,8 @@ def _batches(sendable: Iterator[pa.RecordBatch], settings: PushSettings) -> Iter
     yield from batching.cut(sendable, settings.batch_size, settings.batch_bytes)
 
 
-def _sendable(orders: OrderReader, found: Findings, progress: Callable[[int], None]) -> Iterator[pa.RecordBatch]:
+def _sendable(orders: OrderReader, found: Findings, progress: OnProgress) -> Iterator[pa.RecordBatch]:
+    started = time.monotonic()
     for batch in orders.read(facts=True):
         found.total += len(batch)
         _take_facts(batch.column("facts"), found)
@@ -96,7 +99,7 @@ def _sendable(orders: OrderReader, found: Findings, progress: Callable[[int], No
             if found.sample is None:
                 found.sample = masked(sendable.column("json")[0].as_py()[:-1])
             yield sendable
-        progress(found.total)
+        progress(Progress(found.total, found.invalid, orders.count, time.monotonic() - started))
 
 
 def _take_rules(batch: pa.RecordBatch, good: pa.Array, found: Findings) -> None:

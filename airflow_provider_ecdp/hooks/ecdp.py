@@ -5,7 +5,6 @@ Nothing is read before it is needed: a DAG file that makes a hook costs no conne
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
@@ -16,10 +15,12 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.by_id.validation import listed_status
-from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, KeyRefusedError
+from airflow_provider_ecdp.errors import CancelledError, ConfigurationError, EcdpError, KeyRefusedError
 from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
 from airflow_provider_ecdp.orders.settings import OrderOptions, OrderSettings
 from airflow_provider_ecdp.push.settings import PushOptions, PushSettings
+from airflow_provider_ecdp.runs.cancellation import Cancellation
+from airflow_provider_ecdp.runs.progress import OnProgress, no_progress
 from airflow_provider_ecdp.settings import build
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from airflow_provider_ecdp.dry_run.findings import Findings
     from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
     from airflow_provider_ecdp.orders.sources.base import Source
-    from airflow_provider_ecdp.push.settings import Progress
     from airflow_provider_ecdp.results.report import Report
 
 _Settings = TypeVar("_Settings")
@@ -63,7 +63,8 @@ class EcdpHook(BaseHook):
         self.ecdp_conn_id = ecdp_conn_id
         self._max_in_flight = max_in_flight
         self._policy = policy or RetryPolicy()
-        self._stopping = threading.Event()
+        self.cancellation = Cancellation()
+        self._forget_client: Callable[[], None] | None = None
         self._client: EcdpClient | None = None
         self._connection: tuple[str, ConnectionSettings] | None = None
 
@@ -88,20 +89,15 @@ class EcdpHook(BaseHook):
 
     def close(self) -> None:
         """Close the connections; the hook opens new ones when it is used again."""
+        if self._forget_client is not None:
+            self._forget_client()
         if self._client is not None:
             self._client.close()
-        self._client = self._connection = None
+        self._client = self._connection = self._forget_client = None
 
     def stop(self) -> None:
-        """Wait for nothing any more: no pause before a request, and none between tries. For a task that is killed."""
-        self._stopping.set()
-        if self._client is not None:
-            self._client.interrupt()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopping.is_set()
+        """Cancel the run and all waiting; called when the task is killed. What was sent is recorded."""
+        self.cancellation.cancel(CancelledError("the task was told to end"))
 
     def get_conn(self) -> EcdpClient:
         """Return the client, the same one until `close`.
@@ -111,8 +107,7 @@ class EcdpHook(BaseHook):
         if self._client is None:
             key, settings = self._read_connection()
             self._client = EcdpClient(key, settings.client, policy=self._policy)
-            if self.stopping:
-                self._client.interrupt()
+            self._forget_client = self.cancellation.on_cancel(self._client.interrupt)
         return self._client
 
     def _read_connection(self) -> tuple[str, ConnectionSettings]:
@@ -202,7 +197,7 @@ class EcdpHook(BaseHook):
         sending: PushSettings | None = None,
         *,
         memory: PriorRuns | None = None,
-        progress: Callable[[Progress], None] = lambda _: None,
+        progress: OnProgress = no_progress,
     ) -> Report:
         """Send the orders of an extract and return the report; refusals and outages are in it, not raised.
 
@@ -228,6 +223,7 @@ class EcdpHook(BaseHook):
                 replay=kept.replay,
                 columns=kept.columns,
                 progress=progress,
+                cancellation=self.cancellation,
             )
 
     def check(
@@ -237,7 +233,7 @@ class EcdpHook(BaseHook):
         sending: PushSettings | None = None,
         *,
         memory: PriorRuns | None = None,
-        progress: Callable[[int], None] = lambda _: None,
+        progress: OnProgress = no_progress,
     ) -> Findings:
         """Do everything that `push` does, except sending, and return what there is to say about the orders.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -18,7 +17,6 @@ from airflow_provider_ecdp.errors import (
     EmptyExtractError,
     OrdersFailedError,
     PushError,
-    PushStoppedError,
 )
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.operators.parameters import attribute, check_literals, declare, parameters_of, shown_default
@@ -31,6 +29,7 @@ from airflow_provider_ecdp.operators.version_compat import (
     get_hook_lineage_collector,
 )
 from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.runs.progress import Progress
 from airflow_provider_ecdp.runs.throughput import Throughput
 from airflow_provider_ecdp.settings import Setting, build
 
@@ -157,8 +156,8 @@ class EcdpOperator(BaseOperator):
             get_hook_lineage_collector().add_input_asset(context=hook, uri=uri)
         return extract
 
-    def _heartbeat(self, total: int | None = None) -> ProgressLogger:
-        return ProgressLogger(self.log.info, lambda: self.hook.stopping, total)
+    def _progress_logger(self, *, dry_run: bool = False) -> ProgressLogger:
+        return ProgressLogger(self.log.info, dry_run=dry_run)
 
     def _conclude_look(
         self, context: Context, value: dict[str, Any], tolerated: MaxFailed, text: str, what: str = "orders"
@@ -198,53 +197,45 @@ class EcdpOperator(BaseOperator):
 
 
 class ProgressLogger:
-    """Called with the orders that are done and that failed: logs how far a run is, and ends the run of a killed task.
+    """Logs how far a run is, every few seconds; the progress callback of runs.
 
     :param log: takes a format and its arguments
-    :param stopping: whether the task was told to end
-    :param total: of the orders, if it is known before
-    :param clock: in seconds
+    :param dry_run: whether orders are checked and not sent
     :param now: the time of day
     """
 
     def __init__(
         self,
         log: Callable[..., object],
-        stopping: Callable[[], bool],
-        total: int | None = None,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        dry_run: bool = False,
         now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
     ) -> None:
         self._log = log
-        self._stopping = stopping
-        self._total = total
-        self._clock = clock
+        self._done, self._failed = ("checked", "invalid") if dry_run else ("done", "failed")
         self._now = now
-        self._last = clock()
-        self._pace = Throughput(self._last)
+        self._last = 0.0
+        self._throughput = Throughput(0.0)
 
-    def __call__(self, done: int, failed: int, total: int | None = None, passed_over: int = 0) -> None:
-        """Note the progress; `passed_over` of those that are done were not to be sent.
-
-        :raises PushStoppedError: the task was told to end
-        """
-        if self._stopping():
-            raise PushStoppedError(f"the task was told to end after {done} orders; what was sent is recorded")
-        moment = self._clock()
-        self._pace.note(moment, done, passed_over)
-        if moment - self._last < PROGRESS_SECONDS:
+    def __call__(self, progress: Progress) -> None:
+        """Note the progress."""
+        self._throughput.note(progress.seconds, progress.done, progress.unsent)
+        if progress.seconds - self._last < PROGRESS_SECONDS:
             return
-        self._last = moment
-        total = self._total if total is None else total
-        rate, seconds = self._pace.rate, self._pace.left(total)
-        of, end = "", ""
-        if total:
-            of = f" of {total:,} ({min(100 * done // total, 100)} %)"
+        self._last = progress.seconds
+        self._log("%s", ", ".join(self._parts(progress)))
+
+    def _parts(self, progress: Progress) -> Iterator[str]:
+        done, total = progress.done, progress.total
+        of = f" of {total:,} ({min(100 * done // total, 100)} %)" if total else ""
+        yield f"{done:,}{of} orders {self._done}"
+        yield f"{progress.failed:,} {self._failed}"
+        if self._throughput.rate:
+            yield f"{self._throughput.rate:,.0f} orders/s"
+        seconds = self._throughput.left(total)
         if seconds is not None:
             left = dt.timedelta(seconds=round(seconds))
-            end = f", to end at about {self._now() + left:%H:%M:%S} UTC, in {left}"
-        self._log("%s%s orders done, %s failed, %s orders/s%s", f"{done:,}", of, f"{failed:,}", f"{rate:,.0f}", end)
+            yield f"ETA {self._now() + left:%H:%M:%S} UTC ({left})"
 
 
 def summary_table(

@@ -85,7 +85,8 @@ class _ByIdOperator(EcdpOperator):
                 given,
                 missing=task.missing,
                 results_limit=task.results_limit,
-                progress=self._heartbeat(len(given)),
+                progress=self._progress_logger(),
+                cancellation=hook.cancellation,
                 **settings,
             )
             return self._conclude(context, report, task.max_failed)

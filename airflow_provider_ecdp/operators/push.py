@@ -58,13 +58,12 @@ class PushOperator(EcdpOperator):
         if task.dry_run:
             return self._check(context, hook, reading, sending, memory)
         self._note_earlier(memory.ledger, retried=retried)
-        heartbeat = self._heartbeat()
         report = hook.push(
             self._extract(context, hook),
             reading,
             sending,
             memory=memory,
-            progress=lambda now: heartbeat(now.done, now.failed, now.total, now.passed_over),
+            progress=self._progress_logger(),
         )
         root = results_root(task.results_path)
         report = replace(report, results_path=own_folder(root, context["ti"]) if root else None)
@@ -73,9 +72,8 @@ class PushOperator(EcdpOperator):
     def _check(
         self, context: Context, hook: EcdpHook, reading: OrderSettings, sending: PushSettings, memory: PriorRuns
     ) -> dict[str, Any]:
-        heartbeat = self._heartbeat()
         findings = hook.check(
-            self._extract(context, hook), reading, sending, memory=memory, progress=lambda done: heartbeat(done, 0)
+            self._extract(context, hook), reading, sending, memory=memory, progress=self._progress_logger(dry_run=True)
         )
         value = as_xcom(findings, sending.mode.value)
         return self._conclude_look(context, value, sending.max_failed, as_text(findings))

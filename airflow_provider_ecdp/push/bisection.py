@@ -23,7 +23,7 @@ from airflow_provider_ecdp.push.group import Group
 from airflow_provider_ecdp.push.readback import read_back
 from airflow_provider_ecdp.push.refusals import named_orders
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
-from airflow_provider_ecdp.runs.cancellation import Stop
+from airflow_provider_ecdp.runs.cancellation import Cancellation
 
 _DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
 _FOUND = "no answer came, and the order was found stored as sent"
@@ -39,7 +39,7 @@ class BatchSender:
 
     client: EcdpClient
     mode: Mode
-    stop: Stop
+    cancellation: Cancellation
     request_budget: int
     match_by: MatchBy | None = None
     resumed: bool = False
@@ -64,7 +64,7 @@ class _Bisection:
 
     def ask(self, group: Group) -> None:
         sender = self.sender
-        if sender.stop:
+        if sender.cancellation.cancelled:
             self.leave(group, "the run was stopped before this order could be sent")
         elif group.suspect and len(group.orders) > 1:
             self.halve(group)
@@ -182,7 +182,7 @@ class _Bisection:
         return found.absent, [i for i in range(len(group.orders)) if i not in positions]
 
     def stop(self, group: Group, error: ApiError) -> None:
-        self.sender.stop.set(error)
+        self.sender.cancellation.stop(error)
         if error.maybe_stored or group.unsure or group.refusal:
             self.settle(group, Outcome.UNRESOLVED, str(error), error.status)
         else:

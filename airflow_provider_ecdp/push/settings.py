@@ -1,4 +1,4 @@
-"""How a push is done, and how far it is."""
+"""How a push is done."""
 
 from __future__ import annotations
 
@@ -62,17 +62,3 @@ class PushOptions(RunOptions, total=False):
     request_budget: int
     canary: int
     on_drift: OnDrift | str
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is after so many seconds; `total` is None where nobody knows how many orders there will be.
-
-    `passed_over` are those of `done` that are not sent because they were accepted before, or appear more than once.
-    """
-
-    done: int
-    failed: int
-    total: int | None
-    seconds: float
-    passed_over: int = 0

@@ -1,26 +1,137 @@
-"""Whether a run goes on."""
+"""The one way to end a run early: a `Cancellation`, made by the caller and passed down to all that send or wait.
+
+The caller is a signal's handler, for example, or a task's `on_kill`. A run makes a child of it, so that an outage that
+stops one run does not stop the next, and so that each run can have a deadline of its own.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from airflow_provider_ecdp.errors import EcdpError
+from airflow_provider_ecdp.errors import CancelledError, DeadlineError, EcdpError
+
+if TYPE_CHECKING:
+    from airflow_provider_ecdp.api.client import EcdpClient
 
 
-class Stop:
-    """Set once, when the run cannot go on; `error` says why, None if the run was interrupted."""
+class Cancellation:
+    """Whether a run goes on; safe for threads and for signal handlers, since it holds no lock.
 
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self._lock = threading.Lock()
-        self.error: EcdpError | None = None
+    Once `cancelled`, nothing new is sent. `stop` lets calls that are under way repeat and wait, as after an outage;
+    `cancel`, and a deadline that is reached, end their waiting too.
 
-    def set(self, error: EcdpError | None) -> None:
-        """Stop the run; the first cause stays."""
-        with self._lock:
-            if not self._event.is_set():
-                self.error = error
-                self._event.set()
+    :param parent: what is cancelled there is cancelled here
+    :param max_seconds: how long until the deadline, None for no deadline
+    :param clock: monotonic seconds; a child has its parent's
+    """
 
-    def __bool__(self) -> bool:
-        return self._event.is_set()
+    def __init__(
+        self,
+        parent: Cancellation | None = None,
+        *,
+        max_seconds: float | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.clock: Callable[[], float] = clock if parent is None else parent.clock
+        self._parent = parent
+        self._max_seconds = max_seconds
+        self._started = self.clock()
+        # a deque and a dict, because each operation is atomic: a signal may interrupt code that holds a lock
+        self._causes: deque[EcdpError] = deque()
+        self._callbacks: dict[object, Callable[[], None]] = {}
+        self._caller: threading.Thread | None = None
+        self._waits_end = False
+        #: whether a run has begun that ends in order when this is cancelled
+        self.heeded = False
+
+    @property
+    def cause(self) -> EcdpError | None:
+        """Why the run was stopped or cancelled, the first cause; None if it was not, or nobody noticed a deadline."""
+        if self._causes:
+            return self._causes[0]
+        return None if self._parent is None else self._parent.cause
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nothing new is to be sent."""
+        self.notice_deadline()
+        return bool(self._causes) or (self._parent is not None and self._parent.cancelled)
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the caller wants the end now: what is not read yet is not read."""
+        return isinstance(self.cause, CancelledError)
+
+    def seconds_left(self) -> float | None:
+        """Return the seconds until the deadline; None without one, or after the first cause."""
+        if self._max_seconds is None or self._causes:
+            return None
+        return max(0.0, self._max_seconds - (self.clock() - self._started))
+
+    def notice_deadline(self) -> None:
+        """Cancel this if the deadline is reached; there is no timer."""
+        if self.seconds_left() == 0:
+            self.cancel(DeadlineError(f"max_duration of {self._max_seconds:g} s is reached"))
+
+    def stop(self, cause: EcdpError) -> None:
+        """Let nothing new be sent; calls under way go on to their end."""
+        self._causes.append(cause)
+
+    def cancel(self, cause: EcdpError) -> None:
+        """Let nothing new be sent, and end all waiting."""
+        self._causes.append(cause)
+        self._waits_end = True
+        if self._callbacks:
+            # not here: a signal may have interrupted code that holds a lock which a callback needs
+            self._caller = threading.Thread(target=self._call_back, name="ecdp-cancel", daemon=True)
+            self._caller.start()
+
+    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called, in another thread, when this or a parent is cancelled; now if it was already.
+
+        Return what removes it; afterwards it is not called any more.
+        """
+        key = object()
+        self._callbacks[key] = callback
+        if self._waits_end:
+            callback()
+        remove_above = None if self._parent is None else self._parent.on_cancel(callback)
+
+        def remove() -> None:
+            self._callbacks.pop(key, None)
+            if self._caller is not None:
+                self._caller.join()
+            if remove_above is not None:
+                remove_above()
+
+        return remove
+
+    def heed(self) -> None:
+        """Take over: from now on a signal ends the run in order, and raises nothing."""
+        self.heeded = True
+        if self._parent is not None:
+            self._parent.heed()
+
+    @contextlib.contextmanager
+    def interrupting(self, client: EcdpClient) -> Iterator[None]:
+        """While the block runs, end it in order when this is cancelled: `client` waits no more and sends nothing.
+
+        Afterwards the client serves others again, unless the caller has cancelled everything.
+        """
+        remove = self.on_cancel(client.interrupt)
+        self.heed()
+        try:
+            yield
+        finally:
+            remove()
+            if self._parent is None or not self._parent.cancelled:
+                client.resume()
+
+    def _call_back(self) -> None:
+        for callback in list(self._callbacks.values()):
+            callback()

@@ -1,4 +1,4 @@
-"""Batches to threads: as many at once as the client allows now, and what came of them back to the calling thread.
+"""Batches to threads: as many at once as the client allows now, and their results back to the calling thread.
 
 The calling thread may be interrupted between any two steps, by a signal's exception: Ctrl-C, or a task's time limit. So
 it holds no lock, starts no thread after the beginning, and a result stays here until it is recorded.
@@ -17,8 +17,8 @@ from typing import Generic, Self, TypeVar, cast
 _Batch = TypeVar("_Batch")
 _Result = TypeVar("_Result")
 
-#: Seconds between two looks at what has ended, while threads that were told to end are awaited.
-_LOOK = 0.1
+#: Seconds between two checks for results, while the threads are awaited at the end.
+_POLL_SECONDS = 0.1
 
 
 class Dispatcher(Generic[_Batch, _Result]):
@@ -27,7 +27,7 @@ class Dispatcher(Generic[_Batch, _Result]):
     A thread that has sent its batch takes the next one itself: the calling thread, which reads the extract meanwhile,
     need not be asked.
 
-    A context manager. After an error in its block it calls `give_up` with it, awaits what is under way and records it;
+    A context manager. After an error in its block it calls `on_error` with it, awaits what is under way and records it;
     `send` is still called for what waits, and has to know by then that there is nothing to be sent.
 
     :param limit: how many batches may be sent at once now, 1 or more; it may change at any time
@@ -42,12 +42,12 @@ class Dispatcher(Generic[_Batch, _Result]):
         *,
         limit: Callable[[], int],
         threads: int,
-        give_up: Callable[[BaseException], None] = lambda _: None,
+        on_error: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         self._send = send
         self._record = record
         self._limit = limit
-        self._give_up = give_up
+        self._on_error = on_error
         self._threads = [
             # one that waits for nothing must not keep the process alive
             threading.Thread(target=self._work, name=f"ecdp-send-{i}", daemon=True)
@@ -57,7 +57,7 @@ class Dispatcher(Generic[_Batch, _Result]):
         self.pending = 0
         self._ready: deque[_Batch] = deque()
         self._ended: deque[tuple[_Result | None, BaseException | None]] = deque()
-        # one more in either queue does no harm: who wakes looks whether there is something to do
+        # one more in either queue does no harm: a thread that wakes checks whether there is work
         self._tickets: SimpleQueue[bool] = SimpleQueue()
         self._bell: SimpleQueue[None] = SimpleQueue()
         # of the threads
@@ -75,12 +75,12 @@ class Dispatcher(Generic[_Batch, _Result]):
     ) -> None:
         """Wait for the threads."""
         if error is not None:
-            self._give_up(error)
+            self._on_error(error)
         for _ in self._threads:
             self._tickets.put(False)
         for thread in self._threads:
             while thread.is_alive():
-                thread.join(_LOOK)
+                thread.join(_POLL_SECONDS)
                 self._record_the_rest()
         self._record_the_rest()
 
@@ -91,12 +91,12 @@ class Dispatcher(Generic[_Batch, _Result]):
         self._tickets.put(True)
 
     def take(self, timeout: float) -> bool:
-        """Record what came of a batch, the first that ends within `timeout` seconds; whether there was one.
+        """Record the result of the first batch that ends within `timeout` seconds; return whether there was one.
 
-        What `send` has raised is raised here.
+        What `send` raised is raised here.
         """
         while not self._ended:
-            # it may have rung for a result that was seen before it was heard
+            # a stale notification: its result was taken before
             try:
                 self._bell.get(timeout > 0, timeout)
             except Empty:

@@ -1,30 +1,25 @@
-"""What a run does with outcomes: it counts them, notes them in its ledgers, and tells how far it is."""
+"""What a run does with outcomes: it counts them and writes them to its ledgers."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome
 from airflow_provider_ecdp.results.tally import OutcomeCounts
-from airflow_provider_ecdp.runs.dispatcher import Dispatcher
 
 log = logging.getLogger(__name__)
 
-#: Most seconds in which nothing is told, while no answer comes.
-_PATIENCE = 2.5
-
 
 class Recorder:
-    """Of one run; used in its calling thread alone.
+    """Counts and keeps outcomes. Not thread-safe; use it from the calling thread only.
 
-    :param ledgers: where outcomes are kept, unless `add` is told otherwise
+    :param ledgers: where outcomes are kept, unless `add` is given others
     :param results_limit: how many results are kept for the report, failures first
-    :param tell: called after each outcome, and every few seconds while none comes
+    :param on_progress: called after each outcome
     :param on_failure: called with the error if a ledger cannot be written: what is sent then could not be recorded
     """
 
@@ -32,44 +27,33 @@ class Recorder:
         self,
         ledgers: Iterable[Ledger | None],
         results_limit: int,
-        tell: Callable[[], None],
+        on_progress: Callable[[], None],
         on_failure: Callable[[EcdpError], None],
     ) -> None:
         self.ledgers = [ledger for ledger in ledgers if ledger is not None]
         self.tally = OutcomeCounts(results_limit)
-        self._tell = tell
+        self._on_progress = on_progress
         self._on_failure = on_failure
 
     def begin(self) -> None:
-        """Leave a sign in each ledger that a run has begun, and tell so."""
+        """Mark in each ledger that a run has begun."""
         for ledger in self.ledgers:
             ledger.begin()
-        self._tell()
+        self._on_progress()
 
     def add(self, settled: BatchOutcome, ledgers: Sequence[Ledger] | None = None) -> None:
         """Record orders that came to one outcome."""
         reasons = self.tally.add(settled)
         for ledger in self.ledgers if ledgers is None else ledgers:
             ledger.add(settled, reasons)
-        self._flush_if_due()
-        self._tell()
+        self.flush_if_due()
+        self._on_progress()
 
     def add_all(self, settled: list[BatchOutcome]) -> None:
-        """Record what became of a batch; an error with a part of it, such as a full disk, leaves out no other."""
+        """Record the outcomes of a batch; an error with a part of it, such as a full disk, leaves out no other."""
         with contextlib.ExitStack() as each:
             for one in reversed(settled):
                 each.callback(self.add, one)
-
-    def settle(self, dispatcher: Dispatcher[Any, Any], most: int) -> None:
-        """Wait until at most `most` batches are pending, while those that end are recorded."""
-        while True:
-            self._flush_if_due()
-            waiting = dispatcher.pending > most
-            if dispatcher.take(self._patience() if waiting else 0):
-                continue
-            if not waiting:
-                return
-            self._tell()
 
     def flush(self) -> None:
         """Write what is not written yet."""
@@ -77,7 +61,8 @@ class Recorder:
             with self._reported(ledger, tolerated=0):
                 ledger.flush()
 
-    def _flush_if_due(self) -> None:
+    def flush_if_due(self) -> None:
+        """Begin to write to the ledgers whose last write is long ago."""
         for ledger in self.ledgers:
             with self._reported(ledger, tolerated=1):
                 ledger.flush_if_due()
@@ -92,5 +77,6 @@ class Recorder:
             if ledger.failures > tolerated:
                 self._on_failure(error)
 
-    def _patience(self) -> float:
-        return min([_PATIENCE, *(due for ledger in self.ledgers if (due := ledger.due_in()) is not None)])
+    def flush_due_in(self) -> float | None:
+        """Return the seconds until the next write is due; None if nothing is pending."""
+        return min((due for ledger in self.ledgers if (due := ledger.due_in()) is not None), default=None)

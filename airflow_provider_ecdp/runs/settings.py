@@ -25,6 +25,7 @@ class RunSettings:
     :param resumed: whether an earlier try of this run may have sent something; a ledger with rows says so itself
     :param count_resumed_as: outcome of what the ledger holds as accepted: SKIPPED for a new run over an old ledger,
         ACCEPTED where the run that wrote it is continued
+    :param max_duration: seconds after which nothing new is sent: the rest is `not_attempted`; None for no limit
     :raises ConfigurationError: a value is not allowed
     """
 
@@ -36,6 +37,7 @@ class RunSettings:
     allow_empty: bool = setting(default=False, kind=boolean(), help="Accept an extract that has no rows")
     resumed: bool = False
     count_resumed_as: Outcome = Outcome.SKIPPED
+    max_duration: float | None = None
 
     def __post_init__(self) -> None:
         """Parse the settings."""

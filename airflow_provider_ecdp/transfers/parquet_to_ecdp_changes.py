@@ -66,7 +66,14 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         self._note_earlier(ledger, retried=retried)
         client = hook.get_conn()
         with self._queue(hook) as queue:
-            report = apply_changes(queue, client, settings, ledger=ledger, progress=self._heartbeat(len(queue)))
+            report = apply_changes(
+                queue,
+                client,
+                settings,
+                ledger=ledger,
+                progress=self._progress_logger(),
+                cancellation=hook.cancellation,
+            )
         return self._conclude(context, replace(report, results_path=own), settings.max_failed)
 
     def _queue(self, hook: EcdpHook) -> ChangeQueue:

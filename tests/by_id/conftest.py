@@ -90,7 +90,7 @@ def rows(changes):
     return TableSource("the changes", table)
 
 
-def _apply(operation, client, extract, *, ledger=None, progress=lambda *_: None, reading=None, **settings):
+def _apply(operation, client, extract, *, ledger=None, progress=lambda _: None, reading=None, **settings):
     given = extract if hasattr(extract, "schema") else rows(extract)
     with ChangeQueue(given, operation, ChangeRowSettings(**(reading or {}))) as queue:
         return apply_changes(queue, client, ChangeSettings(**settings), ledger=ledger, progress=progress)

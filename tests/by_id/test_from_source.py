@@ -24,7 +24,7 @@ from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed
-from airflow_provider_ecdp.runs import recorder
+from airflow_provider_ecdp.runs import run as run_module
 from airflow_provider_ecdp.sandbox.faults import Faults
 
 COUNTS = [outcome.value for outcome in Outcome]
@@ -177,7 +177,7 @@ def test_an_outage_stops_and_every_row_has_an_outcome(client, delete, store, san
 
 def test_progress_is_told_while_answers_are_waited_for(client, update, store, monkeypatch):
     store("1")
-    monkeypatch.setattr(recorder, "_PATIENCE", 0.001)
+    monkeypatch.setattr(run_module, "_PROGRESS_SECONDS", 0.001)
     told, heard = [], threading.Event()
     sent = client.update_order_status
 
@@ -185,8 +185,8 @@ def test_progress_is_told_while_answers_are_waited_for(client, update, store, mo
         assert heard.wait(20)
         return sent(*given, **more)
 
-    def tell(done, failed):
-        told.append((done, failed))
+    def tell(progress):
+        told.append((progress.done, progress.failed))
         if len(told) == 5:
             heard.set()
 
@@ -198,9 +198,9 @@ def test_progress_is_told_while_answers_are_waited_for(client, update, store, mo
 def test_progress_tells_what_is_done_and_what_failed(client, update, store):
     store("1", "2")
     seen = []
-    update(client, [("1", "paid"), ("9", "paid"), ("2", "paid")], progress=lambda *now: seen.append(now))
-    assert [done for done, _ in seen] == [0, 1, 2, 3]
-    assert seen[-1] == (3, 1)
+    update(client, [("1", "paid"), ("9", "paid"), ("2", "paid")], progress=seen.append)
+    assert [now.done for now in seen] == [0, 1, 2, 3]
+    assert (seen[-1].failed, seen[-1].total) == (1, 3)
 
 
 def test_no_rows_are_a_failure_unless_they_are_allowed(client, delete):
@@ -329,8 +329,8 @@ def test_an_error_of_the_caller_leaves_what_was_sent_in_the_ledger(client, delet
     ids = [f"O-{i}" for i in range(50)]
     store(*ids)
 
-    def told_to_end(done, _failed):
-        if done == 7:
+    def told_to_end(progress):
+        if progress.done == 7:
             raise PushStoppedError("told to end")
 
     with pytest.raises(PushStoppedError, match="told to end"):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import os
 import re
+import signal
 from decimal import Decimal
 
 import pytest
 
+from airflow_provider_ecdp.cli import main
 from airflow_provider_ecdp.cli.commands import check
-from airflow_provider_ecdp.cli.parser import parser
-from airflow_provider_ecdp.cli.signals import Interruption
 
 ORDER = {
     "date": dt.datetime(2025, 1, 1, tzinfo=dt.UTC),
@@ -205,19 +207,13 @@ def test_results_tell_what_is_there_already_and_whether_columns_are_the_same(poi
     assert pointed.store.post_count == 1
 
 
-def test_a_signal_during_a_check_gives_no_half_answer(sample, capsys):
-    class Struck(Interruption):
-        """One that comes while the second record batch is read."""
+def test_a_signal_during_a_check_gives_no_half_answer(sample, capsys, monkeypatch):
+    @contextlib.contextmanager
+    def shown(_):
+        yield lambda now: os.kill(os.getpid(), signal.SIGINT) if now.done < now.total else None
 
-        asked = 0
-
-        def __getattribute__(self, name):
-            if name == "number" and object.__getattribute__(self, "patient"):
-                self.asked += 1
-                return 2 if self.asked > 1 else None
-            return object.__getattribute__(self, name)
-
-    arguments = parser().parse_args(["check", str(sample(orders=5_000)), "--json"])
-    with pytest.raises(KeyboardInterrupt):
-        check.run(arguments, Struck())
-    assert capsys.readouterr().out == ""
+    monkeypatch.setattr(check, "shown", shown)
+    assert main(["check", str(sample(orders=5_000)), "--json"]) == 130
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines()[-1] == "ecdp: interrupted"

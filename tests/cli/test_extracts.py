@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.cli.parser import parser
-from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.cli.sources import named, open_orders
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.sample import Sample
@@ -226,7 +225,7 @@ def test_partitions_that_cannot_be_meant_are_refused(ecdp, days, options, said):
 @pytest.mark.usefixtures("shop")
 def test_extracts_are_cut_by_the_columns_that_are_named(options, settings):
     arguments = ["check", "orders=orders.parquet", "items=items.parquet", "--sql", "join.sql", *options]
-    with open_orders(parser().parse_args(arguments), Interruption()) as orders:
+    with open_orders(parser().parse_args(arguments)) as orders:
         assert orders.settings.partition_by == settings
         assert sum(len(batch) for batch in orders.read()) == 6
 

@@ -111,7 +111,6 @@ class World:
                         ledger=self.ledger(folder, steps),
                         history=self.ledger(history, steps) if history else None,
                         progress=lambda _: steps.step("progress"),
-                        clock=self.clock,
                     )
             except Crash:
                 end = f"{steps.kind} crash in {steps.crashed_in}"

@@ -89,7 +89,7 @@ def pushed(server, path, clock, folder=None, **settings):
     ledger = None if folder is None else Ledger(folder, clock=clock)
     client = EcdpClient(key, ClientSettings(base_url=server.url), clock=clock, sleep=clock.sleep)
     with client, OrderReader(ParquetSource.open(path)) as orders:
-        return push(orders, client, PushSettings(**settings), ledger=ledger, clock=clock)
+        return push(orders, client, PushSettings(**settings), ledger=ledger)
 
 
 class TestRefusals:

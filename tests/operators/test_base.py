@@ -2,34 +2,36 @@ import datetime as dt
 
 import pytest
 
-from airflow_provider_ecdp.errors import PushStoppedError
 from airflow_provider_ecdp.operators.base import ProgressLogger, summary_table
 from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.runs.progress import Progress
 
 
 @pytest.fixture
-def told():
-    """Make a heartbeat at noon, whose clock stands still; return it, its clock, and the lines that it logs."""
+def logged():
+    """Make a progress logger that begins at noon; return it with the lines that it logs."""
 
-    def make(total=None):
-        now, lines = [0.0], []
-        heartbeat = ProgressLogger(
+    def make(*, dry_run=False):
+        lines, now = [], [0.0]
+        logger = ProgressLogger(
             lambda text, *values: lines.append(text % values),
-            lambda: False,
-            total,
-            clock=lambda: now[0],
+            dry_run=dry_run,
             now=lambda: dt.datetime(2026, 11, 24, 12, tzinfo=dt.UTC) + dt.timedelta(seconds=now[0]),
         )
-        return heartbeat, now, lines
+
+        def progress(seconds, done, failed=0, total=None, unsent=0):
+            now[0] = float(seconds)
+            logger(Progress(done, failed, total, now[0], unsent))
+
+        return progress, lines
 
     return make
 
 
-def test_how_far_a_run_is_is_logged_every_five_seconds_with_its_rate(told):
-    heartbeat, now, lines = told()
+def test_progress_is_logged_every_five_seconds_with_its_rate(logged):
+    progress, lines = logged()
     for second in range(18):
-        now[0] = float(second)
-        heartbeat(second * 1000, second)
+        progress(second, second * 1000, second)
     assert lines == [
         "5,000 orders done, 5 failed, 1,000 orders/s",
         "10,000 orders done, 10 failed, 1,000 orders/s",
@@ -37,38 +39,37 @@ def test_how_far_a_run_is_is_logged_every_five_seconds_with_its_rate(told):
     ]
 
 
-@pytest.mark.parametrize("known_before", [True, False])
-def test_the_total_and_the_expected_end_are_told_where_the_total_is_known(told, known_before):
-    heartbeat, now, lines = told(5000 if known_before else None)
-    now[0] = 10.0
-    heartbeat(1000, 0, None if known_before else 5000)
-    assert lines == [
-        "1,000 of 5,000 (20 %) orders done, 0 failed, 100 orders/s, to end at about 12:00:50 UTC, in 0:00:40"
-    ]
+def test_the_total_and_the_expected_end_are_logged_where_the_total_is_known(logged):
+    progress, lines = logged()
+    progress(10, 1000, total=5000)
+    assert lines == ["1,000 of 5,000 (20 %) orders done, 0 failed, 100 orders/s, ETA 12:00:50 UTC (0:00:40)"]
 
 
-def test_nothing_is_promised_of_a_run_that_has_done_nothing(told):
-    heartbeat, now, lines = told(5000)
-    now[0] = 10.0
-    heartbeat(0, 0)
-    assert lines == ["0 of 5,000 (0 %) orders done, 0 failed, 0 orders/s"]
+def test_nothing_is_promised_of_a_run_that_has_done_nothing(logged):
+    progress, lines = logged()
+    progress(10, 0, total=5000)
+    assert lines == ["0 of 5,000 (0 %) orders done, 0 failed"]
 
 
-def test_the_end_of_a_run_that_goes_on_is_expected_by_what_it_sends(told):
-    heartbeat, now, lines = told()
-    for now[0], done in ((1.0, 100_000), (2.0, 200_000), (3.0, 300_000)):
-        heartbeat(done, 0, 400_000, done)
-    now[0] = 13.0
-    heartbeat(350_000, 0, 400_000, 300_000)
-    assert lines == [
-        "350,000 of 400,000 (87 %) orders done, 0 failed, 5,000 orders/s, to end at about 12:00:23 UTC, in 0:00:10"
-    ]
+def test_an_order_that_needs_no_request_promises_nothing(logged):
+    progress, lines = logged()
+    progress(0, 1, 1, 60_000, 1)
+    progress(12, 1, 1, 60_000, 1)
+    assert lines == ["1 of 60,000 (0 %) orders done, 1 failed"]
 
 
-def test_a_task_that_was_told_to_end_goes_no_further():
-    heartbeat = ProgressLogger(print, lambda: True)
-    with pytest.raises(PushStoppedError, match="told to end after 7 orders"):
-        heartbeat(7, 0)
+def test_the_end_of_a_run_that_goes_on_is_expected_by_what_it_sends(logged):
+    progress, lines = logged()
+    for second in (1, 2, 3):
+        progress(second, second * 100_000, 0, 400_000, second * 100_000)
+    progress(13, 350_000, 0, 400_000, 300_000)
+    assert lines == ["350,000 of 400,000 (87 %) orders done, 0 failed, 5,000 orders/s, ETA 12:00:23 UTC (0:00:10)"]
+
+
+def test_a_dry_run_counts_invalid_orders(logged):
+    progress, lines = logged(dry_run=True)
+    progress(10, 1000, 2, 5000)
+    assert lines == ["1,000 of 5,000 (20 %) orders checked, 2 invalid, 100 orders/s, ETA 12:00:50 UTC (0:00:40)"]
 
 
 def test_a_table_shows_only_what_there_is():

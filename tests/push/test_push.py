@@ -28,7 +28,7 @@ from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed
-from airflow_provider_ecdp.runs import recorder
+from airflow_provider_ecdp.runs import run as run_module
 
 FAILURES = ("rejected", "invalid", "unresolved", "not_attempted")
 
@@ -349,7 +349,7 @@ class TestConcurrency:
         assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
 
     def test_progress_is_told_while_answers_are_waited_for(self, foreign, client, many_orders, monkeypatch):
-        monkeypatch.setattr(recorder, "_PATIENCE", 0.001)
+        monkeypatch.setattr(run_module, "_PROGRESS_SECONDS", 0.001)
         told, heard = [], threading.Event()
 
         def tell(now):
@@ -363,12 +363,12 @@ class TestConcurrency:
         assert told[:5] == [0] * 5
         assert told[-1] == 100
 
-    def test_progress_tells_what_is_passed_over(self, client, many_orders, tmp_path):
+    def test_progress_tells_what_is_unsent(self, client, many_orders, tmp_path):
         pushed(client, many_orders(1_000), ledger=Ledger(tmp_path))
         told = []
         pushed(client, many_orders(1_500), ledger=Ledger(tmp_path), progress=told.append)
         assert {now.total for now in told} == {1_500}
-        assert (told[-1].done, told[-1].passed_over) == (1_500, 1_000)
+        assert (told[-1].done, told[-1].unsent) == (1_500, 1_000)
 
 
 class TestVerdict:

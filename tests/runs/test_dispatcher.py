@@ -47,8 +47,8 @@ def dispatching(send, limit, threads):
     """Yield a dispatcher, and the list of what it has recorded."""
     recorded = []
     # a test that fails does not wait for what it would have let go
-    give_up = getattr(getattr(send, "__self__", None), "let_go", lambda _: None)
-    with Dispatcher(send, recorded.append, limit=limit, threads=threads, give_up=give_up) as dispatcher:
+    on_error = getattr(getattr(send, "__self__", None), "let_go", lambda _: None)
+    with Dispatcher(send, recorded.append, limit=limit, threads=threads, on_error=on_error) as dispatcher:
         yield dispatcher, recorded
 
 
@@ -130,7 +130,7 @@ def test_nothing_is_taken_where_nothing_has_ended(timeout):
 def test_after_an_error_what_is_under_way_is_recorded_and_the_rest_is_told():
     told, gauge, recorded = [], Gauge(), []
 
-    def give_up(error):
+    def on_error(error):
         told.append(str(error))
         gauge.permits.release(10)
 
@@ -142,7 +142,7 @@ def test_after_an_error_what_is_under_way_is_recorded_and_the_rest_is_told():
 
     with (
         pytest.raises(RuntimeError, match="in the middle"),
-        Dispatcher(gauge.send, recorded.append, limit=lambda: 2, threads=2, give_up=give_up) as dispatcher,
+        Dispatcher(gauge.send, recorded.append, limit=lambda: 2, threads=2, on_error=on_error) as dispatcher,
     ):
         begin(dispatcher)
     assert told == ["the extract ends in the middle"]

@@ -247,14 +247,12 @@ def test_a_killed_task_records_what_it_has_sent_and_a_retry_goes_on(
 ):
     path, results = write(order_id=IDS), str(tmp_path / "results")
     killed = deletions(path, results_path=results, missing="fail")
-    heartbeat = killed._heartbeat()
 
-    def kill_when_some_are_deleted(*now):
+    def kill_when_some_are_deleted(_):
         if len(sandbox.store.ids()) < 20:
             killed.on_kill()
-        heartbeat(*now)
 
-    monkeypatch.setattr(killed, "_heartbeat", lambda *_: kill_when_some_are_deleted)
+    monkeypatch.setattr(killed, "_progress_logger", lambda: kill_when_some_are_deleted)
     with pytest.raises(PushStoppedError, match="the task was told to end"):
         killed.execute(make_context())
     left = len(sandbox.store.ids())

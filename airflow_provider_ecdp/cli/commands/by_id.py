@@ -20,6 +20,7 @@ from airflow_provider_ecdp.cli.ending import ending
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed, Report
+from airflow_provider_ecdp.runs.cancellation import Cancellation
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:
@@ -27,10 +28,9 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     if getattr(arguments, "extract", None):
         return changes.run(arguments, interruption)
     changes.refuse_without_extract(arguments)
-    # after a signal the client sends nothing more, and what is left is reported
-    interruption.patient = True
-    with open_client(arguments, interruption) as client:
-        report = {"get": _get, "status": _status, "delete": _delete}[arguments.command](client, arguments)
+    with open_client(arguments) as client:
+        use_case = {"get": _get, "status": _status, "delete": _delete}[arguments.command]
+        report = use_case(client, arguments, interruption.cancellation)
     if arguments.json:
         output.out_json(report.as_json())
     else:
@@ -38,23 +38,27 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     return ending(report, MaxFailed(), interruption, brief=not (arguments.json or arguments.quiet))
 
 
-def _get(client: EcdpClient, arguments: Namespace) -> Report:
+def _get(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -> Report:
     missing = Missing.REPORT if arguments.missing_ok else Missing.FAIL
-    return get_orders(client, arguments.id, missing=missing, results_limit=len(arguments.id))
+    return get_orders(client, arguments.id, missing=missing, results_limit=len(arguments.id), cancellation=cancellation)
 
 
-def _status(client: EcdpClient, arguments: Namespace) -> Report:
+def _status(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -> Report:
     *ids, status = arguments.id
     # what is printed is of the orders
     arguments.id, status = ids, listed_status(status)
     updates = [{"order_id": one, "status": status, "website_id": arguments.website_id} for one in ids]
     missing = Missing.REPORT if arguments.missing_ok else Missing.FAIL
-    return update_order_statuses(client, updates, missing=missing, results_limit=len(updates))
+    return update_order_statuses(
+        client, updates, missing=missing, results_limit=len(updates), cancellation=cancellation
+    )
 
 
-def _delete(client: EcdpClient, arguments: Namespace) -> Report:
+def _delete(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -> Report:
     missing = Missing.FAIL if arguments.missing_fails else Missing.REPORT
-    return delete_orders(client, arguments.id, missing=missing, results_limit=len(arguments.id))
+    return delete_orders(
+        client, arguments.id, missing=missing, results_limit=len(arguments.id), cancellation=cancellation
+    )
 
 
 def _print(report: Report, arguments: Namespace) -> None:

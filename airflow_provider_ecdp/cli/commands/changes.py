@@ -43,12 +43,10 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     if arguments.dry_run:
         return _look(arguments, settings, ledger)
     with (
-        open_client(arguments, interruption, max_in_flight=settings.max_in_flight) as client,
+        open_client(arguments, max_in_flight=settings.max_in_flight) as client,
         _queue(arguments) as queue,
     ):
-        # after a signal the client sends nothing more, and what is left is reported
-        interruption.patient = True
-        report = apply_changes(queue, client, settings, ledger=ledger)
+        report = apply_changes(queue, client, settings, ledger=ledger, cancellation=interruption.cancellation)
     if arguments.json:
         output.out_json(report.as_json())
     elif not arguments.quiet:

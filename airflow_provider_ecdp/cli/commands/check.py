@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from argparse import Namespace
 
 from airflow_provider_ecdp.cli import output
@@ -15,30 +14,22 @@ from airflow_provider_ecdp.dry_run.orders import check
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.push.settings import Progress, PushSettings
+from airflow_provider_ecdp.push.settings import PushSettings
 
 
-def run(arguments: Namespace, interruption: Interruption) -> int:
+def run(arguments: Namespace, _interruption: Interruption) -> int:
     """Check, print the findings, and return the exit code."""
     # what drifts is among the findings; to fail of it is a push's
     settings = PushSettings(allow_empty=arguments.allow_empty, on_drift=OnDrift.WARN)
     ledger = Ledger(arguments.results) if arguments.results else None
-    return look(arguments, interruption, settings, PriorRuns(ledger=ledger))
+    return look(arguments, settings, PriorRuns(ledger=ledger))
 
 
-def look(arguments: Namespace, interruption: Interruption, settings: PushSettings, memory: PriorRuns) -> int:
+def look(arguments: Namespace, settings: PushSettings, memory: PriorRuns) -> int:
     """Check as a push with these settings would, print the findings, and return the exit code."""
-    started = time.monotonic()
-    with open_orders(arguments, interruption) as orders:
+    with open_orders(arguments) as orders:
         with shown(arguments) as show:
-
-            def draw(done: int) -> None:
-                show(Progress(done, 0, orders.count, time.monotonic() - started))
-
-            found = check(orders, settings, memory, progress=draw)
-        if interruption.number is not None:
-            # half an answer would read as a whole one
-            raise KeyboardInterrupt
+            found = check(orders, settings, memory, progress=show)
         if arguments.json:
             output.out(found.json_text())
         elif not arguments.quiet:

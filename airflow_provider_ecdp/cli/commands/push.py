@@ -32,13 +32,22 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         Ledger(path) if path else None for path in (arguments.results, arguments.only_changed, arguments.replay_from)
     )
     if arguments.dry_run:
-        return look(arguments, interruption, settings, PriorRuns(ledger, history, replay))
+        return look(arguments, settings, PriorRuns(ledger, history, replay))
     with (
         shown(arguments) as show,
-        open_client(arguments, interruption, max_in_flight=settings.max_in_flight) as client,
-        open_orders(arguments, interruption) as orders,
+        open_client(arguments, max_in_flight=settings.max_in_flight) as client,
+        open_orders(arguments) as orders,
     ):
-        report = push(orders, client, settings, ledger=ledger, history=history, replay=replay, progress=show)
+        report = push(
+            orders,
+            client,
+            settings,
+            ledger=ledger,
+            history=history,
+            replay=replay,
+            progress=show,
+            cancellation=interruption.cancellation,
+        )
     if arguments.json:
         output.out_json(report.as_json())
     elif not arguments.quiet:

@@ -1,0 +1,175 @@
+"""The way of every run that sends an extract: read, dispatch, record, report, and an orderly end when it is cancelled.
+
+The calling thread reads, counts and writes the ledgers; worker threads do nothing but send. One item goes alone first:
+a wrong key or an absent host costs one request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.errors import CancelledError, DeadlineError
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
+from airflow_provider_ecdp.results.report import Report
+from airflow_provider_ecdp.runs.cancellation import Cancellation
+from airflow_provider_ecdp.runs.dispatcher import Dispatcher
+from airflow_provider_ecdp.runs.progress import OnProgress, Progress
+from airflow_provider_ecdp.runs.recorder import Recorder
+from airflow_provider_ecdp.runs.summary import RunSummary
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+#: Maximum seconds between progress reports.
+_PROGRESS_SECONDS = 2.5
+
+
+class Job(Protocol[_Item, _Result]):
+    """What differs between runs."""
+
+    @property
+    def total(self) -> int | None:
+        """How many orders there are, None if the number is not known."""
+
+    def items(self) -> Iterator[_Item]:
+        """Yield what is sent in one piece, and record what is not sent.
+
+        In the calling thread. It calls `Run.settle` where all items before must have ended.
+        """
+
+    def send(self, item: _Item, /) -> _Result:
+        """Send one item, in a worker thread. Once the run is cancelled it sends nothing, and says so in the result."""
+
+    def record(self, result: _Result, /) -> None:
+        """Record what `send` returned, in the calling thread."""
+
+    def most_pending(self, item: _Item, /) -> int:
+        """Return how many items like this one may be read and not yet recorded."""
+
+
+class Run(Generic[_Item, _Result]):
+    """One run of a job. Not thread-safe, except for `cancellation`.
+
+    :param ledgers: where outcomes are kept
+    :param results_limit: how many results the report lists, failures first
+    :param max_in_flight: maximum requests in flight; the client has a limit of its own, and the lower one counts
+    :param max_duration: seconds after which nothing new is sent, None for no limit
+    :param cancellation: of the caller; the run ends in order when it is cancelled
+    """
+
+    def __init__(
+        self,
+        client: EcdpClient,
+        job: Job[_Item, _Result],
+        *,
+        ledgers: Iterable[Ledger | None],
+        results_limit: int,
+        max_in_flight: int,
+        on_progress: OnProgress,
+        max_duration: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> None:
+        self.client = client
+        self.job = job
+        self.cancellation = Cancellation(cancellation, max_seconds=max_duration)
+        self.recorder = Recorder(ledgers, results_limit, self._report_progress, self.cancellation.stop)
+        self._max_in_flight = max_in_flight
+        self._on_progress = on_progress
+        self._summary = RunSummary(client, self.cancellation.clock)
+        client.recount_in_flight()
+        self._dispatcher: Dispatcher[_Item, _Result] = Dispatcher(
+            job.send,
+            job.record,
+            limit=lambda: min(max_in_flight, client.in_flight_limit),
+            threads=max_in_flight,
+            on_error=self._on_error,
+        )
+        self._begun = False
+        self._unsent = 0
+
+    def execute(self) -> None:
+        """Send and record all items of the job."""
+        with self.cancellation.interrupting(self.client), self._flushing():
+            self.recorder.begin()
+            with self._dispatcher:
+                for item in self.job.items():
+                    self._dispatcher.put(item)
+                    self.settle(self.job.most_pending(item) if self._begun else 0)
+                    self._begun = True
+                self.settle()
+
+    def settle(self, most: int = 0) -> None:
+        """Wait until at most `most` items are pending, and record those that end."""
+        while True:
+            self.recorder.flush_if_due()
+            waiting = self._dispatcher.pending > most
+            if self._dispatcher.take(self._patience() if waiting else 0):
+                continue
+            if not waiting:
+                return
+            # while every thread waits for the server, nobody else notices it
+            self.cancellation.notice_deadline()
+            self._report_progress()
+
+    def record_unsent(self, settled: BatchOutcome, ledgers: Sequence[Ledger] | None = None) -> None:
+        """Record orders that need no request.
+
+        :param ledgers: where they are kept, None for all ledgers of the run
+        """
+        self._unsent += len(settled.orders)
+        self.recorder.add(settled, ledgers)
+
+    def report(
+        self,
+        head: Mapping[str, str],
+        total: int,
+        facts: Mapping[str, int],
+        *,
+        results_path: str | None,
+        halted: str | None = None,
+        in_extract: int | None = None,
+    ) -> Report:
+        """Return the report of `total` orders.
+
+        :param head: what was done, such as the mode
+        :param facts: further counts for the summary
+        :param halted: why the run sent no more than its first orders
+        :param in_extract: orders of the extract, if the number is known
+        :raises RuntimeError: the counts do not add up, which is a bug in this package
+        """
+        tally = self.recorder.tally
+        in_flight = min(self._max_in_flight, self.client.in_flight_reached)
+        summary = self._summary.of(head, total, tally.counts, facts, in_flight=in_flight)
+        left = tally.counts[Outcome.NOT_ATTEMPTED] + tally.counts[Outcome.UNRESOLVED]
+        cause = self.cancellation.cause
+        # a deadline that is noticed after the last answer has stopped nothing
+        stopped = cause if left or not isinstance(cause, DeadlineError) else None
+        return Report(summary, tally.results, results_path, tally.warned, tally.commonest, stopped, halted, in_extract)
+
+    def _report_progress(self) -> None:
+        tally = self.recorder.tally
+        done, seconds = tally.counts.total(), self._summary.seconds
+        self._on_progress(Progress(done, tally.failed, self.job.total, seconds, self._unsent))
+
+    def _patience(self) -> float:
+        limits = (_PROGRESS_SECONDS, self.recorder.flush_due_in(), self.cancellation.seconds_left())
+        return min(seconds for seconds in limits if seconds is not None)
+
+    def _on_error(self, error: BaseException) -> None:
+        cause = CancelledError("the run was broken off by an error")
+        if isinstance(error, Exception):
+            self.cancellation.stop(cause)
+        else:
+            # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
+            self.cancellation.cancel(cause)
+
+    @contextlib.contextmanager
+    def _flushing(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.recorder.flush()
