@@ -79,5 +79,5 @@ def test_what_was_not_sent_is_in_the_ledger_and_sent_by_the_next_run(foreign, cl
 
 
 def test_fewer_than_none_is_refused():
-    with pytest.raises(ConfigurationError, match="canary must be 0 or more, not -1"):
+    with pytest.raises(ConfigurationError, match="canary must be a whole number, 0 or more, not -1"):
         PushSettings(canary=-1)
