@@ -60,6 +60,9 @@ hypothesis.settings.load_profile("suite")
 
 #: The folders and files whose tests need Airflow; what one test of another folder needs of it is marked `slow`.
 WITH_AIRFLOW = {"dags", "hooks", "operators", "transfers", "warehouses", "test_demo.py", "test_provider_info.py"}
+WITH_AIRFLOW |= {"test_operators_page.py"}
+#: Suites that are slow as a whole.
+SLOW = {"benchmarks", "faults"}
 
 
 class WithoutAirflow(importlib.abc.MetaPathFinder):
@@ -80,8 +83,8 @@ def pytest_configure(config):
 
 
 def pytest_ignore_collect(collection_path, config):
-    if config.getoption("core") and collection_path.relative_to(TESTS).parts[:1] in {(name,) for name in WITH_AIRFLOW}:
-        return True
+    if config.getoption("core") and collection_path.is_relative_to(TESTS):
+        return bool({*collection_path.relative_to(TESTS).parts} & (WITH_AIRFLOW | SLOW)) or None
     return None
 
 

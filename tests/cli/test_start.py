@@ -43,6 +43,7 @@ def test_help_version_and_usage_import_nothing_heavy(arguments):
     assert run.returncode == (2 if arguments == ["push"] else 0)
 
 
+@pytest.mark.slow
 def test_every_command_runs_where_airflow_cannot_be_imported(pointed, tmp_path):
     path = tmp_path / "orders.parquet"
     for arguments in (

@@ -84,6 +84,7 @@ def marked(text, name):
 
 
 class TestCommands:
+    @pytest.mark.slow
     def test_they_print_what_the_pages_show(self, pages, sandbox, tmp_path, monkeypatch):
         monkeypatch.setenv("ECDP_BASE_URL", sandbox.url)
         monkeypatch.setenv("ECDP_API_KEY", KEY)
@@ -172,6 +173,7 @@ def client_of(sandbox):
 MAKERS = {"xcom: push": pushed, "xcom: sum": summed, "xcom: get": read, "sandbox: counts": counted}
 
 
+@pytest.mark.slow
 def test_json_is_what_comes_out(pages, sandbox, order, tmp_path):
     for page in pages:
         made_here = [block for block in page.blocks("json") if not block.comment.startswith("file: ")]

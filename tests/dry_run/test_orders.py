@@ -272,6 +272,7 @@ CHANGES = [{}] * 5 + [
 
 
 @pytest.mark.parametrize("seed", range(4, 8))
+@pytest.mark.slow
 def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
     dice = random.Random(seed)
     records = [order(f"O-{dice.randint(1, 150)}") | dice.choice(CHANGES) for _ in range(80)]

@@ -89,6 +89,7 @@ NUMBERS = [i * 7919 % 200 for i in range(600)]
     ids=["int64", "string", "dictionary", "decimal", "with nulls"],
 )
 @pytest.mark.usefixtures("small_parts")
+@pytest.mark.slow
 def test_orders_are_the_same_byte_for_byte_with_and_without_parts(how, numbers):
     table = lines(numbers)
     by = {"partition_by": "no"} if "sql" in how else {}
@@ -159,6 +160,7 @@ def test_ids_that_stand_twice_are_found_across_parts():
 
 
 @pytest.mark.usefixtures("small_parts")
+@pytest.mark.slow
 def test_orders_whose_rows_are_torn_apart_are_invalid_and_told_why():
     rows, twice, _ = read(lines(pa.array([i // 4 for i in range(400)])), sql=SQL, partition_by="sku")
     assert twice == 100
@@ -206,6 +208,7 @@ def test_an_extract_without_the_column_is_whole_in_every_part():
     numbers=st.lists(st.one_of(st.none(), st.integers(0, 30)), min_size=1, max_size=120),
     share=st.integers(10**4, 10**7),
 )
+@pytest.mark.slow
 def test_law_any_cut_gives_the_same_orders(numbers, share):
     table = lines(pa.array(numbers, pa.int64()))
     with pytest.MonkeyPatch.context() as patch:

@@ -747,6 +747,7 @@ def test_the_real_shop_by_mapping_and_by_sql_are_the_same_orders_byte_for_byte(r
     assert sum(not problems for *_, problems in by_mapping.values()) == 1623
 
 
+@pytest.mark.slow
 def test_the_real_shop_shuffled_in_twenty_files_by_day_is_the_same_orders(read, online_retail, tmp_path):
     table = pq.read_table(online_retail)
     order = list(range(table.num_rows))
