@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,10 +9,9 @@ from itertools import repeat
 from typing import Any
 
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, reason
+from airflow_provider_ecdp.results.reasons import folded
 
 _DISTINCT_REASONS = 1000
-_NUMBERS = re.compile(r"\d+")
-_OWN_NUMBERS = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )\d+|(?<=, got text of )\d+|(?<=, got a number of )\d+")
 
 
 @dataclass(slots=True)
@@ -96,12 +94,7 @@ class OutcomeCounts:
             seen.count += 1
 
     def _count_reason(self, order_id: str | None, outcome: Outcome, text: str | None) -> None:
-        # positions, lengths and amounts differ between orders with one fault; the limits in our own rules do not
-        numbers = _OWN_NUMBERS if outcome is Outcome.INVALID else _NUMBERS
-        plain = text
-        if text and order_id and order_id in text and not order_id.isdigit():
-            plain = re.sub(rf"(?<!\w){re.escape(order_id)}(?!\w)", "…", text)
-        key = f"{outcome.value}: {numbers.sub('N', plain.partition('; ')[0]) if plain else 'no reason given'}"
+        key = folded(outcome, text, order_id)
         seen = self.reasons.get(key)
         if seen:
             seen.count += 1

@@ -1,0 +1,45 @@
+"""Reasons of failures, folded so that orders with one fault have one reason."""
+
+from __future__ import annotations
+
+import re
+
+from airflow_provider_ecdp.results.outcome import Outcome
+
+#: In our own words: positions, and what follows `got`. The limits in our rules tell faults apart.
+_OWN = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )\d+|(?<=, got text of )\d+|(?<=, got a number of )\d+")
+
+#: In the server's words: every number, but for a status, a host, a port, a limit and a time to wait.
+_OTHERS = re.compile(
+    r"""
+    (?P<kept>
+        https?://[^/\s]+
+      | \[[0-9a-f]*:[0-9a-f:.]*\](?::\d+)?
+      | \b\d{1,3}(?:\.\d{1,3}){3}\b(?::\d+)?
+      | \b(?:localhost|[\w-]+(?:\.[\w-]+)+):\d+
+      | \bport[ =:]*\d+
+      | \b(?:HTTP|HTTP/\d\.\d|status|code)[ :=]*\d{3}\b
+      | \b[1-5]\d\d\ (?=(?-i:[A-Z][a-z]))
+      | \b(?:at\ most|at\ least|up\ to|(?:more|less|fewer|longer|shorter)\ than|exactly|within|after|between\ \d+\ and
+          |(?:max(?:imum)?|min(?:imum)?|limit)(?:\ is|\ of|:)?)\ \d+
+      | \b(?:UTF|ISO|SHA|MD|IPv|base)-?\d+
+    )
+    | \d+(?:[.,]\d+)*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+def folded(outcome: Outcome, reason: str | None, order_id: str | None) -> str:
+    """Return the outcome and the first part of a reason, without what differs between orders with one fault.
+
+    Ids, positions, lengths and amounts are folded; statuses, hosts, ports and limits stay.
+    """
+    if not reason:
+        return f"{outcome.value}: no reason given"
+    if order_id and order_id in reason and not order_id.isdigit():
+        reason = re.sub(rf"(?<!\w){re.escape(order_id)}(?!\w)", "…", reason)
+    first = reason.partition("; ")[0]
+    if outcome is Outcome.INVALID:
+        return f"{outcome.value}: {_OWN.sub('N', first)}"
+    return f"{outcome.value}: {_OTHERS.sub(lambda found: found['kept'] or 'N', first)}"
