@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from airflow_provider_ecdp.cli.output import err, out, rendered
-from airflow_provider_ecdp.cli.tables import cost, look_further, outcomes, rows, warnings
+from airflow_provider_ecdp.cli.tables import cost, list_failed, outcomes, rows, warnings
 from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import Report
@@ -174,7 +174,7 @@ class Demo:
             f"{'they agree.' if same else 'THEY DO NOT AGREE.'}"
         )
         out(f"The demo is over: {self.remains()}.")
-        ecdp, python = (_short(Path(sys.executable).with_name(name)) for name in ("ecdp", "python"))
+        ecdp = _short(Path(sys.executable).with_name("ecdp"))
         results = _short(Path(report.results_path or ""))
         extract, database, order = (
             shlex.quote(t) for t in (_short(self.extract), _short(self.database), "ORD-00000001")
@@ -184,7 +184,7 @@ To look further:
   the outcome of every order, as Parquet, is in
     {results}
   those that failed
-    {look_further(results, python)}
+    {list_failed(results, ecdp)}
   the extract, checked without sending anything
     {ecdp} check {extract}
   an order as the sandbox has it

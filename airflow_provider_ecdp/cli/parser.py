@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _get(_command(commands, "get", "by_id", "print orders as ECDP has them"))
     _status(_command(commands, "status", "by_id", "change the status of orders"))
     _delete(_command(commands, "delete", "by_id", "mark orders as deleted"))
+    _results(_command(commands, "results", "results", "list the orders of earlier runs, erase one, merge small files"))
     _sandbox(_command(commands, "sandbox", "sandbox", "run a stand-in for ECDP on this machine"))
     _sample(_command(commands, "sample", "sample", "write an extract of made-up orders"))
     return root
@@ -117,6 +118,30 @@ def _delete(command: argparse.ArgumentParser) -> None:
     command.add_argument("--missing-fails", action="store_true", help="an order that ECDP does not have is a failure")
     add_extract(command, "`order_id`", DeletionSettings)
     connection(command)
+
+
+def _results(command: argparse.ArgumentParser) -> None:
+    usages = ("DIR", "DIR forget ORDER [ORDER ...]", "DIR compact")
+    command.usage = "\n       ".join(f"%(prog)s [options] {usage}" for usage in usages)
+    command.add_argument("dir", metavar="DIR", help="results of one run, or a folder or URL with those of many")
+    command.add_argument(
+        "action",
+        nargs="*",
+        metavar="ACTION",
+        help="forget ORDER ...: erase all rows of these orders; compact: merge small files into few",
+    )
+    which = command.add_argument_group("which orders")
+    which.add_argument("--failed", action="store_true", help="only orders that failed")
+    which.add_argument("--outcome", action="append", metavar="OUTCOME", help="only this outcome; again for more")
+    which.add_argument("--reason", metavar="TEXT", help="only orders with this text in their reason")
+    which.add_argument("--order", metavar="ID", help="the history of one order, over all runs")
+    which.add_argument(
+        "--limit", type=int, default=100, metavar="N", help="maximum orders that are listed (default: %(default)s)"
+    )
+    which.add_argument("--csv", action="store_true", help="print all matching orders as CSV")
+    command.add_argument_group("compact").add_argument(
+        "--keep-days", type=float, metavar="N", help="drop rows that are older, but keep the newest of each order"
+    )
 
 
 def _sandbox(command: argparse.ArgumentParser) -> None:

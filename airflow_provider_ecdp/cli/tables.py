@@ -13,9 +13,6 @@ from airflow_provider_ecdp.orders.contract import WARNINGS
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import Report
 
-#: What a shell reads in double quotes.
-_EXPANDED = '"$`\\!'
-
 
 def summary(report: Report) -> Iterator[RenderableType]:
     """Yield tables and texts for a rich console."""
@@ -29,7 +26,7 @@ def summary(report: Report) -> Iterator[RenderableType]:
     if report.results_path:
         yield f"Outcome of each order: {report.results_path}"
         if report.failed:
-            yield f"To see those that failed:\n  {look_further(report.results_path)}"
+            yield f"To list those that failed: {list_failed(report.results_path)}"
     elif report.failed:
         yield "To keep the outcome of each order, and to go on where a run stopped: --results DIR"
 
@@ -69,16 +66,9 @@ def cost(report: Report) -> str:
     )
 
 
-def look_further(results_path: str, python: str = "python") -> str:
-    """Return a command that shows the orders of a ledger that failed, each once, with its newest outcome."""
-    files = f"{results_path.rstrip('/')}/*.parquet".replace("'", "''")
-    age = "row_number() OVER (PARTITION BY order_id ORDER BY o.at DESC)"
-    newest = f"FROM '{files}' AS o QUALIFY order_id IS NULL OR {age} = 1"
-    failed = "outcome NOT IN ('accepted', 'skipped')"
-    sql = f"SELECT order_id, outcome, reason FROM ({newest}) WHERE {failed} ORDER BY order_id"
-    code = f"import duckdb; duckdb.sql('''{sql}''').show(max_rows=1000)"
-    # single quotes are SQL's: a shell's double quotes read best, unless the path holds what they would expand
-    return f"{python} -c {shlex.quote(code) if set(code) & set(_EXPANDED) else f'{chr(34)}{code}{chr(34)}'}"
+def list_failed(results_path: str, ecdp: str = "ecdp") -> str:
+    """Return the command that lists the failed orders of a run."""
+    return f"{ecdp} results {shlex.quote(results_path)} --failed"
 
 
 def rows(values: Iterable[tuple[str, str, str | None]], *headers: str) -> Table:

@@ -38,8 +38,22 @@ def folded(outcome: Outcome, reason: str | None, order_id: str | None) -> str:
     if not reason:
         return f"{outcome.value}: no reason given"
     if order_id and order_id in reason and not order_id.isdigit():
-        reason = re.sub(rf"(?<!\w){re.escape(order_id)}(?!\w)", "…", reason)
+        reason = _without(order_id, reason)
     first = reason.partition("; ")[0]
     if outcome is Outcome.INVALID:
         return f"{outcome.value}: {_OWN.sub('N', first)}"
     return f"{outcome.value}: {_OTHERS.sub(lambda found: found['kept'] or 'N', first)}"
+
+
+def _without(order_id: str, reason: str) -> str:
+    """Return a reason with `…` for an id that stands there as a word; a pattern for each id would be compiled anew."""
+    first, *others = reason.split(order_id)
+    text = first
+    for before, after in zip([first, *others], others, strict=False):
+        inside = _word(before[-1:]) or _word(after[:1])
+        text += (order_id if inside else "…") + after
+    return text
+
+
+def _word(character: str) -> bool:
+    return character.isalnum() or character == "_"

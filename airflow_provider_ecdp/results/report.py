@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,8 @@ class Report:
         lines += [f"  {r['count']} x {r['reason']} (for example order {r['example']})" for r in self.reasons[:3]]
         where = self.results_path or "the task's XCom, key return_value (set results_path to keep all of them)"
         lines.append(f"Every order's outcome: {where}")
+        if self.results_path and self.failed:
+            lines.append(f"To list the failed orders: ecdp results {shlex.quote(self.results_path)} --failed")
         return "\n".join(lines)
 
     def raise_for_failures(self, max_failed: MaxFailed) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.cli.tables import look_further
+from airflow_provider_ecdp.cli.tables import list_failed
 from airflow_provider_ecdp.sample import LINES_SQL
 from airflow_provider_ecdp.sandbox.faults import Faults
 
@@ -30,6 +31,14 @@ SUMMARY = {
     "in_flight",
     "duration_seconds",
 }
+
+
+def as_told(command):
+    """Run a command as a shell reads it, and return what it prints."""
+    ecdp = f"{shlex.quote(sys.executable)} -m airflow_provider_ecdp"
+    return subprocess.run(
+        ["bash", "-c", command.replace("ecdp", ecdp, 1)], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_ten_thousand_good_orders_take_twenty_requests_and_arrive_once_each(pointed, started, sample):
@@ -76,14 +85,11 @@ def test_a_report_on_the_screen_names_counts_reasons_warnings_and_where_to_look(
     assert any("status: one of placed, paid, completed, canceled" in line for line in lines)
     assert any("email_without_at" in line and "ORD-" in line for line in lines)
     assert lines[-1] == "ecdp: 3 of 200 orders failed (3 invalid, 197 accepted)"
-    command = next(line.strip() for line in lines if line.strip().startswith("python -c"))
-    shown = subprocess.run(
-        ["bash", "-c", command.replace("python", sys.executable, 1)], capture_output=True, text=True, check=True
-    )
-    assert shown.stdout.count("│ invalid │") == 3
+    command = next(line.partition(": ")[2] for line in lines if line.startswith("To list those that failed"))
+    assert len([line for line in as_told(command).splitlines() if " invalid " in line and "ORD-" in line]) == 3
 
 
-def test_the_command_that_looks_further_shows_the_newest_outcome_of_each_order(pointed, ecdp, sample, tmp_path):
+def test_the_command_that_lists_failed_orders_shows_the_newest_outcome_of_each_order(pointed, ecdp, sample, tmp_path):
     # a path that a shell and SQL both have something to say about
     results = tmp_path / "it's $HOME"
     pointed.faults = Faults(reject_every=10)
@@ -91,8 +97,7 @@ def test_the_command_that_looks_further_shows_the_newest_outcome_of_each_order(p
     pointed.faults = Faults(reject_ids=frozenset({"ORD-00000020"}))
     assert ecdp("push", sample(orders=20), "--results", results, "--quiet").code == 1
 
-    command = look_further(str(results)).replace("python", sys.executable, 1)
-    shown = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True).stdout
+    shown = as_told(list_failed(str(results)))
 
     assert "ORD-00000020" in shown
     assert "ORD-00000010" not in shown

@@ -304,6 +304,7 @@ def test_the_message_tells_counts_the_commonest_reasons_and_where_the_rest_is():
         "  8 x rejected: fault 1 (for example order ORD-1)",
         "  7 x rejected: fault 2 (for example order ORD-2)",
         "Every order's outcome: /results",
+        "To list the failed orders: ecdp results /results --failed",
     ]
 
 

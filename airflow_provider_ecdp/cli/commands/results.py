@@ -1,0 +1,154 @@
+"""`ecdp results`: the outcomes that earlier runs have kept, for people and for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger.compaction import compact, forget
+from airflow_provider_ecdp.ledger.query import Filter, Results, Row, Sort
+from airflow_provider_ecdp.results.outcome import Outcome
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_COLUMNS = ("order_id", "outcome", "reason", "http_status", "attempts", "run", "at")
+
+#: Rows of CSV that are written at a time.
+_CSV_ROWS = 1000
+
+
+def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG001 - every command has these two
+    """Do what was asked, print the answer, and return the exit code."""
+    action, *names = arguments.action or ["list"]
+    if action == "forget" and names:
+        return _forget(arguments, names)
+    if action == "compact" and not names:
+        return _compact(arguments)
+    if action != "list":
+        raise ConfigurationError(
+            f"ecdp results DIR {' '.join(arguments.action)}: write `forget ORDER [ORDER ...]`, `compact`, or neither"
+        )
+    if arguments.keep_days is not None:
+        raise ConfigurationError("--keep-days goes with compact: ecdp results DIR compact --keep-days N")
+    with Results(arguments.dir) as results:
+        if arguments.order is not None:
+            return _history(results, arguments)
+        return _list(results, arguments, _wanted(arguments))
+
+
+def _wanted(arguments: Namespace) -> Filter:
+    try:
+        outcomes = [Outcome(text.strip().lower().replace("-", "_")) for text in arguments.outcome or []]
+    except ValueError:
+        known = ", ".join(outcome.value for outcome in Outcome)
+        raise ConfigurationError(f"--outcome must be one of {known}, not {', '.join(arguments.outcome)}") from None
+    return Filter(failed=arguments.failed, outcomes=outcomes, reason=arguments.reason)
+
+
+def _list(results: Results, arguments: Namespace, wanted: Filter) -> int:
+    if arguments.csv:
+        return _print_csv(results.each(wanted))
+    page = results.page(wanted, sort=Sort.ORDER_ID, limit=arguments.limit)
+    counts = results.counts()
+    reasons = results.reasons(Filter(failed=True, outcomes=wanted.outcomes, reason=wanted.reason))
+    runs = results.runs()
+    if arguments.json:
+        output.out_json(
+            {
+                "path": results.path,
+                "counts": {outcome.value: count for outcome, count in counts.items()},
+                "matching": page.total,
+                "results": [row.as_json() for row in page.rows],
+                "reasons": [reason.as_json() for reason in reasons],
+                "runs": [run.as_json() for run in runs],
+            }
+        )
+        return Exit.DONE
+    from airflow_provider_ecdp.cli import results_tables as tables  # noqa: PLC0415 - rich, which --json has no use for
+
+    shown: list[RenderableType] = [tables.counts(counts)]
+    if len(runs) > 1:
+        shown.append(tables.runs(runs))
+    if reasons:
+        shown.append(tables.reasons(reasons))
+    if page.rows:
+        shown.append(tables.rows(page.rows))
+    more = page.total - len(page.rows)
+    if more:
+        shown.append(f"{more:,} more: --limit {page.total} shows all, --csv writes them")
+    elif not page.rows:
+        shown.append("No order matches.")
+    output.out(output.rendered(sys.stdout, *shown))
+    return Exit.DONE
+
+
+def _history(results: Results, arguments: Namespace) -> int:
+    rows = results.history(arguments.order)
+    if arguments.csv:
+        return _print_csv(rows)
+    if arguments.json:
+        output.out_json({"path": results.path, "order_id": arguments.order, "results": [r.as_json() for r in rows]})
+    elif rows:
+        from airflow_provider_ecdp.cli import results_tables as tables  # noqa: PLC0415 - as above
+
+        output.out(output.rendered(sys.stdout, tables.history(rows)))
+    if not rows:
+        output.err(f"ecdp: order {arguments.order} is not in {results.path}")
+        return Exit.FAILED
+    return Exit.DONE
+
+
+def _print_csv(rows: Iterable[Row]) -> int:
+    for text in _csv(rows):
+        output.out(text)
+    return Exit.DONE
+
+
+def _csv(rows: Iterable[Row]) -> Iterator[str]:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for i, row in enumerate(rows, 1):
+        value = row.as_json()
+        writer.writerow([_plain(value[column]) for column in _COLUMNS])
+        if i % _CSV_ROWS == 0:
+            yield text.getvalue().rstrip("\n")
+            text.seek(0)
+            text.truncate()
+    if text.tell():
+        yield text.getvalue().rstrip("\n")
+
+
+def _plain(value: object) -> object:
+    # a spreadsheet would run what begins like a formula
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _forget(arguments: Namespace, order_ids: list[str]) -> int:
+    erased = {order_id: forget(arguments.dir, order_id) for order_id in order_ids}
+    if arguments.json:
+        output.out_json({"path": arguments.dir, "erased": erased})
+    elif not arguments.quiet:
+        for order_id, count in erased.items():
+            output.out(f"order {order_id}: {count} {'row' if count == 1 else 'rows'} erased from {arguments.dir}")
+    return Exit.DONE if all(erased.values()) else Exit.FAILED
+
+
+def _compact(arguments: Namespace) -> int:
+    done = compact(arguments.dir, keep_days=arguments.keep_days)
+    if arguments.json:
+        counts = {"files_before": done.files_before, "files_after": done.files_after, "rows_dropped": done.dropped}
+        output.out_json({"path": arguments.dir, **counts})
+    elif not arguments.quiet:
+        dropped = f"; {done.dropped:,} old rows dropped" if done.dropped else ""
+        output.out(f"{done.files_before:,} files merged into {done.files_after:,}{dropped}")
+    return Exit.DONE

@@ -1,0 +1,188 @@
+"""Rewrites the files of results: many small files into few, and files without an order that must be erased.
+
+What is new is written, whole, before anything old is removed. A kill in between leaves rows twice, which changes no
+answer; a run that reads or writes at the same time finds each row in an old file or in a new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger.atomic_write import accessing, put_whole
+from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows
+from airflow_provider_ecdp.ledger.schema import SCHEMA
+from airflow_provider_ecdp.ledger.write_clock import WriteClock
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
+from airflow_provider_ecdp.orders.sources.storage import display_path
+
+#: Rows of one file that a compaction writes; about 50 MB in memory.
+_FILE_ROWS = 500_000
+
+_MEMORY = "256MB"
+
+_COLUMNS = ", ".join(f'"{name}"' for name in SCHEMA.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What a compaction did: files before and after, rows that stay, and old rows that were dropped."""
+
+    files_before: int
+    files_after: int
+    rows: int
+    dropped: int
+
+    def __add__(self, other: Compacted) -> Compacted:
+        """Return the sums."""
+        return Compacted(
+            self.files_before + other.files_before,
+            self.files_after + other.files_after,
+            self.rows + other.rows,
+            self.dropped + other.dropped,
+        )
+
+
+def compact(path: str | os.PathLike[str], filesystem: Any = None, *, keep_days: float | None = None) -> Compacted:
+    """Merge the files of each ledger in a folder into few.
+
+    :param path: a run's folder, or one with many of them inside
+    :param keep_days: rows that are older go, but for the newest of each order; None keeps all rows
+    :raises ConfigurationError: there are no results, or `keep_days` is negative
+    :raises StorageError: the storage does not answer, or is full
+    """
+    if keep_days is not None and not keep_days >= 0:
+        raise ConfigurationError(f"keep_days must be 0 or more, not {keep_days}")
+    storage = _Storage.of(path, filesystem)
+    done = Compacted(0, 0, 0, 0)
+    for folder in storage.ledgers():
+        done += _compact_one(storage, folder, keep_days)
+    return done
+
+
+def forget(path: str | os.PathLike[str], order_id: str, filesystem: Any = None) -> int:
+    """Erase all rows of an order from all files in a folder, and in folders inside; return how many there were.
+
+    Each file is replaced by one without the order, whole. Where this ends early, it can be called again.
+
+    :raises ConfigurationError: there are no results
+    :raises StorageError: the storage does not answer, or is full
+    """
+    storage = _Storage.of(path, filesystem)
+    erased = 0
+    for folder in storage.ledgers():
+        for file in storage.files(folder):
+            # removed meanwhile by a run that has merged its small files: call it again when the run has ended
+            with contextlib.suppress(FileNotFoundError):
+                erased += _forget_in(storage, folder, file, order_id)
+    return erased
+
+
+@dataclass(frozen=True, slots=True)
+class _Storage:
+    """A folder of ledgers, as its file system knows it."""
+
+    filesystem: Any
+    folder: str
+    name: str
+
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], filesystem: Any) -> _Storage:
+        folder = os.fspath(path)
+        if filesystem is None:
+            try:
+                filesystem, folder = fsspec.url_to_fs(folder)
+            except (ImportError, ValueError) as error:
+                raise ConfigurationError(f"results path {path}: {error}") from None
+        return cls(filesystem, folder, display_path(filesystem, os.fspath(path)))
+
+    def files(self, folder: str) -> list[str]:
+        return list(files_in(self.filesystem, folder, self.name))
+
+    def ledgers(self) -> list[str]:
+        found = files_in(self.filesystem, self.folder, self.name, deep=True)
+        if not found:
+            raise ConfigurationError(f"{self.name} holds no results of a run")
+        return list(dict.fromkeys(file.rpartition("/")[0] for file in found))
+
+    def put(self, folder: str, name: str, rows: pa.Table) -> None:
+        sink = pa.BufferOutputStream()
+        pq.write_table(rows, sink, compression="zstd")
+        with accessing(self.name):
+            put_whole(self.filesystem, folder, name, sink.getvalue().to_pybytes())
+
+    def remove(self, file: str) -> None:
+        # another compaction may have been first
+        with accessing(self.name, "changed"), contextlib.suppress(FileNotFoundError):
+            self.filesystem.rm_file(file)
+
+
+def _compact_one(storage: _Storage, folder: str, keep_days: float | None) -> Compacted:
+    read: dict[str, None] = {}
+
+    def listed() -> list[str]:
+        files = storage.files(folder)
+        read.update(dict.fromkeys(files))
+        return files
+
+    before = len(listed())
+    if before == 1 and keep_days is None:
+        return Compacted(1, 1, 0, 0)
+    rows = pa.RecordBatchReader.from_batches(SCHEMA, read_rows(storage.filesystem, storage.name, listed, SCHEMA.names))
+    what = f"merging the files of {storage.name}"
+    with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
+        with reading_from(engine, "incoming", rows, what):
+            engine.execute(f"CREATE TABLE all_rows AS SELECT DISTINCT {_COLUMNS} FROM incoming")
+        condition = "TRUE"
+        if keep_days is not None:
+            oldest = dt.datetime.now(dt.UTC) - dt.timedelta(days=keep_days)
+            with running(what):
+                engine.execute(
+                    'CREATE TABLE newest AS SELECT order_id, max("at") AS "at" FROM all_rows GROUP BY order_id'
+                )
+            condition = f'"at" >= TIMESTAMPTZ \'{oldest.isoformat()}\' OR (order_id, "at") IN (FROM newest)'
+        (total,) = engine.execute("SELECT count(*) FROM all_rows").fetchall()[0]
+        times = WriteClock()
+        times.see(read)
+        kept = files = 0
+        ordered = f'SELECT {_COLUMNS} FROM all_rows WHERE {condition} ORDER BY "at"'
+        for table in _tables(record_batches(engine, ordered, 65_536, lambda: running(what))):
+            storage.put(folder, f"{times.stamp()}-{uuid.uuid4().hex[:8]}-{files:06d}.parquet", table)
+            files, kept = files + 1, kept + len(table)
+    for file in read:
+        storage.remove(file)
+    return Compacted(before, files, kept, total - kept)
+
+
+def _tables(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Yield tables of about as many rows as one file has; one without rows if there are none: a run has begun."""
+    taken: list[pa.RecordBatch] = []
+    any_yet = False
+    for batch in batches:
+        taken.append(batch)
+        if sum(map(len, taken)) >= _FILE_ROWS:
+            yield pa.Table.from_batches(taken).cast(SCHEMA)
+            taken, any_yet = [], True
+    if taken or not any_yet:
+        yield pa.Table.from_batches(taken, None if taken else SCHEMA).cast(SCHEMA)
+
+
+def _forget_in(storage: _Storage, folder: str, file: str, order_id: str) -> int:
+    ids = read_file(storage.filesystem, storage.name, file, ["order_id"])
+    if not any(pc.any(pc.equal(batch.column(0), order_id)).as_py() for batch in ids):
+        return 0
+    rows = pa.Table.from_batches(read_file(storage.filesystem, storage.name, file, SCHEMA.names), SCHEMA)
+    others = rows.filter(pc.invert(pc.fill_null(pc.equal(rows["order_id"], order_id), False)))
+    storage.put(folder, file.rpartition("/")[2], others)
+    return len(rows) - len(others)

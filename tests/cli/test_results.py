@@ -1,0 +1,108 @@
+"""`ecdp results`: lists, histories, exports, erasure and compaction of what runs have kept."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from airflow_provider_ecdp.sandbox.faults import Faults
+
+
+@pytest.fixture
+def root(pointed, ecdp, sample, tmp_path):
+    """Two runs: one in which two orders of twenty are refused, one in which none is."""
+    results = tmp_path / "all results"
+    extract = sample(orders=20)
+    pointed.faults = Faults(reject_every=10)
+    assert ecdp("push", extract, "--results", results / "first", "--quiet").code == 1
+    pointed.faults = Faults()
+    assert ecdp("push", extract, "--results", results / "second", "--quiet").code == 0
+    return results
+
+
+def test_failed_orders_are_listed_with_counts_and_reasons(ecdp, root):
+    run = ecdp("results", root / "first", "--failed")
+    assert run.code == 0
+    assert run.err == ""
+    lines = run.out.splitlines()
+    assert any(line.split()[:2] == ["18", "accepted"] for line in lines)
+    assert [line.split()[0] for line in lines if line.lstrip().startswith("ORD-")] == ["ORD-00000010", "ORD-00000020"]
+
+
+def test_of_many_runs_the_newest_row_counts(ecdp, root):
+    run = ecdp("results", root, "--failed")
+    assert "No order matches." in run.out
+    assert "first" in run.out
+    assert ecdp("results", root, "--json").json["counts"]["accepted"] == 20
+
+
+@pytest.mark.parametrize(
+    ("options", "matching"),
+    [
+        ([], 20),
+        (["--outcome", "rejected"], 2),
+        (["--outcome", "Accepted", "--outcome", "rejected"], 20),
+        (["--reason", "NOBODY SAID THIS"], 0),
+    ],
+)
+def test_orders_are_filtered(ecdp, root, options, matching):
+    found = ecdp("results", root / "first", "--json", "--limit", "5", *options).json
+    assert found["matching"] == matching
+    assert len(found["results"]) == min(matching, 5)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_the_history_of_an_order_goes_over_all_runs(ecdp, root):
+    found = ecdp("results", root, "--order", "ORD-00000010", "--json").json["results"]
+    assert [(row["run"], row["outcome"]) for row in found] == [("first", "rejected"), ("second", "accepted")]
+    assert "rejected" in ecdp("results", root, "--order", "ORD-00000010").out
+    assert ecdp("results", root, "--order", "nobody").code == 1
+
+
+def test_all_matching_orders_are_exported_as_csv(ecdp, root):
+    rows = [*csv.DictReader(io.StringIO(ecdp("results", root / "first", "--csv", "--limit", "1").out))]
+    assert len(rows) == 20
+    assert {row["outcome"] for row in rows} == {"accepted", "rejected"}
+
+
+def test_an_order_is_forgotten(ecdp, root):
+    run = ecdp("results", root, "forget", "ORD-00000010")
+    assert run.code == 0
+    assert run.out.startswith("order ORD-00000010: 2 rows erased from ")
+    assert ecdp("results", root, "--order", "ORD-00000010").code == 1
+    assert ecdp("results", root, "forget", "ORD-00000010").code == 1
+    assert ecdp("results", root, "--json").json["counts"]["accepted"] == 19
+
+
+def test_files_are_merged(ecdp, root):
+    before = ecdp("results", root, "--json").json
+    run = ecdp("results", root, "compact")
+    assert run.code == 0
+    assert "merged into 2" in run.out
+    assert len([*root.rglob("*.parquet")]) == 2
+    assert ecdp("results", root, "--json").json == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["forgot", "A"], "forget ORDER"),
+        (["forget"], "forget ORDER"),
+        (["compact", "now"], "compact"),
+        (["--outcome", "lost"], "--outcome must be one of accepted, rejected"),
+        (["--keep-days", "3"], "--keep-days goes with compact"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(ecdp, root, arguments, said):
+    run = ecdp("results", root, *arguments)
+    assert run.code == 2
+    assert said in run.err
+
+
+def test_a_folder_without_results_is_a_wrong_setting(ecdp, tmp_path):
+    run = ecdp("results", tmp_path)
+    assert run.code == 2
+    assert "holds no results of a run" in run.err

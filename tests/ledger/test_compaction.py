@@ -1,0 +1,145 @@
+"""Many small files become few, an order is erased, and neither loses a row of another."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger.compaction import _Storage, compact, forget
+from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
+from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
+
+NOW = dt.datetime.now(dt.UTC)
+
+
+def write(folder, name, rows):
+    """Write rows of (order id, content, outcome, age in days)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = [
+        {"order_id": i, "content_hash": c, "outcome": o, "attempts": 1, "at": NOW - dt.timedelta(days=age)}
+        for i, c, o, age in rows
+    ]
+    pq.write_table(pa.Table.from_pylist(table, SCHEMA), folder / f"{name}.parquet")
+
+
+def rows(folder):
+    return sorted(pq.read_table(folder).to_pylist(), key=lambda row: (row["at"], str(row["order_id"])))
+
+
+def newest_of(folder):
+    return sorted(newest(Ledger(folder).rows(COLUMNS), "*", "TRUE").to_pylist(), key=lambda row: row["order_id"])
+
+
+def test_many_files_become_one_with_the_same_rows(tmp_path):
+    for i in range(40):
+        write(tmp_path, f"20260101T0000{i:02d}.000000-ab-000000", [(f"O{i % 7}", f"c{i}", "accepted", 40 - i)])
+    before, latest = rows(tmp_path), newest_of(tmp_path)
+    done = compact(tmp_path)
+    assert (done.files_before, done.files_after, done.rows, done.dropped) == (40, 1, 40, 0)
+    assert rows(tmp_path) == before
+    assert newest_of(tmp_path) == latest
+    assert len([*tmp_path.iterdir()]) == 1
+
+
+ROWS = st.tuples(
+    st.sampled_from(["A", "B", "C", None]),
+    st.sampled_from(["c1", "c2"]),
+    st.sampled_from([outcome.value for outcome in Outcome]),
+    st.integers(0, 100),
+)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(files=st.lists(st.lists(ROWS, max_size=4), min_size=1, max_size=6), keep=st.integers(0, 100))
+def test_the_newest_row_of_each_order_stays_whatever_is_dropped(tmp_path_factory, files, keep):
+    folder = tmp_path_factory.mktemp("ledger")
+    # no two rows have one time: rows of one ledger never have
+    ages = iter(range(1000))
+    for i, some in enumerate(files):
+        write(folder, f"f{i}", [(o, c, out, age + 0.3 + next(ages) / 1e4) for o, c, out, age in some])
+    latest = newest_of(folder)
+    recent = [row for row in rows(folder) if row["at"] >= NOW - dt.timedelta(days=keep)]
+    compact(folder, keep_days=keep)
+    assert newest_of(folder) == latest
+    assert all(row in rows(folder) for row in recent)
+
+
+def test_the_ledgers_of_several_runs_stay_apart(tmp_path):
+    for run in ("a", "b/c"):
+        for i in range(3):
+            write(tmp_path / run, f"f{i}", [(f"{run}{i}", "c", "accepted", i)])
+    assert compact(tmp_path).files_after == 2
+    assert {row["order_id"] for row in rows(tmp_path / "b" / "c")} == {"b/c0", "b/c1", "b/c2"}
+
+
+@pytest.mark.parametrize("removed", range(4))
+def test_a_kill_between_writing_and_removing_leaves_every_row(tmp_path, monkeypatch, removed):
+    for i in range(4):
+        write(tmp_path, f"f{i}", [(f"O{i}", "c", "accepted", i)])
+    latest = newest_of(tmp_path)
+    remove, left = _Storage.remove, [removed]
+
+    def killed(storage, file):
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        remove(storage, file)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_Storage, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            compact(tmp_path)
+    assert newest_of(tmp_path) == latest
+    compact(tmp_path)
+    assert newest_of(tmp_path) == latest
+    assert len(rows(tmp_path)) == 4
+
+
+def test_a_run_that_writes_meanwhile_loses_nothing(tmp_path):
+    ledger = Ledger(tmp_path)
+
+    def note(i):
+        orders = pa.RecordBatch.from_pydict({"order_id": [f"O{i}"], "content_hash": ["c"]})
+        ledger.add(BatchOutcome(orders, Outcome.ACCEPTED), None)
+        ledger.flush()
+
+    for i in range(60):
+        note(i)
+        if i % 11 == 5:
+            compact(tmp_path)
+    assert {row["order_id"] for row in newest_of(tmp_path)} == {f"O{i}" for i in range(60)}
+
+
+def test_a_run_that_has_begun_and_sent_nothing_has_begun_still(tmp_path):
+    write(tmp_path, "a", [])
+    write(tmp_path, "b", [])
+    compact(tmp_path)
+    assert Ledger(tmp_path).exists()
+
+
+def test_a_folder_without_results_is_a_wrong_setting(tmp_path):
+    with pytest.raises(ConfigurationError, match="holds no results"):
+        compact(tmp_path)
+    with pytest.raises(ConfigurationError, match="holds no results"):
+        forget(tmp_path, "A")
+    with pytest.raises(ConfigurationError, match="keep_days"):
+        compact(tmp_path, keep_days=-1)
+
+
+def test_an_order_is_erased_from_all_files(tmp_path):
+    write(tmp_path / "run1", "a", [("A", "c", "accepted", 3), ("B", "c", "accepted", 3), (None, None, "invalid", 3)])
+    write(tmp_path / "run2", "a", [("A", "c", "rejected", 2)])
+    write(tmp_path / "run2", "b", [("AA", "c", "accepted", 1)])
+    untouched = (tmp_path / "run2" / "b.parquet").stat().st_mtime_ns
+    assert forget(tmp_path, "A") == 2
+    assert forget(tmp_path, "A") == 0
+    assert [row["order_id"] for row in rows(tmp_path)] == ["B", None, "AA"]
+    assert (tmp_path / "run2" / "b.parquet").stat().st_mtime_ns == untouched
+    assert not [*tmp_path.rglob(".*")]

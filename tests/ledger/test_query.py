@@ -1,0 +1,115 @@
+"""Questions to the results of one run and of many."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger.query import Filter, Results, Sort
+from airflow_provider_ecdp.ledger.store import SCHEMA
+from airflow_provider_ecdp.results.outcome import Outcome
+
+START = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+
+
+def write(folder, *rows, name="a"):
+    """Write rows of (order id, outcome, reason, hour)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = [
+        {"order_id": i, "outcome": o, "reason": r, "attempts": 1, "at": START + dt.timedelta(hours=hour)}
+        for i, o, r, hour in rows
+    ]
+    pq.write_table(pa.Table.from_pylist(table, SCHEMA), folder / f"{name}.parquet")
+
+
+@pytest.fixture
+def root(tmp_path):
+    write(
+        tmp_path / "run1",
+        ("A", "accepted", None, 0),
+        ("B", "rejected", "order B: unknown product 12", 0),
+        ("C", "rejected", "order C: unknown product 7", 1),
+        (None, "invalid", "id: required, got missing", 1),
+    )
+    write(tmp_path / "run2", ("A", "skipped", "accepted before", 24), ("B", "accepted", None, 25), name="b")
+    write(tmp_path / "run2", ("C", "unresolved", "no answer within 60 seconds", 26), name="c")
+    write(tmp_path / "dag" / "task" / "history" / "conn", ("A", "accepted", None, 30))
+    return tmp_path
+
+
+def ids(page):
+    return [row.order_id for row in page.rows]
+
+
+def test_the_newest_row_of_each_order_is_counted(root):
+    with Results(root) as results:
+        assert {o.value: n for o, n in results.counts().items() if n} == {
+            "accepted": 1,
+            "invalid": 1,
+            "unresolved": 1,
+            "skipped": 1,
+        }
+
+
+def test_one_run_is_asked_alone(root):
+    with Results(root / "run1") as results:
+        assert {o.value: n for o, n in results.counts().items() if n} == {"accepted": 1, "invalid": 1, "rejected": 2}
+        assert [(r.reason, r.count, r.example) for r in results.reasons()] == [
+            ("rejected: order …: unknown product N", 2, "B"),
+            ("invalid: id: required, got missing", 1, None),
+        ]
+
+
+def test_rows_are_filtered_sorted_and_cut_into_pages(root):
+    with Results(root / "run1") as results:
+        assert ids(results.page(Filter(failed=True), sort=Sort.ORDER_ID)) == ["B", "C", None]
+        assert ids(results.page(Filter(failed=True), sort=Sort.ORDER_ID, descending=True)) == ["C", "B", None]
+        page = results.page(Filter(failed=True), sort=Sort.ORDER_ID, offset=1, limit=1)
+        assert (ids(page), page.total) == (["C"], 3)
+        assert ids(results.page(Filter(outcomes=[Outcome.ACCEPTED]))) == ["A"]
+        assert ids(results.page(Filter(reason="UNKNOWN product 1"))) == ["B"]
+        assert ids(results.page(Filter(order="b"))) == ["B"]
+        assert results.page(Filter(failed=True, outcomes=[Outcome.ACCEPTED])).total == 0
+
+
+@pytest.mark.parametrize("text", ["'", "' OR TRUE --", "%", '"', "\\"])
+def test_what_is_searched_is_no_sql(root, text):
+    with Results(root) as results:
+        assert results.page(Filter(reason=text)).total == 0
+        assert results.page(Filter(order=text)).total == 0
+        assert results.history(text) == []
+
+
+def test_the_history_of_an_order_is_in_the_order_of_writing(root):
+    with Results(root) as results:
+        assert [(row.run, row.outcome.value) for row in results.history("B")] == [
+            ("run1", "rejected"),
+            ("run2", "accepted"),
+        ]
+
+
+def test_runs_have_their_counts_the_newest_first(root):
+    with Results(root) as results:
+        runs = results.runs()
+    assert [(run.path, run.total, run.failed) for run in runs] == [("run2", 3, 1), ("run1", 4, 3)]
+    assert runs[1].first == START
+    assert runs[1].as_json()["rejected"] == 2
+
+
+def test_all_rows_can_be_read_one_after_the_other(root):
+    with Results(root) as results:
+        assert [row.order_id for row in results.each()] == [None, "A", "B", "C"]
+
+
+def test_a_folder_without_results_is_a_wrong_setting(tmp_path):
+    with pytest.raises(ConfigurationError, match="holds no results of a run"):
+        Results(tmp_path)
+
+
+def test_results_in_an_object_storage(root):
+    with Results(f"file://{root}/run1") as results:
+        assert results.page(Filter(failed=True)).total == 3
