@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TypedDict
 
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed
-from airflow_provider_ecdp.settings import Kind, boolean, check, same, setting, whole
+from airflow_provider_ecdp.settings import Kind, boolean, check, duration, same, setting, whole
 
 
 def _max_failed(value: MaxFailed | str | float) -> MaxFailed:
@@ -25,7 +26,6 @@ class RunSettings:
     :param resumed: whether an earlier try of this run may have sent something; a ledger with rows says so itself
     :param count_resumed_as: outcome of what the ledger holds as accepted: SKIPPED for a new run over an old ledger,
         ACCEPTED where the run that wrote it is continued
-    :param max_duration: seconds after which nothing new is sent: the rest is `not_attempted`; None for no limit
     :raises ConfigurationError: a value is not allowed
     """
 
@@ -34,10 +34,12 @@ class RunSettings:
         0, _MAX_FAILED, help="How many orders may fail before the run does: a count (10) or a share of all (1%)"
     )
     results_limit: int = setting(1000, whole(), help="Maximum results in the report, failures first")
+    max_duration: float | None = setting(
+        None, duration(), help="Longest time of a run, such as 90m: then nothing new is sent, and a retry resumes"
+    )
     allow_empty: bool = setting(default=False, kind=boolean(), help="Accept an extract that has no rows")
     resumed: bool = False
     count_resumed_as: Outcome = Outcome.SKIPPED
-    max_duration: float | None = None
 
     def __post_init__(self) -> None:
         """Parse the settings."""
@@ -49,4 +51,5 @@ class RunOptions(TypedDict, total=False):
 
     max_failed: MaxFailed | str | float
     results_limit: int
+    max_duration: float | str | dt.timedelta | None
     allow_empty: bool

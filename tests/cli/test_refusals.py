@@ -293,3 +293,19 @@ def test_verbose_shows_where_an_error_comes_from_and_still_no_key(pointed, ecdp,
     assert "Traceback" in run.err
     assert KEY not in run.err
     assert pointed.store.requests == []
+
+
+def test_a_push_that_reaches_its_longest_time_is_resumed_by_the_same_command(pointed, ecdp, sample, tmp_path):
+    command = ["push", sample(orders=5), "--results", tmp_path / "results"]
+    # over before anything is sent, whatever the machine does
+    run = ecdp(*command, "--max-duration", "0.000001")
+    assert run.code == 3
+    assert "max_duration" in run.err
+    assert pointed.store.count() == 0
+    assert ecdp(*command, "--max-duration", "2h").code == 0
+    assert pointed.store.count() == 5
+
+
+def test_a_base_url_does_without_a_scheme_on_this_machine(pointed, ecdp, sample):
+    assert ecdp("push", sample(orders=1), "--base-url", pointed.url.removeprefix("http://")).code == 0
+    assert pointed.store.count() == 1

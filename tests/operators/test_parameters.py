@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import inspect
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import duckdb
 import pytest
 from airflow.sdk import DAG, ObjectStoragePath, task
 
-from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
 from airflow_provider_ecdp.operators import ecdp
 from airflow_provider_ecdp.operators.parameters import attribute, parameters_of, shown_default, templated
 from airflow_provider_ecdp.operators.version_compat import AirflowFailException
@@ -124,6 +125,40 @@ def test_what_a_form_gives_is_read_as_its_kind(run, tmp_path, native):
     )
     assert (xcom["summary"]["mode"], xcom["summary"]["requests"]) == ("Add", 3)
     assert (tmp_path / "results" / "shop" / "push" / "history").exists()
+
+
+#: Is over before anything is sent, whatever the machine does.
+MOMENT = dt.timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("limit", [MOMENT, 0.000001, "0.000001", "0.000001s", "{{ params.limit }}"])
+def test_a_run_that_reaches_its_longest_time_records_everything_and_a_retry_resumes(
+    run, sandbox, context, tmp_path, limit
+):
+    given = {"results_path": str(tmp_path / "results"), "max_duration": limit, "params": {"limit": "0.000001"}}
+    with pytest.raises(PushStoppedError, match="max_duration"):
+        run(**given)
+    summary = context["ti"].xcoms["return_value"]["summary"]
+    assert (summary["total"], summary["not_attempted"], sandbox.store.count()) == (10, 10, 0)
+    context["ti"].try_number = 2
+    assert run(**given | {"max_duration": "2h"})["summary"]["accepted"] == 10
+
+
+@pytest.mark.parametrize("limit", ["soon", "0m", -1, True, "-5m"])
+def test_a_longest_time_that_is_none_is_refused_when_the_dag_is_parsed(limit):
+    with pytest.raises(ConfigurationError, match="max_duration must be a time above 0"):
+        ParquetToEcdpOperator(task_id="push", path="x.parquet", max_duration=limit)
+
+
+def test_changes_have_a_longest_time_too(sandbox, connect, context, tmp_path):
+    connect(sandbox.url)
+    path = tmp_path / "deletions.parquet"
+    duckdb.sql(f"COPY (SELECT 'O-' || i AS order_id FROM range(5) AS _(i)) TO '{path}'")
+    made = parquet_to_ecdp_changes.ParquetToEcdpDeletionsOperator(task_id="d", path=str(path), max_duration=MOMENT)
+    with pytest.raises(PushStoppedError, match="max_duration"):
+        made.execute(context)
+    assert context["ti"].xcoms["return_value"]["summary"]["not_attempted"] == 5
+    assert not sandbox.store.requests
 
 
 @pytest.mark.parametrize("native", [True, False])
