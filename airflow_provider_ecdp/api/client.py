@@ -67,7 +67,7 @@ class EcdpClient:
         self._quota = RetryQuota()
         self._pacer = Pacer(requests_per_second=settings.requests_per_second, clock=clock, sleep=self._sleep)
         self._concurrency = Concurrency(settings.max_in_flight, clock)
-        self._transport = Transport(settings, self._api_key, clock)
+        self._transport = Transport(settings, self._api_key)
         self._counter = Counter()
         self._key_accepted = False
 
@@ -83,12 +83,17 @@ class EcdpClient:
         self.close()
 
     def interrupt(self) -> None:
-        """Send nothing more, and end all waiting, until `resume`. What is being sent is not cut off."""
+        """Send nothing more and end all waiting, until `resume`; requests under way are cut off after 2 seconds.
+
+        A request that is cut off ends in NoAnswerError: it may have been stored.
+        """
         self._interrupted.set()
+        self._transport.interrupt()
 
     def resume(self) -> None:
         """Send again after `interrupt`."""
         self._interrupted.clear()
+        self._transport.resume()
 
     def close(self) -> None:
         """Close the connections."""

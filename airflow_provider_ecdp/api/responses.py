@@ -89,6 +89,8 @@ def read_answer(
     if answer.status == (201 if method == "POST" else 200):
         # the page does not document the body of POST's 201, and gives PUT's 200 none
         return _read_order(answer, call) if method in {"GET", "DELETE"} else None
+    if answer.status == 404 and not answer.complete:
+        raise NoAnswerError(f"{call}: the answer broke off before its end", status=404)
     problem = read_problem(answer.media_type, answer.body, secret)
     raise _error(classify(method, answer.status, problem, key_accepted=key_accepted), answer, problem, call, now)
 

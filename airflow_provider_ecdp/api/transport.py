@@ -8,7 +8,6 @@ here mark what fails in `connect`. An idle connection that the server closes jus
 from __future__ import annotations
 
 import ssl
-import time
 from contextlib import contextmanager
 from http.client import HTTPException, InvalidURL
 from http.cookiejar import DefaultCookiePolicy
@@ -22,12 +21,14 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
 from airflow_provider_ecdp import __version__
+from airflow_provider_ecdp.api.deadlines import Cut, Exchange, Watchdog
 from airflow_provider_ecdp.api.redaction import redact
 from airflow_provider_ecdp.api.responses import Answer
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, NoAnswerError, UnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    import socket
+    from collections.abc import Iterator
 
     from airflow_provider_ecdp.api.settings import ClientSettings
 
@@ -40,13 +41,13 @@ _CHUNK = 65536
 class Transport:
     """A session for one host, for several threads; sends what it is given, repeats nothing, follows nothing."""
 
-    def __init__(self, settings: ClientSettings, api_key: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: ClientSettings, api_key: str) -> None:
         self._settings = settings
+        self._watchdog = Watchdog(settings.connect_timeout + settings.read_timeout)
         self._headers = _headers(api_key, settings.user_agent_suffix)
-        self._clock = clock
         self._session = _Session()
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = _Adapter(settings)
+        adapter = _Adapter(settings, self._watchdog)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
         # looked up once: it reads the environment, and on some systems the registry, for each request
@@ -59,22 +60,38 @@ class Transport:
     def exchange(self, method: str, path: str, body: bytes | None, call: str) -> Answer:
         """Send one request and return its answer, or raise UnreachableError, NoAnswerError or ConfigurationError.
 
+        The whole of it, from connecting to the last byte of the answer, takes at most `connect_timeout` and
+        `read_timeout` together.
+
         `path` begins with a slash and is percent-encoded. A body that breaks off is part of the answer, not an error:
         the status has come, and a 201 stays a 201.
         """
+        if self._watchdog.interrupted:
+            raise UnreachableError(f"{call}: not sent, the client was told to stop")
         failure: EcdpError
-        try:
-            response = self._session.send(self._prepared(method, path, body), **self._send_options)
-        except (requests.RequestException, HTTPError, OSError) as error:
-            failure = _failure(error, call, self._settings)
-        else:
-            return self._read(response)
+        with self._watchdog.exchange() as exchange:
+            try:
+                response = self._session.send(self._prepared(method, path, body), **self._send_options)
+            except (requests.RequestException, HTTPError, OSError) as error:
+                cut = exchange.cut
+                failure = _cut_off(error, cut, call, self._settings) if cut else _failure(error, call, self._settings)
+            else:
+                return self._read(response, exchange)
         # outside of `except`: requests' exceptions hold the request with its key, and would stay as the context
         raise failure
+
+    def interrupt(self) -> None:
+        """Let no exchange begin any more, and end those under way within seconds."""
+        self._watchdog.interrupt()
+
+    def resume(self) -> None:
+        """Let exchanges begin again."""
+        self._watchdog.resume()
 
     def close(self) -> None:
         """Close the pooled connections."""
         self._session.close()
+        self._watchdog.close()
 
     def _prepared(self, method: str, path: str, body: bytes | None) -> requests.PreparedRequest:
         # Not prepare(): it costs more than the rest of the client, takes Authorization from .netrc, and re-quotes URLs.
@@ -88,18 +105,18 @@ class Transport:
             request.headers["Content-Length"] = str(len(body))
         return request
 
-    def _read(self, response: requests.Response) -> Answer:
+    def _read(self, response: requests.Response, exchange: Exchange) -> Answer:
         # read to the end even where the body is not used: only then is the connection used again
         limit = _MAX_ORDER if response.status_code == 200 else _MAX_BODY
-        deadline = self._clock() + self._settings.read_timeout
         chunks: list[bytes] = []
         size = 0
         complete = False
         try:
-            while size < limit and self._clock() < deadline:
+            while size < limit:
                 chunk = response.raw.read1(_CHUNK, decode_content=True)
                 if not chunk:
-                    complete = True
+                    # a socket that was shut looks like the end
+                    complete = exchange.cut is None
                     break
                 chunks.append(chunk)
                 size += len(chunk)
@@ -125,8 +142,8 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    def __init__(self, settings: ClientSettings) -> None:
-        self._pools = _pool_classes(settings.read_timeout)
+    def __init__(self, settings: ClientSettings, watchdog: Watchdog) -> None:
+        self._pools = _pool_classes(settings.read_timeout, watchdog)
         self._pool: Any = None
         super().__init__(pool_connections=1, pool_maxsize=settings.max_in_flight, max_retries=0)
 
@@ -156,7 +173,41 @@ class _NotConnectedError(NewConnectionError):
     """Connecting failed, TLS and proxy included, so that nothing of the request was sent; `__cause__` says why."""
 
 
-def _pool_classes(send_timeout: float) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+class _Watched(HTTPConnection):
+    """A connection that the watchdog can shut, from another thread and whatever this one is doing.
+
+    It has a second descriptor for that: TLS takes the first over in its handshake, and SSLSocket.shutdown would make
+    what is still being sent go out unencrypted.
+    """
+
+    _watchdog: Watchdog
+    _handle: socket.socket | None = None
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        self._handle = sock.dup()
+        self._watch()
+        return sock
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._watch()
+        super().request(*args, **kwargs)
+
+    def close(self) -> None:
+        # also while the answer is read, where the server closes the connection after it
+        handle, self._handle = self._handle, None
+        super().close()
+        exchange = self._watchdog.current
+        if handle is not None and not (exchange is not None and exchange.release(handle)):
+            handle.close()
+
+    def _watch(self) -> None:
+        exchange = self._watchdog.current
+        if exchange is not None and self._handle is not None:
+            exchange.use(self._handle)
+
+
+def _pool_classes(send_timeout: float, watchdog: Watchdog) -> dict[str, type[urllib3.HTTPConnectionPool]]:
     @contextmanager
     def connecting(connection: HTTPConnection) -> Iterator[None]:
         try:
@@ -166,12 +217,16 @@ def _pool_classes(send_timeout: float) -> dict[str, type[urllib3.HTTPConnectionP
         # urllib3 leaves the connect timeout on a new socket while it sends: too short for a large body on a slow line
         connection.sock.settimeout(send_timeout)
 
-    class PlainConnection(HTTPConnection):
+    class PlainConnection(_Watched, HTTPConnection):
+        _watchdog = watchdog
+
         def connect(self) -> None:
             with connecting(self):
                 super().connect()
 
-    class TlsConnection(HTTPSConnection):
+    class TlsConnection(_Watched, HTTPSConnection):
+        _watchdog = watchdog
+
         def connect(self) -> None:
             with connecting(self):
                 super().connect()
@@ -183,6 +238,19 @@ def _pool_classes(send_timeout: float) -> dict[str, type[urllib3.HTTPConnectionP
         ConnectionCls = TlsConnection
 
     return {"http": PlainPool, "https": TlsPool}
+
+
+def _cut_off(error: Exception, cut: Cut, call: str, settings: ClientSettings) -> EcdpError:
+    sent = not any(isinstance(link, NewConnectionError) for link in _chain(error))
+    if cut is Cut.INTERRUPTED:
+        kind = NoAnswerError if sent else UnreachableError
+        return kind(f"{call}: cut off, the client was told to stop")
+    seconds = settings.connect_timeout + settings.read_timeout
+    if not sent:
+        return UnreachableError(f"{call}: no connection within {seconds:g} s")
+    late = NoAnswerError(f"{call}: no complete answer within {seconds:g} s")
+    late.timed_out = True
+    return late
 
 
 def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import ssl
 import struct
@@ -11,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -241,6 +243,20 @@ def make_server():
 @pytest.fixture
 def server(make_server):
     return make_server()
+
+
+@pytest.fixture
+def open_descriptors():
+    """Counts the sockets that this process has connected."""
+
+    def count():
+        connected = 0
+        for descriptor in Path("/dev/fd").iterdir():
+            with contextlib.suppress(OSError, ValueError), socket.socket(fileno=os.dup(int(descriptor.name))) as sock:
+                connected += bool(sock.getpeername())
+        return connected
+
+    return count
 
 
 @pytest.fixture
