@@ -18,10 +18,9 @@ from airflow_provider_ecdp.api.concurrency import Concurrency, Flight
 from airflow_provider_ecdp.api.counts import ClientStats, Counter, PostResult
 from airflow_provider_ecdp.api.mode import envelope
 from airflow_provider_ecdp.api.pacing import Pacer, overloaded
-from airflow_provider_ecdp.api.paths import ID_OF_NO_ORDER, order_path
 from airflow_provider_ecdp.api.responses import read_answer
 from airflow_provider_ecdp.api.retry import RetryPolicy, RetryQuota
-from airflow_provider_ecdp.api.settings import ClientSettings, checked_key
+from airflow_provider_ecdp.api.settings import ID_OF_NO_ORDER, ClientSettings, checked_key, order_path
 from airflow_provider_ecdp.api.transport import Transport
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError, UnreachableError
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.settings import Kind, boolean, check, number, setting, text, whole
 
 #: The page also shows client.ecdp.app; the vendor's own shop plugins call only this host.
 DEFAULT_BASE_URL = "https://api.ecdp.app"
+#: an order id that nobody uses: asking for it tells whether the key is accepted, and changes nothing
+ID_OF_NO_ORDER = "airflow-provider-ecdp-connection-test"
 
 
 def _verify(value: object) -> bool | str:
@@ -59,6 +61,19 @@ class ClientSettings:
             raise ConfigurationError(f"verify names a CA bundle that does not exist: {self.verify!r}")
         if not (self.user_agent_suffix.isascii() and self.user_agent_suffix.isprintable()):
             raise ConfigurationError("user_agent_suffix goes into a header: use printable ASCII characters")
+
+
+def order_path(order_id: str) -> str:
+    """Return the path of one order.
+
+    :raises ConfigurationError: the id cannot stand in a path: clients and proxies fold `.` and `..` away (RFC 3986)
+    """
+    if order_id in {"", ".", ".."}:
+        raise ConfigurationError(f"{order_id!r} cannot be an order id in a URL: clients and proxies fold it away")
+    try:
+        return f"/orders/{quote(order_id, safe='')}"
+    except UnicodeEncodeError:
+        raise ConfigurationError("the order id holds half of a surrogate pair: it is not text") from None
 
 
 def checked_key(api_key: str) -> str:

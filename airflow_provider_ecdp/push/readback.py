@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.api.paths import order_path
+from airflow_provider_ecdp.api.settings import order_path
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError
 from airflow_provider_ecdp.push.comparison import same_order
 
