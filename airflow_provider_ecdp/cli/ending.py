@@ -17,7 +17,7 @@ def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *,
     """
     if interruption.code is not None:
         goes_on = "the same command goes on from here" if report.results_path else "--results DIR lets a run go on"
-        output.err(f"ecdp: interrupted: {_failures(report)}; {goes_on}")
+        output.err(f"ecdp: interrupted: {_read(report)}{_failures(report)}; {goes_on}")
         return interruption.code
     try:
         report.raise_for_failures(max_failed)
@@ -29,6 +29,13 @@ def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *,
         output.err(f"ecdp: {halted}{_failures(report)}{'' if brief else _reason(report)}")
         return Exit.FAILED
     return Exit.DONE
+
+
+def _read(report: Report) -> str:
+    total = report.summary["total"]
+    if report.in_extract is None or report.in_extract == total:
+        return ""
+    return f"{total:,} of {report.in_extract:,} orders read; "
 
 
 def _failures(report: Report) -> str:

@@ -35,7 +35,8 @@ def outcomes(report: Report) -> Table:
     """Return the table of counts by outcome."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
     table.add_column("orders", f"{report.summary['total']:,}", justify="right", no_wrap=True)
-    table.add_column("outcome", "in the extract")
+    whole = report.in_extract is None or report.in_extract == report.summary["total"]
+    table.add_column("outcome", "in the extract" if whole else f"read, of {report.in_extract:,} in the extract")
     table.add_column("")
     of_changes = "operation" in report.summary
     for outcome in Outcome:

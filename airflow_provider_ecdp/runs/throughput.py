@@ -1,30 +1,29 @@
-"""How fast a run is of late, and when it is to end: told alike on a terminal and in a task's log."""
+"""Throughput over the last minute, and the estimated time left."""
 
 from __future__ import annotations
 
 from collections import deque
 
-#: Seconds of which the pace is taken: several answers of a slow server, and few enough to follow a change.
+#: Seconds that the rate covers: several answers of a slow server, and few enough to follow a change.
 _WINDOW = 60.0
 
-#: Seconds between two moments that are kept.
+#: Seconds between two samples.
 _GRAIN = 1.0
 
 
 class Throughput:
-    """Orders a second over the last minute, from what `note` is told.
+    """Orders per second over the last minute.
 
-    What earlier runs have is passed over in no time: as long as nothing was sent, it is no measure of what is to come.
-    Nor is the time before the first word, if that is that nothing is done yet.
+    Orders that need no request (skipped, or invalid) take no time: until the first answer there is no rate.
     """
 
     def __init__(self, started: float) -> None:
         self._kept = deque([(started, 0)])
         self._now = (started, -1)
 
-    def note(self, moment: float, done: int, passed_over: int = 0) -> None:
-        """Take in how many orders are done, with those that were passed over, at `moment` in seconds."""
-        if done == passed_over > self._now[1]:
+    def note(self, moment: float, done: int, unsent: int = 0) -> None:
+        """Note how many orders are done at `moment` in seconds; `unsent` of them needed no request."""
+        if done == unsent > self._now[1]:
             self._kept.clear()
         self._now = (moment, done)
         if not self._kept or moment - self._kept[-1][0] >= _GRAIN:
@@ -34,10 +33,10 @@ class Throughput:
 
     @property
     def rate(self) -> float:
-        """Orders a second, 0 while nothing is known."""
+        """Orders per second, 0 before the first answer."""
         (began, before), (moment, done) = self._kept[0], self._now
         return (done - before) / (moment - began) if moment > began else 0.0
 
     def left(self, total: int | None) -> float | None:
-        """Return the seconds until `total` orders are done at this pace; None if nobody can tell."""
+        """Return the seconds until `total` orders are done at this pace; None if unknown."""
         return max(total - self._now[1], 0) / self.rate if total and self.rate else None

@@ -12,6 +12,7 @@ from airflow_provider_ecdp.by_id.from_ids import (
     listed_status,
     update_order_statuses,
 )
+from airflow_provider_ecdp.by_id.settings import ChangeSettings
 from airflow_provider_ecdp.errors import ConfigurationError, KeyRefusedError, PushStoppedError, ServerError
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed
@@ -271,9 +272,9 @@ def test_no_ids_are_an_empty_report(client):
 
 @pytest.mark.parametrize(("text", "missing"), [("fail", Missing.FAIL), (" Report ", Missing.REPORT)])
 def test_what_to_do_about_missing_orders_is_read(text, missing):
-    assert Missing.parse(text) is missing
+    assert ChangeSettings(missing=text).missing is missing
 
 
 def test_what_to_do_about_missing_orders_is_one_of_two():
-    with pytest.raises(ConfigurationError, match="must be fail or report"):
-        Missing.parse("ignore")
+    with pytest.raises(ConfigurationError, match="fail or report"):
+        ChangeSettings(missing="ignore")

@@ -14,6 +14,7 @@ from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import (
     ConfigurationError,
+    DeadlineError,
     EmptyExtractError,
     ExtractError,
     KeyRefusedError,
@@ -29,11 +30,23 @@ from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed
 from airflow_provider_ecdp.runs import run as run_module
+from airflow_provider_ecdp.runs.cancellation import Cancellation
 
 FAILURES = ("rejected", "invalid", "unresolved", "not_attempted")
 
 
-def pushed(client, source, *, ledger=None, history=None, replay=None, progress=lambda _: None, order=None, **changes):
+def pushed(
+    client,
+    source,
+    *,
+    ledger=None,
+    history=None,
+    replay=None,
+    progress=lambda _: None,
+    order=None,
+    cancellation=None,
+    **changes,
+):
     with OrderReader(source, order) as orders:
         return push(
             orders,
@@ -43,6 +56,7 @@ def pushed(client, source, *, ledger=None, history=None, replay=None, progress=l
             history=history,
             replay=replay,
             progress=progress,
+            cancellation=cancellation,
         )
 
 
@@ -421,6 +435,52 @@ class TestInterruption:
 
         accepted = {r["order_id"] for r in ledger_rows(tmp_path) if r["outcome"] == "accepted"}
         assert accepted == set(foreign.stored)
+
+
+class TestMaxDuration:
+    def test_the_rest_is_not_attempted_and_the_next_run_goes_on(self, foreign, client, many_orders, tmp_path):
+        now = [0.0]
+
+        def pass_time(progress):
+            now[0] = float(progress.done)
+
+        report = pushed(
+            client,
+            many_orders(5_000),
+            ledger=Ledger(tmp_path),
+            progress=pass_time,
+            cancellation=Cancellation(clock=lambda: now[0]),
+            max_duration=1_000,
+            batch_size=100,
+        )
+        found = counts(report)
+        assert found["accepted"] + found["not_attempted"] == 5_000
+        assert 1_000 <= found["accepted"] == len(foreign.stored) < 5_000
+        with pytest.raises(PushStoppedError, match="max_duration of 1000 s is reached") as raised:
+            report.raise_for_failures(MaxFailed())
+        assert raised.value.transient
+
+        again = pushed(client, many_orders(5_000), ledger=Ledger(tmp_path))
+        assert counts(again) == {"accepted": found["not_attempted"], "skipped": found["accepted"]}
+
+    def test_it_ends_the_wait_for_a_server_that_asks_for_a_pause(self, foreign, many_orders, monkeypatch):
+        monkeypatch.setattr(run_module, "_PROGRESS_SECONDS", 0.01)
+        foreign.refuse = lambda orders, mode: (503, None, {"Retry-After": "50"})
+        # real waiting: the server asks for 50 seconds, and by then a minute has passed
+        with EcdpClient("foreign-key", ClientSettings(base_url=foreign.url)) as client:
+            report = pushed(
+                client,
+                many_orders(100),
+                cancellation=Cancellation(clock=lambda: 60.0 * len(foreign.posts)),
+                max_duration=30,
+            )
+        assert counts(report) == {"unresolved": 100}
+        assert isinstance(report.stopped, DeadlineError)
+
+    def test_one_that_is_not_reached_changes_nothing(self, client, many_orders):
+        report = pushed(client, many_orders(10), max_duration=3_600)
+        assert counts(report) == {"accepted": 10}
+        assert report.stopped is None
 
 
 def test_a_server_that_struggles_gets_fewer_requests_at_once_and_the_summary_tells(foreign, client, many_orders):
