@@ -140,7 +140,7 @@ def test_the_form_of_the_connection_has_the_limits_of_the_table():
 
 def test_no_default_stands_twice():
     """A number or a text that is a default is written once, in the table; elsewhere it is read from there."""
-    distinctive = {500, 4_000_000, "256MB"}
+    distinctive = {200, 500, 1000, 4_000_000, "256MB"}
     places = {
         (path.relative_to(PACKAGE).as_posix(), value)
         for path in PACKAGE.rglob("*.py")
@@ -150,6 +150,8 @@ def test_no_default_stands_twice():
     assert places == {
         # how many tries the client has in reserve, which is another number
         ("api/retry.py", 500),
+        # of the engine that reads results, which is not that of orders
+        ("ledger/query.py", "256MB"),
     }
 
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any, TypeVar
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, Missing, Operation, OrderRequester
+from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, OrderRequester
+from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSettings, Missing, Operation
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_updates, checked_website, listed_status
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
@@ -29,6 +30,8 @@ __all__ = [
     "update_order_statuses",
 ]
 
+_DEFAULTS, _OF_DELETIONS = ChangeSettings(), DeletionSettings()
+
 _T = TypeVar("_T")
 
 #: Sends one request, and returns what the result holds beside the outcome.
@@ -40,8 +43,8 @@ def get_orders(
     order_ids: Iterable[object],
     *,
     include_customer: bool = True,
-    missing: Missing = Missing.FAIL,
-    results_limit: int = 1000,
+    missing: Missing = _DEFAULTS.missing,
+    results_limit: int = _DEFAULTS.results_limit,
     progress: OnProgress = no_progress,
     cancellation: Cancellation | None = None,
 ) -> Report:
@@ -70,8 +73,8 @@ def update_order_statuses(
     client: EcdpClient,
     updates: Iterable[Mapping[str, Any]],
     *,
-    missing: Missing = Missing.FAIL,
-    results_limit: int = 1000,
+    missing: Missing = _DEFAULTS.missing,
+    results_limit: int = _DEFAULTS.results_limit,
     progress: OnProgress = no_progress,
     cancellation: Cancellation | None = None,
 ) -> Report:
@@ -100,8 +103,8 @@ def delete_orders(
     client: EcdpClient,
     order_ids: Iterable[object],
     *,
-    missing: Missing = Missing.REPORT,
-    results_limit: int = 1000,
+    missing: Missing = _OF_DELETIONS.missing,
+    results_limit: int = _DEFAULTS.results_limit,
     progress: OnProgress = no_progress,
     cancellation: Cancellation | None = None,
 ) -> Report:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
-from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, Operation, OrderRequester
-from airflow_provider_ecdp.by_id.settings import ChangeSettings
+from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, OrderRequester
+from airflow_provider_ecdp.by_id.settings import ChangeSettings, Operation
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 from airflow_provider_ecdp.results.report import Report

@@ -11,8 +11,6 @@ from airflow_provider_ecdp.by_id.settings import Missing, Operation
 from airflow_provider_ecdp.errors import ApiError, NotFoundError, RequestRejectedError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
 
-__all__ = ["NOT_REACHED", "Answer", "Missing", "Operation", "OrderRequester"]
-
 NOT_REACHED = "the run was stopped before this order"
 
 _ABSENT = "ECDP has no such order"
