@@ -6,6 +6,7 @@ Messages never show a whole URL: it may hold a password or a token.
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, quote, urlsplit
@@ -105,15 +106,18 @@ def _base_url(text: str, allow_http: bool) -> str:
         host, _port = parts.hostname, parts.port
     except ValueError:
         raise ConfigurationError(f"the base URL cannot be read as a URL: {example}") from None
+    # urlsplit reads [::1].example.com as ::1
+    if not re.fullmatch(r"\[[^\]]*\](:\d*)?|[^\[\]]*", parts.netloc.rpartition("@")[2]):
+        raise ConfigurationError(f"the base URL cannot be read as a URL: {example}")
     if parts.scheme not in {"http", "https"} or not host:
         raise ConfigurationError(f"the base URL needs a host, and the scheme https where it has one: {example}")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("the base URL holds a user name or password: the API knows only its key, remove them")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"the base URL holds a query or a fragment (? or #): remove it, {example}")
-    if parts.scheme == "http" and not (allow_http or _is_loopback(host)):
+    if parts.scheme == "http" and not (allow_http or is_loopback(host)):
         raise ConfigurationError(
-            f"the base URL is plain http to {host}: the API key would travel readable. Use https, or allow http"
+            f"the base URL is plain http to {host}: the API key would be sent unencrypted. Use https, or allow http"
         )
     return _without_orders(parts)
 
@@ -132,7 +136,7 @@ def complete_url(text: str, scheme: str = "") -> str:
         host = urlsplit(f"//{rest}").hostname or ""
     except ValueError:
         host = ""
-    return f"{scheme or ('http' if _is_loopback(host) else 'https')}://{rest}"
+    return f"{scheme or ('http' if is_loopback(host) else 'https')}://{rest}"
 
 
 def _without_orders(parts: SplitResult) -> str:
@@ -149,7 +153,8 @@ def _is_ipv6(text: str) -> bool:
         return False
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or an address is this machine's own."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:

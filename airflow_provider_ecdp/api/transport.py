@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from http.client import HTTPException, InvalidURL
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -24,6 +25,7 @@ from airflow_provider_ecdp import __version__
 from airflow_provider_ecdp.api.deadlines import Cut, Exchange, Watchdog
 from airflow_provider_ecdp.api.redaction import redact
 from airflow_provider_ecdp.api.responses import Answer
+from airflow_provider_ecdp.api.settings import is_loopback
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, NoAnswerError, UnreachableError
 
 if TYPE_CHECKING:
@@ -56,6 +58,9 @@ class Transport:
             "timeout": (settings.connect_timeout, settings.read_timeout),
             "allow_redirects": False,
         }
+        if is_loopback(urlsplit(settings.base_url).hostname or ""):
+            # a proxy would be sent the key unencrypted, and cannot reach this machine's own address
+            self._send_options["proxies"] = {}
 
     def exchange(self, method: str, path: str, body: bytes | None, call: str) -> Answer:
         """Send one request and return its answer, or raise UnreachableError, NoAnswerError or ConfigurationError.

@@ -79,3 +79,28 @@ def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(api_key):
         EcdpClient(api_key)
     assert "s3" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "[::1].example.com",
+        "127.0.0.1.example.com",
+        "localhost.example.com",
+        "2130706433",
+        "0x7f000001",
+        "127.1",
+        "[::1",
+        "[127.0.0.1]x",
+        "localhost@example.com",
+        "example.com#localhost",
+    ],
+)
+def test_what_only_looks_like_loopback_gets_no_key_in_plain_http(host):
+    with pytest.raises(ConfigurationError):
+        ClientSettings(base_url=f"http://{host}")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8765", "[::1]", "[::1]:8765", "localhost", "LOCALHOST:80"])
+def test_loopback_may_be_plain_http(host):
+    assert ClientSettings(base_url=f"http://{host}").base_url

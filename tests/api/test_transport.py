@@ -400,6 +400,14 @@ def test_a_proxy_of_the_environment_is_used(server, make_client, monkeypatch):
     assert [request.target for request in server.requests] == ["http://ecdp.test/orders"] * 2
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"])
+def test_a_loopback_address_is_never_asked_through_a_proxy(server, make_server, make_client, monkeypatch, variable):
+    proxy = make_server()
+    monkeypatch.setenv(variable, proxy.url)
+    assert post(make_client(server.url)).attempts == 1
+    assert proxy.connections == 0
+
+
 def test_an_exception_from_the_proxy_is_honoured(server, make_client, monkeypatch, free_port):
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port}")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
