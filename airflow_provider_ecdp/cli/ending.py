@@ -17,7 +17,8 @@ def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *,
     """
     if interruption.code is not None:
         goes_on = "the same command goes on from here" if report.results_path else "--results DIR lets a run go on"
-        output.err(f"ecdp: interrupted: {_read(report)}{_failures(report)}; {goes_on}")
+        counts = "; ".join([*_read(report), _failures(report)])
+        output.err(f"ecdp: interrupted: {counts}; {goes_on}")
         return interruption.code
     try:
         report.raise_for_failures(max_failed)
@@ -31,11 +32,10 @@ def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *,
     return Exit.DONE
 
 
-def _read(report: Report) -> str:
-    total = report.summary["total"]
-    if report.in_extract is None or report.in_extract == total:
-        return ""
-    return f"{total:,} of {report.in_extract:,} orders read; "
+def _read(report: Report) -> list[str]:
+    """Return how much of the extract was read, where that is not all."""
+    total, count = report.summary["total"], report.in_extract
+    return [] if count in (None, total) else [f"{total:,} of {count:,} orders read"]
 
 
 def _failures(report: Report) -> str:

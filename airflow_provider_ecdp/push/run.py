@@ -128,7 +128,7 @@ class _Push:
             canary, left = batching.first(sendable, self.settings.canary)
             yield from self._cut(iter(canary))
             self.run.settle()
-            self.halted = self._halted(sum(map(len, canary)))
+            self._judge_canary(sum(map(len, canary)))
             sendable = chain(left, sendable)
         if self.halted is None:
             yield from self._cut(sendable)
@@ -164,13 +164,12 @@ class _Push:
             in_extract=self.total,
         )
 
-    def _halted(self, count: int) -> str | None:
-        """Return why nothing is sent after the canary of `count` orders; None if it was accepted."""
+    def _judge_canary(self, count: int) -> None:
+        """Halt the run if one of the first `count` orders failed."""
         counts = self.run.recorder.tally.counts
         failed = counts[Outcome.REJECTED] + counts[Outcome.UNRESOLVED]
-        if not failed or self.run.cancellation.cancelled:
-            return None
-        return f"canary: {failed} of the first {count} orders failed, no others are sent"
+        if failed and not self.run.cancellation.cancelled:
+            self.halted = f"canary: {failed} of the first {count} orders failed, no others are sent"
 
     def _cut(self, orders: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         return batching.cut(orders, self.settings.batch_size, self.settings.batch_bytes)
