@@ -19,10 +19,10 @@ from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlEr
 from airflow_provider_ecdp.orders.contract import Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running, statement
+from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path, from_json
-from airflow_provider_ecdp.orders.names import ROWS
 from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sql.coercion import encode, why_not
 

@@ -21,8 +21,8 @@ from airflow_provider_ecdp.ledger.prior_runs import PriorRuns, learn
 from airflow_provider_ecdp.ledger.schema_drift import drifted
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.orders import batching
+from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
 from airflow_provider_ecdp.orders.reader import OrderReader
-from airflow_provider_ecdp.orders.sql.fields import PROBLEMS
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
 

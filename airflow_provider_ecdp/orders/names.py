@@ -14,10 +14,6 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 
-#: What SQL calls the rows of an extract. Like the variables of lambdas, its name is no column's: to the engine,
-#: `e.id` can be a member of a column `e` as well.
-ROWS = "ecdp_row"
-
 #: Names of columns in a message.
 _LISTED = 30
 

@@ -14,16 +14,25 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ColumnsError, SqlError
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running
 from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
+from airflow_provider_ecdp.orders.engine.tables import (
+    DUPLICATES,
+    LEDGER_AMONG,
+    READ_BEFORE,
+    READ_NOW,
+    REPEATED_CONTENTS,
+    REPEATED_IDS,
+    ZONES,
+)
 from airflow_provider_ecdp.orders.execution.already_sent import AlreadySent
 from airflow_provider_ecdp.orders.execution.catalog import Catalog, Columns
-from airflow_provider_ecdp.orders.execution.deduplication import REPEATED, count_ids, find_repeats
+from airflow_provider_ecdp.orders.execution.deduplication import count_ids, find_repeats
 from airflow_provider_ecdp.orders.execution.partitions import Attempt, Partitions
 from airflow_provider_ecdp.orders.plan import bind
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sources.shard import Shard
-from airflow_provider_ecdp.orders.sql.fields import ZONES, FieldBinding
-from airflow_provider_ecdp.orders.sql.query import CONTENTS, DUPLICATES, GIVEN, compared, hashed_ids
+from airflow_provider_ecdp.orders.sql.fields import FieldBinding
+from airflow_provider_ecdp.orders.sql.query import CONTENTS, compared, hashed_ids
 from airflow_provider_ecdp.orders.sql.timezones import zone_table
 
 __all__ = ["ROWS", "OrderReader", "OrderSettings"]
@@ -32,8 +41,6 @@ log = logging.getLogger(__name__)
 
 #: Orders of one record batch: the engine's own vector, so that nothing is copied to make larger ones.
 ROWS = 2048
-
-_IDS, _CONTENTS, _ROWS = "ecdp_ids", "ecdp_contents", "ecdp_rows"
 
 
 class OrderReader:
@@ -143,11 +150,13 @@ class OrderReader:
         """
         among = None
         if many:
-            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_IDS} (id_hash UBIGINT)")
-            self._gather(lambda _: f"INSERT INTO {_IDS} {hashed_ids(self._query.ids)}", self._ids, "reading ids")
-            among = _IDS
+            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {LEDGER_AMONG} (id_hash UBIGINT)")
+            self._gather(
+                lambda _: f"INSERT INTO {LEDGER_AMONG} {hashed_ids(self._query.ids)}", self._ids, "reading ids"
+            )
+            among = LEDGER_AMONG
         self._known.hold(rows, words, among)
-        self._engine.execute(f"DROP TABLE IF EXISTS {_IDS}")
+        self._engine.execute(f"DROP TABLE IF EXISTS {LEDGER_AMONG}")
 
     def choose(self, ids: pa.Table) -> None:
         """Read no other orders than those of `ids` (column `order_id`)."""
@@ -170,14 +179,16 @@ class OrderReader:
             return 0
         self.count, count = find_repeats(self._engine, self._query.ids, gather, self._reading)
         if count:
-            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {_CONTENTS} {CONTENTS}")
+            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED_CONTENTS} {CONTENTS}")
             what = "comparing orders with one id"
             self._gather(
-                lambda part: f"INSERT INTO {_CONTENTS} {self._query.contents(REPEATED, part)}", self._all, what
+                lambda part: f"INSERT INTO {REPEATED_CONTENTS} {self._query.contents(REPEATED_IDS, part)}",
+                self._all,
+                what,
             )
             with self._reading(what):
-                self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {DUPLICATES} AS {compared(_CONTENTS)}")
-                self._engine.execute(f"DROP TABLE {_CONTENTS}")
+                self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {DUPLICATES} AS {compared(REPEATED_CONTENTS)}")
+                self._engine.execute(f"DROP TABLE {REPEATED_CONTENTS}")
         self._duplicates = bool(count)
         return count
 
@@ -196,7 +207,7 @@ class OrderReader:
         :raises SqlError: the SQL text fails on the data
         :raises ExtractError: a file cannot be read
         """
-        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {GIVEN} (order_id VARCHAR)")
+        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {READ_BEFORE} (order_id VARCHAR)")
         for duplicates in (False, True) if self._duplicates else (None,):
             sql = self._query.outgoing(
                 accepted=self._known.accepted, chosen=self._known.chosen, duplicates=duplicates, facts=facts
@@ -212,9 +223,9 @@ class OrderReader:
                             given.append(batch.column("order_id").to_pylist())
                         yield batch
                 if given:
-                    self._engine.register(_ROWS, pa.table({"order_id": pa.array(chain(*given), pa.string())}))
-                    self._engine.execute(f"INSERT INTO {GIVEN} FROM {_ROWS}")
-                    self._engine.unregister(_ROWS)
+                    self._engine.register(READ_NOW, pa.table({"order_id": pa.array(chain(*given), pa.string())}))
+                    self._engine.execute(f"INSERT INTO {READ_BEFORE} FROM {READ_NOW}")
+                    self._engine.unregister(READ_NOW)
 
     def _gather(self, sql: Callable[[int], str], columns: Columns, what: str) -> None:
         for attempt in self._each_part(columns, what):

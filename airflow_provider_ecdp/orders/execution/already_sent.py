@@ -13,9 +13,8 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.orders.engine.connection import reading_from
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
-from airflow_provider_ecdp.orders.sql.query import ACCEPTED, CHOSEN
+from airflow_provider_ecdp.orders.engine.tables import ACCEPTED, CHOSEN, LEDGER_ROWS
 
-_ROWS = "ecdp_rows"
 _WHAT = "noting what earlier runs hold"
 
 
@@ -42,7 +41,7 @@ class AlreadySent:
         newest = (
             'SELECT arg_max(TRY_CAST(content_hash AS UUID), "at") AS content, '
             f'arg_max((CASE outcome {code} ELSE 0 END)::UTINYINT, "at") AS code '
-            f"FROM {_ROWS} WHERE order_id IS NOT NULL {some} GROUP BY order_id"
+            f"FROM {LEDGER_ROWS} WHERE order_id IS NOT NULL {some} GROUP BY order_id"
         )
         known = f"[{', '.join(map(quote_literal, words.values()))}][code]"
         self._engine.execute(f"CREATE TEMP TABLE IF NOT EXISTS {ACCEPTED} (content UUID, known VARCHAR)")
@@ -55,10 +54,10 @@ class AlreadySent:
 
     def choose(self, ids: pa.Table) -> None:
         """Read no other orders than those of `ids` (column `order_id`)."""
-        sql = f"CREATE OR REPLACE TEMP TABLE {CHOSEN} AS SELECT DISTINCT order_id FROM {_ROWS}"
+        sql = f"CREATE OR REPLACE TEMP TABLE {CHOSEN} AS SELECT DISTINCT order_id FROM {LEDGER_ROWS}"
         self._take(ids.select(["order_id"]).to_reader(), sql)
         self.chosen = True
 
     def _take(self, rows: pa.RecordBatchReader, sql: str) -> None:
-        with reading_from(self._engine, _ROWS, rows, _WHAT):
+        with reading_from(self._engine, LEDGER_ROWS, rows, _WHAT):
             self._engine.execute(sql)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.orders.engine.arrow_types import readable, readable_schema
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
+from airflow_provider_ecdp.orders.engine.tables import SPELLINGS, is_reserved, source_table
 from airflow_provider_ecdp.orders.execution.scan import Scan
 from airflow_provider_ecdp.orders.names import listed
 from airflow_provider_ecdp.orders.sources.base import Source
@@ -49,12 +50,12 @@ class Catalog:
         for i, (name, extract) in enumerate(self.extracts.items()):
             schema = readable_schema(extract.schema)
             coded = _coded(i, schema)
-            engine.register(_table(i), pa.Table.from_batches([], coded))
+            engine.register(source_table(i), pa.Table.from_batches([], coded))
             columns = ", ".join(
                 f"{quote_identifier(code)} AS {quote_identifier(own)}"
                 for code, own in zip(coded.names, self._spelled(schema), strict=True)
             )
-            engine.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS SELECT {columns} FROM {_table(i)}")
+            engine.execute(f"CREATE TEMP VIEW {quote_identifier(name)} AS SELECT {columns} FROM {source_table(i)}")
 
     @property
     def name(self) -> str:
@@ -112,7 +113,7 @@ class Catalog:
             extract = (extracts or self.extracts)[name]
             scan = Scan(extract, columns[name], _coded(i, readable_schema(extract.schema)).names)
             self._scans.append(scan)
-            self._engine.register(_table(i), scan)
+            self._engine.register(source_table(i), scan)
 
     def held(self) -> str:
         """Return the columns of the extracts, for messages."""
@@ -126,9 +127,9 @@ class Catalog:
 
     def _spelled(self, schema: pa.Schema) -> list[str]:
         # the engine renames what differs in case only: `id` and `ID` are `id` and `ID_1`
-        self._engine.register("ecdp_names", pa.Table.from_batches([], schema))
-        names = [name for name, *_ in self._engine.execute("SELECT * FROM ecdp_names LIMIT 0").description]
-        self._engine.unregister("ecdp_names")
+        self._engine.register(SPELLINGS, pa.Table.from_batches([], schema))
+        names = [name for name, *_ in self._engine.execute(f"SELECT * FROM {SPELLINGS} LIMIT 0").description]
+        self._engine.unregister(SPELLINGS)
         return names
 
     def _check_names(self) -> None:
@@ -138,7 +139,7 @@ class Catalog:
         words = {word for (word,) in self._engine.execute(reserved).fetchall()}
         folded = [name.lower() for name in self.extracts if isinstance(name, str)]
         for name in self.extracts:
-            if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower().startswith("ecdp_"):
+            if not isinstance(name, str) or not _NAME.fullmatch(name) or is_reserved(name):
                 raise ConfigurationError(
                     f"extracts: {name!r} is no name for an extract: letters, digits and _, and not ecdp_ at its start"
                 )
@@ -151,10 +152,6 @@ class Catalog:
 def _called(name: str, *, capital: bool = False) -> str:
     article = "The" if capital else "the"
     return f"{article} extract" if name == EXTRACT else f"{article} extract {name}"
-
-
-def _table(number: int) -> str:
-    return f"ecdp_source_{number}"
 
 
 def _coded(number: int, schema: pa.Schema) -> pa.Schema:

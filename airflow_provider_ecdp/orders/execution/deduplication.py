@@ -7,12 +7,14 @@ from contextlib import AbstractContextManager
 
 import duckdb
 
+from airflow_provider_ecdp.orders.engine.tables import (
+    ID_COUNTS,
+    ID_HASHES,
+    REPEATED_HASHES,
+    REPEATED_IDS,
+    SUSPECTED_IDS,
+)
 from airflow_provider_ecdp.orders.sql.query import hashed_ids, repeated, repeated_hashes, suspected
-
-#: The table of ids that appear more than once.
-REPEATED = "ecdp_repeated"
-
-_HASHES, _SUSPECTS, _IDS, _COUNTS = "ecdp_id_hashes", "ecdp_suspects", "ecdp_ids", "ecdp_counts"
 
 #: Ids that are counted at a time, about 10 MB; but not in more parts than these, for each part looks at all hashes.
 _AT_A_TIME = 100_000
@@ -24,9 +26,9 @@ Gather = Callable[[str, str], None]
 
 def count_ids(engine: duckdb.DuckDBPyConnection, ids: str, gather: Gather) -> int:
     """Return how many ids there are, where none appears more than once; `ids` is SQL that reads them alone."""
-    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_COUNTS} (n BIGINT)")
-    gather(f"INSERT INTO {_COUNTS} SELECT count(*) FROM ({ids})", "counting ids")
-    ((count,),) = engine.execute(f"SELECT coalesce(sum(n), 0)::BIGINT FROM {_COUNTS}").fetchall()
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {ID_COUNTS} (n BIGINT)")
+    gather(f"INSERT INTO {ID_COUNTS} SELECT count(*) FROM ({ids})", "counting ids")
+    ((count,),) = engine.execute(f"SELECT coalesce(sum(n), 0)::BIGINT FROM {ID_COUNTS}").fetchall()
     return int(count)
 
 
@@ -36,7 +38,7 @@ def find_repeats(
     gather: Gather,
     reading: Callable[[str], AbstractContextManager[None]],
 ) -> tuple[int, int]:
-    """Make the table REPEATED; return how many ids there are, and how many of them appear more than once.
+    """Make the table REPEATED_IDS; return how many ids there are, and how many of them appear more than once.
 
     Only hashes are kept of all ids. If some of them appear more than once, the ids are read again, and those that have
     such a hash are compared: two ids that happen to have one hash do no harm.
@@ -44,20 +46,20 @@ def find_repeats(
     :param ids: SQL that reads the ids alone, as `order_id`
     """
     what = "finding ids that appear more than once"
-    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_HASHES} (id_hash UBIGINT)")
-    gather(f"INSERT INTO {_HASHES} {hashed_ids(ids)}", what)
-    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_SUSPECTS} (id_hash UBIGINT)")
-    count = len(engine.table(_HASHES))
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {ID_HASHES} (id_hash UBIGINT)")
+    gather(f"INSERT INTO {ID_HASHES} {hashed_ids(ids)}", what)
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED_HASHES} (id_hash UBIGINT)")
+    count = len(engine.table(ID_HASHES))
     parts = min(_PARTS, count // _AT_A_TIME + 1)
     for part in range(parts):
         with reading(what):
-            engine.execute(f"INSERT INTO {_SUSPECTS} {repeated_hashes(_HASHES, part, parts)}")
-    engine.execute(f"DROP TABLE {_HASHES}")
-    engine.execute(f"CREATE OR REPLACE TEMP TABLE {_IDS} (order_id VARCHAR)")
-    if len(engine.table(_SUSPECTS)):
-        gather(f"INSERT INTO {_IDS} {suspected(ids, _SUSPECTS)}", what)
+            engine.execute(f"INSERT INTO {REPEATED_HASHES} {repeated_hashes(ID_HASHES, part, parts)}")
+    engine.execute(f"DROP TABLE {ID_HASHES}")
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE {SUSPECTED_IDS} (order_id VARCHAR)")
+    if len(engine.table(REPEATED_HASHES)):
+        gather(f"INSERT INTO {SUSPECTED_IDS} {suspected(ids, REPEATED_HASHES)}", what)
     with reading(what):
-        engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED} AS {repeated(_IDS)}")
-    engine.execute(f"DROP TABLE {_IDS}")
-    engine.execute(f"DROP TABLE {_SUSPECTS}")
-    return count, len(engine.table(REPEATED))
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED_IDS} AS {repeated(SUSPECTED_IDS)}")
+    engine.execute(f"DROP TABLE {SUSPECTED_IDS}")
+    engine.execute(f"DROP TABLE {REPEATED_HASHES}")
+    return count, len(engine.table(REPEATED_IDS))

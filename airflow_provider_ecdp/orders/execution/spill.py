@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text
+from airflow_provider_ecdp.orders.engine.tables import PARTITION_KEYS
 from airflow_provider_ecdp.orders.sources.base import Source, gathered
 
 _AS_TEXT = ("text", "whole number")
@@ -100,11 +101,11 @@ def _cut(
     if key is None:
         yield 0, batch
         return
-    engine.register("ecdp_keys", pa.table({"key": batch.column(key)}))
+    engine.register(PARTITION_KEYS, pa.table({"key": batch.column(key)}))
     value = "CAST(key AS VARCHAR)" if key_kind(batch.schema.field(key).type) in _AS_TEXT else "key"
-    sql = f"SELECT CAST(hash({value}) % {count} AS INTEGER) AS bucket FROM ecdp_keys"
+    sql = f"SELECT CAST(hash({value}) % {count} AS INTEGER) AS bucket FROM {PARTITION_KEYS}"
     numbers = engine.sql(sql).to_arrow_table().column("bucket").combine_chunks()
-    engine.unregister("ecdp_keys")
+    engine.unregister(PARTITION_KEYS)
     # stable: rows of one bucket keep their order
     rows = batch.take(pc.array_sort_indices(numbers))
     start = 0

@@ -15,11 +15,12 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
+from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ROWS
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path
 from airflow_provider_ecdp.orders.mapping.sums import total
-from airflow_provider_ecdp.orders.names import ROWS, Expression, Scope
-from airflow_provider_ecdp.orders.sql.fields import DIFFERS, PROBLEMS, column_problems
+from airflow_provider_ecdp.orders.names import Expression, Scope
+from airflow_provider_ecdp.orders.sql.fields import column_problems
 
 #: The time of an order: in another zone it is another time.
 _MOMENT = ("date", "timeZone")

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import STATUSES, Field
+from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.mapping.spec import FIELDS, ColumnMapping, Features, Value, folded_path
 from airflow_provider_ecdp.orders.mapping.sums import WIDEST, Sum, digits, scale, summed
 from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, plain, single
-from airflow_provider_ecdp.orders.names import ROWS, Expression, Scope, nearest
+from airflow_provider_ecdp.orders.names import Expression, Scope, nearest
 from airflow_provider_ecdp.orders.sql import json_columns
 from airflow_provider_ecdp.orders.sql.timezones import is_zone
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
 from airflow_provider_ecdp.orders.names import folded_name
 from airflow_provider_ecdp.orders.sources.table import TableSource
-from airflow_provider_ecdp.orders.sql.fields import PROBLEMS
 
 #: Digits before the point of the largest double.
 _DOUBLE_DIGITS = 309

@@ -14,17 +14,9 @@ from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text, readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
+from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
 from airflow_provider_ecdp.orders.names import folded_name, listed
 from airflow_provider_ecdp.orders.sql.coercion import encode, shown, why_not
-
-#: The column in which a source tells of problems that it found itself: a list of {field, rule, got}.
-PROBLEMS = "ecdp_problems"
-
-#: The column in which a mapping's SQL tells which fields differ between the lines of an order: a struct of flags.
-DIFFERS = "ecdp_differs"
-
-#: The table of `zones.py` that the query joins where an order has a time zone.
-ZONES = "ecdp_zones"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
-from airflow_provider_ecdp.orders.names import ROWS, folded_name
+from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, ROWS
+from airflow_provider_ecdp.orders.names import folded_name
 from airflow_provider_ecdp.orders.sql.disclosure import length_sql
-from airflow_provider_ecdp.orders.sql.fields import PROBLEMS
 
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 

@@ -9,16 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
+from airflow_provider_ecdp.orders.engine.tables import ACCEPTED, CHOSEN, DIFFERS, DUPLICATES, READ_BEFORE, ZONES
 from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
 from airflow_provider_ecdp.orders.sql.encoding import order_json
-from airflow_provider_ecdp.orders.sql.fields import DIFFERS, ZONES, FieldBinding
+from airflow_provider_ecdp.orders.sql.fields import FieldBinding
 from airflow_provider_ecdp.orders.sql.validation import Level
-
-#: Tables of what a run knows about orders: ACCEPTED by their content, the others by `order_id`.
-ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
-
-#: The table of ids, of those that appear more than once, that were read in an earlier part.
-GIVEN = "ecdp_given"
 
 #: Members of the column `facts`: encoded values, NULL where there is none.
 FACTS = ("date", "status", "currency")
@@ -112,7 +107,7 @@ class Query:
             problems = f"CASE WHEN d.contents > 1 THEN coalesce(h.problems, []) || {_AMBIGUOUS} ELSE h.problems END"
             where = "d.contents = 1" if duplicates else "d.contents IS NULL OR d.contents > 1"
         if duplicates:
-            joins += f" LEFT JOIN (SELECT DISTINCT order_id FROM {GIVEN}) AS g ON g.order_id = h.order_id"
+            joins += f" LEFT JOIN (SELECT DISTINCT order_id FROM {READ_BEFORE}) AS g ON g.order_id = h.order_id"
             again = "g.order_id IS NOT NULL OR row_number() OVER (PARTITION BY h.order_id) > 1"
             known = f"coalesce({known}, CASE WHEN {again} THEN 'repeated' END)"
         return (

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, WARNINGS, Kind
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
+from airflow_provider_ecdp.orders.engine.tables import DIFFERS
 from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql
-from airflow_provider_ecdp.orders.sql.fields import DIFFERS, FieldBinding, Node
+from airflow_provider_ecdp.orders.sql.fields import FieldBinding, Node
 
 #: SQL type of a problem.
 PROBLEM = "STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)"

@@ -1,0 +1,48 @@
+"""Names of our own in the engine: tables, views, and columns beside those of the user.
+
+They all begin with `ecdp_`, and no name of the user's that begins so gets beside them: an extract may not be called
+so, and columns that are called so are read by other names (`catalog`) or left out (`plan`).
+"""
+
+from __future__ import annotations
+
+PREFIX = "ecdp_"
+
+#: The rows of an extract. Like the variables of lambdas, its name is not a column's: to the engine, `e.id` can be a
+#: member of a column `e` as well.
+ROWS = "ecdp_row"
+
+#: The column in which a source notes problems that it found itself: a list of {field, rule, got}.
+PROBLEMS = "ecdp_problems"
+
+#: The column in which a mapping's SQL notes which fields differ between the lines of an order: a struct of flags.
+DIFFERS = "ecdp_differs"
+
+#: The time zones of `sql.timezones`, which the query joins where an order has one.
+ZONES = "ecdp_zones"
+
+#: Content hashes of what was accepted before; the ids to read; ids that stand more than once, with their contents.
+ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
+
+#: Of the ids that stand more than once, those that were read in an earlier part; and those of the part just read.
+READ_BEFORE, READ_NOW = "ecdp_read_before", "ecdp_read_now"
+
+#: What a ledger holds, and the ids of the extract beside which no others of a ledger are kept.
+LEDGER_ROWS, LEDGER_AMONG = "ecdp_ledger_rows", "ecdp_ledger_among"
+
+#: Steps on the way to DUPLICATES.
+ID_COUNTS, ID_HASHES, REPEATED_HASHES = "ecdp_id_counts", "ecdp_id_hashes", "ecdp_repeated_hashes"
+SUSPECTED_IDS, REPEATED_IDS, REPEATED_CONTENTS = "ecdp_suspected_ids", "ecdp_repeated_ids", "ecdp_repeated_contents"
+
+#: Values whose hash partition is asked for, and columns whose names the engine is asked for.
+PARTITION_KEYS, SPELLINGS = "ecdp_partition_keys", "ecdp_spellings"
+
+
+def source_table(number: int) -> str:
+    """Return the name of the stream of an extract."""
+    return f"ecdp_source_{number}"
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a user's name could be one of ours; case does not count in SQL."""
+    return name.lower().startswith(PREFIX)
