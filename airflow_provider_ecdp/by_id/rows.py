@@ -101,7 +101,7 @@ class ChangeRows:
             return self._engine.sql(f"SELECT * FROM ({sql}\n) LIMIT 0").to_arrow_table().schema
         except duckdb.Error as error:
             # the extract is empty here: the message can quote nothing but the SQL text
-            raise SqlError(f"the SQL text cannot be run: {error}\n{self._sources.held()}") from None
+            raise SqlError(f"the SQL text cannot be run: {error}\n{self._sources.columns_text()}") from None
 
     def _select(self, source: str, find: ColumnResolver, with_status: bool) -> str:
         found = {_ORDER_ID: _text(find, _ID, _ORDER_ID)}
@@ -110,7 +110,7 @@ class ChangeRows:
         if find.problems:
             lines = "".join(f"\n  - {_OF_ID.sub(f'{_ORDER_ID}:', problem)}" for problem in find.problems)
             what = "order ids and statuses" if with_status else "order ids"
-            raise ColumnsError(f"the columns of {self.name} do not make {what}:{lines}\n{self._sources.held()}")
+            raise ColumnsError(f"the columns of {self.name} do not make {what}:{lines}\n{self._sources.columns_text()}")
         nothing = "CAST(NULL AS VARCHAR)"
         columns = ", ".join(f"{found.get(c) or nothing} AS {c}" for c in (_ORDER_ID, "status", "website_id"))
         return f"SELECT {columns} FROM ({source}\n) AS {ROWS}"

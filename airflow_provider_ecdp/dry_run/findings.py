@@ -55,7 +55,7 @@ class Findings:
     :param drift: columns that differ from those of the previous run; None if there is none to compare with
     """
 
-    rows: int = 0
+    rows: int | None = 0
     total: int = 0
     invalid: int = 0
     to_send: int = 0

@@ -78,7 +78,7 @@ def learn(orders: OrderReader, memory: PriorRuns, on_drift: OnDrift) -> Learned:
             raise ConfigurationError(f"{memory.replay.path} holds no results of an earlier run to replay")
         orders.choose(unfinished)
         # what is left may be in other shards, all of it
-        nothing_left = not len(unfinished) or (orders.sharded and orders.rows > 0)
+        nothing_left = not len(unfinished) or (orders.sharded and orders.rows != 0)
     return Learned(own or history or memory.replay is not None, nothing_left)
 
 

@@ -44,7 +44,8 @@ def as_text(findings: Findings) -> str:
 
 
 def _lines(found: Findings) -> Iterator[str]:
-    yield f"Dry run: {found.total:,} orders of {found.rows:,} rows were looked at, nothing is sent"
+    rows = "" if found.rows is None else f" of {found.rows:,} rows"
+    yield f"Dry run: {found.total:,} orders{rows} were looked at, nothing is sent"
     yield f"  {found.to_send:,} would be sent, in {found.requests:,} requests of {found.bytes:,} bytes"
     if found.invalid:
         yield f"  {found.invalid:,} are invalid, and would not be sent:"

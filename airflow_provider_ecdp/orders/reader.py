@@ -30,7 +30,7 @@ from airflow_provider_ecdp.orders.execution.partitions import Attempt, Partition
 from airflow_provider_ecdp.orders.plan import bind
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.base import Source
-from airflow_provider_ecdp.orders.sources.shard import Shard
+from airflow_provider_ecdp.orders.sources.shard import as_shard
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding
 from airflow_provider_ecdp.orders.sql.query import CONTENTS, compared, hashed_ids
 from airflow_provider_ecdp.orders.sql.timezones import zone_table
@@ -72,9 +72,7 @@ class OrderReader:
         self.count: int | None = None  #: orders, repeated ones too, if `find_duplicates` has counted them
         self._stack = contextlib.ExitStack()
         try:
-            self._engine = self._stack.enter_context(
-                locked_engine(memory_limit=self.settings.memory_limit, threads=self.settings.threads)
-            )
+            self._engine = self._stack.enter_context(locked_engine(memory_limit=self.settings.memory_limit, threads=1))
             self._engine.register(ZONES, zone_table())
             self._known = AlreadySent(self._engine)
             self._sources = Catalog(self._engine, extracts)
@@ -109,14 +107,14 @@ class OrderReader:
         return self._sources.name
 
     @property
-    def rows(self) -> int:
-        """Number of rows of the extracts, which are orders only if nothing groups or joins them."""
+    def rows(self) -> int | None:
+        """Number of rows of the extracts, if known; they are orders only if nothing groups or joins them."""
         return self._sources.rows
 
     @property
     def sharded(self) -> bool:
         """Whether other runs have the rest of an extract."""
-        return any(isinstance(extract, Shard) for extract in self._sources.extracts.values())
+        return any(as_shard(source) for source in self._sources.extracts.values())
 
     @property
     def mapping(self) -> FieldBinding:
@@ -126,12 +124,12 @@ class OrderReader:
     @property
     def explained(self) -> dict[str, str]:
         """Where each field comes from, in words, by its path; empty without a mapping."""
-        return dict(self._bound.shaped.explained) if self._bound.shaped else {}
+        return dict(self._bound.compiled.explained) if self._bound.compiled else {}
 
     @property
     def columns(self) -> dict[str, tuple[pa.Schema, list[str]]]:
         """The columns of each extract: those that are read, and the names of those that are not."""
-        return self._sources.told(self._all)
+        return self._sources.columns_of(self._all)
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
@@ -173,7 +171,7 @@ class OrderReader:
         def gather(sql: str, what: str) -> None:
             self._gather(lambda _: sql, self._ids, what)
 
-        if self._bound.shaped and self._bound.shaped.lines:
+        if self._bound.compiled and self._bound.compiled.lines:
             # what was grouped by its id has each id once
             self.count = count_ids(self._engine, self._query.ids, gather)
             return 0

@@ -54,7 +54,6 @@ def _warnings(value: Any) -> frozenset[str]:
 class OrderSettings:
     """How an extract becomes orders.
 
-    :param threads: of the engine; more than one gives up the order of rows
     :raises ConfigurationError: a value is not allowed
     """
 
@@ -90,7 +89,6 @@ class OrderSettings:
     memory_limit: str = setting(
         "256MB", text(metavar="SIZE"), help="Memory limit of the SQL engine; beyond it, the engine spills to disk"
     )
-    threads: int = 1
 
     def __post_init__(self) -> None:
         """Parse the settings, and refuse those that exclude each other."""

@@ -390,7 +390,7 @@ def test_an_sql_text_that_needs_more_than_its_memory_says_so(open_orders, many):
         list(orders.read())
 
 
-@pytest.mark.parametrize("settings", [{"memory_limit": "much"}, {"memory_limit": ""}, {"threads": 0}], ids=str)
+@pytest.mark.parametrize("settings", [{"memory_limit": "much"}, {"memory_limit": ""}], ids=str)
 def test_an_engine_that_cannot_be_is_a_matter_of_configuration(open_orders, table, settings):
     with pytest.raises(ConfigurationError, match="the engine refuses memory_limit"):
         open_orders(table(), **settings)

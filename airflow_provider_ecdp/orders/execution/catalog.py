@@ -40,7 +40,8 @@ class Catalog:
         """Register the extracts.
 
         :param extracts: one, or several by their names
-        :raises ConfigurationError: a name that SQL would not take as it is
+        :raises ConfigurationError: a name that SQL would not take without quotes
+        :raises ColumnsError: an extract has no columns
         """
         self._engine = engine
         self._scans: list[Scan] = []
@@ -49,6 +50,9 @@ class Catalog:
             self._check_names()
         for i, (name, extract) in enumerate(self.extracts.items()):
             schema = readable_schema(extract.schema)
+            if not len(schema):
+                unknown = f" of a type that the engine knows: {extract.schema.names}" if len(extract.schema) else ""
+                raise ColumnsError(f"{extract.name} has no columns{unknown}, so it holds no orders")
             coded = _coded(i, schema)
             engine.register(source_table(i), pa.Table.from_batches([], coded))
             columns = ", ".join(
@@ -65,9 +69,10 @@ class Catalog:
         return ", ".join(f"{name} ({extract.name})" for name, extract in self.extracts.items())
 
     @property
-    def rows(self) -> int:
-        """Number of rows of all extracts."""
-        return sum(extract.rows for extract in self.extracts.values())
+    def rows(self) -> int | None:
+        """Number of rows of all extracts; None where that of one is not known."""
+        known = [extract.rows for extract in self.extracts.values()]
+        return None if None in known else sum(rows for rows in known if rows is not None)
 
     @property
     def error(self) -> BaseException | None:
@@ -97,7 +102,7 @@ class Catalog:
             read[name] = read[name] or names[:1]
         return read
 
-    def told(self, columns: Columns) -> dict[str, tuple[pa.Schema, list[str]]]:
+    def columns_of(self, columns: Columns) -> dict[str, tuple[pa.Schema, list[str]]]:
         """Return, of each extract, the columns that are among `columns`, and the names of the others."""
         found = {}
         for name, extract in self.extracts.items():
@@ -115,7 +120,13 @@ class Catalog:
             self._scans.append(scan)
             self._engine.register(source_table(i), scan)
 
-    def held(self) -> str:
+    def coded(self, name: str) -> tuple[str, dict[str, str]]:
+        """Return the table of an extract whose columns are called by codes, and the codes by the user's names."""
+        number = list(self.extracts).index(name)
+        schema = readable_schema(self.extracts[name].schema)
+        return source_table(number), dict(zip(schema.names, _coded(number, schema).names, strict=True))
+
+    def columns_text(self) -> str:
         """Return the columns of the extracts, for messages."""
         told = []
         for name, extract in self.extracts.items():

@@ -106,7 +106,9 @@ class Partitions:
 
     def _cut(self) -> None:
         budget = _memory_limit(self._engine) // _SHARE
-        guess = sum(self._guess(name) for name in self._keys)
+        sizes = [self._guess(name) for name in self._keys]
+        # what may be of any size is cut as finely as can be
+        guess = sum(size if size is not None else _MOST * budget for size in sizes)
         if guess <= budget // _SMALL:
             self._parts = [range(1)]
             return
@@ -131,9 +133,11 @@ class Partitions:
             for name, extract in self._extracts.items()
         }
 
-    def _guess(self, name: str) -> int:
-        extract = self._extracts[name]
-        return extract.rows * sum(_width(extract.schema.field(column).type) for column in self._columns[name])
+    def _guess(self, name: str) -> int | None:
+        source = self._extracts[name]
+        if source.rows is None:
+            return None
+        return source.rows * sum(_width(source.schema.field(column).type) for column in self._columns[name])
 
 
 def keys_of(given: str | Mapping[str, str] | None, extracts: Mapping[str, Source]) -> dict[str, str]:

@@ -50,6 +50,7 @@ def shape(
     held: str,
     *,
     timezone: str | None,
+    problems: str | None = None,
 ) -> CompiledMapping:
     """Compile `mapping` for an extract with the columns of `schema`.
 
@@ -60,6 +61,7 @@ def shape(
     :param source: SQL that can stand after FROM
     :param held: tells the columns of the extract, for messages
     :param timezone: IANA name of the zone in which timestamps without a zone are read
+    :param problems: SQL name of the column in which the source notes problems of orders, if there is one
     :raises ColumnsError: the mapping names what is not there, leaves out what is required, or a column's type cannot
         serve; all of it at once
     """
@@ -71,7 +73,9 @@ def shape(
     if shaping.find.problems:
         lines = "".join(f"\n  - {problem}" for problem in shaping.find.problems)
         raise ColumnsError(f"the mapping and the columns of the extract do not make orders:{lines}\n{held}")
-    return CompiledMapping(shaping.select(fields, source), shaping.key, shaping.find.lines, shaping.find.explained)
+    return CompiledMapping(
+        shaping.select(fields, source, problems), shaping.key, shaping.find.lines, shaping.find.explained
+    )
 
 
 class _Shaping:
@@ -216,12 +220,18 @@ class _Shaping:
         # sorted when it is whole: an aggregate with ORDER BY takes more memory
         return Expression(f"list_sort(list({struct.sql}))", pa.list_(struct.type))
 
-    def select(self, fields: dict[str, Expression], source: str) -> str:
-        """Return the SELECT."""
+    def select(self, fields: dict[str, Expression], source: str, noted: str | None) -> str:
+        """Return the SELECT.
+
+        :param noted: the column in which the source notes problems
+        """
         columns = [f"{found.sql} AS {quote_identifier(name)}" for name, found in fields.items()]
         told = [f"any_value({ROWS}.{name})" if self.group else f"{ROWS}.{name}" for name in self.find.told]
-        given = f"any_value({ROWS}.{PROBLEMS})" if self.group else f"{ROWS}.{PROBLEMS}"
-        if problems := _problems(told, given if PROBLEMS in self.find.rows.types else None):
+        if noted:
+            noted = (
+                f"any_value({ROWS}.{quote_identifier(noted)})" if self.group else f"{ROWS}.{quote_identifier(noted)}"
+            )
+        if problems := _problems(told, noted):
             columns.append(f"{problems} AS {PROBLEMS}")
         if self.find.differing:
             flags = ", ".join(f"{quote_literal(path)}: {sql}" for path, sql in self.find.differing.items())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
@@ -55,9 +55,28 @@ class ColumnResolver:
         if path in self._sources:
             return self._sources[path]
         found = self._named.get(folded_path(path.replace(".", "")), [])
+        if members := self._mapped_members(path):
+            found = [name for name in found if self._has_members(name, members)]
         if len(found) > 1:
             self.note(f"{path}: {' and '.join(map(repr, found))} are both named as this field; map one of them")
         return Value((found[0],)) if found else None
+
+    def _mapped_members(self, path: str) -> list[Value]:
+        """Return what the mapping names for the members of an object or a list."""
+        values = (value for name, value in self._sources.items() if name.startswith(f"{path}."))
+        return [value for value in values if isinstance(value, Value)]
+
+    def _has_members(self, name: str, members: Sequence[Value]) -> bool:
+        """Whether a column can be an object or a list of objects: a name or a number of the same name is another thing.
+
+        Of text that is so if the mapping names a member that is not a column: a key of the JSON in it.
+        """
+        type_ = self.rows.types[name]
+        if pa.types.is_nested(type_):
+            return True
+        columns = [value.columns[0] for value in members if value.columns]
+        of_text = not all(self.rows.find(column) for column in columns)
+        return json_columns.may_be_json(type_) and of_text
 
     def find(self, path: str, source: Value | Features, *scopes: Scope, each: bool = False) -> Expression | None:
         """Return the SQL of a value or of attributes; None, and a problem, if a column is not there.

@@ -7,6 +7,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
+
 #: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
 BATCH_ROWS = 4096
 
@@ -14,8 +16,14 @@ BATCH_ROWS = 4096
 _GATHERED = 16_000_000
 
 
+#: Marks the column in which a source notes problems of orders: a user's column may have its name.
+_NOTED = {b"ecdp": b"problems"}
+
+_PROBLEM = pa.struct([(part, pa.string()) for part in ("field", "rule", "got")])
+
+
 class Source(Protocol):
-    """Tabular data that can be read more than once. Text that is no UTF-8 is marked, see `broken_text`."""
+    """Tabular data that can be read more than once. Text that is not UTF-8 is marked, see `utf8`."""
 
     @property
     def name(self) -> str:
@@ -26,11 +34,21 @@ class Source(Protocol):
         """Columns and their types."""
 
     @property
-    def rows(self) -> int:
-        """Number of rows."""
+    def rows(self) -> int | None:
+        """Number of rows; None where that is not known before they are read."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given; a new iterator starts from the first row."""
+
+
+def problems_field() -> pa.Field:
+    """Return the column in which a source notes problems that it found itself: for each order a list of them."""
+    return pa.field(PROBLEMS, pa.list_(_PROBLEM), metadata=_NOTED)
+
+
+def notes_problems(schema: pa.Schema) -> bool:
+    """Whether a source of these columns notes problems of orders."""
+    return PROBLEMS in schema.names and schema.field(PROBLEMS).metadata == _NOTED
 
 
 def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

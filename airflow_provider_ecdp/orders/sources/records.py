@@ -20,6 +20,7 @@ from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
 from airflow_provider_ecdp.orders.names import folded_name
+from airflow_provider_ecdp.orders.sources.base import problems_field
 from airflow_provider_ecdp.orders.sources.table import TableSource
 
 #: Digits before the point of the largest double.
@@ -43,8 +44,7 @@ def source_from_records(records: Iterable[Mapping[str, Any]], name: str = "the l
         row = _object(ORDER, record, "", problems)
         rows.append(row | {PROBLEMS: problems})
     held = [field for field in ORDER if field.required or any(row[field.name] is not None for row in rows)]
-    problem = pa.struct([(part, pa.string()) for part in ("field", "rule", "got")])
-    schema = pa.schema([*((field.name, _type(field)) for field in held), (PROBLEMS, pa.list_(problem))])
+    schema = pa.schema([*(pa.field(field.name, _type(field)) for field in held), problems_field()])
     return TableSource(name, pa.Table.from_pylist(rows, schema))
 
 

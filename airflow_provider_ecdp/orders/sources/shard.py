@@ -37,13 +37,18 @@ class Shard:
         return self.source.schema
 
     @property
-    def rows(self) -> int:
-        """Number of rows."""
+    def rows(self) -> int | None:
+        """Number of rows, if known."""
         return self.source.rows
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given."""
         return self.source.batches(columns)
+
+
+def as_shard(source: Source) -> Shard | None:
+    """Return `source` if other runs read the rest of its rows, else None."""
+    return source if isinstance(source, Shard) else None
 
 
 def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
