@@ -363,7 +363,7 @@ def test_a_file_that_is_gone_is_an_extract_error(open_orders, with_columns, tmp_
     pq.write_table(with_columns(id=pa.array(["1"])), path)
     with open_orders(ParquetSource.open(path)) as orders:
         path.unlink()
-        with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read"):
+        with pytest.raises(ExtractError, match=r"orders\.parquet was removed"):
             list(orders.read())
 
 
