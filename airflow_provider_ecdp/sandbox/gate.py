@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -70,6 +71,9 @@ class Gate:
         """Serve one ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
+        elif not _names_this_machine(scope):
+            body = problem(421, "The Host header must name this machine: localhost, 127.0.0.1 or ::1.", scope["path"])
+            await _Answer.of(421, body).send(send)
         elif scope["path"] == INSPECTION_PREFIX or scope["path"].startswith(INSPECTION_PREFIX + "/"):
             if _from_this_machine(scope):
                 await self._app(scope, receive, send)
@@ -185,6 +189,21 @@ def _raw_path(scope: Scope) -> str:
 
 def _from_this_machine(scope: Scope) -> bool:
     return scope.get("client") is not None and ip_address(scope["client"][0]).is_loopback
+
+
+def _names_this_machine(scope: Scope) -> bool:
+    """Whether `Host` is a loopback name: a web page can make its own name lead here (DNS rebinding)."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) != 1:
+        return False
+    host = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:]+))(?::\d*)?", hosts[0].decode("latin-1"))
+    if host is None:
+        return False
+    name = (host[1] or host[2]).lower()
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 async def _read(receive: Receive) -> bytes | None:

@@ -167,3 +167,14 @@ def test_other_methods_and_paths_are_not_answered_in_the_form_of_the_api(client)
     assert [(answer.status_code, answer.headers["content-type"].partition(";")[0]) for answer, _ in answers] == [
         (status, "text/plain") for _, status in answers
     ]
+
+
+@pytest.mark.parametrize("host", ["example.com", "127.0.0.1.example.com", "[::1].example.com", "localhost.example.com"])
+@pytest.mark.parametrize("path", ["/orders/A-1", "/_sandbox/orders"])
+def test_only_a_loopback_name_in_host_is_answered(client, host, path):
+    assert client.session.get(f"{client.url}{path}", headers={"Host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:9", "[::1]:80", "127.0.0.2"])
+def test_every_loopback_name_in_host_is_answered(client, host):
+    assert client.session.get(f"{client.url}/orders/A-1", headers={"Host": host}).status_code == 404
