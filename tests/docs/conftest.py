@@ -142,10 +142,16 @@ class Source:
 
     def _given(self, tree):
         """What the functions return that a module has or imports, and its constants, by their names."""
-        imported = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-        for node in self.nodes:
-            if isinstance(node, ast.FunctionDef) and (node in tree.body or node.name in imported):
-                yield from ((node.name, inner.value) for inner in ast.walk(node) if isinstance(inner, ast.Return))
+        imported = {
+            (_file(node.module), alias.name)
+            for node in tree.body
+            if isinstance(node, ast.ImportFrom)
+            for alias in node.names
+        }
+        for file, other in self.trees.items():
+            for node in other.body:
+                if isinstance(node, ast.FunctionDef) and (other is tree or (file, node.name) in imported):
+                    yield from ((node.name, inner.value) for inner in ast.walk(node) if isinstance(inner, ast.Return))
         yield from ((_name(node.targets[0]), node.value) for node in tree.body if isinstance(node, ast.Assign))
 
     def says(self, message):
@@ -162,6 +168,11 @@ CALLED, KEPT = {"warning", "error", "err", "note"}, {"message", "halted", "probl
 def names_of_messages():
     """The names by which messages are found; a name that finds nothing is of something that was renamed."""
     return CALLED | KEPT
+
+
+def _file(module):
+    """The file of a module, from the package's folder on."""
+    return module.partition(".")[2].replace(".", "/") + ".py"
 
 
 def _told(node):
