@@ -1,8 +1,14 @@
-"""Exit codes of the command line: what a script may rely on."""
+"""Exit codes of the command line, which a script may rely on, and from a report to its code."""
 
 from __future__ import annotations
 
 import enum
+
+from airflow_provider_ecdp.cli.output import err
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.errors import OrdersFailedError, PushStoppedError
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import MaxFailed, Report
 
 
 class Exit(enum.IntEnum):
@@ -25,3 +31,45 @@ exit codes:
   70   a fault of ecdp itself
   130  interrupted (Ctrl-C), 143 terminated; what was sent is recorded
 """
+
+
+def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *, brief: bool) -> int:
+    """Return the exit code that `report` calls for.
+
+    :param brief: reasons are on the screen already
+    """
+    if interruption.code is not None:
+        goes_on = "the same command goes on from here" if report.results_path else "--results DIR lets a run go on"
+        counts = "; ".join([*_read(report), _failures(report)])
+        err(f"ecdp: interrupted: {counts}; {goes_on}")
+        return interruption.code
+    try:
+        report.raise_for_failures(max_failed)
+    except PushStoppedError:
+        err(f"ecdp: stopped: {report.stopped}; {_failures(report)}")
+        return Exit.STOPPED
+    except OrdersFailedError:
+        halted = f"{report.halted}; " if report.halted else ""
+        err(f"ecdp: {halted}{_failures(report)}{'' if brief else _reason(report)}")
+        return Exit.FAILED
+    return Exit.DONE
+
+
+def _read(report: Report) -> list[str]:
+    """Return how much of the extract was read, where that is not all."""
+    total, count = report.summary["total"], report.in_extract
+    return [] if count in (None, total) else [f"{total:,} of {count:,} orders read"]
+
+
+def _failures(report: Report) -> str:
+    counts = [(report.summary[o.value], o) for o in sorted(Outcome, key=lambda o: not o.failed)]
+    told = ", ".join(f"{count} {outcome.value}" for count, outcome in counts if count)
+    return f"{report.failed} of {report.summary['total']} orders failed ({told})"
+
+
+def _reason(report: Report) -> str:
+    if not report.reasons:
+        return ""
+    first, *others = report.reasons
+    more = f"; and {len(others)} other reasons" if others else ""
+    return f": {first['reason']} (for example order {first['example']}){more}"

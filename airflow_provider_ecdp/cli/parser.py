@@ -9,9 +9,8 @@ from typing import Any
 
 from airflow_provider_ecdp import __version__
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSettings
-from airflow_provider_ecdp.cli.change_options import add_extract
 from airflow_provider_ecdp.cli.exit_codes import EXPLAINED
-from airflow_provider_ecdp.cli.options import ENVIRONMENT, SELECTING, add_settings, connection, extract
+from airflow_provider_ecdp.cli.options import ENVIRONMENT, SELECTING, add_extract, add_settings, connection, extract
 from airflow_provider_ecdp.push.settings import PushSettings
 
 #: Faults of the sandbox that have an option of their own; --faults knows all of them.

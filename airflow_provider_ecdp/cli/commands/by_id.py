@@ -16,7 +16,7 @@ from airflow_provider_ecdp.by_id.from_ids import (
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.client import open_client
 from airflow_provider_ecdp.cli.commands import changes
-from airflow_provider_ecdp.cli.ending import ending
+from airflow_provider_ecdp.cli.exit_codes import ending
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed, Report

@@ -16,8 +16,7 @@ from airflow_provider_ecdp.by_id.settings import (
 )
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.client import open_client
-from airflow_provider_ecdp.cli.ending import ending
-from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.exit_codes import Exit, ending
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.cli.sources import partitions_of, text_of
 from airflow_provider_ecdp.cli.tables import summary
@@ -69,9 +68,9 @@ def _look(arguments: Namespace, settings: ChangeSettings, ledger: Ledger | None)
         if arguments.json:
             output.out_json(found.as_json())
         elif not arguments.quiet:
-            from airflow_provider_ecdp.cli.findings_tables import told_of_changes  # noqa: PLC0415 - rich, as in check
+            from airflow_provider_ecdp.cli.tables import change_findings  # noqa: PLC0415 - rich, as in check
 
-            output.out(output.rendered(sys.stdout, *told_of_changes(found, queue.name)))
+            output.out(output.rendered(sys.stdout, *change_findings(found, queue.name)))
     return Exit.FAILED if found.invalid > settings.max_failed.of(found.total) else Exit.DONE
 
 

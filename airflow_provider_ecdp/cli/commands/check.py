@@ -33,10 +33,10 @@ def look(arguments: Namespace, settings: PushSettings, memory: PriorRuns) -> int
         if arguments.json:
             output.out(found.json_text())
         elif not arguments.quiet:
-            from airflow_provider_ecdp.cli.findings_tables import told  # noqa: PLC0415 - rich, which --json has no use for
+            from airflow_provider_ecdp.cli.tables import findings  # noqa: PLC0415 - rich, which --json has no use for
 
             compared = memory.ledger is not None or memory.history is not None
-            output.out(output.rendered(sys.stdout, *told(found, orders.name, settings, compared=compared)))
+            output.out(output.rendered(sys.stdout, *findings(found, orders.name, settings, compared=compared)))
     if found.drift and settings.on_drift is OnDrift.FAIL:
         output.err(
             "ecdp: columns are gone or have changed since the previous run: with --on-drift fail nothing is sent"

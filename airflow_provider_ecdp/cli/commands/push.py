@@ -8,7 +8,7 @@ from argparse import Namespace
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.client import open_client
 from airflow_provider_ecdp.cli.commands.check import look
-from airflow_provider_ecdp.cli.ending import ending
+from airflow_provider_ecdp.cli.exit_codes import ending
 from airflow_provider_ecdp.cli.progress import shown
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.cli.sources import open_orders
