@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ColumnsError, SqlError
+from airflow_provider_ecdp.errors import ColumnsError, MemoryLimitError, SqlError
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running
 from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
 from airflow_provider_ecdp.orders.engine.tables import (
@@ -26,7 +27,7 @@ from airflow_provider_ecdp.orders.engine.tables import (
 from airflow_provider_ecdp.orders.execution.already_sent import AlreadySent
 from airflow_provider_ecdp.orders.execution.catalog import Catalog, Columns
 from airflow_provider_ecdp.orders.execution.deduplication import count_ids, find_repeats
-from airflow_provider_ecdp.orders.execution.partitions import Attempt, Partitions
+from airflow_provider_ecdp.orders.execution.partitions import Part, Partitions
 from airflow_provider_ecdp.orders.plan import bind
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.base import Source
@@ -210,36 +211,50 @@ class OrderReader:
             sql = self._query.outgoing(
                 accepted=self._known.accepted, chosen=self._known.chosen, duplicates=duplicates, facts=facts
             )
-            for attempt in self._each_part(self._all, what := "reading orders"):
-                given = []
-                with attempt:
-                    for batch in record_batches(self._engine, sql, ROWS, lambda: self._reading(what)):
-                        # what was read once is not read again
-                        attempt.divisible = False
-                        if duplicates and len(self._parts) > 1:
-                            # copied: a column of a batch keeps all of it alive, the orders' texts too
-                            given.append(batch.column("order_id").to_pylist())
-                        yield batch
-                if given:
-                    self._engine.register(READ_NOW, pa.table({"order_id": pa.array(chain(*given), pa.string())}))
-                    self._engine.execute(f"INSERT INTO {READ_BEFORE} FROM {READ_NOW}")
-                    self._engine.unregister(READ_NOW)
+            run = partial(self._read_part, sql, duplicates)
+            yield from self._run_parts(self._all, "reading orders", run)
+
+    def _read_part(self, sql: str, duplicates: bool | None, _: Part) -> Iterator[pa.RecordBatch]:
+        read: list[list[str]] = []
+        for batch in record_batches(self._engine, sql, ROWS, lambda: self._reading("reading orders")):
+            if duplicates and len(self._parts) > 1:
+                # copied: a column of a batch keeps all of it alive, the orders' texts too
+                read.append(batch.column("order_id").to_pylist())
+            yield batch
+        if read:
+            self._engine.register(READ_NOW, pa.table({"order_id": pa.array(chain(*read), pa.string())}))
+            self._engine.execute(f"INSERT INTO {READ_BEFORE} FROM {READ_NOW}")
+            self._engine.unregister(READ_NOW)
 
     def _gather(self, sql: Callable[[int], str], columns: Columns, what: str) -> None:
-        for attempt in self._each_part(columns, what):
-            with attempt, self._reading(what):
-                self._engine.execute(sql(attempt.number))
+        def run(part: Part) -> Iterator[pa.RecordBatch]:
+            with self._reading(what):
+                self._engine.execute(sql(part.number))
+            yield from ()
 
-    def _each_part(self, columns: Columns, what: str) -> Iterator[Attempt]:
-        """Let the engine read one part after the other."""
-        parts = self._parts.each()
+        for _ in self._run_parts(columns, what, run):
+            pass
+
+    def _run_parts(
+        self, columns: Columns, what: str, run: Callable[[Part], Iterator[pa.RecordBatch]]
+    ) -> Iterator[pa.RecordBatch]:
+        """Run one part after the other; one that does not fit the memory is halved, unless some of it was read."""
+        parts = iter(self._parts)
         while True:
             with self._reading(what):
-                attempt, extracts = next(parts, (None, None))
-            if attempt is None:
+                part = next(parts, None)
+            if part is None:
                 return
-            self._sources.show(columns, extracts)
-            yield attempt
+            self._sources.show(columns, part.sources)
+            begun = False
+            try:
+                for batch in run(part):
+                    begun = True
+                    yield batch
+            except MemoryLimitError:
+                if begun or not part.divisible:
+                    raise
+                self._parts.halve(part)
 
     @property
     def _subject(self) -> str:

@@ -11,13 +11,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError
+from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.execution.spill import HashPartition, key_kind, store, stored
 from airflow_provider_ecdp.orders.names import Scope, nearest
@@ -41,26 +39,17 @@ _TEXT_BYTES, _ELEMENTS = 24, 3
 _UNITS = {"KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
 
 
-@dataclass(slots=True)
-class Attempt:
-    """A part's turn, around what is run on it: if the memory does not do, the halves of the part come next.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What stands in for the extracts in one part of a run.
 
-    :param number: the same for all turns of a part that is not halved
-    :param divisible: whether there are halves; to be cleared when what is run has had an effect
+    :param number: the same for all readings of a part that is not halved
+    :param divisible: whether there are halves
     """
 
     number: int
     divisible: bool
-    failed: bool = False
-
-    def __enter__(self) -> Self:
-        """Begin."""
-        return self
-
-    def __exit__(self, _: object, error: BaseException | None, __: TracebackType | None) -> bool:
-        """Take in that the memory does not do."""
-        self.failed = self.divisible and isinstance(error, MemoryLimitError)
-        return self.failed
+    sources: Mapping[str, Source]
 
 
 class Partitions:
@@ -89,20 +78,21 @@ class Partitions:
     def __len__(self) -> int:
         return len(self._parts)
 
-    def each(self) -> Iterator[tuple[Attempt, Mapping[str, Source]]]:
-        """Yield each part's turn, with what stands in for the extracts."""
+    def __iter__(self) -> Iterator[Part]:
+        """Yield one part after the other; one that was halved is followed by its first half."""
         if not self._parts:
             self._cut()
         place = 0
         while place < len(self._parts):
             part = self._parts[place]
-            attempt = Attempt(part.start, len(part) > 1)
-            yield attempt, self._stand_ins(part)
-            if attempt.failed:
-                # the others are as large: without this, each of them would fail first
-                self._parts[place:] = [half for whole in self._parts[place:] for half in _halves(whole)]
-            else:
+            yield Part(part.start, len(part) > 1, self._stand_ins(part))
+            if self._parts[place] == part:
                 place += 1
+
+    def halve(self, part: Part) -> None:
+        """Halve a part that does not fit the memory, and those after it: they are as large, and would fail first."""
+        place = next(i for i, known in enumerate(self._parts) if known.start == part.number)
+        self._parts[place:] = [half for whole in self._parts[place:] for half in _halves(whole)]
 
     def _cut(self) -> None:
         budget = _memory_limit(self._engine) // _SHARE
