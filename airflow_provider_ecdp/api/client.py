@@ -6,6 +6,7 @@ outage are no worse for the server than one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import random as randomness
@@ -69,6 +70,10 @@ class EcdpClient:
         self._transport = Transport(settings, self._api_key)
         self._counter = Counter()
         self._key_accepted = False
+
+    def key_fingerprint(self, salt: bytes) -> str:
+        """Return eight hexadecimal digits that tell two keys apart and from which a key cannot be found."""
+        return hashlib.pbkdf2_hmac("sha256", self._api_key.encode(), salt, 50_000, dklen=4).hex()
 
     def __repr__(self) -> str:
         return f"EcdpClient({self.settings.base_url!r})"

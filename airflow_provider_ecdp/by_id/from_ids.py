@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sized
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, OrderRequester
+from airflow_provider_ecdp.by_id.requests import MAY_BE_GONE, NOT_REACHED, Answer, OrderRequester
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSettings, Missing, Operation
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_updates, checked_website, listed_status
 from airflow_provider_ecdp.errors import ConfigurationError
@@ -20,6 +20,9 @@ from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
 from airflow_provider_ecdp.runs.summary import RunSummary
+
+if TYPE_CHECKING:
+    from airflow_provider_ecdp.ledger.store import Ledger
 
 __all__ = [
     "Missing",
@@ -105,6 +108,7 @@ def delete_orders(
     *,
     missing: Missing = _OF_DELETIONS.missing,
     results_limit: int = _DEFAULTS.results_limit,
+    history: Ledger | None = None,
     progress: OnProgress = no_progress,
     cancellation: Cancellation | None = None,
 ) -> Report:
@@ -112,6 +116,7 @@ def delete_orders(
 
     :param missing: REPORT counts an order that ECDP does not have as accepted: the order is gone, which is
         the goal, and a second DELETE may be answered the same way. FAIL counts it as rejected
+    :param history: where deletions are noted, so that a run that sends only what has changed sends the order again
     """
 
     def prepare(given: object) -> _Send:
@@ -124,7 +129,12 @@ def delete_orders(
         return send
 
     run = _Run(OrderRequester(client, Operation.DELETE, missing), progress, results_limit, cancellation)
-    return run.execute(order_ids, prepare)
+    try:
+        return run.execute(order_ids, prepare)
+    finally:
+        if history is not None:
+            history.note_deleted(result["order_id"] for result in run.results if result["outcome"] in MAY_BE_GONE)
+            history.flush()
 
 
 class _Run:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
-from airflow_provider_ecdp.by_id.requests import NOT_REACHED, Answer, OrderRequester
+from airflow_provider_ecdp.by_id.requests import MAY_BE_GONE, NOT_REACHED, Answer, OrderRequester
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, Operation
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
@@ -31,19 +31,21 @@ def apply_changes(
     settings: ChangeSettings,
     *,
     ledger: Ledger | None = None,
+    history: Ledger | None = None,
     progress: OnProgress = no_progress,
     cancellation: Cancellation | None = None,
 ) -> Report:
     """Send the changes, and return the outcome of each. Refusals and outages are in the report, not raised.
 
     :param ledger: where this run's outcomes are kept; what it holds as accepted is not sent again
+    :param history: where deletions are noted, so that a run that sends only what has changed sends the order again
     :param progress: called in this thread, as outcomes come and every few seconds while none does
     :param cancellation: ends the run in order: nothing new is sent, and every change has an outcome
     :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
     :raises ExtractError: there are more rows than `max_deletions`
     """
     settings.refuse(queue)
-    job = _Changes(queue, client, settings, ledger, progress=progress, cancellation=cancellation)
+    job = _Changes(queue, client, settings, ledger, history, progress=progress, cancellation=cancellation)
     queue.recall(ledger)
     job.run.execute()
     return job.report()
@@ -58,6 +60,7 @@ class _Changes:
         client: EcdpClient,
         settings: ChangeSettings,
         ledger: Ledger | None,
+        history: Ledger | None,
         *,
         progress: OnProgress,
         cancellation: Cancellation | None,
@@ -66,12 +69,14 @@ class _Changes:
         self.client = client
         self.settings = settings
         self.ledger = ledger
+        self.history = history if queue.operation is Operation.DELETE else None
+        self.own = [ledger] if ledger is not None else []
         resumed = settings.resumed or (ledger is not None and ledger.exists())
         self.requester = OrderRequester(client, queue.operation, settings.missing, resumed)
         self.run: Run[pa.RecordBatch, tuple[pa.RecordBatch, Answer]] = Run(
             client,
             self,
-            ledgers=[ledger],
+            ledgers=[ledger, self.history],
             results_limit=settings.results_limit,
             max_in_flight=settings.max_in_flight,
             on_progress=progress,
@@ -96,7 +101,7 @@ class _Changes:
             changes = self._sendable(batch)
             for i, number in enumerate(changes.column("round").to_pylist()):
                 if self.run.cancellation.cancelled:
-                    self.run.recorder.add(BatchOutcome(changes.slice(i), Outcome.NOT_ATTEMPTED, NOT_REACHED))
+                    self.run.recorder.add(BatchOutcome(changes.slice(i), Outcome.NOT_ATTEMPTED, NOT_REACHED), self.own)
                     break
                 if number != current:
                     # an order's changes never overtake each other: a round ends before the next begins
@@ -127,7 +132,8 @@ class _Changes:
         change, answer = result
         self.missing += answer.missing
         outcome = BatchOutcome(change, answer.outcome, answer.reason, answer.http_status, answer.attempts)
-        self.run.recorder.add(outcome)
+        noted = [self.history] if self.history is not None and answer.outcome in MAY_BE_GONE else []
+        self.run.recorder.add(outcome, [*self.own, *noted])
 
     def most_pending(self, _: pa.RecordBatch) -> int:
         """Return how many changes may be read ahead."""
@@ -149,7 +155,9 @@ class _Changes:
             return batch
         invalid = batch.filter(pc.is_valid(problems))
         if len(invalid):
-            self.run.record_unsent(BatchOutcome(invalid, Outcome.INVALID, invalid.column("problem").to_pylist()))
+            self.run.record_unsent(
+                BatchOutcome(invalid, Outcome.INVALID, invalid.column("problem").to_pylist()), self.own
+            )
         for word, (outcome, reason) in self.skipped.items():
             skipped = batch.filter(pc.equal(known, word))
             if len(skipped):

@@ -13,6 +13,9 @@ from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
 
 NOT_REACHED = "the run was stopped before this order"
 
+#: Outcomes of a deletion after which ECDP may no longer have the order.
+MAY_BE_GONE = (Outcome.ACCEPTED, Outcome.UNRESOLVED)
+
 _ABSENT = "ECDP has no such order"
 _GONE = "ECDP has no such order: it was deleted before, or never there"
 

@@ -115,6 +115,8 @@ def _status(command: argparse.ArgumentParser) -> None:
 def _delete(command: argparse.ArgumentParser) -> None:
     _ids(command, given="ID [ID ...]")
     command.add_argument("--missing-fails", action="store_true", help="an order that ECDP does not have is a failure")
+    noted = "note the deletions in the history of push --only-changed, which then sends these orders again"
+    command.add_argument("--only-changed", metavar="DIR", help=noted)
     add_extract(command, "`order_id`", DeletionSettings)
     connection(command)
 

@@ -16,8 +16,7 @@ import pyarrow.compute as pc
 from airflow_provider_ecdp.api.mode import envelope
 from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Findings, Rule
 from airflow_provider_ecdp.dry_run.sample_order import masked
-from airflow_provider_ecdp.errors import EmptyExtractError
-from airflow_provider_ecdp.ledger.prior_runs import PriorRuns, learn
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns, learn, no_orders
 from airflow_provider_ecdp.ledger.schema_drift import drifted
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.orders import batching
@@ -60,7 +59,7 @@ def check(
     if kept := memory.of_columns(settings.on_drift):
         changes = drifted(orders, kept)
         found.drift = None if changes is None else [str(change) for change in changes]
-    nothing_left = learn(orders, memory, OnDrift.IGNORE).nothing_left
+    learned = learn(orders, memory, OnDrift.IGNORE)
     found.duplicate_ids = orders.find_duplicates()
     found.duplicates = orders.duplicates(EXAMPLES)
     before, after = envelope(settings.mode, settings.match_by)
@@ -68,10 +67,8 @@ def check(
         found.requests += 1
         found.to_send += len(batch)
         found.bytes += len(before) + batching.size(batch) + len(after)
-    if not found.total and not settings.allow_empty and not nothing_left:
-        raise EmptyExtractError(
-            f"{orders.name} holds no orders; if a run without orders is normal, allow it (on_empty, --allow-empty)"
-        )
+    if not found.total and not settings.allow_empty and not learned.nothing_left:
+        raise no_orders(orders, learned)
     return found
 
 

@@ -222,6 +222,7 @@ class EcdpHook(BaseHook):
                 history=kept.history,
                 replay=kept.replay,
                 columns=kept.columns,
+                deletions=kept.deletions,
                 progress=progress,
                 cancellation=self.cancellation,
             )

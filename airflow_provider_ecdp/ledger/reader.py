@@ -1,4 +1,4 @@
-"""Lists and reads the files of a ledger, with bounded memory, while other processes add to it or compact it."""
+"""Lists and reads the files of a ledger, and finds the newest row of each order, while other processes write there."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_ecdp.errors import ConfigurationError, StorageError
 from airflow_provider_ecdp.ledger.atomic_write import accessing
 from airflow_provider_ecdp.ledger.schema import SCHEMA
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from
 
 log = logging.getLogger(__name__)
+
+#: What is read of a ledger for this.
+COLUMNS = ("order_id", "content_hash", "outcome", "at")
+
+_MEMORY = "256MB"
 
 #: Rows of one record batch.
 _ROWS = 65_536
@@ -116,3 +122,33 @@ def _aligned(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
         for f in wanted
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=wanted)
+
+
+def newest(rows: pa.RecordBatchReader, columns: str, condition: str) -> pa.Table:
+    """Return `columns` of the newest row of each order, where it meets the condition.
+
+    :param rows: with the columns `COLUMNS`
+    :param columns: SQL
+    :param condition: SQL
+    """
+    what = "reading the results of earlier runs"
+    with locked_engine(memory_limit=_MEMORY, threads=1) as engine, reading_from(engine, "rows", rows, what):
+        found = (
+            'SELECT order_id, arg_max(content_hash, "at") AS content_hash, arg_max(outcome, "at") AS outcome '
+            "FROM rows WHERE order_id IS NOT NULL GROUP BY order_id"
+        )
+        return engine.sql(f"SELECT {columns} FROM ({found}) WHERE {condition}").to_arrow_table()
+
+
+def newest_failed(rows: pa.RecordBatchReader, outcomes: Iterable[str]) -> tuple[pa.Table, int]:
+    """Return `order_id` of the orders whose newest row has one of some outcomes, and the number of all orders."""
+    what = "reading the results of earlier runs"
+    with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
+        with reading_from(engine, "rows", rows, what):
+            engine.execute(
+                'CREATE TABLE newest AS SELECT order_id, arg_max(outcome, "at") AS outcome '
+                "FROM rows WHERE order_id IS NOT NULL GROUP BY order_id"
+            )
+        (total,) = engine.execute("SELECT count(*) FROM newest").fetchall()[0]
+        texts = ", ".join(f"'{outcome}'" for outcome in outcomes)
+        return engine.sql(f"SELECT order_id FROM newest WHERE outcome IN ({texts})").to_arrow_table(), total

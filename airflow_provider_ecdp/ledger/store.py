@@ -6,11 +6,12 @@ accepted, and with which content: never a position in the extract, which changes
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import fsspec
@@ -21,8 +22,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
 from airflow_provider_ecdp.ledger.atomic_write import accessing, put_whole
 from airflow_provider_ecdp.ledger.buffer import BackgroundWriter, RowBuffer
-from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
-from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows
+from airflow_provider_ecdp.ledger.reader import COLUMNS, files_in, newest_failed, read_file, read_rows
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.ledger.write_clock import WriteClock
 from airflow_provider_ecdp.orders.sources.storage import display_path
@@ -46,6 +46,10 @@ _MERGED_FILES = 16
 
 #: Bytes from which a ledger is not held in memory as a whole: half a million rows, which take 100 MB there.
 LARGE = 10_000_000
+
+
+#: An order and its content.
+_KEY = pa.schema([SCHEMA.field("order_id"), SCHEMA.field("content_hash")])
 
 
 class Ledger:
@@ -114,6 +118,13 @@ class Ledger:
         ]
         self._buffer.add(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
 
+    def note_deleted(self, order_ids: Iterable[str]) -> None:
+        """Note that ECDP may no longer have these orders: with a content that no order has, so they are sent again."""
+        ids = list(order_ids)
+        content = hashlib.md5(b"deleted", usedforsecurity=False).hexdigest()
+        orders = pa.RecordBatch.from_pydict({"order_id": ids, "content_hash": [content] * len(ids)}, _KEY)
+        self.add(BatchOutcome(orders, Outcome.ACCEPTED), ["deleted"] * len(ids))
+
     def flush_if_due(self) -> None:
         """Begin to write in the background, if the last time is long ago or much is pending.
 
@@ -173,14 +184,13 @@ class Ledger:
         """Whether it is so large that what is not needed of it is not kept in memory."""
         return sum(self._files_here().values()) > LARGE
 
-    def unfinished(self) -> pa.Table | None:
-        """Return `order_id` of the orders that failed in earlier runs; None if there were no runs.
+    def unfinished(self) -> tuple[pa.Table, int] | None:
+        """Return `order_id` of the orders that failed in earlier runs, and the number of all; None without runs.
 
         Ledgers in folders inside count too: those of mapped tasks have one above them all.
         """
         rows = self._rows(COLUMNS, deep=True)
-        replayable = ", ".join(f"'{outcome}'" for outcome in Outcome if outcome.replayable)
-        return None if rows is None else newest(rows, "order_id", f"outcome IN ({replayable})")
+        return None if rows is None else newest_failed(rows, [outcome for outcome in Outcome if outcome.replayable])
 
     def rows(self, columns: Sequence[str]) -> pa.RecordBatchReader | None:
         """Return these columns of all rows, older ones of an order too; None for a new ledger."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.push import PushOperator
+from airflow_provider_ecdp.operators.results import deletions_folder, open_ledger, results_root
 from airflow_provider_ecdp.operators.settings import ByIdTaskSettings, DeletionTaskSettings
 
 if TYPE_CHECKING:
@@ -184,7 +185,12 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
         """Delete the orders, and return `summary` and `results`."""
         from airflow_provider_ecdp.by_id.from_ids import delete_orders  # noqa: PLC0415  # Arrow, at parse time
 
-        return self._run(context, delete_orders, _listed(self.order_id))
+        root = results_root(None)
+        history = None
+        if root:
+            conn_id = self._settings(DeletionTaskSettings).ecdp_conn_id
+            history = open_ledger(deletions_folder(root, conn_id))
+        return self._run(context, delete_orders, _listed(self.order_id), history=history)
 
 
 def _listed(given: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.dry_run import as_text, as_xcom
 from airflow_provider_ecdp.operators.results import (
     columns_folder,
+    deletions_folder,
     history_folder,
     open_ledger,
     own_folder,
@@ -91,6 +92,7 @@ class PushOperator(EcdpOperator):
             history=open_ledger(history_folder(root, ti, task.ecdp_conn_id)) if root and task.only_changed else None,
             replay=open_ledger(task.replay_from) if task.replay_from else None,
             columns=open_ledger(columns_folder(root, ti)) if root else None,
+            deletions=open_ledger(deletions_folder(root, task.ecdp_conn_id)) if root and task.only_changed else None,
         )
 
     @abstractmethod

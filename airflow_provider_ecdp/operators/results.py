@@ -39,6 +39,14 @@ def history_folder(root: str, ti: RuntimeTaskInstanceProtocol, conn_id: str) -> 
     return _join(root, ti.dag_id, ti.task_id, "history", conn_id)
 
 
+def deletions_folder(root: str, conn_id: str) -> str:
+    """Return the folder of the orders that were deleted over a connection, by any task: `{root}/deleted={conn_id}`.
+
+    A quoted id never holds `=`, so no DAG has this folder.
+    """
+    return f"{root.rstrip('/')}/deleted={_segment(conn_id)}"
+
+
 def columns_folder(root: str, ti: RuntimeTaskInstanceProtocol) -> str:
     """Return the folder where a task keeps which columns its extract has: `{root}/{dag_id}/{task_id}/columns`."""
     return _join(root, ti.dag_id, ti.task_id, "columns")

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.errors import EmptyExtractError
-from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, PriorRuns, learn
+from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, Learned, PriorRuns, learn, no_orders
 from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.ledger.target import check_target
 from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.bisection import BatchSender
@@ -40,6 +40,7 @@ def push(
     history: Ledger | None = None,
     replay: Ledger | None = None,
     columns: Ledger | None = None,
+    deletions: Ledger | None = None,
     progress: OnProgress = no_progress,
     cancellation: Cancellation | None = None,
 ) -> Report:
@@ -49,13 +50,14 @@ def push(
     :param history: where the outcomes of all runs are kept, for a run that sends only what has changed since
     :param replay: of an earlier run: only the orders that failed in it are read
     :param columns: where the columns that a run reads are kept, for the next to compare; None is history, or ledger
+    :param deletions: orders that were deleted by id or from an extract; `history` is not believed of these
     :param progress: called in this thread, after each batch and every few seconds while none ends
     :param cancellation: ends the run in order: nothing new is sent, and what was read has an outcome
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
     :raises ColumnsError: the columns are not those of the previous run, and `on_drift` is FAIL
     :raises ExtractError: the extract cannot be read to its end; what was sent until then is in the ledger
     """
-    settings, prior = settings or PushSettings(), PriorRuns(ledger, history, replay, columns)
+    settings, prior = settings or PushSettings(), PriorRuns(ledger, history, replay, columns, deletions)
     job = _Push(orders, client, settings, prior, progress=progress, cancellation=cancellation)
     job.prepare()
     job.run.execute()
@@ -92,6 +94,7 @@ class _Push:
             client, settings.mode, self.run.cancellation, settings.request_budget, settings.match_by
         )
         self.rows = 0
+        self.learned = Learned(resumed=False, nothing_left=False)
         self.may_be_empty = settings.allow_empty
         self.halted: str | None = None
         # for each the ledgers that note it. The history has it of the run that sent it, and unchanged orders are not
@@ -108,10 +111,14 @@ class _Push:
 
     def prepare(self) -> None:
         """Learn which orders need not be sent."""
+        if self.prior.history is not None:
+            client = self.run.client
+            check_target(self.prior.history, client.settings.base_url, client.key_fingerprint)
         learned = learn(self.orders, self.prior, self.settings.on_drift)
         # what Add repeats is refused; the other modes repeat without harm
         unsure = (self.settings.resumed or learned.resumed) and not self.settings.mode.repeatable
         self.sender = replace(self.sender, resumed=unsure)
+        self.learned = learned
         self.may_be_empty |= learned.nothing_left
         if repeated := self.orders.find_duplicates():
             log.warning("%d order ids appear more than once in %s", repeated, self.orders.name)
@@ -136,10 +143,7 @@ class _Push:
             for batch in sendable:
                 self.run.recorder.add(BatchOutcome(batch, Outcome.NOT_ATTEMPTED, self.halted))
         if not self.rows and not self.may_be_empty and not self.run.cancellation.cancelled:
-            raise EmptyExtractError(
-                f"{self.orders.name} holds no orders; "
-                "if a run without orders is normal, allow it (on_empty, --allow-empty)"
-            )
+            raise no_orders(self.orders, self.learned)
 
     def send(self, item: pa.RecordBatch) -> list[BatchOutcome]:
         """Send a batch, in a worker thread."""

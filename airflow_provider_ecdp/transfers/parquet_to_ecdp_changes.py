@@ -10,7 +10,7 @@ from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettin
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.dry_run import changes_as_text
-from airflow_provider_ecdp.operators.results import open_ledger, own_folder, results_root
+from airflow_provider_ecdp.operators.results import deletions_folder, open_ledger, own_folder, results_root
 from airflow_provider_ecdp.operators.settings import FileSettings, OnEmpty, RunTaskSettings
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -59,6 +59,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         root = results_root(task.results_path)
         own = own_folder(root, ti) if root else None
         ledger = open_ledger(own) if own else None
+        deleted = deletions_folder(root, task.ecdp_conn_id) if root and self.operation is Operation.DELETE else None
         if task.dry_run:
             with self._queue(hook) as queue:
                 found = check_changes(queue, settings, ledger)
@@ -71,6 +72,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
                 client,
                 settings,
                 ledger=ledger,
+                history=open_ledger(deleted) if deleted else None,
                 progress=self._progress_logger(),
                 cancellation=hook.cancellation,
             )

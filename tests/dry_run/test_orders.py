@@ -334,10 +334,11 @@ def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order
         look([{}], memory=PriorRuns(replay=Ledger(tmp_path / "nowhere")))
 
 
-def test_a_replay_of_a_run_that_left_nothing_is_no_empty_extract(look, order, client, tmp_path):
+def test_a_replay_of_a_run_that_left_nothing_says_so(look, order, client, tmp_path):
     with OrderReader(source_from_records([order("O-1")])) as orders:
         push(orders, client, ledger=Ledger(tmp_path))
-    assert look([{}], memory=PriorRuns(replay=Ledger(tmp_path))).total == 0
+    with pytest.raises(EmptyExtractError, match="nothing to replay: 0 of 1 orders of the earlier run failed"):
+        look([{}], memory=PriorRuns(replay=Ledger(tmp_path)))
 
 
 @pytest.mark.parametrize("on_drift", OnDrift)

@@ -18,7 +18,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import StorageError
-from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
+from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -82,7 +82,7 @@ class TestFolders:
         written(ledger, "B", outcome=Outcome.UNRESOLVED)
 
         assert accepted(ledger) == ["A"]
-        assert Ledger(tmp_path).unfinished()["order_id"].to_pylist() == ["B"]
+        assert Ledger(tmp_path).unfinished()[0]["order_id"].to_pylist() == ["B"]
 
 
 class TestFileSystems:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.compaction import _Storage, compact, forget
-from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
+from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 

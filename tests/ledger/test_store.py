@@ -18,7 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError, StorageError
 from airflow_provider_ecdp.ledger import write_clock
-from airflow_provider_ecdp.ledger.newest_rows import COLUMNS, newest
+from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import FLUSH_ROWS, FLUSH_SECONDS, SCHEMA, Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
@@ -117,7 +117,7 @@ def test_every_outcome_is_written_and_read(folder, outcome):
     again = Ledger(folder)
     assert pq.read_table(folder)["outcome"].to_pylist() == [outcome.value]
     assert accepted(again)["order_id"].to_pylist() == ([] if outcome.failed else ["A"])
-    assert again.unfinished()["order_id"].to_pylist() == (["A"] if outcome.replayable else [])
+    assert again.unfinished()[0]["order_id"].to_pylist() == (["A"] if outcome.replayable else [])
 
 
 def test_facts_that_are_not_known_are_null(folder):
@@ -306,7 +306,7 @@ def test_the_newest_row_of_an_order_counts(folder):
         ledger.flush()
 
     assert taken(accepted(Ledger(folder))) == {"ok": "content 0", "lost": "content 1", "changed": "content 2"}
-    assert sorted(Ledger(folder).unfinished()["order_id"].to_pylist()) == ["new", "stopped", "was ok"]
+    assert sorted(Ledger(folder).unfinished()[0]["order_id"].to_pylist()) == ["new", "stopped", "was ok"]
 
 
 def test_the_newest_row_counts_within_a_run_too(folder):
@@ -335,7 +335,7 @@ def test_orders_without_an_id_are_written_and_never_known(folder):
     note(ledger, Outcome.REJECTED, [None])
     ledger.flush()
     assert pq.read_table(folder).num_rows == 3
-    assert (accepted(Ledger(folder)).num_rows, Ledger(folder).unfinished().num_rows) == (0, 0)
+    assert (accepted(Ledger(folder)).num_rows, Ledger(folder).unfinished()[0].num_rows) == (0, 0)
 
 
 def test_what_is_accepted_can_be_skipped_by_orders(folder):
@@ -393,7 +393,7 @@ def test_what_is_left_is_told_of_all_ledgers_in_a_folder_and_the_newest_row_coun
     memory.pipe("/bucket/[run]/push/1/3/_schema.json", b"{}")
     memory.pipe("/bucket/[run]/push-more/0/3/x.parquet", b"another task's")
     for above in (Ledger("memory://bucket/[run]/push"), Ledger("/bucket/[run]/push/", filesystem=memory)):
-        assert above.unfinished()["order_id"].to_pylist() == ["lost"]
+        assert above.unfinished()[0]["order_id"].to_pylist() == ["lost"]
         # what is accepted is asked of one ledger: shards that are listed anew have other orders
         assert (above.exists(), accepted(above)) == (False, None)
 
@@ -510,7 +510,7 @@ def test_an_object_store_holds_a_ledger(memory):
     assert taken(accepted(Ledger("memory://bucket/results"))) == {"A": "hash of A"}
     # as Airflow's object storage gives it: a file system and a path in it
     again = Ledger("/bucket/results", filesystem=memory)
-    assert again.unfinished()["order_id"].to_pylist() == ["B"]
+    assert again.unfinished()[0]["order_id"].to_pylist() == ["B"]
 
 
 def test_two_writers_in_one_folder_do_not_write_over_each_other(folder):
@@ -640,7 +640,7 @@ def test_a_foreign_file_is_ignored_with_a_word(folder, caplog):
     note(ledger, Outcome.REJECTED, ["A"])
     ledger.flush()
     pq.write_table(pa.table({"id": [1], "name": ["x"]}), folder / "foreign.parquet")
-    assert Ledger(folder).unfinished()["order_id"].to_pylist() == ["A"]
+    assert Ledger(folder).unfinished()[0]["order_id"].to_pylist() == ["A"]
     assert "foreign.parquet holds no outcomes" in caplog.text
 
 

@@ -35,26 +35,14 @@ from airflow_provider_ecdp.runs.cancellation import Cancellation
 FAILURES = ("rejected", "invalid", "unresolved", "not_attempted")
 
 
-def pushed(
-    client,
-    source,
-    *,
-    ledger=None,
-    history=None,
-    replay=None,
-    progress=lambda _: None,
-    order=None,
-    cancellation=None,
-    **changes,
-):
+def pushed(client, source, *, progress=lambda _: None, order=None, cancellation=None, **changes):
+    ledgers = {name: changes.pop(name, None) for name in ("ledger", "history", "replay", "deletions")}
     with OrderReader(source, order) as orders:
         return push(
             orders,
             client,
             PushSettings(**changes),
-            ledger=ledger,
-            history=history,
-            replay=replay,
+            **ledgers,
             progress=progress,
             cancellation=cancellation,
         )
@@ -304,6 +292,60 @@ class TestLedger:
 
         assert counts(report) == {"accepted": 2}
         assert foreign.stored["ORD-000003"]["status"] == "Placed"
+
+    def test_replay_sends_everything_that_failed_and_says_of_how_many(self, client, extract, tmp_path, caplog):
+        pushed(client, extract(10, {3: {"status": "lost"}, 7: {"status": "lost"}}), ledger=Ledger(tmp_path / "1"))
+        with caplog.at_level("INFO"):
+            report = pushed(client, extract(10), replay=Ledger(tmp_path / "1"))
+        assert counts(report) == {"accepted": 2}
+        assert "2 of 10 orders of the earlier run failed" in caplog.text
+
+    def test_a_replay_that_finds_nothing_to_do_says_so_and_follows_the_rule_of_empty_runs(
+        self, foreign, client, extract, tmp_path
+    ):
+        pushed(client, extract(10), ledger=Ledger(tmp_path / "1"))
+        with pytest.raises(EmptyExtractError, match="nothing to replay: 0 of 10 orders of the earlier run failed"):
+            pushed(client, extract(10), replay=Ledger(tmp_path / "1"))
+        report = pushed(client, extract(10), replay=Ledger(tmp_path / "1"), allow_empty=True)
+        assert report.summary["total"] == 0
+        assert len(foreign.stored) == 10
+
+    def test_an_order_that_was_deleted_is_sent_again(self, client, extract, tmp_path):
+        folder = tmp_path / "history"
+        pushed(client, extract(3), history=Ledger(folder))
+        deletions = Ledger(tmp_path / "deleted")
+        deletions.note_deleted(["ORD-000001"])
+        deletions.flush()
+
+        assert counts(pushed(client, extract(3), history=Ledger(folder))) == {"skipped": 3}
+        report = pushed(client, extract(3), history=Ledger(folder), deletions=Ledger(tmp_path / "deleted"))
+        assert counts(report) == {"accepted": 1, "skipped": 2}
+        # it is there again
+        report = pushed(client, extract(3), history=Ledger(folder), deletions=Ledger(tmp_path / "deleted"))
+        assert counts(report) == {"skipped": 3}
+
+    def test_the_history_of_another_ecdp_is_refused(self, foreign, client, extract, tmp_path):
+        folder = tmp_path / "history"
+        pushed(client, extract(3), history=Ledger(folder))
+        posts = len(foreign.posts)
+        (note,) = folder.glob("_target-*.json")
+        facts = json.loads(note.read_text())
+        assert client._api_key not in note.read_text()
+        note.write_text(json.dumps({**facts, "base_url": "https://other.example.com"}))
+        with pytest.raises(ConfigurationError, match=r"is the history of https://other\.example\.com, and this run"):
+            pushed(client, extract(3), history=Ledger(folder))
+        assert len(foreign.posts) == posts
+
+    def test_another_key_is_a_warning_once(self, client, extract, tmp_path, caplog):
+        folder = tmp_path / "history"
+        pushed(client, extract(3), history=Ledger(folder))
+        (note,) = folder.glob("_target-*.json")
+        note.write_text(json.dumps({**json.loads(note.read_text()), "key": "00000000"}))
+        assert counts(pushed(client, extract(3), history=Ledger(folder))) == {"skipped": 3}
+        assert "written with another API key" in caplog.text
+        caplog.clear()
+        pushed(client, extract(3), history=Ledger(folder))
+        assert "another API key" not in caplog.text
 
     def test_replay_of_nothing_is_a_wrong_setting(self, client, extract, tmp_path):
         with pytest.raises(ConfigurationError, match="holds no results of an earlier run"):

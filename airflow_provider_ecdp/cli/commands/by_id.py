@@ -56,8 +56,19 @@ def _status(client: EcdpClient, arguments: Namespace, cancellation: Cancellation
 
 def _delete(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -> Report:
     missing = Missing.FAIL if arguments.missing_fails else Missing.REPORT
+    history = None
+    if arguments.only_changed:
+        from airflow_provider_ecdp.ledger.store import Ledger  # noqa: PLC0415 - Arrow, which other commands do without
+
+        history = Ledger(arguments.only_changed)
+        history.begin()
     return delete_orders(
-        client, arguments.id, missing=missing, results_limit=len(arguments.id), cancellation=cancellation
+        client,
+        arguments.id,
+        missing=missing,
+        results_limit=len(arguments.id),
+        history=history,
+        cancellation=cancellation,
     )
 
 

@@ -39,13 +39,16 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     missing = Missing.FAIL if missing_fails else Missing.REPORT
     settings = build(DeletionSettings if deleting else ChangeSettings, vars(arguments) | {"missing": missing})
     ledger = Ledger(arguments.results) if arguments.results else None
+    history = Ledger(arguments.only_changed) if deleting and arguments.only_changed else None
     if arguments.dry_run:
         return _look(arguments, settings, ledger)
     with (
         open_client(arguments, max_in_flight=settings.max_in_flight) as client,
         _queue(arguments) as queue,
     ):
-        report = apply_changes(queue, client, settings, ledger=ledger, cancellation=interruption.cancellation)
+        report = apply_changes(
+            queue, client, settings, ledger=ledger, history=history, cancellation=interruption.cancellation
+        )
     if arguments.json:
         output.out_json(report.as_json())
     elif not arguments.quiet:
