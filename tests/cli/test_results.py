@@ -106,3 +106,19 @@ def test_a_folder_without_results_is_a_wrong_setting(ecdp, tmp_path):
     run = ecdp("results", tmp_path)
     assert run.code == 2
     assert "holds no results of a run" in run.err
+
+
+@pytest.mark.parametrize("from_extract", [False, True])
+def test_an_order_that_was_deleted_is_sent_again_by_only_changed(pointed, ecdp, sample, tmp_path, from_extract):
+    extract, history = sample(orders=3), tmp_path / "history"
+
+    def push():
+        return ecdp("push", extract, "--only-changed", history, "--json").json["summary"]
+
+    assert push()["accepted"] == 3
+    assert push()["skipped"] == 3
+    what = ["--from", extract] if from_extract else ["ORD-00000002"]
+    assert ecdp("delete", *what, "--only-changed", history, "--quiet").code == 0
+    again = push()
+    assert (again["accepted"], again["skipped"]) == ((3, 0) if from_extract else (1, 2))
+    assert pointed.store.count() == 3

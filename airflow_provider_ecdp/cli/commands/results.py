@@ -35,7 +35,8 @@ def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG00
         return _compact(arguments)
     if action != "list":
         raise ConfigurationError(
-            f"ecdp results DIR {' '.join(arguments.action)}: the action is forget ORDER [ORDER ...], or compact, or none"
+            f"ecdp results DIR {' '.join(arguments.action)}: "
+            "the action is forget ORDER [ORDER ...], or compact, or none"
         )
     if arguments.keep_days is not None:
         raise ConfigurationError("--keep-days goes with compact: ecdp results DIR compact --keep-days N")
