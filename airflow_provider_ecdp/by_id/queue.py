@@ -21,8 +21,8 @@ from airflow_provider_ecdp.by_id.validation import checked_id, checked_website, 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
+from airflow_provider_ecdp.orders.engine.marks import BROKEN
 from airflow_provider_ecdp.orders.sources.base import Source
-from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
 from airflow_provider_ecdp.results.outcome import Outcome
 
 #: Why a change is not sent: this run's ledger holds it as accepted, or it says what the order's change before it says.

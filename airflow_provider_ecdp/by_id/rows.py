@@ -24,7 +24,7 @@ from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path, from_json
 from airflow_provider_ecdp.orders.sources.base import Source
-from airflow_provider_ecdp.orders.sql.coercion import encode, why_not
+from airflow_provider_ecdp.orders.sql.coercion import encode, present, why_not
 
 #: Rows of one record batch.
 _ROWS = 2048
@@ -165,10 +165,11 @@ def _text(find: ColumnResolver, field: Field, name: str) -> str | None:
     found = find.find(field.name, source)
     if found is None:
         return None
-    sql, _ = encode(field, found.sql, found.type, None)
-    if sql is None:
-        find.note(f"{name}: {why_not(field.kind, found.type)}")
-    return sql
+    encoded = encode(field, found.sql, found.type, None)
+    if encoded is None:
+        find.note(f"{name}: {why_not(field, found.type)}")
+        return None
+    return encoded.sql
 
 
 def _website(find: ColumnResolver) -> str | None:
@@ -176,9 +177,10 @@ def _website(find: ColumnResolver) -> str | None:
     found = find.find(_WEBSITE.name, source) if isinstance(source, Value) else None
     if found is None:
         return None
-    sql, _ = encode(_WEBSITE, found.sql, found.type, None)
-    if sql is None:
-        find.note(f"website_id: {why_not(_WEBSITE.kind, found.type)}")
+    raw = present(_WEBSITE, found.sql, found.type)
+    encoded = encode(_WEBSITE, raw, found.type, None)
+    if encoded is None:
+        find.note(f"website_id: {why_not(_WEBSITE, found.type)}")
         return None
-    # what is no whole number is to be told apart from what is not there
-    return f"coalesce({sql}, CAST({found.sql} AS VARCHAR))"
+    # a value that is not a website id is not the same as none
+    return f"coalesce({encoded.sql}, CAST({raw} AS VARCHAR))"

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.contract import STATUSES
+from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUSES
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed
+
+_WHOLE = f"a whole number from {INT32_MIN} to {INT32_MAX}"
 
 
 def listed_status(status: object) -> str:
@@ -46,12 +48,15 @@ def checked_website(website_id: object) -> int | None:
 
     :raises ConfigurationError: it is none
     """
-    if website_id is None:
+    if website_id is None or website_id == "":
         return None
     try:
-        return int(str(website_id))
+        number = int(str(website_id))
     except ValueError:
-        raise ConfigurationError("website id: a whole number, got something else") from None
+        raise ConfigurationError(f"website id: {_WHOLE}, got something else") from None
+    if not INT32_MIN <= number <= INT32_MAX:
+        raise ConfigurationError(f"website id: {_WHOLE}, got a number beyond it")
+    return number
 
 
 def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

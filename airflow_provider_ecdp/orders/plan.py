@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
+from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.engine.connection import statement
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, is_reserved
@@ -115,7 +116,7 @@ def _of_mapping(
 ) -> _Shaped:
     # the user's names stay out of the SQL: columns are read by their codes
     table, codes = catalog.coded(EXTRACT)
-    types = _result(engine, f"SELECT * FROM {table}", catalog).types
+    types = readable_schema(catalog.extracts[EXTRACT].schema).types
     schema = pa.schema(list(zip(codes, types, strict=True)))
     problems = codes[PROBLEMS] if notes_problems(catalog.extracts[EXTRACT].schema) else None
     compiled = shape(mapping, schema, codes, table, catalog.columns_text(), timezone=timezone, problems=problems)

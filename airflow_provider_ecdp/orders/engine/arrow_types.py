@@ -1,20 +1,57 @@
-"""Kinds of Arrow types, and which of them the engine knows."""
+"""Kinds of Arrow types, and the types in which the engine gets them.
+
+The engine has no type for halves of floats and for decimals beyond 38 digits, and fails on a time that its microseconds
+cannot hold. Such columns reach it in another type, with every value as it is.
+"""
 
 from __future__ import annotations
 
 import pyarrow as pa
+import pyarrow.compute as pc
+
+#: Digits of the engine's widest decimal.
+WIDEST = 38
+
+#: What the engine reads as a time without end: stands for a time that its microseconds cannot hold.
+_INFINITY = 2**63 - 1
+
+#: Microseconds of a unit of time.
+_MICROSECONDS = {"s": 1_000_000, "ms": 1_000}
+
+
+def engine_type(type_: pa.DataType) -> pa.DataType | None:
+    """Return the type in which the engine gets a column of `type_`; None if it has none for it, or for a part of it."""
+    if pa.types.is_dictionary(type_):
+        inner = engine_type(type_.value_type)
+        return type_ if inner == type_.value_type else inner
+    if pa.types.is_decimal(type_):
+        return _engine_decimal(type_)
+    if pa.types.is_float16(type_):
+        return pa.float32()
+    if pa.types.is_timestamp(type_):
+        return type_ if type_.unit == "ns" else pa.timestamp("us", type_.tz)
+    return _engine_nested(type_) if type_.num_fields or pa.types.is_struct(type_) else type_
 
 
 def readable(type_: pa.DataType) -> bool:
     """Whether the engine has a type for `type_`, and for all that is in it."""
-    if pa.types.is_dictionary(type_):
-        return readable(type_.value_type)
-    if pa.types.is_struct(type_) and not type_.num_fields:
-        return False
-    if pa.types.is_decimal(type_):
-        return not pa.types.is_decimal256(type_) and type_.scale >= 0
-    inner = all(readable(type_.field(i).type) for i in range(type_.num_fields))
-    return inner and not (pa.types.is_float16(type_) or pa.types.is_union(type_))
+    return engine_type(type_) is not None
+
+
+def engine_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
+    """Return `array` in its engine type."""
+    if array.type == type_:
+        return array
+    try:
+        return array.cast(type_)
+    except pa.ArrowInvalid:
+        # a copy without offsets: what lies around a slice is not part of it
+        return _clamped(array.take(pa.array(range(len(array)))), type_)
+
+
+def wide(type_: pa.DataType) -> bool:
+    """Whether `type_` is a decimal that the engine gets as text, for it has too many digits."""
+    return bool(pa.types.is_decimal(type_) and pa.types.is_string(_engine_decimal(type_)))
 
 
 def is_text(type_: pa.DataType) -> bool:
@@ -30,3 +67,57 @@ def is_bytes(type_: pa.DataType) -> bool:
 def readable_schema(schema: pa.Schema) -> pa.Schema:
     """Return the columns of which the engine knows the types."""
     return pa.schema([f for f in schema if readable(f.type)])
+
+
+def engine_schema(schema: pa.Schema) -> pa.Schema:
+    """Return the columns of `readable_schema` in the types in which the engine gets them."""
+    return pa.schema([f.with_type(engine_type(f.type)) for f in readable_schema(schema)])
+
+
+def _engine_decimal(type_: pa.DataType) -> pa.DataType:
+    digits = type_.precision - min(type_.scale, 0)
+    if digits > WIDEST or type_.scale > WIDEST:
+        return pa.string()
+    changed = pa.types.is_decimal256(type_) or type_.scale < 0
+    return pa.decimal128(digits, max(type_.scale, 0)) if changed else type_
+
+
+def _engine_nested(type_: pa.DataType) -> pa.DataType | None:
+    fields = [type_.field(i) for i in range(type_.num_fields)]
+    types = [engine_type(field.type) for field in fields]
+    if not types or None in types or pa.types.is_union(type_):
+        return None
+    if types == [field.type for field in fields]:
+        return type_
+    made = [field.with_type(inner) for field, inner in zip(fields, types, strict=True)]
+    if pa.types.is_struct(type_):
+        return pa.struct(made)
+    if pa.types.is_map(type_):
+        return pa.map_(*(engine_type(inner) for inner in (type_.key_type, type_.item_type)))
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(made[0], type_.list_size)
+    return pa.large_list(made[0]) if pa.types.is_large_list(type_) else pa.list_(made[0])
+
+
+def _clamped(array: pa.Array, type_: pa.DataType) -> pa.Array:
+    """Return an array that has a time which does not fit, in its engine type."""
+    if pa.types.is_timestamp(array.type):
+        most = _INFINITY // _MICROSECONDS[array.type.unit]
+        numbers = array.cast(pa.int64())
+        fits = pc.and_(pc.less_equal(numbers, most), pc.greater_equal(numbers, -most))
+        scaled = pc.multiply(pc.if_else(fits, numbers, 0), _MICROSECONDS[array.type.unit])
+        return pc.if_else(fits, scaled, pa.scalar(_INFINITY)).cast(type_)
+    if pa.types.is_struct(array.type):
+        children = [engine_array(array.field(i), field.type) for i, field in enumerate(type_)]
+        return pa.StructArray.from_arrays(children, fields=list(type_), mask=array.is_null())
+    if pa.types.is_dictionary(array.type):
+        return engine_array(array.dictionary_decode(), type_)
+    mask = array.is_null()
+    if pa.types.is_map(array.type):
+        keys, items = engine_array(array.keys, type_.key_type), engine_array(array.items, type_.item_type)
+        return pa.MapArray.from_arrays(array.offsets, keys, items, type=type_, mask=mask)
+    values = engine_array(array.values, type_.value_type)
+    if pa.types.is_fixed_size_list(array.type):
+        return pa.FixedSizeListArray.from_arrays(values, type=type_, mask=mask)
+    made = pa.LargeListArray if pa.types.is_large_list(array.type) else pa.ListArray
+    return made.from_arrays(array.offsets, values, type=type_, mask=mask)

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.orders.engine.arrow_types import readable, readable_schema
+from airflow_provider_ecdp.orders.engine.arrow_types import engine_schema, readable, readable_schema
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.engine.tables import SPELLINGS, is_reserved, source_table
 from airflow_provider_ecdp.orders.execution.scan import Scan
@@ -49,7 +49,7 @@ class Catalog:
         if isinstance(extracts, Mapping):
             self._check_names()
         for i, (name, extract) in enumerate(self.extracts.items()):
-            schema = readable_schema(extract.schema)
+            schema = engine_schema(extract.schema)
             if not len(schema):
                 unknown = f" of a type that the engine knows: {extract.schema.names}" if len(extract.schema) else ""
                 raise ColumnsError(f"{extract.name} has no columns{unknown}, so it holds no orders")

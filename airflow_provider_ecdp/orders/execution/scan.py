@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
+from airflow_provider_ecdp.orders.engine.arrow_types import engine_array, engine_schema
 from airflow_provider_ecdp.orders.sources.base import Source
 
 
@@ -23,7 +23,7 @@ class Scan:
         :param columns: of the extract, those that are read
         :param names: what the stream calls the columns of `readable_schema`
         """
-        own = readable_schema(extract.schema)
+        own = engine_schema(extract.schema)
         self.extract = extract
         self.columns = columns
         self.own = own.names
@@ -56,7 +56,7 @@ class Scan:
                     )
                 yield pa.RecordBatch.from_arrays(
                     [
-                        batch.column(place[name]) if name in place else null.slice(0, rows)
+                        engine_array(batch.column(place[name]), null.type) if name in place else null.slice(0, rows)
                         for name, null in zip(self.own, nulls, strict=True)
                     ],
                     schema=self.schema,

@@ -65,7 +65,7 @@ def shape(
     :raises ColumnsError: the mapping names what is not there, leaves out what is required, or a column's type cannot
         serve; all of it at once
     """
-    shaping = _Shaping(mapping, schema, spelled)
+    shaping = _Shaping(mapping, schema, spelled, timezone)
     fields = shaping.fields()
     result = pa.schema([(name, found.type) for name, found in fields.items()])
     for path, problem in column_problems(result, timezone=timezone, explained=shaping.find.explained):
@@ -81,8 +81,10 @@ def shape(
 class _Shaping:
     """Walks the contract and finds the SQL of each field."""
 
-    def __init__(self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str]) -> None:
-        self.find = ColumnResolver(mapping, schema, spelled)
+    def __init__(
+        self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str], timezone: str | None
+    ) -> None:
+        self.find = ColumnResolver(mapping, schema, spelled, timezone)
         self.order_by = mapping.order_by
         #: what order lines are grouped by
         self.group: str | None = None
@@ -138,13 +140,13 @@ class _Shaping:
         if not isinstance(source, Value):
             self.find.missing(field.name)
             return None
-        given = [self.find.mapped(f"{field.name}.{child.name}") for child in field.fields]
-        names = [value.columns[0] for value in given if isinstance(value, Value) and value.columns]
+        given = {child: self.find.mapped(f"{field.name}.{child.name}") for child in field.fields}
+        names = {v.columns[0]: child for child, v in given.items() if isinstance(v, Value) and v.columns}
         found = self.find.whole(field, field.name, source, names)
         if found is None:
             return None
         members = found.type if field.kind is Kind.OBJECT else getattr(found.type, "value_type", pa.null())
-        if not pa.types.is_struct(members) or not (self.find.lines or any(given)):
+        if not pa.types.is_struct(members) or not (self.find.lines or any(given.values())):
             # it is taken as it is; what has a wrong type is the matcher's to tell
             return self.find.of_order(field.name, found)
         if field.kind is Kind.LIST:
@@ -207,7 +209,7 @@ class _Shaping:
             source = self.find.source(path)
             member: Expression | None = None
             if isinstance(source, Value) and child.kind is Kind.LIST:
-                member = self.find.whole(child, path, source, [])
+                member = self.find.whole(child, path, source, {})
             elif source:
                 member = self.find.find(path, source, each=True)
             elif child.required:

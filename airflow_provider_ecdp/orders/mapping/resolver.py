@@ -11,13 +11,15 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import STATUSES, Field
+from airflow_provider_ecdp.orders.contract import ATTRIBUTE, STATUSES, Field
+from airflow_provider_ecdp.orders.engine.arrow_types import WIDEST
 from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.mapping.spec import FIELDS, ColumnMapping, Features, Value, folded_path
-from airflow_provider_ecdp.orders.mapping.sums import WIDEST, Sum, digits, scale, summed
-from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, plain, single
+from airflow_provider_ecdp.orders.mapping.sums import Sum, digits, scale, summed
+from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, single, undictionaried
 from airflow_provider_ecdp.orders.names import Expression, Scope, nearest
 from airflow_provider_ecdp.orders.sql import json_columns
+from airflow_provider_ecdp.orders.sql.coercion import why_not
 from airflow_provider_ecdp.orders.sql.timezones import is_zone
 
 
@@ -30,7 +32,10 @@ class ColumnResolver:
     by path, that is true if a value differs between the lines of an order.
     """
 
-    def __init__(self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str]) -> None:
+    def __init__(
+        self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str], timezone: str | None = None
+    ) -> None:
+        self._timezone = timezone
         self._sources = mapping.sources
         self._named: dict[str, list[str]] = {}
         for name in schema.names:
@@ -99,10 +104,10 @@ class ColumnResolver:
                 made.append((name, found if each else self.of_order(of, decoded(found))))
         return features(made) if made else None
 
-    def whole(self, field: Field, path: str, source: Value, members: list[str]) -> Expression | None:
+    def whole(self, field: Field, path: str, source: Value, members: Mapping[str, Field]) -> Expression | None:
         """Return the SQL, over one row, of an object or a list that is a column, or JSON text in one.
 
-        :param members: names that the mapping reads of it, which are keys if it is JSON
+        :param members: names that the mapping reads of it, which are keys if it is JSON, with the fields that they are
         """
         self.explained[path] = str(source)
         found = self._value(path, source, (self.rows,))
@@ -143,7 +148,7 @@ class ColumnResolver:
         """Return the SQL of a column; the first scope that has it counts."""
         for scope in scopes:
             if found := scope.find(name):
-                return plain(found)
+                return undictionaried(found)
         known = [known for scope in scopes for known in scope.names()]
         self.note(f"{path}: there is no column {name!r}{_constant(path, name)}{nearest(name, known)}")
         return None
@@ -155,7 +160,7 @@ class ColumnResolver:
 
     def add(self, path: str, problem: str) -> None:
         """Note a problem of a field, unless one is known of it, or of what is in it: this one may come of that."""
-        if not any(known.startswith((f"{path}:", f"{path}.")) for known in self.problems):
+        if not any(known.startswith((f"{path}:", f"{path}.", f"{path} (")) for known in self.problems):
             self.note(problem)
 
     def note(self, problem: str) -> None:
@@ -170,7 +175,11 @@ class ColumnResolver:
         if column and (source.changes or source.default is not None) and attribute_text(column) is None:
             self.note(f"{path}: map and default are for single values, and {source.columns[0]} is {column.type}")
             return None
-        return single(column, source)
+        field = FIELDS.get(folded_path(path), ("", ATTRIBUTE[1]))[1]
+        found = single(field, column, source, self._timezone)
+        if column and found is None:
+            self.note(f"{path} ({source}): {why_not(field, column.type)}")
+        return found
 
     def of_order(self, path: str, found: Expression) -> Expression:
         """Return the value of an order from that of its rows."""

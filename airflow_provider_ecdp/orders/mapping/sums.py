@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from airflow_provider_ecdp.orders.engine.arrow_types import WIDEST, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.names import Expression
-
-#: The engine's widest decimal, in digits.
-WIDEST = 38
 
 #: Digits that the number of lines of an order may add to a sum.
 _LINES = 10
@@ -51,11 +49,11 @@ def total(gathered: str) -> str:
 
 
 def digits(type_: pa.DataType) -> int:
-    """Return the most digits of a number of `type_`; 0 if it is no number."""
+    """Return the most digits of a number of `type_`; 0 if the engine does not compute with it."""
     if pa.types.is_floating(type_):
         return 1
     if pa.types.is_decimal(type_):
-        return int(type_.precision)
+        return 0 if wide(type_) else int(type_.precision)
     return _DIGITS[type_.bit_width] if pa.types.is_integer(type_) else 0
 
 

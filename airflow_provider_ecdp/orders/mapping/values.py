@@ -7,74 +7,121 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import ATTRIBUTE
-from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_text
+from airflow_provider_ecdp.orders.contract import ATTRIBUTE, Field, Kind
+from airflow_provider_ecdp.orders.engine.arrow_types import WIDEST, is_bytes
+from airflow_provider_ecdp.orders.engine.marks import OTHER_KIND
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.mapping.spec import Constant, Value
-from airflow_provider_ecdp.orders.mapping.sums import WIDEST, digits
+from airflow_provider_ecdp.orders.mapping.sums import digits
 from airflow_provider_ecdp.orders.names import Expression
-from airflow_provider_ecdp.orders.sql.coercion import encode
+from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present
 
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
+#: The field that takes most types: what it makes of a value is the value's text.
 _ATTRIBUTE_VALUE = ATTRIBUTE[1]
 
 
-def plain(found: Expression) -> Expression:
-    """Return a column without its dictionary: the engine compares values of a dictionary by their place in it."""
-    if not pa.types.is_dictionary(found.type):
-        return found
-    type_ = found.type.value_type
-    return Expression(f"CAST({found.sql} AS VARCHAR)" if is_text(type_) else found.sql, type_, found.constant)
+def undictionaried(found: Expression) -> Expression:
+    """Return a column without its dictionary."""
+    return Expression(*plain(found.sql, found.type), found.constant)
 
 
-def single(column: Expression | None, value: Value) -> Expression:
-    """Return `value`, whose column, if it has one, is `column` and no nested one if the value is changed."""
+def single(field: Field, column: Expression | None, value: Value, timezone: str | None) -> Expression | None:
+    """Return `value` as `field`; None if its column is changed, and the column's type cannot be the field's.
+
+    A changed value is text, which the checks read like any text. It is the column's value as the field has it.
+
+    :param column: the column that `value` names, if it names one; not nested
+    :param timezone: IANA name of the zone in which timestamps without a zone are read
+    """
     default = value.default
     if column is None:
         assert default is not None  # noqa: S101 - a value has a column or is a constant
         return _literal(default)
     if not value.changes and default is None:
         return column
-    number = isinstance(default, int | float | Decimal) and not isinstance(default, bool)
-    if not value.changes and default is not None and number and digits(column.type):
+    if not value.changes and default is not None and _keeps_type(default, column.type):
+        # a number stays one: where the lines of an order differ, the smallest is taken
         return Expression(f"coalesce({column.sql}, {_as_text(default)})", column.type)
-    as_text = attribute_text(column) or column.sql
+    found = Expression(present(field, column.sql, column.type), column.type)
+    checked_as_text = bool(value.changes) and _checked_as_text(field)
+    if not checked_as_text and encode(field, found.sql, found.type, timezone) is None:
+        return None
+    as_text = text_or_mark(_ATTRIBUTE_VALUE if checked_as_text or field.choices else field, found, timezone)
     other = None if default is None else quote_literal(_as_text(default))
     if not value.changes:
         return Expression(f"coalesce({as_text}, {other})", pa.string())
-    folded = f"lower({as_text})"
+    folded = f"lower({attribute_text(found) or as_text})"
     cases = " ".join(
-        f"WHEN {folded} {_matching(found)} THEN {quote_literal(_as_text(sent))}" for found, sent in value.changes
+        f"WHEN {folded} {_matching(pattern)} THEN {quote_literal(_as_text(sent))}" for pattern, sent in value.changes
     )
     return Expression(f"CASE {cases} ELSE {other or as_text} END", pa.string())
 
 
 def attribute_text(found: Expression) -> str | None:
-    """Return SQL of a value as the text that an attribute would have; None if it is nested."""
-    return encode(_ATTRIBUTE_VALUE, found.sql, found.type, None)[0]
+    """Return SQL of a value as the text that an attribute would have; None if it can have none."""
+    encoded = encode(_ATTRIBUTE_VALUE, found.sql, found.type, None)
+    return encoded.sql if encoded else None
+
+
+def text_or_mark(field: Field, found: Expression, timezone: str | None = None) -> str:
+    """Return SQL of a value as the text of `field`: where it cannot be the field's, of a mark that the checks find."""
+    encoded = encode(field, found.sql, found.type, timezone)
+    mark = f"CASE WHEN {found.sql} IS NOT NULL THEN {quote_literal(f'{OTHER_KIND}a value of {found.type}')} END"
+    if encoded is None:
+        return mark
+    return f"coalesce({encoded.sql}, {mark})" if encoded.rule else encoded.sql
 
 
 def decoded(found: Expression) -> Expression:
-    """Return bytes as the text that they are: the engine takes no aggregate of them inside of what decodes them."""
+    """Return bytes as their text: the engine takes no aggregate of them inside of what decodes them."""
     if not is_bytes(found.type):
         return found
-    return Expression(attribute_text(found) or found.sql, pa.string(), found.constant)
+    return Expression(text_or_mark(_ATTRIBUTE_VALUE, found), pa.string(), found.constant)
 
 
 def features(values: Sequence[tuple[str, Expression]]) -> Expression:
     """Return the list of attributes with these names and texts; those without a value are left out, NULL if all are."""
-    made = ", ".join(f"{{'name': {quote_literal(name)}, 'value': {attribute_text(found)}}}" for name, found in values)
+    texts = ((name, text_or_mark(_ATTRIBUTE_VALUE, found)) for name, found in values)
+    made = ", ".join(f"{{'name': {quote_literal(name)}, 'value': {value}}}" for name, value in texts)
     given = f"list_filter([{made}], lambda ecdp_a: ecdp_a.value IS NOT NULL)"
     constant = all(found.constant for _, found in values)
     return Expression(f"CASE WHEN len({given}) > 0 THEN {given} END", _ATTRIBUTES, constant)
 
 
+def _checked_as_text(field: Field) -> bool:
+    """Whether the checks refuse every text that is not the field's: no type can hide behind it."""
+    return field.kind in (Kind.NUMBER, Kind.INTEGER) or bool(field.choices) or field.name == "timeZone"
+
+
+def _keeps_type(default: Constant, type_: pa.DataType) -> bool:
+    """Whether `default` is a number among those of `type_`, so that the engine keeps the type of the column."""
+    if isinstance(default, bool | str) or not digits(type_):
+        return False
+    if pa.types.is_floating(type_):
+        return True
+    if isinstance(default, float):
+        return False
+    _, written, exponent = Decimal(default).as_tuple()
+    scale = type_.scale if pa.types.is_decimal(type_) else 0
+    return isinstance(exponent, int) and -exponent <= scale and len(written) + exponent < digits(type_) - scale
+
+
 def _literal(constant: Constant) -> Expression:
     if isinstance(constant, str):
         return Expression(quote_literal(constant), pa.string(), constant=True)
-    type_ = pa.bool_() if isinstance(constant, bool) else pa.decimal128(WIDEST, 0)
-    return Expression(_as_text(constant), type_, constant=True)
+    if isinstance(constant, bool):
+        return Expression(_as_text(constant), pa.bool_(), constant=True)
+    return _number(constant)
+
+
+def _number(constant: float | Decimal) -> Expression:
+    """Return a number with its own digits, as text that the checks read, but for one that identifies: a whole one."""
+    whole = isinstance(constant, int) and len(str(abs(constant))) <= WIDEST
+    if whole:
+        return Expression(str(constant), pa.decimal128(WIDEST, 0), constant=True)
+    return Expression(quote_literal(_as_text(constant)), pa.string(), constant=True)
 
 
 def _as_text(constant: Constant) -> str:

@@ -23,6 +23,9 @@ from airflow_provider_ecdp.orders.names import folded_name
 from airflow_provider_ecdp.orders.sources.base import problems_field
 from airflow_provider_ecdp.orders.sources.table import TableSource
 
+#: Types of pandas' missing values, which are neither None nor numbers.
+_MISSING = {"NaTType", "NAType"}
+
 #: Digits before the point of the largest double.
 _DOUBLE_DIGITS = 309
 
@@ -68,7 +71,7 @@ def _object(
 
 
 def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) -> Any:
-    if value is None:
+    if _is_missing(value):
         return None
     if field.kind is Kind.OBJECT:
         if isinstance(value, Mapping):
@@ -76,19 +79,19 @@ def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) 
     elif field.kind is Kind.LIST:
         if isinstance(value, list | tuple):
             return [_element(field, element, f"{path}[{i}]", problems) for i, element in enumerate(value)]
-    elif (text := _text(value)) is not None:
+    elif (text := _text(field, value)) is not None:
         try:
             text.encode()
         except UnicodeEncodeError:
             problems.append(_problem(path, "text in UTF-8", "half of a surrogate pair"))
             return None
         return text
-    problems.append(_problem(path, field.kind.value, type(value).__name__))
+    problems.append(_problem(path, _asked(field), type(value).__name__))
     return None
 
 
 def _element(field: Field, value: Any, path: str, problems: list[dict[str, str]]) -> dict[str, Any] | None:
-    if value is None:
+    if _is_missing(value):
         return None
     if isinstance(value, Mapping):
         return _object(field.fields, value, f"{path}.", problems)
@@ -96,7 +99,39 @@ def _element(field: Field, value: Any, path: str, problems: list[dict[str, str]]
     return None
 
 
-def _text(value: Any) -> str | None:
+def _is_missing(value: Any) -> bool:
+    """Whether `value` is None, or one of the values that pandas and numpy have in place of None: NaN, NaT and NA."""
+    if value is None or type(value).__name__ in _MISSING:
+        return True
+    if isinstance(value, decimal.Decimal):
+        return value.is_nan()
+    return isinstance(value, numbers.Real) and bool(value != value)  # noqa: PLR0124 - nothing but NaN differs from itself
+
+
+def _asked(field: Field) -> str:
+    return "text or a whole number" if _is_free_text(field) else field.kind.value
+
+
+def _is_free_text(field: Field) -> bool:
+    """Whether `field` is text of any form, and no attribute's value, which may be any single value."""
+    return field.kind is Kind.TEXT and not field.choices and field.name != "value"
+
+
+def _text(field: Field, value: Any) -> str | None:
+    """Return a value as text, which the checks read; None if it cannot be the field's, or not with all its digits."""
+    if _is_free_text(field) and not _is_text_or_whole(value):
+        return None
+    return _as_text(value)
+
+
+def _is_text_or_whole(value: Any) -> bool:
+    if isinstance(value, decimal.Decimal):
+        return value.is_finite() and value.as_tuple().exponent in range(1 + _DOUBLE_DIGITS)
+    # numpy's whole numbers are Integral too, and a fraction has lost the form of an id
+    return isinstance(value, str | numbers.Integral | uuid.UUID)
+
+
+def _as_text(value: Any) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):

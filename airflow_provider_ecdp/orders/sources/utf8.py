@@ -12,10 +12,8 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text
-
-#: Stands in place of bytes that are no UTF-8. Unicode keeps this character for use inside of a program: no text that
-#: is meant for others holds it.
-BROKEN = "\ufdd0"
+from airflow_provider_ecdp.orders.engine.marks import BROKEN
+from airflow_provider_ecdp.orders.sources.map_keys import with_unique_keys
 
 _ESCAPED = re.compile("[\udc80-\udcff]+")
 
@@ -33,11 +31,11 @@ def marked(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     except pa.ArrowInvalid:
         pass
     else:
-        return batch
+        return with_unique_keys(batch, name)
     columns = [
         _marked(column, f"{name}: column {f.name}") for column, f in zip(batch.columns, batch.schema, strict=True)
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+    return with_unique_keys(pa.RecordBatch.from_arrays(columns, schema=batch.schema), name)
 
 
 def _marked(column: pa.Array, what: str) -> pa.Array:

@@ -1,14 +1,17 @@
-"""From a column's Arrow type to SQL of its encoded value: what stands in the JSON, before quoting.
+"""The one place that turns an Arrow type and value into the JSON of a field: SQL of the encoded value.
 
-An encoded value is NULL where the value is absent or does not fit its field's kind.
+An encoded value is what stands in the JSON, before quoting. It is NULL where the value is absent, or cannot be its
+field's with all of its digits: then it is its order's problem, and `rule` says what is asked for.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import STATUS_SPELLINGS, Field, Kind
-from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_text, readable
+from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUS_SPELLINGS, Field, Kind
+from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_text, readable, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 
 _JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
@@ -18,48 +21,80 @@ _DATE = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _TIME = r"[T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
 _OFFSET = "(Z| UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
 
-#: SQL of an encoded value, None if the type can never be the field's, and whether every value that is not NULL has one.
-EncodedValue = tuple[str | None, bool]
+#: Times of the contract, and those that another zone may bring into it; the engine fails near the ends of its own.
+_YEARS = "TIMESTAMPTZ '0001-01-01 00:00:00Z' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999Z'"
+_LOCAL_YEARS = "TIMESTAMP '0001-01-01 00:00:00' - INTERVAL 2 DAYS AND TIMESTAMP '9999-12-31 23:59:59' + INTERVAL 2 DAYS"
+
+#: Blanks around a status, which columns of a fixed width add.
+_BLANKS = "e' \\t\\n\\r\\x0b\\f'"
+
+#: Rules that a value breaks when it has no encoded value.
+TEXT = "text in UTF-8"
+NUMBER = "a finite number"
+INTEGER = f"a whole number from {INT32_MIN} to {INT32_MAX}"
+TIMESTAMP = "a date and time with a time zone, from year 1 to 9999"
+LOCAL = "a date or time from year 1 to 9999"
 
 
-def encode(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> EncodedValue:
-    """Return the encoded value of the column `raw` as `field`.
+@dataclass(frozen=True, slots=True)
+class EncodedValue:
+    """SQL of an encoded value. `rule` is what a value without one breaks; None if every value has one."""
 
+    sql: str
+    rule: str | None = None
+
+
+def encode(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> EncodedValue | None:
+    """Return the encoded value of the column `raw` as `field`; None if no value of its type can be the field's.
+
+    :param raw: SQL of the column, as the engine has it
     :param timezone: IANA name of the zone in which timestamps without a zone are read; None refuses them
     """
+    encoded: EncodedValue | None
     if not readable(type_):
-        return None, False
-    if pa.types.is_null(type_):
-        return "CAST(NULL AS VARCHAR)", True
-    found: EncodedValue
-    if field.kind is Kind.NUMBER:
-        found = _number(raw, type_)
+        encoded = None
+    elif pa.types.is_null(type_):
+        encoded = EncodedValue("CAST(NULL AS VARCHAR)")
+    elif field.kind is Kind.NUMBER:
+        encoded = _number(raw, type_)
     elif field.kind is Kind.INTEGER:
-        found = _integer(raw, type_)
+        encoded = _integer(raw, type_)
     elif field.kind is Kind.TIMESTAMP:
-        found = _timestamp(raw, type_, timezone)
+        encoded = _timestamp(raw, type_, timezone)
+    elif field.name == "value":
+        encoded = _attribute(raw, type_)
     else:
-        found = _text(raw, type_)
-        # a feature has no type of its own: 1.5 and 2026-11-01 are good values
-        plain = pa.types.is_floating(type_) or pa.types.is_decimal(type_) or pa.types.is_temporal(type_)
-        if field.name == "value" and plain:
-            found = f"CAST({raw} AS VARCHAR)", True
-        elif found[0] and field.choices:
+        encoded = _text(raw, type_)
+        if encoded and field.choices:
             # names are ASCII: what a cast makes of other types will do to compare with them
-            found = _choice(f"CAST({raw} AS VARCHAR)", field), False
-    return found
+            encoded = EncodedValue(_choice(f"CAST({raw} AS VARCHAR)", field), _listed(field))
+    return encoded
 
 
-def why_not(kind: Kind, type_: pa.DataType) -> str:
-    """Return why a column of `type_` cannot be a field of `kind`, and what to do."""
-    if kind is Kind.TIMESTAMP and (pa.types.is_timestamp(type_) or pa.types.is_date(type_)):
+def plain(raw: str, type_: pa.DataType) -> tuple[str, pa.DataType]:
+    """Return a column without its dictionary: the engine's own dictionaries are enumerations, compared by place."""
+    if not pa.types.is_dictionary(type_):
+        return raw, type_
+    return (f"CAST({raw} AS VARCHAR)" if is_text(type_.value_type) else raw), type_.value_type
+
+
+def present(field: Field, raw: str, type_: pa.DataType) -> str:
+    """Return SQL of the column `raw` in which text without characters is absent, where `field` may be absent."""
+    empty = "''::BLOB" if is_bytes(type_) else "''"
+    optional = not field.required and (is_text(type_) or is_bytes(type_))
+    return f"nullif({raw}, {empty})" if optional else raw
+
+
+def why_not(field: Field, type_: pa.DataType) -> str:
+    """Return why a column of `type_` cannot be `field`, and what to do."""
+    if field.kind is Kind.TIMESTAMP and (pa.types.is_timestamp(type_) or pa.types.is_date(type_)):
         return (
             f"the column is {type_}, without a time zone, and none is declared; "
             "declare the zone of its values (timezone, --timezone), for instance Europe/Warsaw"
         )
-    if kind is Kind.TEXT and (pa.types.is_floating(type_) or pa.types.is_decimal(type_)):
+    if field.kind is Kind.TEXT and (pa.types.is_floating(type_) or pa.types.is_decimal(type_)):
         return f"must be text, not {type_}: as a fraction an id has lost its form; cast it where the extract is made"
-    return f"must be {kind.value}, not {type_}"
+    return f"must be {field.kind.value}, not {type_}"
 
 
 def shown(raw: str, type_: pa.DataType) -> str:
@@ -69,86 +104,117 @@ def shown(raw: str, type_: pa.DataType) -> str:
     """
     if is_bytes(type_):
         return f"octet_length({raw}) || ' bytes'"
-    if pa.types.is_timestamp(type_) and type_.unit in ("s", "ms"):
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         # the engine fails on the text of a time that its microseconds cannot hold
         return "'a time out of range'"
     return ""
 
 
-def _text(raw: str, type_: pa.DataType) -> EncodedValue:
-    whole = pa.types.is_decimal(type_) and type_.scale == 0
-    if is_text(type_) or whole or pa.types.is_integer(type_) or pa.types.is_boolean(type_) or _is_extension(type_):
+def decimal_text(raw: str, type_: pa.DataType) -> str:
+    """Return SQL of the digits of a decimal, as JSON writes them."""
+    digits = f"CAST({raw} AS VARCHAR)"
+    # the engine writes .50 where no digit can stand before the point
+    return rf"regexp_replace({digits}, '^(-?)[.]', '\10.')" if type_.precision == type_.scale else digits
+
+
+def listed_status(raw: str) -> str:
+    """Return SQL of a status in small letters, without the blanks around it."""
+    return f"lower(trim(CAST({raw} AS VARCHAR), {_BLANKS}))"
+
+
+def _text(raw: str, type_: pa.DataType) -> EncodedValue | None:
+    whole = pa.types.is_integer(type_) or (pa.types.is_decimal(type_) and type_.scale == 0)
+    if is_text(type_) or whole or pa.types.is_boolean(type_) or _is_text_extension(type_):
         # nothing to cast for text; but what SQL makes of type UUID or JSON comes as text too
-        return f"CAST({raw} AS VARCHAR)", True
+        return EncodedValue(f"CAST({raw} AS VARCHAR)")
     if is_bytes(type_):
         # some writers leave out the mark that says a BYTE_ARRAY is text
-        return f"TRY(decode({raw}))", False
-    return None, False
+        return EncodedValue(f"TRY(decode({raw}))", TEXT)
+    return None
 
 
-def _is_extension(type_: pa.DataType) -> bool:
-    # such as arrow.uuid; pyarrow has classes for some of them only
-    return str(type_).startswith("extension")
+def _attribute(raw: str, type_: pa.DataType) -> EncodedValue | None:
+    # the value of an attribute has no type of its own: 1.5 and 2026-11-01 are good values
+    text = f"CAST({raw} AS VARCHAR)"
+    if pa.types.is_decimal(type_):
+        return EncodedValue(decimal_text(raw, type_))
+    if pa.types.is_floating(type_):
+        return EncodedValue(f"CASE WHEN isfinite({raw}) THEN {text} END", NUMBER)
+    if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
+        moment = f"TRY_CAST({raw} AS {'TIMESTAMPTZ' if getattr(type_, 'tz', None) else 'TIMESTAMP'})"
+        years = _YEARS if getattr(type_, "tz", None) else _LOCAL_YEARS
+        return EncodedValue(f"CASE WHEN {moment} BETWEEN {years} THEN {text} END", LOCAL)
+    return EncodedValue(text) if pa.types.is_time(type_) else _text(raw, type_)
 
 
-def _number(raw: str, type_: pa.DataType) -> EncodedValue:
-    if pa.types.is_integer(type_) or pa.types.is_decimal(type_):
-        return f"CAST({raw} AS VARCHAR)", True
+def _is_text_extension(type_: pa.DataType) -> bool:
+    # pyarrow has classes for some of them only
+    return str(type_).startswith(("extension<arrow.uuid", "extension<arrow.json", "extension<arrow.bool8"))
+
+
+def _number(raw: str, type_: pa.DataType) -> EncodedValue | None:
+    if pa.types.is_decimal(type_):
+        return EncodedValue(decimal_text(raw, type_))
+    if pa.types.is_integer(type_):
+        return EncodedValue(f"CAST({raw} AS VARCHAR)")
     if pa.types.is_floating(type_):
         # the engine's JSON writer has the same digits in half the time; of 32 bits it shows those of 64
         digits = f"to_json({raw})" if pa.types.is_float64(type_) else raw
-        return f"CASE WHEN isfinite({raw}) THEN CAST({digits} AS VARCHAR) END", False
+        return EncodedValue(f"CASE WHEN isfinite({raw}) THEN CAST({digits} AS VARCHAR) END", NUMBER)
     if is_text(type_):
         finite = f"isfinite(TRY_CAST({raw} AS DOUBLE))"
-        return f"CASE WHEN regexp_full_match({raw}, '{_JSON_NUMBER}') AND {finite} THEN {raw} END", False
-    return None, False
+        return EncodedValue(f"CASE WHEN regexp_full_match({raw}, '{_JSON_NUMBER}') AND {finite} THEN {raw} END", NUMBER)
+    return None
 
 
-def _integer(raw: str, type_: pa.DataType) -> EncodedValue:
+def _integer(raw: str, type_: pa.DataType) -> EncodedValue | None:
     small = pa.types.is_signed_integer(type_) and type_.bit_width <= 32
     if small or pa.types.is_uint8(type_) or pa.types.is_uint16(type_):
-        return f"CAST({raw} AS VARCHAR)", True
+        return EncodedValue(f"CAST({raw} AS VARCHAR)")
+    whole = f"CAST(TRY_CAST({raw} AS INTEGER) AS VARCHAR)"
     if pa.types.is_integer(type_):
-        return f"CAST(TRY_CAST({raw} AS INTEGER) AS VARCHAR)", False
+        return EncodedValue(whole, INTEGER)
+    if is_text(type_) or wide(type_):
+        # 2.0 as in the line below: a list of dicts holds it where pandas had to make room for a missing number
+        return EncodedValue(rf"CASE WHEN regexp_full_match({raw}, '[+-]?[0-9]+(\.0+)?') THEN {whole} END", INTEGER)
     if pa.types.is_decimal(type_) or pa.types.is_floating(type_):
         # a cast to INTEGER rounds; 1.5 pieces is no quantity
-        return f"CASE WHEN {raw} = trunc({raw}) THEN CAST(TRY_CAST({raw} AS INTEGER) AS VARCHAR) END", False
-    if is_text(type_):
-        # 2.0 as in the line above: a list of dicts holds it where pandas had to make room for a missing number
-        whole = rf"regexp_full_match({raw}, '[+-]?[0-9]+(\.0+)?')"
-        return f"CASE WHEN {whole} THEN CAST(TRY_CAST({raw} AS INTEGER) AS VARCHAR) END", False
-    return None, False
+        return EncodedValue(f"CASE WHEN {raw} = trunc({raw}) THEN {whole} END", INTEGER)
+    return None
 
 
-def _timestamp(raw: str, type_: pa.DataType, timezone: str | None) -> EncodedValue:
-    # seconds and milliseconds reach years that the engine's microseconds do not
-    moment = f"TRY_CAST({raw} AS TIMESTAMP)"
-    if pa.types.is_timestamp(type_) and type_.unit == "ns":
-        # a cast rounds, and the last moment of a day would be the next
-        moment = f"make_timestamp(epoch_ns({raw}) // 1000)"
-    if pa.types.is_timestamp(type_) and type_.tz:
-        return _instant(f"timezone('UTC', {moment})" if type_.unit == "ns" else raw), False
+def _timestamp(raw: str, type_: pa.DataType, timezone: str | None) -> EncodedValue | None:
     zone = quote_literal(timezone) if timezone else None
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
-        return (_instant(f"timezone({zone}, {moment})"), False) if zone else (None, False)
+        moment = f"TRY_CAST({raw} AS TIMESTAMP)"
+        if pa.types.is_timestamp(type_) and type_.unit == "ns":
+            # a cast rounds, and the last moment of a day would be the next; a division rounds towards 1970
+            moment = f"make_timestamp(epoch_ns({raw}) // 1000 - CAST(epoch_ns({raw}) % 1000 < 0 AS BIGINT))"
+        if getattr(type_, "tz", None):
+            return _instant(f"timezone('UTC', {moment})" if type_.unit == "ns" else raw)
+        local = f"CASE WHEN {moment} BETWEEN {_LOCAL_YEARS} THEN {moment} END"
+        return _instant(f"timezone({zone}, {local})") if zone else None
     if is_text(type_):
         cases = f"WHEN regexp_full_match({raw}, '{_DATE}{_TIME}{_OFFSET}') THEN TRY_CAST({raw} AS TIMESTAMPTZ)"
         if zone:
             naive = f"regexp_full_match({raw}, '{_DATE}({_TIME})?')"
             cases += f" WHEN {naive} THEN timezone({zone}, TRY_CAST({raw} AS TIMESTAMP))"
-        return _instant(f"CASE {cases} END"), False
-    return None, False
+        return _instant(f"CASE {cases} END")
+    return None
 
 
-def _instant(sql: str) -> str:
+def _instant(sql: str) -> EncodedValue:
     # strftime knows infinity, and years that ISO 8601 does not write with four digits
-    in_range = f"{sql} BETWEEN TIMESTAMPTZ '0001-01-01 00:00:00Z' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999Z'"
-    return f"CASE WHEN {in_range} THEN strftime({sql}, '%Y-%m-%dT%H:%M:%S.%gZ') END"
+    in_range = f"{sql} BETWEEN {_YEARS}"
+    return EncodedValue(f"CASE WHEN {in_range} THEN strftime({sql}, '%Y-%m-%dT%H:%M:%S.%gZ') END", TIMESTAMP)
 
 
 def _choice(sql: str, field: Field) -> str:
     spellings = {choice.lower(): choice for choice in field.choices} | STATUS_SPELLINGS
-    cases = " ".join(
-        f"WHEN {quote_literal(spelling)} THEN {quote_literal(choice)}" for spelling, choice in spellings.items()
-    )
-    return f"CASE lower({sql}) {cases} END"
+    pairs = ((quote_literal(spelling), quote_literal(choice)) for spelling, choice in spellings.items())
+    cases = " ".join(f"WHEN {spelling} THEN {choice}" for spelling, choice in pairs)
+    return f"CASE {listed_status(sql)} {cases} END"
+
+
+def _listed(field: Field) -> str:
+    return f"one of {', '.join(choice.lower() for choice in field.choices)}"

@@ -36,6 +36,5 @@ def _value(node: Node) -> str:
     if kind is Kind.TIMESTAMP:
         return f"'\"' || {node.encoded} || '\"'"
     if kind is Kind.TEXT:
-        # an identifier of no characters identifies nobody
-        return f"to_json(nullif({node.encoded}, ''))" if node.field.personal else f"to_json({node.encoded})"
+        return f"to_json({node.encoded})"
     return node.encoded

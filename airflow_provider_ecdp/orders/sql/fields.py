@@ -12,19 +12,22 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
-from airflow_provider_ecdp.orders.engine.arrow_types import is_text, readable
+from airflow_provider_ecdp.orders.engine.arrow_types import readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
 from airflow_provider_ecdp.orders.names import folded_name, listed
-from airflow_provider_ecdp.orders.sql.coercion import encode, shown, why_not
+from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present, shown, why_not
+
+#: What a time zone breaks that is not in it.
+ZONE = "a Windows or IANA time zone"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """A field of the contract, found in the extract.
 
-    `raw` and `encoded` are SQL; for an object or a list both are the value itself. `fits` says that every value that is
-    not NULL has an encoded value, so that no row needs a check of its kind. `var` names the element of a list. `shown`
+    `raw` and `encoded` are SQL; for an object or a list both are the value itself. `rule` is what a value breaks
+    that is not NULL and has no encoded value; None if every value has one. `var` names the element of a list. `shown`
     is SQL of what may be said of a value that does not fit, if that is not its text. Where `made` is set, `encoded` is
     a column that the query makes of it: checks and text share it, and a time is written once.
     """
@@ -32,7 +35,7 @@ class Node:
     field: Field
     raw: str
     encoded: str
-    fits: bool = True
+    rule: str | None = None
     children: tuple[Node, ...] = ()
     var: str = ""
     shown: str = ""
@@ -141,24 +144,22 @@ class _Matcher:
         return tuple(nodes), [c.name for left in named.values() for c in left]
 
     def node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
-        if pa.types.is_dictionary(type_):
-            type_ = type_.value_type
-            # the engine's own dictionaries are enumerations
-            raw = f"CAST({raw} AS VARCHAR)" if is_text(type_) else raw
+        raw, type_ = plain(raw, type_)
         if field.kind is Kind.OBJECT:
             return self.object_node(field, type_, raw, path)
         if field.kind is Kind.LIST:
             return self.list_node(field, type_, raw, path)
-        found, fits = encode(field, raw, type_, self.timezone)
-        if found is None:
-            self.note(path, f"{why_not(field.kind, type_)}")
+        raw = present(field, raw, type_)
+        encoded = encode(field, raw, type_, self.timezone)
+        if encoded is None:
+            self.note(path, why_not(field, type_))
             return Node(field, raw, raw)
         if field.name == "timeZone":
             # names are ASCII: what a cast makes of other types will do to compare with them, and to show
-            return Node(field, f"CAST({raw} AS VARCHAR)", "o.ecdp_zone", fits=False, made=f"{ZONES}.windows")
+            return Node(field, f"CAST({raw} AS VARCHAR)", "o.ecdp_zone", ZONE, made=f"{ZONES}.windows")
         if field.kind is Kind.TIMESTAMP:
-            return Node(field, raw, "o.ecdp_date", fits, shown=shown(raw, type_), made=found)
-        return Node(field, raw, found, fits, shown=shown(raw, type_))
+            return Node(field, raw, "o.ecdp_date", encoded.rule, shown=shown(raw, type_), made=encoded.sql)
+        return Node(field, raw, encoded.sql, encoded.rule, shown=shown(raw, type_))
 
     def object_node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
         if not pa.types.is_struct(type_):

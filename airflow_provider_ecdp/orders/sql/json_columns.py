@@ -1,19 +1,22 @@
 """Columns of text that hold JSON where an order has an object or a list, as warehouses write their VARIANT and JSON.
 
 Every value inside becomes text, which the checks read like any text. A text that is not the JSON that is asked for is a
-problem of its order. The engine reads numbers as doubles: 12.50 becomes 12.5.
+problem of its order, and so is a value that cannot be the text of its field. Numbers are those of the text, but without
+zeros at their end: 12.50 becomes 12.5.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text
+from airflow_provider_ecdp.orders.engine.marks import DIGITS, OTHER_KIND
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, ROWS
 from airflow_provider_ecdp.orders.names import folded_name
@@ -23,6 +26,16 @@ _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 #: A text whose first key begins with a capital letter. To read keys in any case takes longer.
 _CAPITAL = r"^\s*\[?\s*\{\s*\"[A-Z]"
+
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+
+#: A comma that JSON does not allow.
+_COMMA = r",\s*[\]}]"
+
+#: Numbers of which a double may lose digits: it keeps 15 of them, and exponents of two digits.
+_LONG = "-?[0-9][0-9.]{15,}(?:[eE][+-]?[0-9]+)?|-?[0-9][0-9.]*[eE][+-]?[0-9]{3,}"
+
+_DIGITS = quote_literal(DIGITS)
 
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
@@ -34,34 +47,99 @@ def may_be_json(type_: pa.DataType) -> bool:
     return is_text(type_) or str(type_).startswith("extension<arrow.json")
 
 
-def parsed(field: Field, raw: str, further: Iterable[str] = ()) -> tuple[str, pa.DataType]:
+def parsed(field: Field, raw: str, further: Mapping[str, Field] = MappingProxyType({})) -> tuple[str, pa.DataType]:
     """Return SQL and type of the object or list of `field` that the text `raw` holds; NULL where it holds another.
 
     Keys are those of the contract, in camelCase or snake_case; in any case, where the first of them begins with a
     capital letter, as in Snowflake's OBJECT_CONSTRUCT(*). For attributes, an object's keys are their names too.
 
-    :param further: keys that are read beside those of the contract
+    :param further: keys that are read beside those of the contract, with the fields for which they are read
     """
-    raw = f"CAST({raw} AS VARCHAR)"
     if field.name.endswith("Attributes"):
-        return _attributes(f"CASE WHEN json_valid({raw}) THEN {raw} END"), _ATTRIBUTES
+        found, type_ = _attributes("ecdp_t"), _ATTRIBUTES
+    else:
+        found, members = _objects(field, further)
+        type_ = members if field.kind is Kind.OBJECT else pa.list_(members)
+    # the list of one element is a name for the text
+    return f"list_transform([{_exact(f'CAST({raw} AS VARCHAR)')}], lambda ecdp_t: {found})[1]", type_
+
+
+def _objects(field: Field, further: Mapping[str, Field]) -> tuple[str, pa.DataType]:
+    """Return SQL of the object or list of objects in the text `ecdp_t`, and the type of an object."""
     paths = {child.name: _spellings(child.name) for child in field.fields}
-    known = {name.lower() for names in paths.values() for name in names}
-    # the engine tells the names of a struct's members apart by more than their case
-    paths |= {key: [key] for key in further if key.lower() not in known}
+    strict = {child.name for child in field.fields if _is_free_text(child)}
+    own = {name.lower(): child for child, names in paths.items() for name in names}
+    for key, of in further.items():
+        # the engine tells the names of a struct's members apart by more than their case
+        name = own.get(key.lower(), key)
+        paths.setdefault(name, [key])
+        strict |= {name} if _is_free_text(of) else set()
     lists = {child.name for child in field.fields if child.kind is Kind.LIST}
-    members = [(name, _ATTRIBUTES if name in lists else pa.string()) for name in paths]
-    as_spelled = {s: "JSON" if name in lists else "VARCHAR" for name, names in paths.items() for s in names}
-    spelled = _struct(paths, lists, lambda name: f"ecdp_e.{quote_identifier(name)}")
-    folded = _struct(paths, lists, _entry)
+
+    def read(name: str, value: str) -> str:
+        return _attributes(value) if name in lists else _text(value, fractions=name not in strict)
+
+    def digits(name: str, value: str) -> str:
+        # read as text by the engine itself, in half the time: the checks refuse what is no number
+        return read(name, value) if name in lists | strict else f"replace({value}, {_DIGITS}, '')"
+
+    as_spelled = {s: "JSON" if name in lists | strict else "VARCHAR" for name, names in paths.items() for s in names}
+    spelled = _struct(paths, lambda name: f"ecdp_e.{quote_identifier(name)}", digits)
+    folded = _struct(paths, _entry, read)
     # an array that is read as an object gives an object of nothing
     asked = "OBJECT" if field.kind is Kind.OBJECT else "ARRAY"
-    given = f"TRY(json_type({raw})) = '{asked}'"
-    found = f"CASE WHEN {given} THEN CASE WHEN regexp_matches({raw}, {quote_literal(_CAPITAL)}) "
-    found += f"THEN {_each(_lowered(_read(field, raw, 'MAP(VARCHAR, VARCHAR)')), folded)} "
-    found += f"ELSE {_each(_read(field, raw, as_spelled), spelled)} END END"
-    type_ = pa.struct(members)
-    return (f"({found})[1]", type_) if field.kind is Kind.OBJECT else (found, pa.list_(type_))
+    found = (
+        f"CASE WHEN TRY(json_type(ecdp_t)) = '{asked}' THEN "
+        f"CASE WHEN regexp_matches(ecdp_t, {quote_literal(_CAPITAL)}) "
+        f"THEN {_each(_lowered(_read(field, 'MAP(VARCHAR, JSON)')), folded)} "
+        f"ELSE {_each(_read(field, as_spelled), spelled)} END END"
+    )
+    members = pa.struct([(name, _ATTRIBUTES if name in lists else pa.string()) for name in paths])
+    return (f"({found})[1]" if field.kind is Kind.OBJECT else found), members
+
+
+def _is_free_text(field: Field) -> bool:
+    """Whether the checks take any text for `field`: a fraction, or a list, would hide behind it."""
+    checked = field.kind is not Kind.TEXT or field.choices or field.name in ("value", "timeZone")
+    return not checked
+
+
+def _exact(raw: str) -> str:
+    """Return SQL of a JSON text whose numbers keep their digits; NULL if it only resembles JSON.
+
+    The engine takes a comma before a bracket for JSON, and reads numbers as doubles: those that are long become text.
+    """
+    comma = (
+        f"regexp_matches({raw}, '{_COMMA}') AND regexp_matches(regexp_replace({raw}, '{_STRING}', '', 'g'), '{_COMMA}')"
+    )
+    marked = f"regexp_replace({raw}, '({_STRING})|({_LONG})', '\\1\"{DIGITS}\\2\"', 'g')"
+    return (
+        f"CASE WHEN contains({raw}, {_DIGITS}) OR ({comma}) THEN NULL "
+        f"WHEN regexp_matches({raw}, '{_LONG}') THEN replace({marked}, '\"{DIGITS}\"', '') ELSE {raw} END"
+    )
+
+
+def _text(value: str, *, fractions: bool) -> str:
+    """Return SQL of a JSON value as text: of a mark that the checks find, if it cannot be one.
+
+    :param fractions: whether a number with a fraction can be text
+    """
+    number = "-?[0-9].*" if fractions else "-?[0-9]+"
+    long = "substr(ecdp_v, 3, length(ecdp_v) - 3)"
+    kind = (
+        "CASE WHEN ecdp_v[1] = '{' THEN 'an object' WHEN ecdp_v[1] = '[' THEN 'a list' "
+        f"WHEN regexp_matches(ecdp_v, '^\"?{DIGITS}?-?[0-9]') THEN 'a number with a fraction' "
+        "ELSE 'NaN or infinity' END"
+    )
+    text = (
+        f"CASE WHEN starts_with(ecdp_v, '\"{DIGITS}') THEN "
+        f"CASE WHEN regexp_full_match({long}, '{number}') THEN {long} ELSE {quote_literal(OTHER_KIND)} || {kind} END "
+        "WHEN starts_with(ecdp_v, '\"') THEN CASE WHEN contains(ecdp_v, '\\') "
+        "THEN json_extract_string(ecdp_v, '$') ELSE substr(ecdp_v, 2, length(ecdp_v) - 2) END "
+        f"WHEN ecdp_v IN ('true', 'false') OR regexp_full_match(ecdp_v, '{number}') THEN ecdp_v "
+        f"WHEN ecdp_v IS NOT NULL THEN {quote_literal(OTHER_KIND)} || {kind} END"
+    )
+    return f"list_transform([CAST({value} AS VARCHAR)], lambda ecdp_v: {text})[1]"
 
 
 def _spellings(name: str) -> list[str]:
@@ -69,20 +147,20 @@ def _spellings(name: str) -> list[str]:
     return [name] if snake == name else [name, snake]
 
 
-def _struct(paths: Mapping[str, list[str]], lists: set[str], reach: Callable[[str], str]) -> str:
-    """Return SQL of a struct of what `reach` finds by the first of a member's spellings that is there."""
+def _struct(paths: Mapping[str, list[str]], reach: Callable[[str], str], read: Callable[[str, str], str]) -> str:
+    """Return SQL of a struct of what `read` makes of what `reach` finds by the first of a member's spellings."""
     members = []
     for name, spellings in paths.items():
         found = ", ".join(map(reach, spellings))
         found = f"coalesce({found})" if len(spellings) > 1 else found
-        members.append(f"{quote_literal(name)}: {_attributes(f'CAST({found} AS VARCHAR)') if name in lists else found}")
+        members.append(f"{quote_literal(name)}: {read(name, found)}")
     return f"{{{', '.join(members)}}}"
 
 
-def _read(field: Field, raw: str, structure: object) -> str:
-    """Return SQL of the list of what the objects of a text hold; an object alone is one of them."""
+def _read(field: Field, structure: object) -> str:
+    """Return SQL of the list of what the objects of the text `ecdp_t` hold; an object alone is one of them."""
     whole = json.dumps(structure if field.kind is Kind.OBJECT else [structure])
-    found = f"TRY(json_transform({raw}, {quote_literal(whole)}))"
+    found = f"TRY(json_transform(ecdp_t, {quote_literal(whole)}))"
     return f"[{found}]" if field.kind is Kind.OBJECT else found
 
 
@@ -142,9 +220,13 @@ def problem(path: str, field: Field, raw: str, found: str) -> str:
 
 
 def _attributes(raw: str) -> str:
-    listed = f"""TRY(json_transform({raw}, '[{{"name":"VARCHAR","value":"VARCHAR"}}]'))"""
-    keyed = f"""map_entries(TRY(json_transform({raw}, '"MAP(VARCHAR, VARCHAR)"')))"""
+    """Return SQL of the attributes that the JSON text `raw` lists, or has by their names."""
+    listed = f"""TRY(json_transform({raw}, '[{{"name":"JSON","value":"JSON"}}]'))"""
+    keyed = f"""map_entries(TRY(json_transform({raw}, '"MAP(VARCHAR, JSON)"')))"""
+    value = _text("ecdp_a.value", fractions=True)
+    name = _text("ecdp_a.name", fractions=False)
     return (
-        f"CASE TRY(json_type({raw})) WHEN 'ARRAY' THEN {listed} "
-        f"WHEN 'OBJECT' THEN list_transform({keyed}, lambda ecdp_a: {{'name': ecdp_a.key, 'value': ecdp_a.value}}) END"
+        f"CASE TRY(json_type({raw})) WHEN 'ARRAY' THEN list_transform({listed}, lambda ecdp_a: "
+        f"CASE WHEN ecdp_a IS NOT NULL THEN {{'name': {name}, 'value': {value}}} END) "
+        f"WHEN 'OBJECT' THEN list_transform({keyed}, lambda ecdp_a: {{'name': ecdp_a.key, 'value': {value}}}) END"
     )

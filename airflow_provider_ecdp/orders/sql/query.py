@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from airflow_provider_ecdp.orders.engine.marks import BROKEN
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import ACCEPTED, CHOSEN, DIFFERS, DUPLICATES, READ_BEFORE, ZONES
-from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
 from airflow_provider_ecdp.orders.sql.encoding import order_json
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding
 from airflow_provider_ecdp.orders.sql.validation import Level

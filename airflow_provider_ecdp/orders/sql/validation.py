@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, WARNINGS, Kind
+from airflow_provider_ecdp.orders.contract import WARNINGS, Kind
+from airflow_provider_ecdp.orders.engine.marks import BROKEN, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS
-from airflow_provider_ecdp.orders.sources.utf8 import BROKEN
+from airflow_provider_ecdp.orders.sql.coercion import TEXT, listed_status
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding, Node
 
 #: SQL type of a problem.
 PROBLEM = "STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)"
+
+#: The rule of a MAP, which the engine has with each key once.
+ONE_VALUE = "one value for one key"
 
 _NONE = f"CAST([] AS {PROBLEM}[])"
 
@@ -102,9 +106,7 @@ def order_checks(fields: FieldBinding, *, matching: str | None, future: str) -> 
     status = fields.field("status")
     if status:
         checks.append(
-            _warning(
-                "status_spelling", "'status'", f"lower(CAST({status.raw} AS VARCHAR)) = 'cancelled'", "'cancelled'"
-            ),
+            _warning("status_spelling", "'status'", f"{listed_status(status.raw)} = 'cancelled'", "'cancelled'"),
         )
     checks += [
         _warning("lines_differ", quote_literal(path), f"o.{DIFFERS}.{quote_identifier(path)}", "'more than one value'")
@@ -167,11 +169,10 @@ def _fields(nodes: Sequence[Node], prefix: str, outer: str = "") -> Iterator[Che
 
 def _value(node: Node, path: str) -> Iterator[Check]:
     field, raw, encoded = node.field, node.raw, node.encoded
-    if not node.fits:
-        yield Check(path, f"{raw} IS NOT NULL AND {encoded} IS NULL", quote_literal(_asked(node)), _got(node))
+    if node.rule:
+        yield Check(path, f"{raw} IS NOT NULL AND {encoded} IS NULL", quote_literal(node.rule), _got(node))
     elif field.kind is Kind.TEXT:
-        broken = f"contains({encoded}, {quote_literal(BROKEN)})"
-        yield Check(path, broken, quote_literal(_asked(node)), "'bytes of another encoding'", watched=True)
+        yield _marked(path, encoded)
     low, high = field.min_length, field.max_length
     if field.kind is Kind.TEXT and (low or high):
         exactly = low == high
@@ -190,16 +191,13 @@ def _value(node: Node, path: str) -> Iterator[Check]:
             yield Check(path, f"strlen({encoded}) < {low}", quote_literal(rule), "'no characters'")
 
 
-def _asked(node: Node) -> str:
-    field = node.field
-    if field.choices:
-        return f"one of {', '.join(c.lower() for c in field.choices)}"
-    return {
-        Kind.TEXT: "a Windows or IANA time zone" if field.name == "timeZone" else "text in UTF-8",
-        Kind.NUMBER: "a finite number",
-        Kind.INTEGER: f"a whole number from {INT32_MIN} to {INT32_MAX}",
-        Kind.TIMESTAMP: "a date and time with a time zone, from year 1 to 9999",
-    }[field.kind]
+def _marked(path: str, encoded: str) -> Check:
+    """Return the check of what could not become text, and was marked."""
+    other = f"split_part({encoded}, {quote_literal(OTHER_KIND)}, 2)"
+    twice = f"contains({encoded}, {quote_literal(REPEATED_KEY)})"
+    rule = f"CASE WHEN {other} <> '' THEN 'text' WHEN {twice} THEN '{ONE_VALUE}' ELSE '{TEXT}' END"
+    got = f"CASE WHEN {other} <> '' THEN {other} WHEN {twice} THEN 'more' ELSE 'bytes of another encoding' END"
+    return Check(path, f"contains({encoded}, {quote_literal(BROKEN)})", rule, got, watched=True)
 
 
 def _got(node: Node) -> str:
@@ -211,23 +209,23 @@ def _got(node: Node) -> str:
 
 
 def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
-    given = [f"nullif({c.encoded}, '') IS NULL" for c in customer.children]
+    absent = [f"{child.encoded} IS NULL" for child in customer.children]
     yield Check(
         "'customer'",
-        f"{customer.raw} IS NOT NULL AND {' AND '.join(given)}",
+        f"{customer.raw} IS NOT NULL AND {' AND '.join(absent)}",
         "'at least one of email, phone, crmId'",
         "'none'",
     )
     if matching:
         node = customer.child(matching)
-        missing = f"nullif({node.encoded}, '') IS NULL" if node else "TRUE"
+        missing = f"{node.encoded} IS NULL" if node else "TRUE"
         rule = f"required by the matching mode {matching}"
         yield Check(
             f"'customer.{matching}'", f"{customer.raw} IS NOT NULL AND {missing}", quote_literal(rule), "'missing'"
         )
     email = customer.child("email")
     if email:
-        broken = f"{email.encoded} <> '' AND NOT contains({email.encoded}, '@')"
+        broken = f"NOT contains({email.encoded}, '@')"
         yield _warning("email_without_at", "'customer.email'", broken, f"length({email.encoded}) || ' characters'")
 
 

@@ -165,16 +165,27 @@ def test_optional_fields_that_no_order_has_are_not_there(good):
 def test_a_value_that_cannot_be_its_fields_is_that_orders_problem(take, good):
     infinite, nan = float("inf"), float("nan")
     cases = {
-        "id is a list": (good | {"id": ["a"]}, {"id": "string"}),
-        "id is a dict": (good | {"id": {}}, {"id": "string"}),
-        "id is bytes": (good | {"id": b"x"}, {"id": "string"}),
-        "id is an object": (good | {"id": object()}, {"id": "string"}),
+        "id is a list": (good | {"id": ["a"]}, {"id": "text or a whole number"}),
+        "id is a dict": (good | {"id": {}}, {"id": "text or a whole number"}),
+        "id is bytes": (good | {"id": b"x"}, {"id": "text or a whole number"}),
+        "id is an object": (good | {"id": object()}, {"id": "text or a whole number"}),
         "total is text": (good | {"totalValue": "1,50"}, {"totalValue": "a finite number"}),
         "total is true": (good | {"totalValue": True}, {"totalValue": "a finite number"}),
-        "total is nan": (good | {"totalValue": nan}, {"totalValue": "a finite number"}),
+        "total is nan": (good | {"totalValue": nan}, {"totalValue": "required"}),
         "total is infinite": (good | {"totalValue": infinite}, {"totalValue": "a finite number"}),
-        "total is no decimal": (good | {"totalValue": D("NaN")}, {"totalValue": "a finite number"}),
-        "total is no decimal, loudly": (good | {"totalValue": D("sNaN")}, {"totalValue": "a finite number"}),
+        "total is no decimal": (good | {"totalValue": D("NaN")}, {"totalValue": "required"}),
+        "total is no decimal, loudly": (good | {"totalValue": D("sNaN")}, {"totalValue": "required"}),
+        "id is a float": (good | {"id": 7.0}, {"id": "text or a whole number"}),
+        "id is a large float": (good | {"id": 1e22}, {"id": "text or a whole number"}),
+        "id is a decimal with a fraction": (good | {"id": D("7.0")}, {"id": "text or a whole number"}),
+        "id is a date": (good | {"id": dt.date(2026, 1, 1)}, {"id": "text or a whole number"}),
+        "id is nan": (good | {"id": nan}, {"id": "required"}),
+        "e-mail is nan": (
+            good | {"customer": {"email": nan}},
+            {"customer": "at least one of email, phone, crmId"},
+        ),
+        "price is nan": (line(good, price=nan), {"products[0].price": "required"}),
+        "currency is a number": (good | {"currency": 7.5}, {"currency": "text or a whole number"}),
         "total is an infinite decimal": (good | {"totalValue": D("-Infinity")}, {"totalValue": "a finite number"}),
         "total is beyond doubles": (good | {"totalValue": D("1E+400")}, {"totalValue": "a finite number"}),
         "total is a fraction": (good | {"totalValue": Fraction(1, 3)}, {"totalValue": "a finite number"}),
@@ -187,7 +198,7 @@ def test_a_value_that_cannot_be_its_fields_is_that_orders_problem(take, good):
         "date is a time": (good | {"date": dt.time(1)}, {"date": "string (date-time)"}),
         "customer is text": (good | {"customer": "a@b"}, {"customer": "object"}),
         "customer is a list": (good | {"customer": [{"email": "a@b"}]}, {"customer": "object"}),
-        "email is a dict": (good | {"customer": {"email": {}}}, {"customer.email": "string"}),
+        "email is a dict": (good | {"customer": {"email": {}}}, {"customer.email": "text or a whole number"}),
         "products are a dict": (good | {"products": good["products"][0]}, {"products": "list of objects"}),
         "products are text": (good | {"products": "[]"}, {"products": "list of objects"}),
         "products are a generator": (good | {"products": iter(good["products"])}, {"products": "list of objects"}),
@@ -216,11 +227,19 @@ def test_a_value_that_cannot_be_its_fields_is_that_orders_problem(take, good):
     assert "no_products" not in {name for row in rows.values() for name in row.named_warnings}
 
 
+def test_markers_of_missing_values_are_absent(take, good):
+    nan = float("nan")
+    empty = {"currency": nan, "status": D("NaN"), "returnsValue": nan, "websiteId": nan, "timeZone": nan}
+    empty |= {"orderAttributes": nan, "customer": {"email": "a@example.com", "phone": nan, "crmId": D("sNaN")}}
+    rows = take({"nan": good | empty, "none": good | {"customer": {"email": "a@example.com"}}})
+    assert rows["nan"].sent == rows["none"].sent
+
+
 def test_a_wrong_kind_is_told_and_not_the_value(take, good):
     rows = take({"a": good | {"customer": ["anna@example.com"]}, "b": good | {"id": {"secret": "anna@example.com"}}})
     assert [row.problems for row in rows.values()] == [
         [{"field": "customer", "rule": "object", "got": "list"}],
-        [{"field": "id", "rule": "string", "got": "dict"}],
+        [{"field": "id", "rule": "text or a whole number", "got": "dict"}],
     ]
 
 
@@ -234,11 +253,16 @@ class Foreign:
         return self.text
 
 
+class ForeignInteger(Foreign):
+    """A whole number of another library."""
+
+
 numbers.Real.register(Foreign)
+numbers.Integral.register(ForeignInteger)
 
 
 def test_numbers_of_other_libraries_are_numbers(take, good):
-    rows = take({"n": line(good, quantity=Foreign("2"), price=Foreign("10.25")) | {"id": Foreign("7")}})
+    rows = take({"n": line(good, quantity=Foreign("2"), price=Foreign("10.25")) | {"id": ForeignInteger("7")}})
     assert (rows["n"].order_id, rows["n"].sent["products"][0]["price"]) == ("7", "10.25")
 
 

@@ -97,15 +97,18 @@ def test_years_are_those_of_four_digits(read_column):
 def test_infinity_is_that_orders_problem(read_column):
     """The engine's infinity is the largest number of its type; units wider than microseconds hold larger ones."""
     edge = 2**63 - 1
-    for array, told in [
-        (pa.array([edge, -edge, 0], pa.timestamp("us", tz="UTC")), ["infinity", "-infinity"]),
-        (pa.array([edge, -edge, 0], pa.timestamp("ns", tz="UTC")), ["infinity", "-infinity"]),
-        (pa.array([edge, -edge, 0], pa.timestamp("us")), ["infinity", "-infinity"]),
-        (pa.array([2**62, -(2**62), 0], pa.timestamp("ms")), ["a time out of range"] * 2),
-        (pa.array([2**31 - 1, -(2**31) + 1, 0], pa.date32()), ["infinity", "-infinity"]),
+    for array in [
+        pa.array([edge, -edge, 0], pa.timestamp("us", tz="UTC")),
+        pa.array([edge, -edge, 0], pa.timestamp("ns", tz="UTC")),
+        pa.array([edge, -edge - 1, 0], pa.timestamp("us")),
+        pa.array([2**62, -(2**62), 0], pa.timestamp("ms")),
+        pa.array([2**62, -(2**62), 0], pa.timestamp("ms", tz="UTC")),
+        pa.array([edge, -edge - 1, 0], pa.timestamp("s", tz="UTC")),
+        pa.array([2**31 - 1, -(2**31), 0], pa.date32()),
+        pa.array([2**31 - 2, -(2**31) + 2, 0], pa.date32()),
     ]:
         rows = read_column("date", array, timezone=None if getattr(array.type, "tz", None) else "UTC")
-        assert dates(rows) == [*told, "1970-01-01T00:00:00.000Z"]
+        assert dates(rows) == [*["a time out of range"] * 2, "1970-01-01T00:00:00.000Z"]
 
 
 WITH_OFFSET = {
@@ -236,7 +239,6 @@ def test_what_is_neither_a_windows_nor_an_iana_name_is_that_orders_problem(read_
         "Mars/Olympus": "text of 12 characters",
         "+02:00": "text of 6 characters",
         "Z": "Z",
-        "": "text of 0 characters",
         " UTC": "text of 4 characters",
         "(UTC+01:00) Warsaw": "text of 18 characters",
         "x" * 101: "text of 101 characters",

@@ -47,6 +47,30 @@ NUMBERS = {
         ["1.5" + "0" * 19, f"0.{'0' * 20}", None],
     ),
     "decimal of 64 bits": (pa.array([D("1.10"), D(2), None], pa.decimal64(9, 3)), ["1.100", "2.000", None]),
+    "decimal(2,2)": (pa.array([D("0.50"), D("-0.05"), None], pa.decimal128(2, 2)), ["0.50", "-0.05", None]),
+    "decimal(10,10)": (
+        pa.array([D("0.5"), D(0), None], pa.decimal128(10, 10)),
+        ["0.5000000000", "0.0000000000", None],
+    ),
+    "decimal(38,38)": (
+        pa.array([D("-0.5"), D(0), None], pa.decimal128(38, 38)),
+        [f"-0.5{'0' * 37}", f"0.{'0' * 38}", None],
+    ),
+    "decimal(9,9) of 32 bits": (
+        pa.array([D("0.5"), D(0), None], pa.decimal32(9, 9)),
+        ["0.500000000", "0.000000000", None],
+    ),
+    "decimal(18,18) of 64 bits": (
+        pa.array([D("0.5"), D(0), None], pa.decimal64(18, 18)),
+        [f"0.5{'0' * 17}", f"0.{'0' * 18}", None],
+    ),
+    "decimal(20,2) of 256 bits": (pa.array([D("1.50"), D("-1"), None], pa.decimal256(20, 2)), ["1.50", "-1.00", None]),
+    "decimal(76,2) of 256 bits": (
+        pa.array([D("1.50"), D("9" * 60), None], pa.decimal256(76, 2)),
+        ["1.50", "9" * 60 + ".00", None],
+    ),
+    "decimal(5,-2)": (pa.array([D("1E+3"), D(0), None], pa.decimal128(5, -2)), ["1000", "0", None]),
+    "float of 16 bits": (pa.array([1.5, -2.0, None], pa.float16()), ["1.5", "-2.0", None]),
     "double": (pa.array([0.1, 1e300, None]), ["0.1", "1e300", None]),
     "double, small": (pa.array([-0.0, 1e-7, None]), ["-0.0", "1e-7", None]),
     "double, all its digits": (pa.array([123456789.12345679, 2.0, None]), ["123456789.12345679", "2.0", None]),
@@ -82,7 +106,7 @@ INTEGERS = {
 
 
 FEATURES = {
-    "string": (pa.array(["x", "", None]), ["x", "", None]),
+    "string": (pa.array(["x", "", None]), ["x", None, None]),
     "int64": (pa.array([1, -1, None]), ["1", "-1", None]),
     "double": (pa.array([1.5, 1e300, None]), ["1.5", "1e+300", None]),
     "decimal": (pa.array([D("1.50"), D(0), None], pa.decimal128(5, 2)), ["1.50", "0.00", None]),
@@ -91,7 +115,7 @@ FEATURES = {
     "timestamp": (pa.array([0, 1, None], pa.timestamp("s")), ["1970-01-01 00:00:00", "1970-01-01 00:00:01", None]),
     "timestamp in UTC": (pa.array([0, None, None], pa.timestamp("ns", "UTC")), ["1970-01-01 00:00:00+00", None, None]),
     "time": (pa.array([0, 1, None], pa.time32("s")), ["00:00:00", "00:00:01", None]),
-    "binary": (pa.array([b"x", b"", None]), ["x", "", None]),
+    "binary": (pa.array([b"x", b"", None]), ["x", None, None]),
     "null": (pa.nulls(3), [None] * 3),
 }
 
@@ -171,7 +195,7 @@ def test_an_order_id_is_taken_from(read_column, name):
 
 
 def test_text_that_is_no_json_number_is_that_orders_problem(read_column):
-    bad = ["01", ".5", "5.", "+1", "NaN", "inf", "1_0", "0x10", "1,5", " 1", "1 ", "", "1e400", "-1e400", "1\n"]
+    bad = ["01", ".5", "5.", "+1", "NaN", "inf", "1_0", "0x10", "1,5", " 1", "1 ", "1e400", "-1e400", "1\n"]
     rows = read_column("returnsValue", pa.array(bad))
     assert [row.faults for row in rows] == [{"returnsValue": "a finite number"}] * len(bad)
 
@@ -180,7 +204,7 @@ def test_what_is_no_whole_number_is_that_orders_problem(read_column):
     rule = {"websiteId": "a whole number from -2147483648 to 2147483647"}
     nan = float("nan")
     arrays = [
-        pa.array(["1.5", "", "1e3", " 1", "x", "9" * 60, "2147483648", "1.0.0", "--1"]),
+        pa.array(["1.5", "1e3", " 1", "x", "9" * 60, "2147483648", "1.0.0", "--1"]),
         pa.array([1.5, nan, float("inf"), 2147483648.0, 2147483647.5, -2147483648.5]),
         pa.array([D("1.50"), D("2147483647.01"), D("2147483648.00")], pa.decimal128(20, 2)),
         pa.array([2**31, 2**64 - 1], pa.uint64()),
@@ -364,7 +388,7 @@ FRACTION = "as a fraction an id has lost its form; cast it where the extract is 
         (pa.float64(), f"id: must be text, not double: {FRACTION}"),
         (pa.float16(), f"id: must be text, not halffloat: {FRACTION}"),
         (pa.decimal128(10, 2), f"id: must be text, not decimal128(10, 2): {FRACTION}"),
-        (pa.decimal256(50, 0), f"id: must be text, not decimal256(50, 0): {FRACTION}"),
+        (pa.decimal256(50, 2), f"id: must be text, not decimal256(50, 2): {FRACTION}"),
         (pa.dictionary(pa.int8(), pa.float64()), f"id: must be text, not double: {FRACTION}"),
         (pa.date32(), "id: must be string, not date32[day]"),
         (pa.timestamp("us"), "id: must be string, not timestamp[us]"),
@@ -382,8 +406,8 @@ def test_text_is_not_taken_from(type_, told):
 @pytest.mark.parametrize(
     "type_",
     [
-        *(pa.bool_(), pa.binary(), pa.date32(), pa.timestamp("us", "UTC"), pa.float16()),
-        *(pa.decimal256(50, 2), pa.decimal128(5, -2), pa.list_(pa.float64()), pa.struct([("a", pa.int32())])),
+        *(pa.bool_(), pa.binary(), pa.date32(), pa.timestamp("us", "UTC")),
+        *(pa.duration("ns"), pa.list_(pa.float64()), pa.struct([("a", pa.int32())])),
     ],
     ids=str,
 )
@@ -461,7 +485,7 @@ def test_two_columns_cannot_be_one_field():
 
 
 def test_a_struct_with_a_type_that_the_engine_does_not_know_is_refused():
-    customer = pa.struct([("email", pa.string()), ("score", pa.float16())])
+    customer = pa.struct([("email", pa.string()), ("score", pa.dense_union([pa.field("a", pa.int8())]))])
     assert refusal(("customer", customer)) == [f"customer: the engine does not know all types in {customer}"]
 
 

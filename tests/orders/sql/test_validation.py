@@ -122,7 +122,7 @@ def test_lengths_are_counted_in_characters_to_the_very_last(judge, full, charact
 
 
 def test_a_currency_has_exactly_three_characters(judge, full):
-    rows = judge({text: full | {"currency": text} for text in ("", "EU", "EUR", "EURO", "żół", "żó", "😀😀😀")})
+    rows = judge({text: full | {"currency": text} for text in ("EU", "EUR", "EURO", "żół", "żó", "😀😀😀")})
     assert {text: row.problems for text, row in rows.items()} == {
         text: [] if len(text) == 3 else problem(("currency",), "exactly 3 characters", f"{len(text)} characters")
         for text in rows
@@ -171,12 +171,23 @@ def test_the_case_of_a_status_does_not_matter(judge, full):
     assert [row.warnings for row in rows.values()] == [[]] * 4
 
 
+@pytest.mark.parametrize("text", ["Paid ", " paid", "\tPAID\n"])
+def test_blanks_around_a_status_do_not_count(judge, full, text):
+    [row] = judge({text: full | {"status": text}}).values()
+    assert row.sent["status"] == "Paid"
+
+
+def test_optional_text_without_characters_is_absent(judge, full):
+    empty = {"status": "", "timeZone": "", "currency": ""}
+    rows = judge({"empty": full | empty, "absent": full | dict.fromkeys(empty)})
+    assert rows["empty"].sent == rows["absent"].sent
+
+
 def test_another_status_is_refused_and_shown_if_it_is_a_word(judge, full):
     told = {
         "deleted": "deleted",
         "in-transit_złożone": "in-transit_złożone",
-        " paid": "text of 5 characters",
-        "": "text of 0 characters",
+        "pa id": "text of 5 characters",
         "Jan Kowalski": "text of 12 characters",
         "+48600700800": "text of 12 characters",
         "600-700-800": "text of 11 characters",

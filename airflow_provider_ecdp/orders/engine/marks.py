@@ -1,0 +1,19 @@
+"""Characters in place of a value that cannot be sent, so that the checks find it in the text of its order.
+
+Unicode keeps these characters for use inside of a program: no text that is meant for others holds them. One look for
+BROKEN at the whole text of an order finds every mark.
+"""
+
+from __future__ import annotations
+
+#: Bytes that are not UTF-8.
+BROKEN = "\ufdd0"
+
+#: A key that a MAP holds more than once: stands behind all of them but the first, with a number.
+REPEATED_KEY = BROKEN + "\ufdd1"
+
+#: A JSON value that cannot be text; its kind in words follows.
+OTHER_KIND = BROKEN + "\ufdd2"
+
+#: A JSON number, kept as text for its digits; stands before it, and never leaves the query that reads the JSON.
+DIGITS = "\ufdd3"
