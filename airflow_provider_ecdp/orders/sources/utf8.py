@@ -1,4 +1,4 @@
-"""Text that is no UTF-8, in columns that claim to be: found here, and marked so that the checks can tell.
+"""Text that is not UTF-8, and keys that a MAP holds more than once: found here, and marked so that the checks can tell.
 
 Neither Parquet nor the engine looks: a broken byte ends in JSON that no server reads, or stops the engine in `lower`.
 """
@@ -6,14 +6,15 @@ Neither Parquet nor the engine looks: a broken byte ends in JSON that no server 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text
-from airflow_provider_ecdp.orders.engine.marks import BROKEN
-from airflow_provider_ecdp.orders.sources.map_keys import with_unique_keys
+from airflow_provider_ecdp.orders.engine.marks import BROKEN, REPEATED_KEY
 
 _ESCAPED = re.compile("[\udc80-\udcff]+")
 
@@ -31,11 +32,11 @@ def marked(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     except pa.ArrowInvalid:
         pass
     else:
-        return with_unique_keys(batch, name)
+        return _with_unique_keys(batch, name)
     columns = [
         _marked(column, f"{name}: column {f.name}") for column, f in zip(batch.columns, batch.schema, strict=True)
     ]
-    return with_unique_keys(pa.RecordBatch.from_arrays(columns, schema=batch.schema), name)
+    return _with_unique_keys(pa.RecordBatch.from_arrays(columns, schema=batch.schema), name)
 
 
 def _marked(column: pa.Array, what: str) -> pa.Array:
@@ -87,3 +88,76 @@ def _decoded(value: Any, type_: pa.DataType) -> Any:
     elif pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
         result = [_decoded(element, type_.value_type) for element in value]
     return result
+
+
+def _with_unique_keys(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """Return `batch` with a mark behind each key that its MAP holds already, and as it is if there is none.
+
+    :param name: of the source, for the message
+    :raises ExtractError: such keys are not text, and cannot be marked
+    """
+    repeated = [i for i, f in enumerate(batch.schema) if any(map(_repeats, _maps(batch.column(i), f.type)))]
+    for i in repeated:
+        field = batch.schema.field(i)
+        try:
+            array = pa.array(
+                [_with_marked_keys(value, field.type) for value in batch.column(i).to_pylist()], field.type
+            )
+        except TypeError:
+            raise ExtractError(
+                f"{name}: column {field.name}: a MAP holds a key more than once, and keys of {field.type} cannot be "
+                "sent so; write each key once"
+            ) from None
+        batch = batch.set_column(i, field, array)
+    return batch
+
+
+def _maps(array: pa.Array, type_: pa.DataType) -> Iterator[pa.Array]:
+    """Yield the MAPs of a column, those inside of its lists and structs too."""
+    if pa.types.is_map(type_):
+        yield array
+        yield from _maps(array.items, type_.item_type)
+    elif pa.types.is_struct(type_):
+        for i in range(type_.num_fields):
+            yield from _maps(array.field(i), type_.field(i).type)
+    elif not _holds_map(type_):
+        return
+    elif pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
+        yield from _maps(array.flatten(), type_.value_type)
+
+
+def _holds_map(type_: pa.DataType) -> bool:
+    return pa.types.is_map(type_) or any(_holds_map(type_.field(i).type) for i in range(type_.num_fields))
+
+
+def _repeats(maps: pa.Array) -> bool:
+    """Whether a MAP of `maps` holds a key more than once."""
+    entries = maps.cast(pa.list_(pa.struct([("key", maps.type.key_type), ("value", maps.type.item_type)])))
+    keys = pc.struct_field(entries.flatten(), 0)
+    if pa.types.is_dictionary(keys.type):
+        keys = keys.dictionary_decode()
+    codes = keys.dictionary_encode()
+    of = pc.cast(pc.list_parent_indices(entries), pa.int64())
+    numbers = pc.add(pc.multiply(of, len(codes.dictionary) + 1), pc.cast(codes.indices, pa.int64()))
+    return bool(pc.count_distinct(numbers).as_py() < len(numbers))
+
+
+def _with_marked_keys(value: Any, type_: pa.DataType) -> Any:
+    if value is None:
+        return None
+    if pa.types.is_map(type_):
+        return list(_marked_entries([(key, _with_marked_keys(item, type_.item_type)) for key, item in value], type_))
+    if pa.types.is_struct(type_):
+        return {f.name: _with_marked_keys(value[f.name], f.type) for f in type_}
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
+        return [_with_marked_keys(element, type_.value_type) for element in value]
+    return value
+
+
+def _marked_entries(entries: list[tuple[Any, Any]], type_: pa.DataType) -> Iterator[tuple[Any, Any]]:
+    held = set()
+    for i, (key, item) in enumerate(entries):
+        if key in held and not is_text(type_.key_type):
+            raise TypeError
+        yield (f"{key}{REPEATED_KEY}{i}" if key in held else key), item
+        held.add(key)
