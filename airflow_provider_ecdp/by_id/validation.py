@@ -9,8 +9,6 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUSES
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed
 
-_WHOLE = f"a whole number from {INT32_MIN} to {INT32_MAX}"
-
 
 def listed_status(status: object) -> str:
     """Return a status of the contract in the spelling that is sent, such as `Canceled` for `cancelled`.
@@ -53,9 +51,9 @@ def checked_website(website_id: object) -> int | None:
     try:
         number = int(str(website_id))
     except ValueError:
-        raise ConfigurationError(f"website id: {_WHOLE}, got something else") from None
+        raise ConfigurationError("website id: a whole number of 32 bits, got something else") from None
     if not INT32_MIN <= number <= INT32_MAX:
-        raise ConfigurationError(f"website id: {_WHOLE}, got a number beyond it")
+        raise ConfigurationError("website id: a whole number of 32 bits, got one beyond it")
     return number
 
 
