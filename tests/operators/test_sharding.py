@@ -70,13 +70,23 @@ def test_shards_of_a_partition_are_pushed_and_no_other_partition_is(tmp_path, pu
     assert sandbox.store.count() == 21
 
 
-def test_a_price_is_sent_by_a_shard_as_by_the_whole_extract_whatever_types_its_files_have(tmp_path, push, sandbox):
+@pytest.mark.parametrize(
+    "types",
+    [
+        # alone, 0.1 of 32 bits would be another number than among doubles
+        (pa.int32(), pa.float64(), pa.float32()),
+        (pa.int64(), pa.decimal128(12, 4), pa.decimal128(9, 2)),
+    ],
+    ids=["floats", "decimals"],
+)
+def test_a_price_is_sent_by_a_shard_as_by_the_whole_extract_whatever_types_its_files_have(
+    tmp_path, push, sandbox, types
+):
     Sample(orders=3, day=DAY).write(tmp_path / "whole.parquet")
     table = pq.read_table(tmp_path / "whole.parquet")
     place = table.schema.get_field_index("totalValue")
     (tmp_path / "orders").mkdir()
-    # as float32 in this order, as double if the third comes first: 0.1 is another number then
-    for number, type_ in enumerate((pa.int64(), pa.decimal128(9, 2), pa.float32())):
+    for number, type_ in enumerate(types):
         total = pa.array([0.1 if number == 2 else 1.0]).cast(type_)
         part = table.slice(number, 1).set_column(place, "totalValue", total)
         pq.write_table(part, tmp_path / "orders" / f"{number}.parquet")

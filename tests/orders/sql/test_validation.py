@@ -250,7 +250,7 @@ def test_a_matching_mode_without_its_column_is_refused_at_once(read, good):
 
 
 def test_an_unknown_matching_mode_is_refused(read, table, good):
-    with pytest.raises(ConfigurationError, match="'mail' is none of email, phone, crmId"):
+    with pytest.raises(ConfigurationError, match="matching must be email, phone or crmId, not 'mail'"):
         read(table(good), matching="mail")
 
 
