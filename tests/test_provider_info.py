@@ -71,8 +71,8 @@ def test_the_form_has_exactly_the_fields_that_the_hook_reads(caplog):
 
     with caplog.at_level(logging.WARNING):
         read_settings(Filled())
-    unread, read = caplog.messages[0].split("; there are ")
-    assert unread.endswith("no field is called misspelt")
+    unread, read = caplog.messages[0].split("; the fields are ")
+    assert unread.endswith("unknown field misspelt")
     assert set(read.split(", ")) == set(FORM)
 
 

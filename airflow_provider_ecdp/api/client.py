@@ -149,7 +149,7 @@ class EcdpClient:
     def update_order_status(self, order_id: str, status: str, *, website_id: int | None = None) -> None:
         """Change the status of an order, sent as it is given, or raise ApiError; NotFoundError for an unknown order."""
         if not order_id or not status:
-            raise ConfigurationError("an order id and a status of at least one character are required")
+            raise ConfigurationError("an order id and a status are required; neither may be empty")
         change: dict[str, object] = {"orderId": order_id, "orderStatus": status}
         if website_id is not None:
             change["websiteId"] = website_id
@@ -227,7 +227,7 @@ class EcdpClient:
                 break
             cost = self._quota.take(error)
             if cost is None:
-                log.warning("%s: %s; not repeated, the retries of this client are used up", call, _cause(error))
+                log.warning("%s: %s; not retried, because the client's retry quota is used up", call, _cause(error))
                 break
             level = logging.INFO if overloaded(error) else logging.WARNING
             told = "%s: %s; attempt %d of %d, again in %.1f s"
@@ -269,6 +269,6 @@ def _cause(error: ApiError) -> str:
 
 
 def _not_sent(call: str) -> UnreachableError:
-    error = UnreachableError(f"{call}: not sent, the client was told to stop")
+    error = UnreachableError(f"{call}: not sent because the run is stopping")
     error.attempts = 0
     return error

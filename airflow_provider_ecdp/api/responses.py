@@ -44,19 +44,19 @@ ERRORS: Mapping[int, type[ApiError]] = {
     429: ThrottledError,
 }
 _ADVICE: Mapping[type[ApiError], str] = {
-    ForbiddenError: "forbidden, although the API key was accepted before: a firewall, or the content of this request",
-    KeyRefusedError: "the API key is refused: compare it with Settings > API in ECDP",
-    RequestRejectedError: "the request was refused and nothing of it stored",
-    TooLargeError: "the batch is too large: send fewer orders in one request",
+    ForbiddenError: "forbidden, although the key was accepted before; a firewall, or this request, may be the cause",
+    KeyRefusedError: "the API key was refused; compare it with Settings > API in ECDP",
+    RequestRejectedError: "the request was refused, and nothing was stored",
+    TooLargeError: "the batch is too large; send fewer orders per request",
     NotFoundError: "ECDP has no such order",
-    ThrottledError: "too many requests: slow down",
+    ThrottledError: "too many requests; slow down",
     ServerError: "the server failed",
-    NoAnswerError: "the server stopped waiting for the request",
-    WrongAddressError: "the base URL may be wrong: ECDP's Orders API answers 404 in another form",
+    NoAnswerError: "the server timed out waiting for the request",
+    WrongAddressError: "the base URL may be wrong: this 404 does not come from ECDP's Orders API",
 }
-_WRONG_ADDRESS = "ECDP's Orders API does not answer like this: is the base URL right?"
-_REDIRECT = "a redirect, which is never followed: are scheme and host of the base URL right?"
-_PROXY_LOGIN = "the proxy wants credentials: put them into the proxy's URL"
+_WRONG_ADDRESS = "this is not a response of ECDP's Orders API; check the base URL"
+_REDIRECT = "redirects are not followed; check the scheme and host of the base URL"
+_PROXY_LOGIN = "the proxy requires credentials; add them to the proxy's URL"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def read_answer(
         # the page does not document the body of POST's 201, and gives PUT's 200 none
         return _read_order(answer, call) if method in {"GET", "DELETE"} else None
     if answer.status == 404 and not answer.complete:
-        raise NoAnswerError(f"{call}: the answer broke off before its end", status=404)
+        raise NoAnswerError(f"{call}: the response ended early", status=404)
     problem = read_problem(answer.media_type, answer.body, secret)
     raise _error(classify(method, answer.status, problem, key_accepted=key_accepted), answer, problem, call, now)
 
@@ -131,7 +131,7 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
 
 def _read_order(answer: Answer, call: str) -> dict[str, Any]:
     if not answer.complete:
-        raise NoAnswerError(f"{call}: the answer broke off before its end", status=answer.status)
+        raise NoAnswerError(f"{call}: the response ended early", status=answer.status)
     document = read_json(answer.body)
     order = document.get("data") if isinstance(document, dict) else None
     if not isinstance(order, dict):

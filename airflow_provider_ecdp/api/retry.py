@@ -34,11 +34,11 @@ class RetryPolicy:
 
     def __post_init__(self) -> None:
         if self.max_attempts < 1:
-            raise ConfigurationError(f"max_attempts is {self.max_attempts}: it must be at least 1")
+            raise ConfigurationError(f"max_attempts must be at least 1, not {self.max_attempts}")
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if not (math.isfinite(value) and value >= 0):
-                raise ConfigurationError(f"{field.name} is {value}: it must be a number of seconds, 0 or more")
+                raise ConfigurationError(f"{field.name} must be a number of seconds, 0 or more, not {value}")
 
     def delay(
         self,

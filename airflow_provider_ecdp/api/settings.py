@@ -59,9 +59,9 @@ class ClientSettings:
         check(self)
         object.__setattr__(self, "base_url", _base_url(self.base_url, self.allow_http))
         if isinstance(self.verify, str) and not Path(self.verify).exists():
-            raise ConfigurationError(f"verify names a CA bundle that does not exist: {self.verify!r}")
+            raise ConfigurationError(f"verify is the path of a CA bundle, and there is no such file: {self.verify!r}")
         if not (self.user_agent_suffix.isascii() and self.user_agent_suffix.isprintable()):
-            raise ConfigurationError("user_agent_suffix goes into a header: use printable ASCII characters")
+            raise ConfigurationError("user_agent_suffix is sent in a header; use printable ASCII characters")
 
 
 def order_path(order_id: str) -> str:
@@ -70,17 +70,19 @@ def order_path(order_id: str) -> str:
     :raises ConfigurationError: the id cannot stand in a path: clients and proxies fold `.` and `..` away (RFC 3986)
     """
     if order_id in {"", ".", ".."}:
-        raise ConfigurationError(f"{order_id!r} cannot be an order id in a URL: clients and proxies fold it away")
+        raise ConfigurationError(
+            f"order id {order_id!r} cannot be part of a URL, because clients and proxies remove it"
+        )
     try:
         return f"/orders/{quote(order_id, safe='')}"
     except UnicodeEncodeError:
-        raise ConfigurationError("the order id holds half of a surrogate pair: it is not text") from None
+        raise ConfigurationError("the order id contains an unpaired surrogate, which is not valid text") from None
 
 
 def checked_key(api_key: str) -> str:
     """Return the key, or raise a ConfigurationError that does not show it: empty, or no header can carry it."""
     if not api_key:
-        raise ConfigurationError("the API key is empty: copy it from Settings > API in ECDP")
+        raise ConfigurationError("the API key is empty; copy it from Settings > API in ECDP")
     try:
         api_key.encode("latin-1")
     except UnicodeEncodeError:
@@ -90,7 +92,7 @@ def checked_key(api_key: str) -> str:
     if not sendable:
         # outside of `except`: a UnicodeEncodeError holds the key
         raise ConfigurationError(
-            "the API key holds a line break, a blank at an end or a character that no header can carry: copy it again"
+            "the API key has white space around it, a line break or a character that headers cannot hold; copy it again"
         )
     return api_key
 
@@ -100,24 +102,28 @@ def _base_url(text: str, allow_http: bool) -> str:
     example = f"write it like {DEFAULT_BASE_URL}"
     # urlsplit silently drops tabs and newlines, http.client refuses blanks late and shows the URL
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ConfigurationError(f"the base URL holds a blank, a control or a non-ASCII character: {example}")
+        raise ConfigurationError(
+            f"the base URL contains white space, a control character or a non-ASCII character; {example}"
+        )
     try:
         parts = urlsplit(text)
         host, _port = parts.hostname, parts.port
     except ValueError:
-        raise ConfigurationError(f"the base URL cannot be read as a URL: {example}") from None
+        raise ConfigurationError(f"the base URL is not a valid URL; {example}") from None
     # urlsplit reads [::1].example.com as ::1
     if not re.fullmatch(r"\[[^\]]*\](:\d*)?|[^\[\]]*", parts.netloc.rpartition("@")[2]):
-        raise ConfigurationError(f"the base URL cannot be read as a URL: {example}")
+        raise ConfigurationError(f"the base URL is not a valid URL; {example}")
     if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(f"the base URL needs a host, and the scheme https where it has one: {example}")
+        raise ConfigurationError(f"the base URL needs a host and the scheme https; {example}")
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("the base URL holds a user name or password: the API knows only its key, remove them")
+        raise ConfigurationError(
+            "the base URL contains a user name or password; remove them: the API uses only its key"
+        )
     if parts.query or parts.fragment:
-        raise ConfigurationError(f"the base URL holds a query or a fragment (? or #): remove it, {example}")
+        raise ConfigurationError(f"the base URL contains a query or a fragment (? or #); remove it: {example}")
     if parts.scheme == "http" and not (allow_http or is_loopback(host)):
         raise ConfigurationError(
-            f"the base URL is plain http to {host}: the API key would be sent unencrypted. Use https, or allow http"
+            f"the base URL is plain http to {host}: the API key would be sent unencrypted; use https, or allow http"
         )
     return _without_orders(parts)
 

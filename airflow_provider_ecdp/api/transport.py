@@ -72,7 +72,7 @@ class Transport:
         the status has come, and a 201 stays a 201.
         """
         if self._watchdog.interrupted:
-            raise UnreachableError(f"{call}: not sent, the client was told to stop")
+            raise UnreachableError(f"{call}: not sent because the run is stopping")
         failure: EcdpError
         with self._watchdog.exchange() as exchange:
             try:
@@ -249,11 +249,11 @@ def _cut_off(error: Exception, cut: Cut, call: str, settings: ClientSettings) ->
     sent = not any(isinstance(link, NewConnectionError) for link in _chain(error))
     if cut is Cut.INTERRUPTED:
         kind = NoAnswerError if sent else UnreachableError
-        return kind(f"{call}: cut off, the client was told to stop")
+        return kind(f"{call}: cut off because the run is stopping")
     seconds = settings.connect_timeout + settings.read_timeout
     if not sent:
         return UnreachableError(f"{call}: no connection within {seconds:g} s")
-    late = NoAnswerError(f"{call}: no complete answer within {seconds:g} s")
+    late = NoAnswerError(f"{call}: no complete response within {seconds:g} s")
     late.timed_out = True
     return late
 
@@ -266,18 +266,18 @@ def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return UnreachableError(f"{call}: no connection within {settings.connect_timeout:g} s")
     if isinstance(error, requests.exceptions.ReadTimeout):
-        late = NoAnswerError(f"{call}: sent, and no answer within {settings.read_timeout:g} s")
+        late = NoAnswerError(f"{call}: sent, but no response within {settings.read_timeout:g} s")
         late.timed_out = True
         return late
     # InvalidHeader is a ValueError too, of the answer: Content-Length given twice. Our own headers were checked.
     unsendable = isinstance(error, ValueError) and not isinstance(error, requests.exceptions.InvalidHeader)
     if unsendable or any(isinstance(link, InvalidURL) for link in chain):
         # InvalidURL, InvalidProxyURL, InvalidSchema, urllib3's LocationValueError: the text may hold a password
-        return ConfigurationError(f"the base URL or a proxy of the environment is malformed ({type(error).__name__})")
+        return ConfigurationError(f"the base URL, or a proxy in the environment, is malformed ({type(error).__name__})")
     if not isinstance(error, (requests.RequestException, HTTPError)):
         # requests raises a plain OSError, before it connects, for a CA bundle that is not there
         return ConfigurationError("the CA bundle (`verify`, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE) cannot be read")
-    broken = NoAnswerError(f"{call}: the connection broke before an answer came ({_reason(chain[-1])})")
+    broken = NoAnswerError(f"{call}: the connection broke before a response arrived ({_reason(chain[-1])})")
     # while sending: the server does not take what it is sent
     broken.timed_out = any(isinstance(link, TimeoutError) for link in chain)
     return broken
@@ -288,18 +288,19 @@ def _not_connected(refused: NewConnectionError, call: str, settings: ClientSetti
     tls = next((cause for cause in causes if isinstance(cause, (ssl.SSLError, urllib3.exceptions.SSLError))), None)
     if isinstance(tls, ssl.SSLCertVerificationError):
         return ConfigurationError(
-            f"the server's certificate is not trusted ({tls.verify_message}): is the host of the base URL right?"
-            " A private certificate authority is named by `verify` (the path of a CA bundle)"
+            f"the server's certificate is not trusted ({tls.verify_message}); check the host of the base URL."
+            " For a private certificate authority, set `verify` to the path of its CA bundle"
         )
     # An end of file in the handshake is an overloaded or restarting server; other TLS errors do not pass by themselves.
     if tls is not None and not isinstance(tls, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)):
         return ConfigurationError(
-            f"no TLS connection ({_reason(tls)}): does the base URL's port speak https, and is the CA bundle readable?"
+            f"no TLS connection ({_reason(tls)}); check that the base URL's port speaks https, and that the CA bundle"
+            " is readable"
         )
     if any(isinstance(cause, TimeoutError) for cause in causes):
         return UnreachableError(f"{call}: no connection within {settings.connect_timeout:g} s")
     if any(isinstance(cause, NameResolutionError) for cause in causes):
-        return UnreachableError(f"{call}: the host name of the base URL, or of a proxy, is not known")
+        return UnreachableError(f"{call}: cannot resolve the host name of the base URL or of a proxy")
     return UnreachableError(f"{call}: no connection ({_reason(causes[-1])})")
 
 

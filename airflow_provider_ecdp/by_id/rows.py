@@ -110,7 +110,7 @@ class ChangeRows:
         if find.problems:
             lines = "".join(f"\n  - {_OF_ID.sub(f'{_ORDER_ID}:', problem)}" for problem in find.problems)
             what = "order ids and statuses" if with_status else "order ids"
-            raise ColumnsError(f"the columns of {self.name} do not make {what}:{lines}\n{self._sources.columns_text()}")
+            raise ColumnsError(f"{self.name} lacks columns of {what}:{lines}\n{self._sources.columns_text()}")
         nothing = "CAST(NULL AS VARCHAR)"
         columns = ", ".join(f"{found.get(c) or nothing} AS {c}" for c in (_ORDER_ID, "status", "website_id"))
         return f"SELECT {columns} FROM ({source}\n) AS {ROWS}"
@@ -131,10 +131,10 @@ def _with_ids(mapping: Mapping[str, Any] | str) -> Mapping[str, Any]:
     if isinstance(mapping, str):
         mapping = from_json(mapping)
     if not isinstance(mapping, Mapping):
-        raise ConfigurationError(f"mapping: a dict of column names, not {type(mapping).__name__}")
+        raise ConfigurationError(f"mapping must be a dict of column names, not {type(mapping).__name__}")
     names = {name: "id" if folded_path(str(name)) in ("id", "orderid") else name for name in mapping}
     if list(names.values()).count("id") > 1:
-        raise ConfigurationError(f"mapping: {_ORDER_ID} is given twice; keep one of them")
+        raise ConfigurationError(f"mapping: {_ORDER_ID} appears twice; keep one of them")
     return {names[name]: given for name, given in mapping.items()}
 
 
@@ -142,7 +142,9 @@ def _named(mapping: ColumnMapping, *, with_status: bool) -> ColumnMapping:
     wanted = {"order_id": "id"} | ({"status": "status", "website_id": "websiteId"} if with_status else {})
     others = [*mapping.unknown, *(path for path in mapping.sources if path not in wanted.values())]
     if others:
-        raise ConfigurationError(f"mapping: a change has no {', '.join(others)}; it has {', '.join(wanted)}")
+        raise ConfigurationError(
+            f"mapping: a change has no field {', '.join(others)}; its fields are {', '.join(wanted)}"
+        )
     return mapping
 
 
@@ -151,7 +153,9 @@ def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMappin
     sources = dict(mapping.sources) if mapping else {}
     named = [name for name in schema.names if folded_path(name) == "orderid"]
     if len(named) > 1 and "id" not in sources:
-        raise ColumnsError(f"{_ORDER_ID}: {' and '.join(map(repr, named))} are both this column; keep one of them")
+        raise ColumnsError(
+            f"{_ORDER_ID}: the columns {' and '.join(map(repr, named))} have one meaning; keep one of them"
+        )
     if named:
         sources.setdefault("id", Value((named[0],)))
     return ColumnMapping(sources)
@@ -160,7 +164,7 @@ def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMappin
 def _text(find: ColumnResolver, field: Field, name: str) -> str | None:
     source = find.source(field.name)
     if not isinstance(source, Value):
-        find.note(f"{name}: required, and neither a mapping nor a column's name gives it")
+        find.note(f"{name}: required, but no column has this name, and the mapping names no other")
         return None
     found = find.find(field.name, source)
     if found is None:

@@ -66,7 +66,7 @@ class ChangeRowSettings:
         """Parse the settings, and refuse those that exclude each other."""
         check(self)
         if self.sql is not None and self.mapping is not None:
-            raise ConfigurationError("sql and mapping both say what a change is made of; keep one of them")
+            raise ConfigurationError("sql and mapping exclude each other; keep one of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +93,8 @@ class ChangeSettings(RunSettings):
             )
         if self.max_deletions is not None and len(rows) > self.max_deletions:
             raise ExtractError(
-                f"{rows.name} has {len(rows)} rows, and max_deletions is {self.max_deletions}: nothing was sent; "
-                "is it the right extract?"
+                f"{rows.name} has {len(rows)} rows, more than max_deletions ({self.max_deletions}), so nothing was "
+                "sent; check that it is the right extract"
             )
 
 

@@ -28,16 +28,16 @@ def checked_id(order_id: object, *, in_path: bool = False) -> str:
     """
     # a warehouse's integer column is an id; a float is one that lost its type on the way, and a bool is none
     if isinstance(order_id, bool) or not isinstance(order_id, (str, int)):
-        raise ConfigurationError(f"order id: text or a whole number, got {_kind(order_id)}")
+        raise ConfigurationError(f"order id: must be text or a whole number, got {_kind(order_id)}")
     text = str(order_id)
     if not text:
-        raise ConfigurationError("order id: at least one character, got none")
+        raise ConfigurationError("order id: must not be empty")
     if in_path and text in {".", ".."}:
-        raise ConfigurationError(f"order id: {text!r} cannot stand in a URL, clients and proxies fold it away")
+        raise ConfigurationError(f"order id: {text!r} cannot be part of a URL, because clients and proxies remove it")
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise ConfigurationError("order id: it holds half of a surrogate pair, which is not text") from None
+        raise ConfigurationError("order id: contains an unpaired surrogate, which is not valid text") from None
     return text
 
 
@@ -51,9 +51,9 @@ def checked_website(website_id: object) -> int | None:
     try:
         number = int(str(website_id))
     except ValueError:
-        raise ConfigurationError("website id: a whole number of 32 bits, got something else") from None
+        raise ConfigurationError("website id: must be a whole number of 32 bits, got something else") from None
     if not INT32_MIN <= number <= INT32_MAX:
-        raise ConfigurationError("website id: a whole number of 32 bits, got one beyond it")
+        raise ConfigurationError("website id: must be a whole number of 32 bits, got a larger one")
     return number
 
 
@@ -66,7 +66,7 @@ def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
     for i, update in enumerate(found):
         if not isinstance(update, Mapping) or not {"order_id", "status"} <= update.keys():
             held = f"the keys {', '.join(map(str, update))}" if isinstance(update, Mapping) else type(update).__name__
-            raise ConfigurationError(f"updates[{i}]: a dict with order_id and status, got {held}")
+            raise ConfigurationError(f"updates[{i}]: must be a dict with order_id and status, got {held}")
     return found
 
 

@@ -67,7 +67,7 @@ def read_settings(
     mode = fields.read("matching_mode", MatchBy.parse)
     send_match_by = fields.read("send_match_by", boolean().read) or False
     if send_match_by and mode is None:
-        raise fields.error("send_match_by", "it sends the matching mode: set matching_mode as well")
+        raise fields.error("send_match_by", "needs matching_mode; set it as well")
     given = fields.settings(ClientSettings, _OF_CLIENT)
     runs = fields.settings(PushSettings, _OF_PUSH)
     fields.warn_of_unread()
@@ -134,7 +134,7 @@ class _Fields:
         # a misspelt name is otherwise a setting that silently does nothing
         if unknown := sorted(map(str, self._values.keys() - self._read)):
             log.warning(
-                "connection %r: no field is called %s; there are %s",
+                "connection %r: unknown field %s; the fields are %s",
                 self._conn_id,
                 ", ".join(unknown),
                 ", ".join(sorted(self._read)),
@@ -145,7 +145,7 @@ def _base_url(connection: Connection) -> str:
     """Join host, port and schema, as the form and the URI of a connection fill them, to a URL."""
     schema = (connection.schema or "").strip().lower()
     if schema not in {"", "http", "https"}:
-        raise ConfigurationError("the field schema is the base URL's scheme: http, https or empty")
+        raise ConfigurationError("the field schema must be http, https or empty")
     url = complete_url((connection.host or "").strip() or DEFAULT_BASE_URL, schema)
     try:
         parts = urlsplit(url)
@@ -157,5 +157,5 @@ def _base_url(connection: Connection) -> str:
     if not connection.port or port == connection.port:
         return url
     if port is not None:
-        raise ConfigurationError(f"the host has the port {port}, and the field port says {connection.port}: keep one")
+        raise ConfigurationError(f"the host has port {port}, but the field port has {connection.port}; keep one")
     return parts._replace(netloc=f"{parts.netloc}:{connection.port}").geturl()

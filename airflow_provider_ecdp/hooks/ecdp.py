@@ -127,7 +127,7 @@ class EcdpHook(BaseHook):
             client = self.get_conn()
             client.check_key()
         except KeyRefusedError as error:
-            return False, f"ECDP was reached, and refuses the API key: {error}"
+            return False, f"ECDP was reached, but it refused the API key: {error}"
         except EcdpError as error:
             return False, str(error)
         finally:
@@ -172,7 +172,7 @@ class EcdpHook(BaseHook):
 
         if unknown := options.keys() - HookOptions.__annotations__.keys():
             raise ConfigurationError(
-                f"{min(unknown)} is not an option of a push; there are {', '.join(HookOptions.__annotations__)}"
+                f"unknown option {min(unknown)}; the options are {', '.join(HookOptions.__annotations__)}"
             )
         sending = self.settings(PushSettings, options)
         reading = self.settings(OrderSettings, options)

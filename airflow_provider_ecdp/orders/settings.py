@@ -94,7 +94,7 @@ class OrderSettings:
         """Parse the settings, and refuse those that exclude each other."""
         check(self)
         if self.sql is not None and self.mapping is not None:
-            raise ConfigurationError("sql and mapping both say what an order is made of; keep one of them")
+            raise ConfigurationError("sql and mapping exclude each other; keep one of them")
 
     @property
     def promoted(self) -> frozenset[str]:

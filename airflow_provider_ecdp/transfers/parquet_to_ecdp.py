@@ -37,7 +37,7 @@ class ParquetToEcdpOperator(PushOperator):
             if (kwargs.get("path") is None) == (kwargs.get("extracts") is None):
                 raise ConfigurationError("give path, or extracts (a path for each name)")
             if kwargs.get("mapping") is not None and kwargs.get("sql") is not None:
-                raise ConfigurationError("sql and mapping both say what an order is made of; keep one of them")
+                raise ConfigurationError("sql and mapping exclude each other; keep one of them")
             extracts, partitions = kwargs.get("extracts"), kwargs.get("partitions")
             if isinstance(extracts, Mapping) and isinstance(partitions, Mapping):
                 refuse_unnamed(partitions, extracts)

@@ -34,7 +34,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         super().__init__(**kwargs)
         if kwargs.get("mapping") is not None and kwargs.get("sql") is not None:
             with self._naming_this():
-                raise ConfigurationError("sql and mapping both say what a change is made of; keep one of them")
+                raise ConfigurationError("sql and mapping exclude each other; keep one of them")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the changes, and return `summary`, `results`, `results_path`, `warnings` and `reasons`."""

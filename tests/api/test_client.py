@@ -413,7 +413,7 @@ def test_an_interrupted_wait_ends_in_the_error_that_caused_it(server, make_clien
 def test_a_wait_that_is_interrupted_before_the_first_request_sends_nothing(server, make_client):
     client = make_client(server.url, sleep=lambda _: True, requests_per_second=1.0)
     client.post_orders(Mode.ADD, b"{}")
-    with pytest.raises(UnreachableError, match="told to stop") as caught:
+    with pytest.raises(UnreachableError, match="run is stopping") as caught:
         client.post_orders(Mode.ADD, b"{}")
     assert caught.value.attempts == 0
     assert len(server.requests) == 1

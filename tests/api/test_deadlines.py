@@ -133,7 +133,7 @@ def test_nothing_is_sent_after_an_interruption(server, make_client):
     client = make_client(server.url, sleep=lambda _: True)
     client.post_orders(Mode.ADD, b"{}")
     client.interrupt()
-    with pytest.raises(UnreachableError, match="told to stop"):
+    with pytest.raises(UnreachableError, match="run is stopping"):
         client.post_orders(Mode.ADD, b"{}")
     assert len(server.requests) == 1
 

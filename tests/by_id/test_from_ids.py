@@ -150,7 +150,7 @@ def test_changes_of_one_order_are_sent_in_their_order(client, sandbox):
 @pytest.mark.parametrize(
     ("updates", "message"),
     [
-        (["1"], r"updates\[0\]: a dict with order_id and status, got str"),
+        (["1"], r"updates\[0\]: must be a dict with order_id and status, got str"),
         ([{"order_id": "1"}], r"updates\[0\]: .* got the keys order_id"),
         ([{"order_id": "1", "status": "paid"}, {"id": "2", "status": "paid"}], r"updates\[1\]: .* got the keys id"),
     ],
@@ -201,7 +201,7 @@ def test_what_cannot_be_an_id_in_a_url_is_invalid_and_not_sent(client, sandbox, 
 
 def test_an_order_that_is_given_as_an_id_is_not_shown(client, order):
     report = delete_orders(client, [order("1")])
-    assert report.results[0]["reason"] == "order id: text or a whole number, got dict"
+    assert report.results[0]["reason"] == "order id: must be text or a whole number, got dict"
     assert "customer@example.com" not in str(report.as_json())
 
 

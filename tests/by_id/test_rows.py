@@ -89,12 +89,12 @@ def test_rows_come_in_the_extracts_order():
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"status": ["paid"]}, {}, "order_id: required, and neither a mapping nor a column's name gives it"),
-        ({"order_id": ["1"]}, {}, "status: required, and neither"),
+        ({"status": ["paid"]}, {}, "order_id: required, but no column has this name, and the mapping names no other"),
+        ({"order_id": ["1"]}, {}, "status: required, but no column has this name"),
         ({"order_id": [1.5], "status": ["paid"]}, {}, "order_id: must be text, not double"),
         ({"order_id": ["1"], "status": [["paid"]]}, {}, "status: must be string, not list"),
         ({"order_id": ["1"], "status": ["a"], "website_id": [[1]]}, {}, r"website_id: must be integer \(int32\), not"),
-        ({"order_id": ["1"], "orderId": ["1"]}, {}, "order_id: 'order_id' and 'orderId' are both this column"),
+        ({"order_id": ["1"], "orderId": ["1"]}, {}, "order_id: the columns 'order_id' and 'orderId' have one meaning"),
         (
             {"order_no": ["1"], "status": ["a"]},
             {"mapping": {"order_id": "order_nr"}},
@@ -110,13 +110,16 @@ def test_columns_that_make_no_changes_are_told_with_what_there_is(columns, optio
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ({"order_id": "no", "state": "x"}, "mapping: a change has no state; it has order_id, status, website_id"),
-        ({"order_id": "no", "currency": "x"}, "mapping: a change has no currency"),
-        ({"order_id": "a", "id": "b"}, "mapping: order_id is given twice; keep one"),
+        (
+            {"order_id": "no", "state": "x"},
+            "mapping: a change has no field state; its fields are order_id, status, website_id",
+        ),
+        ({"order_id": "no", "currency": "x"}, "mapping: a change has no field currency"),
+        ({"order_id": "a", "id": "b"}, "mapping: order_id appears twice; keep one"),
         ({"status": {"sum": "x"}}, "mapping: status: only totalValue and returnsValue can be a sum"),
         ("order_no", "mapping: the text is no JSON"),
         ('{"order_id": "a", "order_id": "b"}', "mapping: order_id appears more than once in one JSON object"),
-        ('["order_no"]', "mapping: a dict of column names, not list"),
+        ('["order_no"]', "mapping must be a dict of column names, not list"),
         ({"status": {"column": "x", "maps": {}}}, "mapping: status: maps means nothing here"),
     ],
 )
@@ -126,7 +129,7 @@ def test_a_mapping_that_cannot_be_meant_is_refused(mapping, message):
 
 
 def test_a_deletion_has_no_status():
-    with pytest.raises(ConfigurationError, match=r"a change has no status; it has order_id$"):
+    with pytest.raises(ConfigurationError, match=r"a change has no field status; its fields are order_id$"):
         read({"no": ["1"]}, with_status=False, mapping={"order_id": "no", "status": "x"})
 
 

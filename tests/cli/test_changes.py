@@ -117,7 +117,7 @@ def test_a_dry_run_refuses_what_the_run_would_refuse(pointed, ecdp, table):
     run = ecdp("delete", "--from", two, "--max-deletions", 1, "--dry-run")
 
     assert run.code == 2
-    assert "has 2 rows, and max_deletions is 1" in run.err
+    assert "has 2 rows, more than max_deletions (1)" in run.err
     assert ecdp("delete", "--from", two, "--dry-run").code == 0
     assert not pointed.store.requests
 
@@ -126,7 +126,7 @@ def test_too_many_deletions_delete_nothing(filled, ecdp, table):
     run = ecdp("delete", "--from", table(statuses((1, ""), (2, ""))), "--max-deletions", 1)
 
     assert run.code == 2
-    assert "has 2 rows, and max_deletions is 1: nothing was sent" in run.err
+    assert "has 2 rows, more than max_deletions (1), so nothing was sent" in run.err
     assert filled.store.count() == 5
 
 

@@ -74,7 +74,7 @@ def test_test_connection_tells_a_wrong_key(sandbox, connect):
     connect(sandbox.url, password="not-the-key")
     ok, message = EcdpHook().test_connection()
     assert not ok
-    assert "ECDP was reached, and refuses the API key" in message
+    assert "ECDP was reached, but it refused the API key" in message
     assert "not-the-key" not in message
 
 

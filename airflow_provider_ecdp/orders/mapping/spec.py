@@ -97,7 +97,7 @@ class ColumnMapping:
             else:
                 path, parameter = field
                 if path in sources:
-                    raise ConfigurationError(f"mapping: {path} is given twice; keep one of them")
+                    raise ConfigurationError(f"mapping: {path} appears twice; keep one of them")
                 sources[path] = _source(path, parameter, given)
         return cls(sources, order_by, tuple(unknown))
 

@@ -70,7 +70,7 @@ WRONG = {
     "mapping: a dict of field names and where each comes from, not int": "7",
     "mapping: id appears more than once in one JSON object; keep one of them": '{"id": "a", "id": "b"}',
     "mapping: a field's name is text, not 1": {1: "id"},
-    "mapping: totalValue is given twice; keep one of them": {"totalValue": "a", "total_value": "b"},
+    "mapping: totalValue appears twice; keep one of them": {"totalValue": "a", "total_value": "b"},
     f"mapping: id: {SHAPES}, not None": {"id": None},
     f"mapping: id: {SHAPES}, not an empty str": {"id": ""},
     f"mapping: id: {SHAPES}, not list": {"id": ["a", "b"]},
@@ -115,7 +115,7 @@ def test_a_wrong_shape_is_refused_with_the_form_that_it_should_have(message):
 
 
 def test_sql_and_a_mapping_together_are_refused():
-    with pytest.raises(ConfigurationError, match="sql and mapping both say what an order is made of; keep one of them"):
+    with pytest.raises(ConfigurationError, match="sql and mapping exclude each other; keep one of them"):
         OrderSettings(sql="SELECT 1", mapping={"id": "a"})
 
 
