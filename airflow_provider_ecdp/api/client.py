@@ -122,17 +122,25 @@ class EcdpClient:
         return self._counter.stats
 
     def post_orders(
-        self, mode: Mode, orders: bytes | bytearray | memoryview, *, match_by: MatchBy | None = None
+        self,
+        mode: Mode,
+        orders: bytes | bytearray | memoryview,
+        *,
+        match_by: MatchBy | None = None,
+        attempts: int | None = None,
     ) -> PostResult:
         """Send one batch: `orders` is the UTF-8 JSON of the orders, joined by commas, without brackets.
 
         Raise ApiError; `maybe_stored` says whether the batch may nevertheless be in ECDP. In mode Add the request is
         repeated only after an error that proves that it was not processed.
+
+        :param attempts: most attempts of this call; None is the policy's
         """
         before, after = envelope(mode, match_by)
         body = b"".join((before, orders, after))
-        _, attempts = self._call("POST", "/orders", body, repeatable=mode.repeatable)
-        return PostResult(attempts)
+        policy = replace(self.policy, max_attempts=attempts) if attempts is not None else None
+        _, made = self._call("POST", "/orders", body, repeatable=mode.repeatable, policy=policy)
+        return PostResult(made)
 
     def get_order(self, order_id: str) -> dict[str, Any]:
         """Return the order's `data` object, or raise ApiError; NotFoundError if ECDP has no such order."""
@@ -177,6 +185,10 @@ class EcdpClient:
         self._counter.add(retries=1)
         # after a 503 it is the pacer that waits
         return error.status == 503 or not self._sleep(wait)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, as between two attempts; False if that was interrupted."""
+        return not self._sleep(seconds)
 
     def recovered(self) -> None:
         """Note an answer to what `pause` waited for: the retry's tokens are given back."""

@@ -20,7 +20,7 @@ from airflow_provider_ecdp.ledger.prior_runs import PriorRuns, learn, no_orders
 from airflow_provider_ecdp.ledger.schema_drift import drifted
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
+from airflow_provider_ecdp.orders.engine.tables import LAST, PROBLEMS
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
@@ -88,10 +88,11 @@ def _sendable(orders: OrderReader, found: Findings, progress: OnProgress) -> Ite
         _take_facts(batch.column("facts"), found)
         good = batch.column("problems").is_null()
         _take_rules(batch, good, found)
-        known = batch.column("known").filter(good)
+        known = pc.if_else(pc.equal(batch.column("known"), LAST), None, batch.column("known"))
+        sendable = batch.filter(pc.and_(good, known.is_null()))
+        known = known.filter(good)
         for pair in pc.value_counts(known.drop_null()):
             found.known[pair["values"].as_py()] += pair["counts"].as_py()
-        sendable = batch.filter(pc.and_(good, batch.column("known").is_null()))
         if len(sendable):
             if found.sample is None:
                 found.sample = masked(sendable.column("json")[0].as_py()[:-1])

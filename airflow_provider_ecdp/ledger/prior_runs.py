@@ -15,6 +15,7 @@ from airflow_provider_ecdp.ledger.schema_drift import look_for_drift
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.engine.tables import LAST
 from airflow_provider_ecdp.results.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ def learn(orders: OrderReader, memory: PriorRuns, on_drift: OnDrift) -> Learned:
         look_for_drift(orders, columns, on_drift)
     # what an earlier try of this run skipped as unchanged is not counted as sent by it
     unchanged = {outcome.value: UNCHANGED for outcome in Outcome if outcome.counts_as_sent}
+    # what may have stopped a run is not what the next begins with
+    unchanged[Outcome.UNRESOLVED.value] = LAST
     own = _hold(orders, memory.ledger, unchanged | {Outcome.ACCEPTED.value: RESUMED})
     history = _hold(orders, memory.history, unchanged, memory.deletions)
     nothing_left, replayed = False, None

@@ -1,8 +1,18 @@
-"""One batch to definite outcomes: a batch that is refused is not an order that is refused.
+"""Finds the orders of a batch that cannot be stored, and stores the others: adaptive group testing, one POST a test.
 
-A refusal stores nothing and may not say who is at fault. What it names is sent alone, the rest is sent again; where it
-names nobody the batch is halved, until each refused order stood alone in its own request. An order next to a bad one is
-never blamed.
+A batch that is refused is not an order that is refused: a refusal stores nothing and may not say who is at fault. The
+orders that it names are sent alone first, and as long as it proves right; beside that, pools are halved, until each
+refused order stood alone in its own request. An order next to a bad one is never blamed.
+
+A pool, which is orders that are sent together, is in one of these states:
+
+- untested: to be sent
+- hinted: a refusal names some of its orders, which are sent alone, before the rest
+- positive: known to hold a bad order; it is halved and not sent
+- cornered: one order that failed alone; it is sent once more, and then judged
+- doubted: one order in mode Add that was refused alone, and may be stored by a request whose answer was lost
+- set aside: it failed, and whether its orders or the server are at fault is for other orders to tell. It is isolated,
+  which is this search once more with one attempt a request, after the others are sent
 
 After an answer that leaves open whether orders were stored, `AddOrReplace` and `Replace` repeat. `Add` reads back
 with GET before it judges, for the second `Add` of an order that was stored is refused.
@@ -10,30 +20,54 @@ with GET before it judges, for the second `Add` of an order that was stored is r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import pyarrow as pa
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
-from airflow_provider_ecdp.errors import ApiError, RequestRejectedError, TooLargeError
+from airflow_provider_ecdp.errors import (
+    ApiError,
+    RequestRejectedError,
+    TooLargeError,
+)
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.push.group import Group
-from airflow_provider_ecdp.push.readback import read_back
+from airflow_provider_ecdp.push.pools import LostRequest, Pool, SetAside, SizeLimit
+from airflow_provider_ecdp.push.readback import ReadBack, read_back
 from airflow_provider_ecdp.push.refusals import named_orders
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
+from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
+
+#: Seconds that the isolation of a batch may last without finding what becomes of an order.
+ISOLATION_SECONDS = 900.0
+
+#: Orders in a row that fail in the request that was to be their last, after which the server is tried.
+_UNCONFIRMED = 5
+
+#: Failures in a row after which mode Add stops though the server answers a GET: it has no order to send once more.
+_FAILURES = 20
+
+#: Pauses before an order that may be stored is read once more, in multiples of the client's own first pause.
+_LAG_PAUSES = (2, 4, 8)
+
+#: Seconds after which what an earlier run has stored can be read, however far the server's copies lag behind.
+_LAG_SECONDS = 60.0
 
 _DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
 _FOUND = "no answer came, and the order was found stored as sent"
+_LOST = "a request with this order got no answer and may have stored it"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BatchSender:
     """Sends batches; safe for threads.
 
-    :param request_budget: most POST requests for one batch; orders that it does not reach are `unresolved`
+    :param request_budget: most POST requests for one batch in a row that settle no order; orders that are left then
+        are `unresolved`
     :param resumed: whether an earlier try of this run may have stored orders that it could not record
     """
 
@@ -43,169 +77,453 @@ class BatchSender:
     request_budget: int
     match_by: MatchBy | None = None
     resumed: bool = False
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
+    set_aside: SetAside = field(default_factory=SetAside)
+    size_limit: SizeLimit = field(default_factory=SizeLimit)
+    _control: pa.RecordBatch | None = None
+    _trying: threading.Lock = field(default_factory=threading.Lock)
+    _began: float = field(init=False)
 
-    def send(self, batch: pa.RecordBatch) -> list[BatchOutcome]:
-        """Send `batch`; every order of it is in exactly one of what is returned."""
-        trace = _Bisection(self)
-        trace.waiting.append(Group(batch, unsure=self.resumed))
-        while trace.waiting:
-            trace.ask(trace.waiting.pop())
-        return trace.settled
+    def __post_init__(self) -> None:
+        self._began = self.cancellation.clock()
+
+    def send(self, batch: pa.RecordBatch | Pool) -> list[BatchOutcome]:
+        """Send a batch, or isolate a pool that was set aside.
+
+        Every order of it is in exactly one of what is returned, or set aside. Outcomes of other orders that were set
+        aside may be returned too.
+        """
+        if isinstance(batch, Pool):
+            return self._isolate(batch)
+        return GroupTest(self).run(Pool(batch, earlier_run=self.resumed))
+
+    def _isolate(self, pool: Pool) -> list[BatchOutcome]:
+        if not self.breaker.answers and pool.failure is not None:
+            # nothing was ever answered: this is an outage, not an order
+            self.cancellation.stop(pool.failure)
+        return GroupTest(self, until=self.cancellation.clock() + ISOLATION_SECONDS).run(pool)
+
+    def leave(self, pool: Pool) -> list[BatchOutcome]:
+        """Return the outcome of a pool that was set aside and is not isolated any more."""
+        search = GroupTest(self)
+        search.leave(pool, "set aside, and the run ended before it was isolated")
+        return search.settled
+
+    def post(self, pool: Pool, *, patient: bool) -> int:
+        """Send the orders of a pool; return the attempts, or raise ApiError."""
+        body = batching.body(pool.orders)
+        attempts = None if patient else 1
+        result = self.client.post_orders(self.mode, body, match_by=self.match_by, attempts=attempts)
+        self.breaker.answered()
+        self.size_limit.taken(len(body))
+        if self.mode.repeatable:
+            self._control = pool.orders.slice(0, 1)
+        return result.attempts
+
+    def try_server(self, *, reading: bool) -> bool | None:
+        """Tell, while that is in doubt, whether it is the server that fails, and stop the run if so.
+
+        The order that was accepted last is sent once more, which changes nothing. In mode Add that cannot be done.
+
+        :param reading: whether a GET is enough, where there is no such order
+        :return: whether the server works; None if there is nothing to try
+        """
+        with self._trying:
+            if self.cancellation.cancelled:
+                return False
+            if self._control is not None:
+                error = self._answers(lambda body: self.client.post_orders(self.mode, body, match_by=self.match_by))
+            elif reading:
+                error = self._answers(lambda _: self.client.check_key())
+            else:
+                return None
+            if error is not None:
+                self.cancellation.stop(error)
+            elif self._control is not None:
+                self.breaker.excuse()
+            return error is None
+
+    def _answers(self, ask: Callable[[memoryview], object]) -> ApiError | None:
+        try:
+            ask(batching.body(self._control) if self._control is not None else memoryview(b""))
+        except RequestRejectedError:
+            return None
+        except ApiError as error:
+            return error
+        return None
+
+    def lag_pauses(self, pools: Iterable[Pool]) -> Iterable[float]:
+        """Return the seconds to wait before each time that orders are read once more."""
+        recent = self.cancellation.clock() - self._began < _LAG_SECONDS
+        if any(pool.maybe_lost or (pool.earlier_run and recent) for pool in pools):
+            return [pause * self.client.policy.base_delay for pause in _LAG_PAUSES]
+        return ()
+
+
+def may_be_content(error: ApiError) -> bool:
+    """Whether other orders may be answered otherwise; a 403 tells only with them whether it is about the key."""
+    return error.may_be_content or error.status == HTTPStatus.FORBIDDEN
 
 
 @dataclass(slots=True)
-class _Bisection:
-    """The way of one batch to its outcomes: groups that are still to be asked are on a stack."""
+class _Hint:
+    """Orders that a refusal names, each alone, and the rest of their pool."""
+
+    named: list[Pool]
+    rest: Pool
+
+
+@dataclass(slots=True)
+class GroupTest:
+    """The search in one pool; every order of it gets one outcome, or is set aside.
+
+    :param until: of a pool that is isolated, the moment at which the search ends if it settles nothing more
+    """
 
     sender: BatchSender
-    waiting: list[Group] = field(default_factory=list)
+    until: float | None = None
     settled: list[BatchOutcome] = field(default_factory=list)
-    requests: int = 0
+    untested: list[Pool] = field(default_factory=list)
+    hinted: list[_Hint] = field(default_factory=list)
+    positive: list[Pool] = field(default_factory=list)
+    cornered: list[Pool] = field(default_factory=list)
+    doubted: list[Pool] = field(default_factory=list)
+    #: requests since an order got its outcome
+    idle: int = 0
+    #: orders that failed in their last request, since something was answered
+    unconfirmed: int = 0
+    #: whether the refusals of this batch have named no wrong order, and whether they have left out a bad one
+    hints_right: bool = True
+    hints_partial: bool = False
 
-    def ask(self, group: Group) -> None:
+    def run(self, pool: Pool) -> list[BatchOutcome]:
+        """Search until every order of `pool` has its outcome or is set aside."""
+        self.untested.append(pool)
+        while self._step():
+            pass
+        return self.settled
+
+    def _step(self) -> bool:
+        """Do what is next; return whether something was."""
         sender = self.sender
         if sender.cancellation.cancelled:
-            self.leave(group, "the run was stopped before this order could be sent")
-        elif group.suspect and len(group.orders) > 1:
-            self.halve(group)
-        elif self.requests >= sender.request_budget:
-            self.leave(group, f"refused together with others, and not told apart in {self.requests} requests")
-        else:
-            self.post(group)
+            return self._leave_all("the run was stopped before this order could be sent")
+        if self.until is not None and sender.cancellation.clock() >= self.until:
+            return self._leave_all(f"set aside, and not isolated within {ISOLATION_SECONDS / 60:g} minutes")
+        return (sender.breaker.in_doubt and self._try_others()) or self._advance()
 
-    def post(self, group: Group) -> None:
+    def _advance(self) -> bool:
+        if self.hinted:
+            self._follow(self.hinted[-1])
+        elif self.untested:
+            self._test(self.untested.pop())
+        elif self.positive:
+            self._halve(self.positive.pop(), inferring=True)
+        elif self.cornered:
+            self._test(self.cornered.pop())
+        elif self.doubted:
+            self._judge_doubted()
+        else:
+            return False
+        return True
+
+    def _try_others(self) -> bool:
+        """Send something else while it is in doubt whether the server works; False if there is nothing else."""
         sender = self.sender
-        try:
-            result = sender.client.post_orders(sender.mode, batching.body(group.orders), match_by=sender.match_by)
-        except RequestRejectedError as error:
-            self.count(group, error.attempts)
-            self.answered(group)
-            before, group.refusal = group.refusal, error
-            if len(group.orders) == 1:
-                self.refused_alone(group, error)
-            elif isinstance(error, TooLargeError):
-                self.halve(group)
-            else:
-                self.refused_together(group, error, before)
-        except ApiError as error:
-            self.count(group, error.attempts)
-            if error.maybe_stored and not sender.mode.repeatable:
-                self.read_back_and_repeat(group, error)
-            else:
-                self.stop(group, error)
-        else:
-            self.count(group, result.attempts)
-            self.answered(group)
-            if group.sibling is not None and group.refusal is not None:
-                group.sibling.suspect = not isinstance(group.refusal, TooLargeError)
-            self.settle(group, Outcome.ACCEPTED, http_status=result.status)
+        if self.until is not None:
+            works = sender.try_server(reading=True)
+            sender.breaker.excuse()
+            return not works
+        if sender.try_server(reading=False) is not None:
+            return True
+        other = None if sender.breaker.is_open else sender.set_aside.take_one()
+        if other is not None:
+            self._test(other)
+        return other is not None
 
-    def refused_together(self, group: Group, error: RequestRejectedError, before: RequestRejectedError | None) -> None:
-        named = named_orders(error.details, group.ids)
-        if group.unsure:
-            # in mode Add, what was stored without our knowledge is refused now; where each refusal names only some of
-            # these orders, asking again for each costs more than reading all of them
-            self.refused_unsure(group, named, named if before is None else set())
-            return
-        if 0 < len(named) < len(group.orders):
-            self.waiting += [group.take([i]) for i in sorted(named)]
-            self.waiting.append(group.take(i for i in range(len(group.orders)) if i not in named))
-        else:
-            self.halve(group)
+    # one test
 
-    def refused_unsure(self, group: Group, named: set[int], suspects: set[int]) -> None:
-        checked = self.read_back(group, suspects or range(len(group.orders)))
-        if checked is None:
-            return
-        absent, unread = checked
-        sure = replace(group, unsure=False)
-        self.waiting += [sure.take([i]) for i in absent if i in named]
-        others = [i for i in absent if i not in named]
-        if len(others) == len(group.orders):
-            self.halve(sure)
-        elif others:
-            self.waiting.append(sure.take(others))
-        if unread:
-            self.waiting.append(group.take(unread))
-
-    def refused_alone(self, group: Group, error: RequestRejectedError) -> None:
-        if group.unsure:
-            checked = self.read_back(group, [0])
-            if checked is None or not checked[0]:
-                return
-        reason = "; ".join(error.details) or str(error)
-        self.settle(group, Outcome.REJECTED, reason[:REASON_CHARACTERS], error.status)
-
-    def halve(self, group: Group) -> None:
-        left, right = group.halves()
-        self.waiting += [right, left]
-
-    def read_back_and_repeat(self, group: Group, error: ApiError) -> None:
-        """Settle what a request without an answer has stored, and queue what it has not for another request."""
-        group.unanswered += 1
-        if not self.sender.client.pause(error, group.unanswered):
-            self.stop(group, error)
-            return
-        group.unsure = True
-        # a batch is stored whole or not at all: one absent order tells of all, a present one may be older
-        first = self.read_back(group.part(group.orders.slice(0, 1)), [0])
-        if first is None:
-            if len(group.orders) > 1:
-                self.leave(group.part(group.orders.slice(1)), "the run was stopped before this order was read back")
-            return
-        if first[0]:
-            self.waiting.append(group)
-            return
-        self.answered(group)
-        rest = group.part(group.orders.slice(1))
-        if len(rest.orders):
-            checked = self.read_back(rest, range(len(rest.orders)))
-            if checked and checked[0]:
-                self.waiting.append(rest.take(checked[0]))
-
-    def read_back(self, group: Group, positions: Iterable[int]) -> tuple[list[int], list[int]] | None:
-        """Read orders back and settle those that are stored; return the positions of absent and of unread ones.
-
-        None says that the run was stopped, and every order of the group is settled.
-        """
-        positions = set(positions)
-        found = read_back(self.sender.client, group.orders, positions)
-        if found.same:
-            self.settle(group.take(found.same), Outcome.ACCEPTED, _FOUND, 200)
-        if found.different:
-            status = group.refusal.status if group.refusal else 200
-            self.settle(group.take(found.different), Outcome.REJECTED, _DIFFERENT, status)
-        settled = {*found.same, *found.different}
-        if found.error is not None:
-            self.stop(group.take(i for i in range(len(group.orders)) if i not in settled), found.error)
+    def _test(self, pool: Pool) -> bool | None:
+        """Send a pool; return whether it was accepted, None if that is not known yet."""
+        sender = self.sender
+        if len(pool) > 1 and pool.positive:
+            self.positive.append(pool)
             return None
-        return found.absent, [i for i in range(len(group.orders)) if i not in positions]
+        if self.idle >= sender.request_budget:
+            self.leave(pool, f"refused together with others, and not told apart in {self.idle} requests")
+            return None
+        if len(pool) > 1 and sender.size_limit.exceeded(batching.size(pool.orders)):
+            self._halve(pool, inferring=False)
+            return None
+        if pool.unread and not self._read_before_repeating(pool):
+            return None
+        return self._post(pool)
 
-    def stop(self, group: Group, error: ApiError) -> None:
-        self.sender.cancellation.stop(error)
-        if error.maybe_stored or group.unsure or group.refusal:
-            self.settle(group, Outcome.UNRESOLVED, str(error), error.status)
-        else:
-            self.settle(group, Outcome.NOT_ATTEMPTED, str(error), error.status)
+    def _post(self, pool: Pool) -> bool | None:
+        patient = pool.final or (self.until is None and not self.sender.breaker.in_doubt)
+        try:
+            attempts = self.sender.post(pool, patient=patient)
+        except RequestRejectedError as error:
+            self._count(pool, error)
+            self._refused(pool, error)
+            return False
+        except ApiError as error:
+            self._count(pool, error)
+            self._failed(pool, error, sent=True, patient=patient)
+            return None
+        pool.attempts += attempts
+        self._answered(pool)
+        for request in pool.lost:
+            request.not_stored = True
+        if pool.sibling is not None:
+            pool.sibling.positive = True
+        self._settle(pool, Outcome.ACCEPTED, http_status=201)
+        return True
 
-    def leave(self, group: Group, reason: str) -> None:
-        if group.attempts:
-            said = "; ".join(group.refusal.details)[:REASON_CHARACTERS] if group.refusal else ""
-            status = group.refusal.status if group.refusal else None
-            self.settle(group, Outcome.UNRESOLVED, f"{reason}; ECDP said: {said}" if said else reason, status)
-        else:
-            self.settle(group, Outcome.NOT_ATTEMPTED, reason)
+    def _count(self, pool: Pool, error: ApiError) -> None:
+        pool.attempts += error.attempts
+        # where the server takes smaller batches, nobody has to be found out: halving ends by itself
+        self.idle += not isinstance(error, TooLargeError)
 
-    def settle(self, group: Group, outcome: Outcome, reason: str | None = None, http_status: int | None = None) -> None:
-        self.settled.append(BatchOutcome(group.orders, outcome, reason, http_status, group.attempts))
-
-    def answered(self, group: Group) -> None:
-        if group.unanswered:
+    def _answered(self, pool: Pool) -> None:
+        self.unconfirmed = 0
+        if pool.unanswered:
             self.sender.client.recovered()
-            group.unanswered = 0
+            pool.unanswered = 0
 
-    def count(self, group: Group, attempts: int) -> None:
-        group.attempts += attempts
-        # what the client repeats on its own for an outage or a limit is not this batch's doing; and where the server
-        # takes smaller batches, nobody has to be found out: halving ends by itself
-        self.requests += not isinstance(group.refusal, TooLargeError)
+    # refused
+
+    def _refused(self, pool: Pool, error: RequestRejectedError) -> None:
+        self._answered(pool)
+        again, pool.refusal = pool.refusal is not None, error
+        if isinstance(error, TooLargeError):
+            self.sender.size_limit.refused(batching.size(pool.orders))
+        else:
+            self.sender.breaker.answered()
+        if len(pool) == 1:
+            self._refused_alone(pool, error)
+        elif isinstance(error, TooLargeError):
+            self._halve(pool, inferring=False)
+        else:
+            named = named_orders(error.details, pool.ids)
+            if pool.unsure and not pool.absent:
+                self._refused_unsure(pool, named, again=again)
+            else:
+                self._narrow(pool, named)
+
+    def _refused_alone(self, pool: Pool, error: RequestRejectedError) -> None:
+        if pool.unsure:
+            found = self._read_back(pool, [0])
+            if found is not None and found.absent:
+                self.doubted.append(pool)
+            return
+        reason = "; ".join(error.details) or str(error)
+        self._settle(pool, Outcome.REJECTED, reason[:REASON_CHARACTERS], error.status)
+
+    def _narrow(self, pool: Pool, named: set[int]) -> None:
+        if self.hints_right and 0 < len(named) < len(pool):
+            alone = [pool.take([i]) for i in sorted(named, reverse=True)]
+            self.hinted.append(_Hint(alone, pool.take(i for i in range(len(pool)) if i not in named)))
+        else:
+            self.positive.append(pool)
+
+    def _follow(self, hint: _Hint) -> None:
+        """Send the next order that a refusal names; after a wrong one, hints of this batch are not followed."""
+        if not hint.named:
+            self.hinted.pop()
+            if self.hints_partial and len(hint.rest) > 1:
+                # refusals that leave out bad orders would be asked once for each: halve as well as follow
+                self._halve(hint.rest, inferring=False)
+            else:
+                self.hints_partial = True
+                self.untested.append(hint.rest)
+        elif self._test(hint.named.pop()):
+            self.hints_right = False
+            self.hinted.pop()
+            rest = hint.rest.joined(hint.named)
+            (self.positive if len(rest) > 1 else self.untested).append(rest)
+
+    def _refused_unsure(self, pool: Pool, named: set[int], *, again: bool) -> None:
+        """Settle what was stored without this run's knowledge, which mode Add refuses now, and test the others.
+
+        Where each refusal names only some of these orders, asking again for each costs more than reading all of them.
+        """
+        found = self._read_back(pool, named if again and named else range(len(pool)))
+        if found is None:
+            return
+        unread = [i for i in range(len(pool)) if i not in found.positions]
+        absent = pool.take(found.absent)
+        absent.absent = True
+        if len(absent) == len(pool):
+            self._narrow(absent, named)
+        elif len(absent):
+            self._narrow_or_test(absent, {k for k, i in enumerate(found.absent) if i in named})
+        if unread:
+            self.untested.append(pool.take(unread))
+
+    def _narrow_or_test(self, pool: Pool, named: set[int]) -> None:
+        if named and len(named) < len(pool):
+            self._narrow(pool, named)
+        elif named:
+            self.untested += [pool.take([i]) for i in range(len(pool))]
+        else:
+            self.untested.append(pool)
+
+    def _halve(self, pool: Pool, *, inferring: bool) -> None:
+        # the halves are sent one after the other, before parts of either: so of one bad order that makes the server
+        # fail, never many failures follow each other
+        left, right = pool.halves(inferring=inferring)
+        self.untested += [right, left]
+
+    # failed
+
+    def _failed(self, pool: Pool, error: ApiError, *, sent: bool, patient: bool) -> None:
+        """Note a failure, of a request with these orders or (not `sent`) of reading one of them."""
+        sender = self.sender
+        pool.maybe_stored |= sent and error.maybe_stored
+        if sent and error.maybe_stored and not sender.mode.repeatable:
+            pool.lost += (LostRequest(),)
+            pool.unread, pool.absent = True, False
+            pool.unanswered += 1
+            if patient and sender.client.pause(error, pool.unanswered):
+                self.untested.append(pool)
+                return
+        pool.failure = error
+        if not may_be_content(error):
+            self._stop(pool, error)
+        elif pool.final:
+            self._judge_alone(pool, error)
+        else:
+            self._suspect(pool, error)
+
+    def _suspect(self, pool: Pool, error: ApiError) -> None:
+        breaker = self.sender.breaker
+        alone = len(pool) == 1
+        pool.answers = breaker.answers
+        breaker.failed(alone=alone)
+        if self.until is None and breaker.is_open and not self._only_content():
+            self._stop(pool, error)
+        elif self.until is None:
+            self.sender.set_aside.add(pool)
+        elif alone:
+            pool.final = True
+            self.cornered.insert(0, pool)
+        else:
+            self.positive.append(pool)
+
+    def _only_content(self) -> bool:
+        """Whether it may be the orders, though others fail too: many bad ones stand together, and GET is answered."""
+        breaker = self.sender.breaker
+        answering = breaker.answers > 0 and breaker.in_a_row < _FAILURES
+        return answering and bool(self.sender.try_server(reading=True))
+
+    def _stop(self, pool: Pool, error: ApiError) -> None:
+        self.sender.cancellation.stop(error)
+        self.leave(pool, str(error))
+
+    def _judge_alone(self, pool: Pool, error: ApiError) -> None:
+        """Settle an order that failed alone twice: refused if the answer says so and other requests are answered."""
+        sender = self.sender
+        self.unconfirmed += 1
+        reason = f"sent alone, {error}"[:REASON_CHARACTERS]
+        refused = not (error.transient or pool.maybe_stored)
+        if (refused and sender.breaker.answers == pool.answers) or self.unconfirmed >= _UNCONFIRMED:
+            refused = bool(sender.try_server(reading=True)) and refused
+            self.unconfirmed = 0
+        self._settle(pool, Outcome.REJECTED if refused else Outcome.UNRESOLVED, reason, error.status)
+
+    # mode Add
+
+    def _read_before_repeating(self, pool: Pool) -> bool:
+        """Settle what a request without an answer has stored; whether the whole pool is to be sent again."""
+        # a batch is stored whole or not at all: one absent order tells of all, a present one may be older
+        found = self._read_back(pool, [0])
+        if found is None:
+            return False
+        pool.unread = False
+        if found.absent:
+            return True
+        self._answered(pool)
+        rest = pool.part(pool.orders.slice(1))
+        found = self._read_back(rest, range(len(rest))) if len(rest) else None
+        if found is not None and found.absent:
+            absent = rest.take(found.absent)
+            absent.absent = True
+            self.untested.append(absent)
+        return False
+
+    def _read_back(self, pool: Pool, positions: Iterable[int]) -> ReadBack | None:
+        """Read orders back and settle those that are stored; None if one of them cannot be read."""
+        found = read_back(self.sender.client, pool.orders, positions)
+        if found.same:
+            self._settle(pool.take(found.same), Outcome.ACCEPTED, _FOUND, 200)
+        for position in found.different:
+            different = pool.take([position])
+            different.differs = True
+            self.doubted.append(different)
+        if found.error is None:
+            return found
+        settled = {*found.same, *found.different}
+        rest = pool.take(i for i in range(len(pool)) if i not in settled)
+        self._failed(rest, found.error, sent=False, patient=False)
+        return None
+
+    def _judge_doubted(self) -> None:
+        """Settle orders that were refused, or are stored with other content, and may have been stored by this run.
+
+        What is read may lag behind what is stored, so they are read again. Nobody is blamed on a guess.
+        """
+        client = self.sender.client
+        for pause in self.sender.lag_pauses(self.doubted):
+            if not client.wait(pause):
+                break
+            waiting, self.doubted = self.doubted, []
+            for pool in waiting:
+                self._read_once_more(pool)
+        doubted, self.doubted = self.doubted, []
+        for pool in doubted:
+            status = pool.refusal.status if pool.refusal else 200
+            said = _DIFFERENT if pool.differs or pool.refusal is None else "; ".join(pool.refusal.details)
+            lost = pool.maybe_lost
+            reason = f"{_LOST}; {said}" if lost else said or str(pool.refusal)
+            outcome = Outcome.UNRESOLVED if lost else Outcome.REJECTED
+            self._settle(pool, outcome, reason[:REASON_CHARACTERS], status)
+
+    def _read_once_more(self, pool: Pool) -> None:
+        if not pool.unsure:
+            self.doubted.append(pool)
+            return
+        found = read_back(self.sender.client, pool.orders, [0])
+        if found.same:
+            self._settle(pool, Outcome.ACCEPTED, _FOUND, 200)
+        else:
+            pool.differs = bool(found.different)
+            self.doubted.append(pool)
+
+    # the end
+
+    def _leave_all(self, reason: str) -> bool:
+        pools = [*self.untested, *self.positive, *self.cornered, *self.doubted]
+        pools += [pool for hint in self.hinted for pool in (*hint.named, hint.rest)]
+        for state in (self.untested, self.positive, self.cornered, self.doubted, self.hinted):
+            state.clear()
+        for pool in pools:
+            self.leave(pool, str(pool.failure) if self.sender.cancellation.cancelled and pool.failure else reason)
+        return False
+
+    def leave(self, pool: Pool, reason: str) -> None:
+        """Settle orders without a definite answer."""
+        status = next((e.status for e in (pool.failure, pool.refusal) if e is not None), None)
+        said = "; ".join(pool.refusal.details) if pool.refusal else str(pool.failure or "")
+        if said and said != reason:
+            reason = f"{reason}; ECDP said: {said}"
+        suspect = pool.failure is not None and may_be_content(pool.failure) and self.sender.breaker.answers
+        open_end = pool.refusal or pool.maybe_stored or (pool.attempts and pool.unsure) or suspect
+        outcome = Outcome.UNRESOLVED if open_end else Outcome.NOT_ATTEMPTED
+        self._settle(pool, outcome, reason[:REASON_CHARACTERS], status)
+
+    def _settle(self, pool: Pool, outcome: Outcome, reason: str | None = None, http_status: int | None = None) -> None:
+        if outcome in (Outcome.ACCEPTED, Outcome.REJECTED) or pool.final:
+            self.idle = 0
+            self.until = None if self.until is None else self.sender.cancellation.clock() + ISOLATION_SECONDS
+        self.settled.append(BatchOutcome(pool.orders, outcome, reason, http_status, pool.attempts))

@@ -12,8 +12,6 @@ from airflow_provider_ecdp.api.settings import order_path
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError
 from airflow_provider_ecdp.push.comparison import same_order
 
-__all__ = ["ReadBack", "read_back", "same_order"]
-
 
 @dataclass(slots=True)
 class ReadBack:
@@ -23,6 +21,11 @@ class ReadBack:
     different: list[int] = field(default_factory=list)
     absent: list[int] = field(default_factory=list)
     error: ApiError | None = None
+
+    @property
+    def positions(self) -> set[int]:
+        """The positions of orders that were read."""
+        return {*self.same, *self.different, *self.absent}
 
 
 def read_back(client: EcdpClient, orders: pa.RecordBatch, positions: Iterable[int]) -> ReadBack:

@@ -16,7 +16,9 @@ from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.ledger.target import check_target
 from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.engine.tables import LAST
 from airflow_provider_ecdp.push.bisection import BatchSender
+from airflow_provider_ecdp.push.pools import Pool
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, reason
 from airflow_provider_ecdp.results.report import Report
@@ -29,6 +31,10 @@ __all__ = ["Progress", "PushSettings", "push"]
 log = logging.getLogger(__name__)
 
 _REPEATED = "repeated"
+
+#: What is set aside is isolated before the end of the extract when it is so much: memory is no place for a whole run.
+_MOST_ASIDE = 32
+_MOST_ASIDE_BYTES = 64_000_000
 
 
 def push(
@@ -80,7 +86,7 @@ class _Push:
         self.orders = orders
         self.settings = settings
         self.prior = prior
-        self.run: Run[pa.RecordBatch, list[BatchOutcome]] = Run(
+        self.run: Run[pa.RecordBatch | Pool, list[BatchOutcome]] = Run(
             client,
             self,
             ledgers=(prior.ledger, prior.history),
@@ -91,7 +97,12 @@ class _Push:
             cancellation=cancellation,
         )
         self.sender = BatchSender(
-            client, settings.mode, self.run.cancellation, settings.request_budget, settings.match_by
+            client,
+            settings.mode,
+            self.run.cancellation,
+            settings.request_budget,
+            settings.match_by,
+            breaker=self.run.breaker,
         )
         self.rows = 0
         self.learned = Learned(resumed=False, nothing_left=False)
@@ -128,8 +139,17 @@ class _Push:
         """Orders of the extract, if they were counted and all of them are read."""
         return None if self.prior.replay else self.orders.count
 
-    def items(self) -> Iterator[pa.RecordBatch]:
-        """Yield batches of orders to send."""
+    def items(self) -> Iterator[pa.RecordBatch | Pool]:
+        """Yield batches of orders to send, and those of them that have to be isolated."""
+        try:
+            yield from self._items()
+        except Exception:
+            # the extract breaks off
+            while pool := self.sender.set_aside.pop():
+                self.record(self.sender.leave(pool))
+            raise
+
+    def _items(self) -> Iterator[pa.RecordBatch | Pool]:
         sendable = self._sendable()
         if self.settings.canary:
             canary, left = batching.first(sendable, self.settings.canary)
@@ -145,17 +165,17 @@ class _Push:
         if not self.rows and not self.may_be_empty and not self.run.cancellation.cancelled:
             raise no_orders(self.orders, self.learned)
 
-    def send(self, item: pa.RecordBatch) -> list[BatchOutcome]:
-        """Send a batch, in a worker thread."""
+    def send(self, item: pa.RecordBatch | Pool) -> list[BatchOutcome]:
+        """Send a batch, or isolate one that was set aside; in a worker thread."""
         return self.sender.send(item)
 
     def record(self, result: list[BatchOutcome]) -> None:
         """Record the outcomes of a batch."""
         self.run.recorder.add_all(result)
 
-    def most_pending(self, item: pa.RecordBatch) -> int:
+    def most_pending(self, item: pa.RecordBatch | Pool) -> int:
         """Return how many batches like this one may be read ahead."""
-        return self.settings.most_pending(batching.size(item))
+        return 0 if isinstance(item, Pool) else self.settings.most_pending(batching.size(item))
 
     def report(self) -> Report:
         """Add up."""
@@ -175,14 +195,27 @@ class _Push:
         if failed and not self.run.cancellation.cancelled:
             self.halted = f"canary: {failed} of the first {count} orders failed, no others are sent"
 
-    def _cut(self, orders: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return batching.cut(orders, self.settings.batch_size, self.settings.batch_bytes)
+    def _cut(self, orders: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch | Pool]:
+        aside = self.sender.set_aside
+        for batch in batching.cut(orders, self.settings.batch_size, self.settings.batch_bytes):
+            yield batch
+            if len(aside) > _MOST_ASIDE or (aside and aside.bytes > _MOST_ASIDE_BYTES):
+                yield from self._isolate()
+        yield from self._isolate()
+
+    def _isolate(self) -> Iterator[Pool]:
+        """Find the orders that made batches fail, in those that were set aside."""
+        self.run.settle()
+        while pool := self.sender.set_aside.pop():
+            yield pool
 
     def _sendable(self) -> Iterator[pa.RecordBatch]:
-        """Yield the orders to send; record the others."""
+        """Yield the orders to send, those that earlier runs left unresolved last; record the others."""
+        kept: list[pa.RecordBatch] = []
+        size = 0
         for chunk in self.orders.read():
             if self.run.cancellation.abandoned:
-                return
+                break
             self.rows += len(chunk)
             problems, known = chunk.column("problems"), chunk.column("known")
             if problems.null_count == len(chunk) == known.null_count:
@@ -198,5 +231,10 @@ class _Push:
                 if len(skipped):
                     self.run.record_unsent(BatchOutcome(skipped, outcome, text), ledgers)
             sendable = chunk.filter(pc.and_(good, known.is_null()))
-            if len(sendable):
-                yield sendable
+            last = chunk.filter(pc.and_kleene(good, pc.equal(known, LAST)))
+            if len(last) and size < _MOST_ASIDE_BYTES:
+                size += batching.size(last)
+                kept.append(last)
+                last = last.slice(len(last))
+            yield from (part for part in (sendable, last) if len(part))
+        yield from kept

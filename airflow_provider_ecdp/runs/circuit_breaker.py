@@ -50,6 +50,11 @@ class CircuitBreaker:
             self._in_a_row = self._alone = 0
 
     @property
+    def closed(self) -> bool:
+        """Whether the last request was answered, so that others may follow it without waiting."""
+        return self.answers > 0 and self._in_a_row == 0
+
+    @property
     def half_open(self) -> bool:
         """Whether the last request failed."""
         return self._in_a_row > 0
@@ -58,6 +63,11 @@ class CircuitBreaker:
     def in_doubt(self) -> bool:
         """Whether so many failed in a row that it may be the server."""
         return self._in_a_row >= (_IN_A_ROW if self.answers else _IN_A_ROW_AT_FIRST)
+
+    @property
+    def in_a_row(self) -> int:
+        """How many failed in a row."""
+        return self._in_a_row
 
     @property
     def is_open(self) -> bool:

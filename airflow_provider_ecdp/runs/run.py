@@ -1,7 +1,7 @@
 """The way of every run that sends an extract: read, dispatch, record, report, and an orderly end when it is cancelled.
 
-The calling thread reads, counts and writes the ledgers; worker threads do nothing but send. One item goes alone first:
-a wrong key or an absent host costs one request.
+The calling thread reads, counts and writes the ledgers; worker threads do nothing but send. One item goes alone until
+one is answered: a wrong key or an absent host costs few requests.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
+from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
 from airflow_provider_ecdp.runs.dispatcher import Dispatcher
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress
 from airflow_provider_ecdp.runs.recorder import Recorder
@@ -42,7 +43,10 @@ class Job(Protocol[_Item, _Result]):
         """
 
     def send(self, item: _Item, /) -> _Result:
-        """Send one item, in a worker thread. Once the run is cancelled it sends nothing, and says so in the result."""
+        """Send one item, in a worker thread, and tell the run's circuit breaker what came.
+
+        Once the run is cancelled it sends nothing, and says so in the result.
+        """
 
     def record(self, result: _Result, /) -> None:
         """Record what `send` returned, in the calling thread."""
@@ -76,6 +80,7 @@ class Run(Generic[_Item, _Result]):
         self.client = client
         self.job = job
         self.cancellation = Cancellation(cancellation, max_seconds=max_duration)
+        self.breaker = CircuitBreaker()
         self.recorder = Recorder(ledgers, results_limit, self._report_progress, self.cancellation.stop)
         self._max_in_flight = max_in_flight
         self._on_progress = on_progress
@@ -84,11 +89,10 @@ class Run(Generic[_Item, _Result]):
         self._dispatcher: Dispatcher[_Item, _Result] = Dispatcher(
             job.send,
             job.record,
-            limit=lambda: min(max_in_flight, client.in_flight_limit),
+            limit=lambda: self.breaker.limit(min(max_in_flight, client.in_flight_limit)),
             threads=max_in_flight,
             on_error=self._on_error,
         )
-        self._begun = False
         self._unsent = 0
 
     def execute(self) -> None:
@@ -98,8 +102,7 @@ class Run(Generic[_Item, _Result]):
             with self._dispatcher:
                 for item in self.job.items():
                     self._dispatcher.put(item)
-                    self.settle(self.job.most_pending(item) if self._begun else 0)
-                    self._begun = True
+                    self.settle(self.job.most_pending(item) if self.breaker.closed else 0)
                 self.settle()
 
     def settle(self, most: int = 0) -> None:

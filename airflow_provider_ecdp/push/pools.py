@@ -1,0 +1,170 @@
+"""Orders that are sent together, what is known of them, and those that are set aside until the others are sent."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.errors import ApiError, RequestRejectedError
+from airflow_provider_ecdp.orders import batching
+
+#: The part of a golden section: positions that are far from each other, however many are taken.
+_GOLDEN = 0.6180339887
+
+
+@dataclass(slots=True, eq=False)
+class LostRequest:
+    """A POST in mode Add whose answer was lost: it has stored all of its orders, or none.
+
+    `not_stored` is known once one of its orders is added by another request, for an order is added once.
+    """
+
+    not_stored: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Pool:
+    """Orders that are tested together, in one request.
+
+    `attempts` counts the requests that they were in, `unanswered` those of them, since the last answer, that may have
+    been stored or not; `maybe_stored` tells whether there ever was one. `lost` are the requests of mode Add without an
+    answer; after one of them the orders are `unread` until they are read back, and `absent` when all of them were.
+    `refusal` and `failure` are the last of their kind.
+    A `positive` pool holds a bad order: it was refused with its `sibling`, and the sibling alone was not.
+    """
+
+    orders: pa.RecordBatch
+    attempts: int = 0
+    unanswered: int = 0
+    maybe_stored: bool = False
+    earlier_run: bool = False
+    lost: tuple[LostRequest, ...] = ()
+    unread: bool = False
+    absent: bool = False
+    differs: bool = False
+    refusal: RequestRejectedError | None = None
+    failure: ApiError | None = None
+    positive: bool = False
+    sibling: Pool | None = None
+    #: of one order that failed alone: how many requests were answered by then, and whether it is sent for the last time
+    answers: int = 0
+    final: bool = False
+
+    def __len__(self) -> int:
+        return len(self.orders)
+
+    @property
+    def ids(self) -> list[str]:
+        """The order ids."""
+        return list(self.orders.column("order_id").to_pylist())
+
+    @property
+    def maybe_lost(self) -> bool:
+        """Whether a request of this run, without an answer, may have stored these orders."""
+        return any(not request.not_stored for request in self.lost)
+
+    @property
+    def unsure(self) -> bool:
+        """Whether these orders may be stored without this run's knowledge."""
+        return self.earlier_run or self.maybe_lost
+
+    def part(self, orders: pa.RecordBatch) -> Pool:
+        """Return some of the orders, with the same past."""
+        return replace(self, orders=orders, positive=False, sibling=None)
+
+    def take(self, positions: Iterable[int]) -> Pool:
+        """Return the orders at `positions`."""
+        return self.part(self.orders.take(pa.array(positions, pa.int64())))
+
+    def without(self, position: int) -> Pool:
+        """Return the orders but for the one at `position`."""
+        return self.take(i for i in range(len(self)) if i != position)
+
+    def joined(self, others: Iterable[Pool]) -> Pool:
+        """Return these orders and those of pools with the same past."""
+        return self.part(pa.concat_batches([self.orders, *(pool.orders for pool in others)]))
+
+    def halves(self, *, inferring: bool) -> tuple[Pool, Pool]:
+        """Cut the orders in two.
+
+        :param inferring: whether one half holds a bad order if the other does not
+        """
+        left, right = (self.part(half) for half in batching.halves(self.orders))
+        left.sibling = right if inferring else None
+        return left, right
+
+
+class SetAside:
+    """Pools that failed while others did not, or while it is not known yet whether others do; safe for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pools: list[Pool] = []
+        self._tried = 0
+
+    def __len__(self) -> int:
+        return len(self._pools)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of the orders' texts."""
+        with self._lock:
+            return sum(batching.size(pool.orders) for pool in self._pools)
+
+    def add(self, pool: Pool) -> None:
+        """Set a pool aside."""
+        with self._lock:
+            self._pools.append(pool)
+
+    def pop(self) -> Pool | None:
+        """Take the pool that was set aside first; None if there is none."""
+        with self._lock:
+            return self._pools.pop(0) if self._pools else None
+
+    def take_one(self) -> Pool | None:
+        """Take one order that was not sent alone yet; None if there is none.
+
+        Orders that are bad for one reason often stand together, so each is taken far from those before.
+        """
+        with self._lock:
+            several = [i for i, pool in enumerate(self._pools) if len(pool) > 1]
+            if not several:
+                return None
+            self._tried += 1
+            at = several[-(self._tried % len(several)) - 1]
+            pool = self._pools[at]
+            position = int(len(pool) * (_GOLDEN * self._tried % 1))
+            self._pools[at] = pool.without(position)
+            return pool.take([position])
+
+
+class SizeLimit:
+    """How large a request may be, as its answers show: the smallest that was too large, unless a larger one was taken.
+
+    Safe for threads.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._taken = 0
+        self._refused: int | None = None
+
+    def taken(self, size: int) -> None:
+        """Note a request of `size` bytes that was not too large."""
+        with self._lock:
+            self._taken = max(self._taken, size)
+            if self._refused is not None and self._refused <= self._taken:
+                self._refused = None
+
+    def refused(self, size: int) -> None:
+        """Note a request of `size` bytes that was too large; where a larger one was not, its content is at fault."""
+        with self._lock:
+            if size > self._taken:
+                self._refused = min(size, self._refused or size)
+
+    def exceeded(self, size: int) -> bool:
+        """Whether a request of `size` bytes is too large, as far as is known."""
+        return self._refused is not None and size >= self._refused

@@ -1,0 +1,243 @@
+"""A hostile server for orders: it fails at some contents, names the wrong ones, lags, resets, rewrites, or goes away.
+
+Standard library only, no code shared with the sandbox or the other server of these tests. What it does to a request
+depends on what is in it, and on the dice of its seed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+KEY = "hostile-key"
+
+_RESET = struct.pack("ii", 1, 0)
+_HTML = "<html><head><title>Blocked by the firewall</title></head></html>"
+
+#: Reactions to a request: a status and a body, or what happens to the connection.
+Reaction = str
+
+ANSWERS: Mapping[Reaction, tuple[int, str | dict[str, Any]]] = {
+    "400": (400, {"title": "Bad request", "errors": ["One or more orders are invalid."]}),
+    "403 HTML": (403, _HTML),
+    "404": (404, {"message": "no Route matched with those values"}),
+    "406": (406, _HTML),
+    "408": (408, ""),
+    "409": (409, {"title": "Conflict"}),
+    "413": (413, _HTML),
+    "415": (415, ""),
+    "422": (422, {"title": "Unprocessable"}),
+    "429": (429, {"title": "Too many requests"}),
+    "451": (451, _HTML),
+    "500": (500, {"title": "Internal error"}),
+    "502 HTML": (502, _HTML),
+    "503": (503, ""),
+    "504": (504, _HTML),
+}
+#: What happens without an answer.
+BROKEN = ("reset", "hang", "stored, reset", "stored, 500")
+POISONS = (*(name for name in ANSWERS if name != "503"), *BROKEN[:2])
+
+#: What a 400 names of the orders at the positions `bad`.
+HINTS: Mapping[str, Callable[[list[int], list[str]], list[str]]] = {
+    "nobody": lambda bad, ids: ["One or more orders are invalid."],
+    "all": lambda bad, ids: [f"data[{i}] breaks a rule" for i in bad],
+    "counted from 1": lambda bad, ids: [f"data[{i + 1}] breaks a rule" for i in bad],
+    "the first": lambda bad, ids: ["data[0] breaks a rule"],
+    "a wrong one": lambda bad, ids: [f"order '{ids[bad[0] - 1]}' breaks a rule"],
+    "one at a time": lambda bad, ids: [f"order '{ids[bad[0]]}' breaks a rule"],
+}
+
+#: What GET makes of an order.
+REWRITES: Mapping[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "as sent": lambda order: order,
+    "numbers as text": lambda order: order | {"totalValue": str(order["totalValue"])},
+    "capitals": lambda order: {name[0].upper() + name[1:]: value for name, value in order.items()},
+    "no milliseconds": lambda order: order | {"date": order["date"].replace(".000Z", "+00:00")},
+    "a customer by id": lambda order: order | {"customer": {"id": 7}},
+    "backwards": lambda order: order | {"products": order["products"][::-1]},
+    "unknown": lambda order: order | {"totalValue": -1},
+}
+
+
+@dataclass
+class HostileServer:
+    """What it holds, and how it behaves.
+
+    `poison` are reactions to each request with an order, `bad` the orders that are refused by a rule, `hint` how.
+    `random_reactions` strike any request, each with a probability. A stored order is found from the `lag`-th GET on.
+    From the request `outage_from` on, all get `outage`; it is counted from the first request with poison if that is
+    `after_poison`.
+    """
+
+    seed: int = 0
+    poison: Mapping[str, Reaction] = field(default_factory=dict)
+    bad: frozenset[str] = frozenset()
+    hint: str = "all"
+    random_reactions: Mapping[Reaction, float] = field(default_factory=dict)
+    lag: int = 0
+    rewrite: str = "as sent"
+    max_orders: int | None = None
+    outage: Reaction | None = None
+    outage_from: int = 0
+    after_poison: bool = False
+    hang_seconds: float = 1.0
+
+    url: str = ""
+    stored: dict[str, dict[str, Any]] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
+    writes: Counter[str] = field(default_factory=Counter)
+    reads: Counter[str] = field(default_factory=Counter)
+    methods: Counter[str] = field(default_factory=Counter)
+    struck: Counter[Reaction] = field(default_factory=Counter)
+    alone: Counter[str] = field(default_factory=Counter)
+    since_outage: int = 0
+    poisoned: int | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)
+
+    def react(self, method: str, path: str, body: Any) -> tuple[Reaction | None, tuple[int, Any]]:
+        """Return what happens to the request, None for its answer; and the answer."""
+        with self.lock:
+            self.methods[method] += 1
+            if self._out():
+                self.since_outage += 1
+                return self.outage, (0, None)
+            ids = self._ids(method, path, body)
+            reaction = self._reaction(method, ids)
+            processed = reaction is None or reaction.startswith("stored")
+            return reaction, self._answer(method, ids, body) if processed else (0, None)
+
+    def _out(self) -> bool:
+        if self.outage is None or (self.after_poison and self.poisoned is None):
+            return False
+        return self.methods.total() > self.outage_from + (self.poisoned or 0)
+
+    @staticmethod
+    def _ids(method: str, path: str, body: Any) -> list[str]:
+        if method == "POST":
+            return [order["id"] for order in body["data"]]
+        return [body["orderId"]] if method == "PUT" else [unquote(path.removeprefix("/orders/"))]
+
+    def _reaction(self, method: str, ids: list[str]) -> Reaction | None:
+        if method != "GET" and (poisons := [self.poison[i] for i in ids if i in self.poison]):
+            self.poisoned = self.poisoned or self.methods.total()
+            if len(ids) == 1:
+                self.alone[ids[0]] += 1
+            return poisons[0]
+        draw = self.dice.random()
+        for reaction, share in self.random_reactions.items():
+            draw -= share
+            if draw < 0 and not (method == "GET" and reaction.startswith("stored")):
+                self.struck[reaction] += 1
+                return reaction
+        return None
+
+    def _answer(self, method: str, ids: list[str], body: Any) -> tuple[int, Any]:
+        if method == "POST":
+            return self._post(body["mode"], ids, body["data"])
+        if method == "GET":
+            return self._get(ids[0])
+        if ids[0] not in self.stored:
+            return 404, {"title": "Not found", "status": 404}
+        if method == "DELETE":
+            self.statuses[ids[0]] = "deleted"
+            return 200, {"status": 0, "data": self.stored[ids[0]]}
+        self.statuses[ids[0]] = body["orderStatus"]
+        return 200, None
+
+    def _get(self, order_id: str) -> tuple[int, Any]:
+        self.reads[order_id] += 1
+        if order_id not in self.stored or self.reads[order_id] <= self.lag:
+            return 404, {"title": "Not found", "status": 404}
+        return 200, {"status": 0, "data": REWRITES[self.rewrite](self.stored[order_id])}
+
+    def _post(self, mode: str, ids: list[str], orders: list[dict[str, Any]]) -> tuple[int, Any]:
+        if self.max_orders is not None and len(ids) > self.max_orders:
+            return 413, None
+        bad = [i for i, order_id in enumerate(ids) if order_id in self.bad]
+        errors = HINTS[self.hint](bad, ids) if bad else []
+        if mode != "AddOrReplace":
+            wrong = [i for i, order_id in enumerate(ids) if (order_id in self.stored) == (mode == "Add")]
+            errors += HINTS[self.hint](wrong, ids) if wrong else []
+        if errors:
+            return 400, {"title": "Bad request", "status": 400, "errors": errors}
+        for order_id, order in zip(ids, orders, strict=True):
+            self.stored[order_id] = order
+            self.writes[order_id] += 1
+        return 201, None
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 65536  # head and body in one segment: two wait 40 ms for each other
+    hostile: HostileServer
+
+    def handle_any(self) -> None:
+        length = int(self.headers["Content-Length"] or 0)
+        body = json.loads(self.rfile.read(length)) if length else None
+        if self.headers["x-api-key"] != KEY:
+            return self._send(401, {"title": "Unauthorized"})
+        reaction, (status, answer) = self.hostile.react(self.command, self.path, body)
+        if reaction is None:
+            return self._send(status, answer)
+        if reaction == "hang":
+            time.sleep(self.hostile.hang_seconds)
+        if reaction in ANSWERS or reaction == "stored, 500":
+            return self._send(*ANSWERS[reaction.removeprefix("stored, ")])
+        return self._reset()
+
+    do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815  # names of the library
+
+    def _send(self, status: int, body: Any) -> None:
+        text = body if isinstance(body, str) else json.dumps(body)
+        data = b"" if body is None else text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html" if isinstance(body, str) else "application/problem+json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.connection.close()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Quiet(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: object) -> None:
+        """A connection that breaks on purpose is no error."""
+
+
+@contextlib.contextmanager
+def serving(hostile: HostileServer) -> Iterator[HostileServer]:
+    """Serve on a free port of this machine."""
+    server = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"hostile": hostile}))
+    hostile.url = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield hostile
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,121 @@
+"""One order at which the server fails, whatever it answers: all others are stored, and it is named."""
+
+from __future__ import annotations
+
+import pytest
+from faults_crash import FakeClock
+from faults_hostile import KEY, POISONS, HostileServer, serving
+from faults_plain import PlainReader, ids_of
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.mode import Mode
+from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.push.run import PushSettings, push
+from airflow_provider_ecdp.runs.cancellation import Cancellation
+
+COUNT = 4_000
+
+
+def pushed(server, ids, *, ledger=None, policy=RetryPolicy(), **settings):  # noqa: B008  # a frozen value
+    clock = FakeClock()
+    about = ClientSettings(base_url=server.url, read_timeout=server.hang_seconds / 2)
+    with EcdpClient(KEY, about, policy=policy, clock=clock, sleep=clock.sleep) as client:
+        cancellation = Cancellation(clock=clock)
+        return push(PlainReader(ids), client, PushSettings(**settings), ledger=ledger, cancellation=cancellation)
+
+
+def failed(report):
+    return {r["order_id"]: r for r in report.results if r["outcome"] not in ("accepted", "skipped")}
+
+
+@pytest.mark.parametrize("mode", Mode)
+@pytest.mark.parametrize("answer", POISONS)
+def test_every_other_order_is_stored_and_the_poison_is_named(answer, mode):
+    ids = ids_of(COUNT)
+    poison = ids[1_777]
+    server = HostileServer(poison={poison: answer})
+    if mode is Mode.REPLACE:
+        server.stored = {order_id: {} for order_id in ids}
+    # a silent server is waited for each time
+    quick = {"policy": RetryPolicy(max_attempts=2), "batch_size": 20} if answer == "hang" else {}
+    with serving(server):
+        report = pushed(server, ids, mode=mode, **quick)
+
+    assert report.stopped is None
+    assert failed(report).keys() == {poison}
+    told = failed(report)[poison]
+    never_processed = ("400", "403 HTML", "404", "406", "409", "413", "415", "422", "451")
+    assert told["outcome"] == ("rejected" if answer in never_processed else "unresolved")
+    if answer[:3].isdigit():
+        assert told["http_status"] == int(answer[:3])
+    assert told["reason"]
+    assert server.writes.keys() == set(ids) - {poison}
+    assert server.alone[poison] > 0
+
+
+@pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
+@pytest.mark.parametrize("outage", ["500", "reset", "403 HTML", "404", "429"])
+@pytest.mark.parametrize("answer", ["500", "reset", "403 HTML"])
+def test_an_outage_right_after_it_ends_within_sixty_requests(answer, outage, mode, tmp_path):
+    ids = ids_of(COUNT)
+    server = HostileServer(poison={ids[1_777]: answer}, outage=outage, after_poison=True, outage_from=6)
+    with serving(server):
+        report = pushed(server, ids, mode=mode, batch_size=100, ledger=Ledger(tmp_path))
+        assert report.stopped is not None
+        assert report.summary["rejected"] == 0
+        assert server.since_outage <= 60
+
+        # the next run does not begin with what has stopped this one
+        server.outage = None
+        report = pushed(server, ids, mode=mode, batch_size=100, ledger=Ledger(tmp_path))
+        assert failed(report).keys() == {ids[1_777]}
+        assert server.stored.keys() == set(ids) - {ids[1_777]}
+
+
+@pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
+@pytest.mark.parametrize("answer", ["500", "reset", "403 HTML", "429"])
+def test_a_poison_order_in_each_batch_holds_back_no_good_one(answer, mode):
+    ids = ids_of(2_000)
+    server = HostileServer(poison=dict.fromkeys(ids[1::50], answer))
+    with serving(server):
+        report = pushed(server, ids, mode=mode, batch_size=100)
+
+    assert report.stopped is None
+    assert failed(report).keys() == set(ids[1::50])
+    assert server.stored.keys() == set(ids) - set(ids[1::50])
+
+
+@pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
+@pytest.mark.parametrize("answer", ["500", "403 HTML", "429"])
+def test_a_block_of_poison_orders_holds_back_no_good_one(answer, mode):
+    ids = ids_of(2_000)
+    poison = set(ids[750:1_250])
+    server = HostileServer(poison=dict.fromkeys(poison, answer))
+    with serving(server):
+        report = pushed(server, ids, mode=mode, batch_size=100)
+
+    assert report.stopped is None
+    assert failed(report).keys() == poison
+    assert server.stored.keys() == set(ids) - poison
+
+
+@pytest.mark.parametrize("answer", ["500", "403 HTML", "reset"])
+@pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
+def test_a_poison_order_in_the_first_batch(answer, mode):
+    ids = ids_of(1_000)
+    server = HostileServer(poison={ids[3]: answer})
+    with serving(server):
+        report = pushed(server, ids, mode=mode)
+
+    assert report.stopped is None
+    assert failed(report).keys() == {ids[3]}
+
+
+def test_a_refused_key_is_one_request_and_a_refused_one_with_403_three():
+    server = HostileServer(outage="403 HTML")
+    with serving(server):
+        report = pushed(server, ids_of(1_000))
+    assert server.methods.total() == 3
+    assert report.summary["not_attempted"] == 1_000
