@@ -5,7 +5,9 @@ What is sent is safe to repeat: a status that an order has, and an order that is
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,10 +17,12 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
 from airflow_provider_ecdp.by_id.requests import MAY_BE_GONE, NOT_REACHED, Answer, OrderRequester
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, Operation
+from airflow_provider_ecdp.errors import ApiError
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
+from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
+from airflow_provider_ecdp.runs.circuit_breaker import may_be_content
 from airflow_provider_ecdp.runs.progress import OnProgress, no_progress
 from airflow_provider_ecdp.runs.run import Run
 
@@ -51,6 +55,14 @@ def apply_changes(
     return job.report()
 
 
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A change that failed, and its answer."""
+
+    change: pa.RecordBatch
+    answer: Answer
+
+
 class _Changes:
     """The job of one run. All of it belongs to the calling thread, except for `send`."""
 
@@ -73,7 +85,7 @@ class _Changes:
         self.own = [ledger] if ledger is not None else []
         resumed = settings.resumed or (ledger is not None and ledger.exists())
         self.requester = OrderRequester(client, queue.operation, settings.missing, resumed)
-        self.run: Run[pa.RecordBatch, tuple[pa.RecordBatch, Answer]] = Run(
+        self.run: Run[pa.RecordBatch | SetAside, tuple[pa.RecordBatch, Answer] | None] = Run(
             client,
             self,
             ledgers=[ledger, self.history],
@@ -84,6 +96,8 @@ class _Changes:
             cancellation=cancellation,
         )
         self.missing = 0
+        #: changes of this round that failed where others did not, each with its answer
+        self.set_aside: deque[SetAside] = deque()
         self.skipped = {
             RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
             REPEATED: (Outcome.SKIPPED, "says the same as the change of this order before it"),
@@ -94,8 +108,8 @@ class _Changes:
         """Rows of the extract."""
         return len(self.queue)
 
-    def items(self) -> Iterator[pa.RecordBatch]:
-        """Yield each change to send, as a batch of one row."""
+    def items(self) -> Iterator[pa.RecordBatch | SetAside]:
+        """Yield each change to send, as a batch of one row; at the end of a round those that were set aside."""
         current = 0
         for batch in self.queue.read():
             changes = self._sendable(batch)
@@ -105,12 +119,67 @@ class _Changes:
                     break
                 if number != current:
                     # an order's changes never overtake each other: a round ends before the next begins
-                    self.run.settle()
+                    yield from self._again()
                     current = number
                 yield changes.slice(i, 1)
+        yield from self._again()
 
-    def send(self, item: pa.RecordBatch) -> tuple[pa.RecordBatch, Answer]:
-        """Send one change, in a worker thread."""
+    def _again(self) -> Iterator[SetAside]:
+        self.run.settle()
+        while self.set_aside:
+            yield self.set_aside.popleft()
+
+    def send(self, item: pa.RecordBatch | SetAside) -> tuple[pa.RecordBatch, Answer] | None:
+        """Send one change, in a worker thread; None sets it aside until the others of its round are sent."""
+        if isinstance(item, SetAside):
+            return item.change, self._send_again(item)
+        if self.run.cancellation.cancelled:
+            return item, Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
+        answer = self._ask(item)
+        breaker = self.run.breaker
+        if answer.error is None:
+            breaker.answered()
+            return item, answer
+        content = may_be_content(answer.error)
+        if content:
+            breaker.failed(alone=True)
+        if not content or breaker.is_open:
+            self.run.cancellation.stop(answer.error)
+            return item, answer
+        self.set_aside.append(SetAside(item, answer))
+        return None
+
+    def _send_again(self, item: SetAside) -> Answer:
+        """Send a change that failed alone once more; it is refused if its answer says so and others are answered."""
+        if not self.run.breaker.answers and item.answer.error is not None:
+            # nothing was ever answered: this is an outage, not a change
+            self.run.cancellation.stop(item.answer.error)
+        if self.run.cancellation.cancelled:
+            return item.answer
+        answer = self._ask(item.change)
+        answer = replace(answer, attempts=item.answer.attempts + answer.attempts)
+        if answer.error is None:
+            self.run.breaker.answered()
+            return answer
+        return self._judge(item, answer, answer.error)
+
+    def _judge(self, item: SetAside, answer: Answer, error: ApiError) -> Answer:
+        if self._server_fails():
+            self.run.cancellation.stop(error)
+            return answer
+        maybe_done = Outcome.UNRESOLVED in (answer.outcome, item.answer.outcome)
+        outcome = Outcome.UNRESOLVED if maybe_done or error.transient else Outcome.REJECTED
+        return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)
+
+    def _server_fails(self) -> bool:
+        """Whether a GET is not answered either."""
+        try:
+            self.client.check_key()
+        except ApiError:
+            return True
+        return False
+
+    def _ask(self, item: pa.RecordBatch) -> Answer:
         order_id, status, website_id = (item.column(n)[0].as_py() for n in ("order_id", "status", "website_id"))
 
         def request() -> dict[str, Any]:
@@ -120,22 +189,19 @@ class _Changes:
                 self.client.update_order_status(order_id, status, website_id=website_id)
             return {}
 
-        if self.run.cancellation.cancelled:
-            return item, Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
-        answer = self.requester.ask(request)
-        if answer.error is not None:
-            self.run.cancellation.stop(answer.error)
-        return item, answer
+        return self.requester.ask(request)
 
-    def record(self, result: tuple[pa.RecordBatch, Answer]) -> None:
-        """Record the outcome of a change."""
+    def record(self, result: tuple[pa.RecordBatch, Answer] | None) -> None:
+        """Record the outcome of a change; one that was set aside has none yet."""
+        if result is None:
+            return
         change, answer = result
         self.missing += answer.missing
         outcome = BatchOutcome(change, answer.outcome, answer.reason, answer.http_status, answer.attempts)
         noted = [self.history] if self.history is not None and answer.outcome in MAY_BE_GONE else []
         self.run.recorder.add(outcome, [*self.own, *noted])
 
-    def most_pending(self, _: pa.RecordBatch) -> int:
+    def most_pending(self, _: pa.RecordBatch | SetAside) -> int:
         """Return how many changes may be read ahead."""
         return 2 * self.settings.max_in_flight - 1
 

@@ -14,8 +14,8 @@ from airflow_provider_ecdp.ledger.reader import COLUMNS
 from airflow_provider_ecdp.ledger.schema_drift import look_for_drift
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.engine.tables import LAST
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.results.outcome import Outcome
 
 log = logging.getLogger(__name__)

@@ -23,7 +23,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 import pyarrow as pa
 
@@ -40,7 +39,7 @@ from airflow_provider_ecdp.push.readback import ReadBack, read_back
 from airflow_provider_ecdp.push.refusals import named_orders
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
-from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
+from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_content
 
 #: Seconds that the isolation of a batch may last without finding what becomes of an order.
 ISOLATION_SECONDS = 900.0
@@ -158,11 +157,6 @@ class BatchSender:
         if any(pool.maybe_lost or (pool.earlier_run and recent) for pool in pools):
             return [pause * self.client.policy.base_delay for pause in _LAG_PAUSES]
         return ()
-
-
-def may_be_content(error: ApiError) -> bool:
-    """Whether other orders may be answered otherwise; a 403 tells only with them whether it is about the key."""
-    return error.may_be_content or error.status == HTTPStatus.FORBIDDEN
 
 
 @dataclass(slots=True)
@@ -484,7 +478,7 @@ class GroupTest:
         for pool in doubted:
             status = pool.refusal.status if pool.refusal else 200
             said = _DIFFERENT if pool.differs or pool.refusal is None else "; ".join(pool.refusal.details)
-            lost = pool.maybe_lost
+            lost = pool.maybe_lost or (pool.differs and pool.left_open)
             reason = f"{_LOST}; {said}" if lost else said or str(pool.refusal)
             outcome = Outcome.UNRESOLVED if lost else Outcome.REJECTED
             self._settle(pool, outcome, reason[:REASON_CHARACTERS], status)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ApiError, RequestRejectedError
 from airflow_provider_ecdp.orders import batching
+from airflow_provider_ecdp.orders.engine.tables import LAST
 
 #: The part of a golden section: positions that are far from each other, however many are taken.
 _GOLDEN = 0.6180339887
@@ -70,6 +71,11 @@ class Pool:
     def unsure(self) -> bool:
         """Whether these orders may be stored without this run's knowledge."""
         return self.earlier_run or self.maybe_lost
+
+    @property
+    def left_open(self) -> bool:
+        """Whether an earlier run left the first of these orders without a definite answer."""
+        return bool(self.orders.column("known")[0].as_py() == LAST)
 
     def part(self, orders: pa.RecordBatch) -> Pool:
         """Return some of the orders, with the same past."""

@@ -15,8 +15,8 @@ from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, Learned,
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.ledger.target import check_target
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.engine.tables import LAST
+from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.bisection import BatchSender
 from airflow_provider_ecdp.push.pools import Pool
 from airflow_provider_ecdp.push.settings import PushSettings

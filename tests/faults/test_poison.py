@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 import pytest
 from faults_crash import FakeClock
 from faults_hostile import KEY, POISONS, HostileServer, serving
@@ -11,7 +12,11 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.by_id.from_source import ChangeSettings, apply_changes
+from airflow_provider_ecdp.by_id.queue import ChangeQueue
+from airflow_provider_ecdp.by_id.settings import Missing, Operation
 from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 
@@ -24,6 +29,19 @@ def pushed(server, ids, *, ledger=None, policy=RetryPolicy(), **settings):  # no
     with EcdpClient(KEY, about, policy=policy, clock=clock, sleep=clock.sleep) as client:
         cancellation = Cancellation(clock=clock)
         return push(PlainReader(ids), client, PushSettings(**settings), ledger=ledger, cancellation=cancellation)
+
+
+def changed(server, operation, ids):
+    clock = FakeClock()
+    rows = {"order_id": ids, "status": ["paid"] * len(ids)}
+    source = TableSource("changes", pa.table(rows if operation is Operation.UPDATE_STATUS else {"order_id": ids}))
+    about = ClientSettings(base_url=server.url, read_timeout=server.hang_seconds / 2)
+    policy = RetryPolicy(max_attempts=2)
+    client = EcdpClient(KEY, about, policy=policy, clock=clock, sleep=clock.sleep)
+    with client, ChangeQueue(source, operation) as queue:
+        return apply_changes(
+            queue, client, ChangeSettings(missing=Missing.FAIL), cancellation=Cancellation(clock=clock)
+        )
 
 
 def failed(report):
@@ -111,6 +129,40 @@ def test_a_poison_order_in_the_first_batch(answer, mode):
 
     assert report.stopped is None
     assert failed(report).keys() == {ids[3]}
+
+
+@pytest.mark.parametrize("operation", [Operation.UPDATE_STATUS, Operation.DELETE])
+@pytest.mark.parametrize("answer", POISONS)
+def test_a_poison_change_holds_back_no_other(answer, operation):
+    ids = ids_of(500)
+    server = HostileServer(poison={ids[177]: answer}, stored={order_id: {} for order_id in ids})
+    with serving(server):
+        report = changed(server, operation, ids)
+
+    assert report.stopped is None
+    assert failed(report).keys() == {ids[177]}
+    assert failed(report)[ids[177]]["reason"]
+    assert server.statuses.keys() == set(ids) - {ids[177]}
+
+
+@pytest.mark.parametrize("operation", [Operation.UPDATE_STATUS, Operation.DELETE])
+@pytest.mark.parametrize("outage", ["500", "reset", "403 HTML", "404"])
+def test_an_outage_after_a_poison_change_ends_within_sixty_requests(outage, operation):
+    ids = ids_of(500)
+    server = HostileServer(
+        poison={ids[177]: "500"},
+        stored={order_id: {} for order_id in ids},
+        outage=outage,
+        after_poison=True,
+        outage_from=20,
+    )
+    with serving(server):
+        report = changed(server, operation, ids)
+
+    assert report.stopped is not None
+    assert server.since_outage <= 60
+    assert report.summary["rejected"] == 0
+    assert report.summary["accepted"] == len(server.statuses)
 
 
 def test_a_refused_key_is_one_request_and_a_refused_one_with_403_three():

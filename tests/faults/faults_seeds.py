@@ -1,0 +1,140 @@
+"""Hostile servers drawn from a seed, and what must hold after up to three tries over one results folder."""
+
+from __future__ import annotations
+
+import math
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from faults_crash import FakeClock
+from faults_hostile import HINTS, KEY, POISONS, REWRITES, HostileServer, serving
+from faults_laws import Violation
+from faults_plain import PlainReader, ids_of
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.mode import Mode
+from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.push.run import PushSettings, push
+from airflow_provider_ecdp.results.report import Report
+from airflow_provider_ecdp.runs.cancellation import Cancellation
+
+_TRIES = 3
+_ATTEMPTS = 4
+_TRANSIENT = ("500", "502 HTML", "503", "504", "408", "429", "reset", "stored, reset", "stored, 500")
+#: Any request may be hit by one of these by chance; a batch that is set aside costs a search.
+_OUTAGES = ("500", "reset", "403 HTML", "404", "429")
+
+
+class Hostility:
+    """A server, a mode and settings, of one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        dice = random.Random(seed)
+        self.mode = dice.choice((Mode.ADD, Mode.ADD, Mode.ADD_OR_REPLACE, Mode.REPLACE))
+        self.ids = ids_of(dice.randint(1, 150))
+        self.settings: dict[str, Any] = {
+            "batch_size": dice.choice((1, 4, 15, 40, 150)),
+            "max_in_flight": dice.randint(1, 4),
+            "results_limit": 10_000,
+        }
+        poison = dice.sample(self.ids, min(len(self.ids), dice.choice((0, 1, 1, 2, 5))))
+        reactions = [name for name in POISONS if name != "hang"]
+        bad = {i for i in self.ids if dice.random() < dice.choice((0, 0, 0.02, 0.2))} - set(poison)
+        # an outage strikes for good: chance beside it would leave nothing to tell the two apart
+        outage = dice.choice(_OUTAGES) if dice.random() < 0.2 else None
+        blips = dice.sample(_TRANSIENT, dice.randint(0, 3))
+        self.server = HostileServer(
+            seed=seed,
+            poison={order_id: dice.choice(reactions) for order_id in poison},
+            bad=frozenset(bad),
+            hint=dice.choice(list(HINTS)),
+            random_reactions={name: dice.random() * 0.06 for name in blips},
+            lag=dice.choice((0, 0, 1, 2, 9)),
+            rewrite=dice.choice(list(REWRITES)),
+            max_orders=dice.choice((None, None, None, 7)),
+            outage=outage,
+            outage_from=dice.randint(0, 30),
+        )
+        if self.mode is Mode.REPLACE:
+            self.server.stored = {order_id: {} for order_id in self.ids}
+
+    @property
+    def good(self) -> set[str]:
+        """What the server takes alone."""
+        return set(self.ids) - self.server.poison.keys() - self.server.bad
+
+    def play(self) -> int:
+        """Push until a run ends, and check the laws after each; return the number of runs."""
+        with serving(self.server), tempfile.TemporaryDirectory(prefix="ecdp-seed-") as folder:
+            runs = 0
+            stopped = True
+            while stopped and runs < _TRIES:
+                before = self.server.methods["POST"]
+                report = self.run(Path(folder))
+                self.check(report, self.server.methods["POST"] - before)
+                self.server.outage = None
+                runs, stopped = runs + 1, report.stopped is not None
+            self.check_end()
+            return runs
+
+    def run(self, folder: Path) -> Report:
+        clock = FakeClock()
+        policy = RetryPolicy(max_attempts=_ATTEMPTS, max_elapsed=1e9)
+        about = ClientSettings(base_url=self.server.url, read_timeout=300)
+        with EcdpClient(KEY, about, policy=policy, clock=clock, sleep=clock.sleep) as client:
+            return push(
+                PlainReader(self.ids),
+                client,
+                PushSettings(mode=self.mode, **self.settings),
+                ledger=Ledger(folder),
+                cancellation=Cancellation(clock=clock),
+            )
+
+    def check(self, report: Report, posts: int) -> None:
+        server, results = self.server, {r["order_id"]: r for r in report.results}
+        self.require(len(report.results) == len(self.ids) == report.summary["total"], "counts do not add up")
+        self.require(results.keys() == set(self.ids), "an order is lost")
+        for order_id, result in results.items():
+            outcome, stored = result["outcome"], server.writes[order_id] > 0
+            self.require(outcome not in ("accepted", "skipped") or stored, "accepted and absent", result)
+            self.require(outcome != "rejected" or order_id not in self.good, "a good order is rejected", result)
+            self.require(outcome != "rejected" or not stored, "rejected and stored", result)
+            self.require(outcome != "not_attempted" or report.stopped is not None, "not attempted", result)
+            self.require(outcome in ("accepted", "skipped") or result["reason"], "no reason", result)
+        if self.mode is Mode.ADD:
+            self.require(max(server.writes.values(), default=0) <= 1, "stored twice by Add")
+        self.require(server.since_outage <= 60, "an outage costs more than 60 requests", server.since_outage)
+        self.require(posts <= self.most_posts, "more requests than are stated", posts, self.most_posts)
+
+    @property
+    def most_posts(self) -> int:
+        """The stated bound: two requests for each order, in as many attempts as the policy has."""
+        batches = math.ceil(len(self.ids) / self.settings["batch_size"])
+        return _ATTEMPTS * (batches + 2 * len(self.ids)) + 60
+
+    def check_end(self) -> None:
+        left = self.good - self.server.writes.keys()
+        self.require(not left, "good orders are not stored", sorted(left))
+
+    def require(self, holds: bool, law: str, *facts: object) -> None:
+        if not holds:
+            server = self.server
+            about = {
+                "mode": self.mode,
+                "orders": len(self.ids),
+                **self.settings,
+                "poison": server.poison,
+                "bad": sorted(server.bad),
+                "hint": server.hint,
+                "random": server.random_reactions,
+                "lag": server.lag,
+                "rewrite": server.rewrite,
+                "max_orders": server.max_orders,
+                "outage": (server.outage, server.outage_from),
+            }
+            raise Violation(f"seed {self.seed}: {law}: {', '.join(map(repr, facts))}\n  {about}")
