@@ -170,7 +170,8 @@ def test_an_outage_stops_and_every_row_has_an_outcome(client, delete, store, san
     report = delete(client, ids, ledger=Ledger(tmp_path / "results"))
     assert isinstance(report.stopped, ServerError)
     assert report.summary["accepted"] == 10
-    assert 1 <= report.summary["unresolved"] <= 4
+    # five changes that fail in a row stop the run, and those in flight beside them
+    assert 5 <= report.summary["unresolved"] <= 5 + 4
     assert sum(report.summary[name] for name in COUNTS) == report.summary["total"] == 3000
     assert Counter(row[2] for row in ledger_rows(tmp_path / "results")) == counts(report)
 
