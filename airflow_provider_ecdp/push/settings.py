@@ -37,7 +37,9 @@ class PushSettings(RunSettings):
     batch_size: int = setting(500, whole(least=1), help="Maximum orders per request", connection=True)
     batch_bytes: int = setting(4_000_000, whole(least=1), help="Maximum bytes per request", connection=True)
     request_budget: int = setting(
-        200, whole(least=1), help="Maximum requests for one refused batch, to find the orders at fault"
+        200,
+        whole(least=1),
+        help="Maximum requests in a row of one batch that settle no order, while the orders at fault are found",
     )
     canary: int = setting(0, whole(), help="Send this many orders first, alone; if one of them fails, send no others")
     on_drift: OnDrift = setting(
