@@ -15,6 +15,7 @@ from pathlib import Path
 
 from faults_laws import Violation
 from faults_runner import KEY, run_seed
+from faults_seeds import Hostility
 
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 
@@ -38,6 +39,14 @@ def play(seed: int) -> tuple[int, int, str | None]:
             return seed, run_seed(seed, _servers[0], Path(folder)), None
         except Violation as error:
             return seed, 0, str(error)
+
+
+def play_hostile(seed: int) -> tuple[int, int, str | None]:
+    """As `play`, against a hostile server that is drawn from the seed."""
+    try:
+        return seed, Hostility(seed).play(), None
+    except Violation as error:
+        return seed, 0, str(error)
 
 
 def _start() -> None:

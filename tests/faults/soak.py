@@ -8,11 +8,12 @@ import os
 import sys
 import tempfile
 import time
+from itertools import chain
 from pathlib import Path
 
 from faults_kills import Kills, cli, kill_and_finish
 from faults_laws import Violation
-from faults_pool import play, players
+from faults_pool import play, play_hostile, players
 from faults_runner import KEY
 
 from airflow_provider_ecdp.sandbox.server import SandboxServer
@@ -25,14 +26,16 @@ def main() -> int:
     killed = _kill(first) if count > 1 else 0
     began, runs, broken = time.monotonic(), 0, []
     with players() as pool:
-        for done, (seed, of_seed, error) in enumerate(pool.imap_unordered(play, range(first, first + count)), 1):
+        seeds = range(first, first + count)
+        played = chain(pool.imap_unordered(play_hostile, seeds), pool.imap_unordered(play, seeds))
+        for done, (seed, of_seed, error) in enumerate(played, 1):
             runs += of_seed
             if error:
                 broken.append(seed)
                 print(error, flush=True)
-            if done % 100 == 0 or done == count:
+            if done % 100 == 0 or done == 2 * count:
                 spent = time.monotonic() - began
-                print(f"{done} of {count} seeds, {runs} runs, {len(broken)} broken, {spent:.0f} s", flush=True)
+                print(f"{done} of {2 * count} scenarios, {runs} runs, {len(broken)} broken, {spent:.0f} s", flush=True)
     if broken:
         print(f"seeds that broke a law: {' '.join(map(str, sorted(broken)))}")
     return 1 if broken or killed else 0
