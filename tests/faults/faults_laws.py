@@ -173,8 +173,10 @@ class Run:
             case "not_attempted":
                 self.require(stopped and good and not sent, "not attempted in a run that ended, or sent", *facts)
             case "unresolved":
+                # Add blames nobody on a guess: an answer that was lost may leave an order unresolved
+                guess = self.scenario.mode is Mode.ADD and "may have stored it" in str(result["reason"])
                 ended = self.report.stopped is None and self.budget == 200
-                self.require(not ended, "unresolved in a run that ended", *facts)
+                self.require(not ended or guess, "unresolved in a run that ended", *facts)
 
     def repeats_are_bounded(self) -> None:
         settings, faults = self.scenario.settings, self.after.by_fault - self.before.by_fault
