@@ -40,7 +40,7 @@ class ClientSettings:
     REQUESTS_CA_BUNDLE), once, when the client is made. A .netrc file is not read.
     """
 
-    base_url: str = setting(DEFAULT_BASE_URL, text(metavar="URL"), help="Where ECDP is")
+    base_url: str = setting(DEFAULT_BASE_URL, text(metavar="URL"), help="URL of ECDP")
     connect_timeout: float = setting(10, number("seconds"), help="Seconds to wait for a connection")
     read_timeout: float = setting(60, number("seconds"), help="Seconds to wait for an answer")
     verify: bool | str = setting(

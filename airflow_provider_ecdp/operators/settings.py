@@ -100,7 +100,7 @@ class RunTaskSettings(TaskSettings):
     on_empty: OnEmpty = setting(
         OnEmpty.FAIL.value, choice(OnEmpty), help="How to treat an extract without rows: fail, skip or succeed"
     )
-    dry_run: bool = setting(default=False, kind=boolean(), help="Do everything but send")
+    dry_run: bool = setting(default=False, kind=boolean(), help="Do everything except sending")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +110,12 @@ class PushTaskSettings(RunTaskSettings):
     only_changed: bool = setting(
         default=False,
         kind=boolean(),
-        help="Send only orders that no earlier run of this task had accepted with the same content",
+        help="Send only new or changed orders, compared with all earlier runs of this task",
     )
     replay_from: str | None = setting(
         None,
         _FOLDER,
-        help="Results of an earlier run: send only the orders that failed in it, as they are now",
+        help="Results of an earlier run: send only the orders that failed in it, with their current content",
     )
 
 
@@ -132,12 +132,12 @@ class FileSettings:
     partitions: Mapping[str, Any] | None = setting(
         None,
         mapping("a dict of columns and values, or its JSON text"),
-        help="Values of the Hive partitions to read, one or a list for each; no other files are looked at",
+        help="Values of the Hive partitions to read, one or a list per column; other files are not read",
     )
     object_storage_conn_id: str | None = setting(
         None,
         text("the id of a connection"),
-        help="Airflow's connection for the storage, if the URL of a path names none",
+        help="Airflow connection for the storage, if the URL of a path names none",
     )
 
     def __post_init__(self) -> None:
@@ -153,7 +153,7 @@ class ExtractSettings(FileSettings):
     extracts: Mapping[str, Any] | None = setting(
         None,
         Kind("a dict of names and paths, or its JSON text", _extracts, "JSON"),
-        help="Instead of path, several such paths by the names that sql has for them",
+        help="Instead of path, several paths by the names that sql uses for them",
     )
 
     def __post_init__(self) -> None:

@@ -84,7 +84,7 @@ ORDER = (
         Kind.TEXT,
         max_length=100,
         description="Time zone in which the order was placed: a Windows name; IANA names are translated",
-        note="a name that is neither Windows nor IANA is refused; `UTC` and `GMT` pass as they are",
+        note="a name that is neither Windows nor IANA is refused; `UTC` and `GMT` are sent unchanged",
     ),
     Field("websiteId", Kind.INTEGER, description="ID of the website where the order was placed"),
     Field(
@@ -104,7 +104,7 @@ ORDER = (
         fields=CUSTOMER,
         description="The customer",
         note="at least one of email, phone, crmId; the one of the connection's matching mode if that is set;"
-        " a value of no characters counts as absent",
+        " an empty value counts as absent",
     ),
     Field("products", Kind.LIST, required=True, fields=PRODUCT, description="The purchased products"),
     Field("orderAttributes", Kind.LIST, fields=ATTRIBUTE, description="Features of the order"),
@@ -116,13 +116,13 @@ STATUS_SPELLINGS = {"cancelled": "Canceled"}
 #: Every spelling of a status that is accepted, lower case, and what is sent for it.
 STATUSES = {c.lower(): c for field in ORDER if field.name == "status" for c in field.choices} | STATUS_SPELLINGS
 
-#: What is merely odd: sent all the same, counted, and an error only where the user asks for it.
+#: Unusual but permitted values: such orders are sent and counted; they are errors only if the user asks for it.
 WARNINGS = {
     "negative_quantity": "a product's quantity is below zero",
     "total_mismatch": "totalValue differs from the sum of price times quantity by more than 0.01",
     "future_date": "the date is more than a day after the start of the run",
-    "email_without_at": "customer.email holds no @",
-    "empty_text": "a required text of a product holds no characters",
+    "email_without_at": "customer.email has no @",
+    "empty_text": "a required text of a product is empty",
     "no_products": "products is an empty list",
     "lines_differ": "a value of the order differs between its lines, and the smallest was taken",
     "status_spelling": "the status was sent in the API's spelling, Canceled",

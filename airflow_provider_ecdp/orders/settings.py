@@ -68,17 +68,17 @@ class OrderSettings:
     partition_by: str | Mapping[str, str] | None = setting(
         None,
         Kind("the name of a column, or a name for each extract", _partition_by, "COLUMN"),
-        help="For extracts larger than memory: the column whose values keep the rows of an order together",
+        help="For extracts larger than memory: a column with one value in all rows of an order",
     )
     timezone: str | None = setting(
         None,
         Kind("an IANA time zone, such as Europe/Warsaw", _zone, "ZONE"),
-        help="IANA time zone of timestamps without one, which are refused otherwise",
+        help="IANA time zone of timestamps without a zone; without it they are refused",
     )
     matching: str | None = setting(
         None,
         choice(("email", "phone", "crmId")),
-        help="The customer field that the business unit matches by, and every order then needs: email, phone or crmId",
+        help="The business unit's matching mode, a customer field that every order must have: email, phone or crmId",
         connection=True,
     )
     warnings_as_errors: frozenset[str] = setting(

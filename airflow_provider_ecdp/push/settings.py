@@ -26,7 +26,7 @@ class PushSettings(RunSettings):
     mode: Mode = setting(
         Mode.ADD_OR_REPLACE.value,
         Kind("Add, AddOrReplace or Replace", Mode.parse, "MODE"),
-        help="How ECDP treats orders that it has, or has not: Add, AddOrReplace or Replace, in any spelling",
+        help="How ECDP stores orders: Add, AddOrReplace or Replace, in any spelling",
     )
     match_by: MatchBy | None = setting(
         None,
@@ -39,9 +39,9 @@ class PushSettings(RunSettings):
     request_budget: int = setting(
         200,
         whole(least=1),
-        help="Maximum requests in a row of one batch that settle no order, while the orders at fault are found",
+        help="Maximum consecutive requests of one refused batch that settle no order",
     )
-    canary: int = setting(0, whole(), help="Send this many orders first, alone; if one of them fails, send no others")
+    canary: int = setting(0, whole(), help="Send this many orders first; if one of them fails, send no others")
     on_drift: OnDrift = setting(
         OnDrift.WARN.value,
         choice(OnDrift),

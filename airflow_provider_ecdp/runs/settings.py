@@ -31,11 +31,13 @@ class RunSettings:
 
     max_in_flight: int = same(ClientSettings, "max_in_flight", connection=True)
     max_failed: MaxFailed = setting(
-        0, _MAX_FAILED, help="How many orders may fail before the run does: a count (10) or a share of all (1%)"
+        0, _MAX_FAILED, help="How many orders may fail without failing the run: a count (10) or a percentage (1%)"
     )
     results_limit: int = setting(1000, whole(), help="Maximum results in the report, failures first")
     max_duration: float | None = setting(
-        None, duration(), help="Longest time of a run, such as 90m: then nothing new is sent, and a retry resumes"
+        None,
+        duration(),
+        help="Maximum duration of a run, such as 90m; after it nothing more is sent, and a retry resumes",
     )
     allow_empty: bool = setting(default=False, kind=boolean(), help="Accept an extract that has no rows")
     resumed: bool = False

@@ -44,7 +44,7 @@ class TestOrders:
         assert page("orders").table(title, "field") == expected
 
     def test_every_warning_is_explained(self, page):
-        expected = [{"warning": f"`{name}`", "what is odd": text} for name, text in WARNINGS.items()]
+        expected = [{"warning": f"`{name}`", "meaning": text} for name, text in WARNINGS.items()]
         assert page("orders").table("Warnings", "warning") == expected
 
     @pytest.fixture
