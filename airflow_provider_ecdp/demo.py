@@ -21,7 +21,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from airflow_provider_ecdp.cli.output import err, out, rendered
+from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli.output import err, out
 from airflow_provider_ecdp.cli.tables import cost, list_failed, outcomes, rows, warnings
 from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.results.outcome import Outcome
@@ -162,7 +163,7 @@ class Demo:
         failed = [r for r in report.results if Outcome(r["outcome"]).failed]
         listed = ((r["outcome"], r["reason"] or "", r["order_id"]) for r in failed)
         failures = rows(listed, "outcome", "why", "order")
-        out(rendered(sys.stdout, outcomes(report), failures, warnings(report), cost(report)))
+        output.report(outcomes(report), failures, warnings(report), cost(report))
         if len(failed) < report.failed:
             out(f"({report.failed - len(failed):,} more orders failed)")
 

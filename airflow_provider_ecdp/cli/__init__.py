@@ -68,7 +68,7 @@ def _failed(error: Exception, *, verbose: bool) -> int:
         return Exit.USAGE
     if not isinstance(error, EcdpError):
         output.err("".join(traceback.format_exception(error)).rstrip())
-        output.err("ecdp: this is a fault of ecdp itself; please report it with the lines above")
+        output.err("ecdp: internal error: this is a bug in ecdp; please report it with the lines above")
         return Exit.BROKEN
     if verbose:
         output.err("".join(traceback.format_exception(error)).rstrip())

@@ -7,6 +7,7 @@ import enum
 from airflow_provider_ecdp.cli.output import err
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import OrdersFailedError, PushStoppedError
+from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed, Report
 
@@ -28,7 +29,7 @@ exit codes:
   1    some orders failed
   2    wrong usage or configuration, or an extract or SQL text that cannot be read
   3    stopped by an outage or a refused key: run again
-  70   a fault of ecdp itself
+  70   internal error: a bug in ecdp
   130  interrupted (Ctrl-C), 143 terminated; what was sent is recorded
 """
 
@@ -63,13 +64,13 @@ def _read(report: Report) -> list[str]:
 
 def _failures(report: Report) -> str:
     counts = [(report.summary[o.value], o) for o in sorted(Outcome, key=lambda o: not o.failed)]
-    told = ", ".join(f"{count} {outcome.value}" for count, outcome in counts if count)
-    return f"{report.failed} of {report.summary['total']} orders failed ({told})"
+    outcomes = ", ".join(f"{count:,} {outcome.value}" for count, outcome in counts if count)
+    return f"{report.failed:,} of {number_of(report.summary['total'], 'order')} failed ({outcomes})"
 
 
 def _reason(report: Report) -> str:
     if not report.reasons:
         return ""
     first, *others = report.reasons
-    more = f"; and {len(others)} other reasons" if others else ""
+    more = f"; and {number_of(len(others), 'other reason')}" if others else ""
     return f": {first['reason']} (for example order {first['example']}){more}"

@@ -1,4 +1,8 @@
-"""What is printed, and where: one result on stdout, everything else on stderr; the API key on neither."""
+"""What is printed, and where: the report on stdout, everything else on stderr; the API key on neither.
+
+Control characters are printed as escapes, and so are characters that the stream's encoding does not have: an order's id
+neither steers a terminal nor ends a command.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ import contextlib
 import json
 import logging
 import os
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -22,25 +27,56 @@ KEY_VARIABLE = "ECDP_API_KEY"
 _SHORTEST_KEY = 8
 
 
-def out(text: str) -> None:
-    """Print a result. A reader that has gone away (`| head`) is no error: what was done stays done."""
-    try:
-        sys.stdout.write(f"{_without_key(text)}\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard(sys.stdout)
+#: Characters that steer a terminal or reorder a line: C0 and C1 controls, DEL, and those of direction. Tabs and line
+#: ends are the caller's own.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def out(text: str, *, masked: bool = True) -> None:
+    """Print a result. A reader that has gone away (`| head`) is no error: what was done stays done.
+
+    :param masked: whether the API key of the environment is cut out
+    """
+    _write_out(printable(text), masked=masked)
+
+
+def out_json(value: dict[str, Any], *, indent: int | None = None, masked: bool = True) -> None:
+    """Print one object, on one line unless it is indented."""
+    separators = (",", ":") if indent is None else None
+    out_json_text(json.dumps(value, ensure_ascii=False, indent=indent, separators=separators), masked=masked)
+
+
+def out_json_text(text: str, *, masked: bool = True) -> None:
+    """Print JSON text; what cannot be printed is escaped as JSON does it."""
+    _write_out(_encodable(_STEERING.sub(_json_escape, text), sys.stdout, _json_escape), masked=masked)
+
+
+def out_csv(text: str) -> None:
+    """Print data for other programs, which is escaped on a terminal only."""
+    _write_out(printable(text) if sys.stdout.isatty() else text)
+
+
+def report(*parts: RenderableType) -> None:
+    """Print tables and texts."""
+    # rendered: what stands in them is printable, what colours them is not
+    _write_out(rendered(sys.stdout, *parts))
 
 
 def err(text: str) -> None:
     """Print a message."""
     with contextlib.suppress(BrokenPipeError):
-        sys.stderr.write(f"{_without_key(text)}\n")
+        sys.stderr.write(f"{_encodable(_without_key(printable(text)), sys.stderr)}\n")
         sys.stderr.flush()
 
 
-def out_json(value: dict[str, Any]) -> None:
-    """Print one object on one line."""
-    out(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+def printable(text: str) -> str:
+    """Return `text` with control characters as escapes, but for tabs and line ends."""
+    return _STEERING.sub(_escape, text)
+
+
+def one_line(text: str) -> str:
+    """Return a value of the user's, such as an id, so that it stays within its line."""
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def close() -> None:
@@ -65,7 +101,8 @@ def rendered(stream: TextIO, *parts: RenderableType) -> str:
     with target.capture() as captured:
         for part in parts:
             # a command that is to be copied must not be cut into lines
-            target.print(part, soft_wrap=isinstance(part, str))
+            text = isinstance(part, str)
+            target.print(printable(part) if isinstance(part, str) else part, soft_wrap=text)
     return "\n".join(line.rstrip() for line in captured.get().rstrip().split("\n"))
 
 
@@ -92,6 +129,35 @@ class _ToStderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         err(self.format(record))
+
+
+def _write_out(text: str, *, masked: bool = True) -> None:
+    try:
+        sys.stdout.write(f"{_encodable(_without_key(text) if masked else text, sys.stdout)}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
+
+
+def _encodable(text: str, stream: TextIO, escape: Callable[[re.Match[str]], str] | None = None) -> str:
+    """Return `text` with escapes for what the encoding of `stream` does not have."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        if escape is None:
+            return text.encode(encoding, "backslashreplace").decode(encoding)
+        return re.sub("[^\x00-\x7f]", escape, text)
+    return text
+
+
+def _escape(match: re.Match[str]) -> str:
+    # that of Python: \x1b, \r, \u202e; every one of them is unprintable to it
+    return repr(match[0])[1:-1]
+
+
+def _json_escape(match: re.Match[str]) -> str:
+    return json.dumps(match[0])[1:-1] if match[0] != "\x7f" else "\\u007f"
 
 
 def _without_key(text: str) -> str:

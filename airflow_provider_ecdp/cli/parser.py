@@ -61,7 +61,7 @@ def _command(commands: Any, name: str, module: str, what: str) -> argparse.Argum
     command.set_defaults(module=module)
     output = command.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print one JSON object on one line on stdout")
-    output.add_argument("--quiet", action="store_true", help="print nothing on stderr but errors")
+    output.add_argument("--quiet", action="store_true", help="print no report and no progress, only errors")
     output.add_argument("--verbose", action="store_true", help="print what is done, and where an error comes from")
     return command
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rich import box
-from rich.table import Table
 
 from airflow_provider_ecdp.cli import tables
+from airflow_provider_ecdp.cli.tables import Examples, Table
 from airflow_provider_ecdp.ledger.query import ReasonCount, Row, Run
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -27,7 +27,7 @@ def counts(found: Mapping[Outcome, int]) -> Table:
     return table
 
 
-def reasons(found: Iterable[ReasonCount]) -> Table:
+def reasons(found: Iterable[ReasonCount]) -> Examples:
     """Return why orders failed."""
     return tables.rows(
         ((f"{one.count:,}", one.reason, one.example) for one in found), "orders", "why they failed", "for example"

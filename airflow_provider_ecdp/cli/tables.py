@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from rich import box
-from rich.console import RenderableType
-from rich.table import Table
+from rich import box, table
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.text import Text
 
+from airflow_provider_ecdp.cli.output import one_line
 from airflow_provider_ecdp.dry_run.changes import ChangeFindings
 from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Findings, Rule
 from airflow_provider_ecdp.dry_run.sample_order import laid_out
 from airflow_provider_ecdp.orders.contract import WARNINGS
 from airflow_provider_ecdp.push.settings import PushSettings
+from airflow_provider_ecdp.results.numbers import number_of, size
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import Report
+
+#: Narrowest and widest an id is shown before it goes on in the next line; between them it takes a third of the width.
+_ID_WIDTH = (12, 40)
 
 #: Statuses and currencies that are listed.
 _LISTED = 10
@@ -26,6 +33,37 @@ _WIDE = 38
 
 #: What is there instead says no more than the rule that is broken.
 _NOTHING = {"missing", "none", "more than one value"}
+
+
+class Table(table.Table):
+    """A table of rich whose cells are of one line each, and hold no control characters."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row; a cell that is no text stays as it is."""
+        super().add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in cells), **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """A table of counts, texts and ids; long ids leave the texts their room.
+
+    :param values: the ids as one text, or as several lines
+    """
+
+    values: Sequence[tuple[str, str, str | list[str] | None]]
+    headers: tuple[str, ...]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table for the width that there is."""
+        least, most = _ID_WIDTH
+        shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        shown.add_column(self.headers[0], justify="right", no_wrap=True)
+        shown.add_column(self.headers[1], overflow="fold")
+        shown.add_column(self.headers[2], overflow="fold", max_width=min(max(least, options.max_width // 3), most))
+        for count, text, example in self.values:
+            ids = Text("\n".join(map(one_line, example))) if isinstance(example, list) else example
+            shown.add_row(count, text, ids or "(no id)")
+        yield shown
 
 
 def summary(report: Report) -> Iterator[RenderableType]:
@@ -40,7 +78,7 @@ def summary(report: Report) -> Iterator[RenderableType]:
     if report.results_path:
         yield f"Outcome of each order: {report.results_path}"
         if report.failed:
-            yield f"To list those that failed: {list_failed(report.results_path)}"
+            yield f"To list the failed orders: {list_failed(report.results_path)}"
     elif report.failed:
         yield "To keep the outcome of each order, and to go on where a run stopped: --results DIR"
 
@@ -59,13 +97,13 @@ def outcomes(report: Report) -> Table:
     return table
 
 
-def warnings(report: Report) -> Table:
+def warnings(report: Report) -> Examples:
     """Return the table of warnings."""
     told = (
         (f"{found['count']:,}", f"{name}: {WARNINGS.get(name, '')}", found["example"])
         for name, found in report.warnings.items()
     )
-    return rows(told, "orders", "warnings, sent all the same", "for example")
+    return rows(told, "orders", "warnings (sent anyway)", "for example")
 
 
 def cost(report: Report) -> str:
@@ -73,11 +111,11 @@ def cost(report: Report) -> str:
     counts = report.summary
     seconds = float(counts["duration_seconds"])
     rate = f", {counts['total'] / seconds:,.0f} orders/s" if seconds else ""
-    requests = "request" if counts["requests"] == 1 else "requests"
     how = f"mode {counts['mode']}" if "mode" in counts else f"operation {counts['operation']}"
     return (
-        f"{counts['requests']:,} {requests} ({counts['retries']:,} repeated, {counts['in_flight']:,} at a time), "
-        f"{counts['bytes'] / 1e6:,.1f} MB, {seconds:,.1f} s{rate}, {how}"
+        f"{number_of(counts['requests'], 'request')} "
+        f"({counts['retries']:,} repeated, {counts['in_flight']:,} at a time), "
+        f"{size(counts['bytes'])}, {seconds:,.1f} s{rate}, {how}"
     )
 
 
@@ -86,15 +124,9 @@ def list_failed(results_path: str, ecdp: str = "ecdp") -> str:
     return f"{ecdp} results {shlex.quote(results_path)} --failed"
 
 
-def rows(values: Iterable[tuple[str, str, str | None]], *headers: str) -> Table:
+def rows(values: Iterable[tuple[str, str, str | list[str] | None]], *headers: str) -> Examples:
     """Return a table of counts, texts and examples."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(headers[0], justify="right", no_wrap=True)
-    table.add_column(headers[1], overflow="fold")
-    table.add_column(headers[2], overflow="ellipsis", no_wrap=True, max_width=40)
-    for count, text, example in values:
-        table.add_row(count, text, example or "(no id)")
-    return table
+    return Examples(tuple(values), headers)
 
 
 def findings(found: Findings, name: str, settings: PushSettings, *, compared: bool) -> Iterator[RenderableType]:
@@ -104,17 +136,18 @@ def findings(found: Findings, name: str, settings: PushSettings, *, compared: bo
     :param settings: with which it would be sent
     :param compared: whether it was to be compared with an earlier run
     """
-    yield f"{found.total:,} orders in {name}: {found.valid:,} valid, {found.invalid:,} invalid"
+    yield f"{number_of(found.total, 'order')} in {name}: {found.valid:,} valid, {found.invalid:,} invalid"
     yield from _sent(found, settings)
     if found.problems:
         yield rows(map(_row, found.commonest_problems), "orders", "rule broken", "for example")
     # one that only invalid orders have is of nothing that is sent
     if warnings := [rule for rule in found.commonest_warnings if rule.count]:
-        yield rows(map(_row, warnings), "orders", "warning, sent all the same", "for example")
+        yield rows(map(_row, warnings), "orders", "warnings (sent anyway)", "for example")
     if found.duplicate_ids:
+        appear = "id appears" if found.duplicate_ids == 1 else "ids appear"
         yield (
-            f"{found.duplicate_ids:,} ids appear more than once. One with one content is sent once "
-            f"({found.repeated:,} orders are not sent again), one with several contents is invalid."
+            f"{found.duplicate_ids:,} {appear} more than once. An id with one content is sent once "
+            f"({number_of(found.repeated, 'order')} skipped); an id with several contents is invalid."
         )
         twice = ((f"{d['times']:,}", f"contents: {d['contents']:,}", d["order_id"]) for d in found.duplicates)
         yield rows(twice, "orders", "with one id", "id")
@@ -135,10 +168,11 @@ def change_findings(found: ChangeFindings, name: str) -> Iterator[RenderableType
 
     :param name: what the user called the extract
     """
-    yield f"{found.total:,} changes in {name}: {found.total - found.invalid:,} valid, {found.invalid:,} invalid"
-    kept = [f"{found.done:,} are done already"] if found.done else []
-    kept += [f"{found.repeated:,} are repeated"] if found.repeated else []
-    sent = f"{found.to_send:,} would be sent, one request each, operation {found.operation}"
+    valid = found.total - found.invalid
+    yield f"{number_of(found.total, 'change')} in {name}: {valid:,} valid, {found.invalid:,} invalid"
+    kept = [f"{found.done:,} done already"] if found.done else []
+    kept += [f"{found.repeated:,} repeated"] if found.repeated else []
+    sent = f"{number_of(found.to_send, 'change')} would be sent, one request each, operation {found.operation}"
     yield sent + "".join(f"; {one}" for one in kept)
     if found.problems:
         yield rows(map(_row, found.commonest_problems), "rows", "rule broken", "for example")
@@ -147,12 +181,12 @@ def change_findings(found: ChangeFindings, name: str) -> Iterator[RenderableType
 def _sent(found: Findings, settings: PushSettings) -> Iterator[str]:
     kept = []
     if found.skipped:
-        kept.append(f"{found.skipped:,} are there already")
+        kept.append(f"{found.skipped:,} sent already")
     if found.repeated:
-        kept.append(f"{found.repeated:,} are repeated")
-    requests = f"{found.requests:,} request{'' if found.requests == 1 else 's'}"
+        kept.append(f"{found.repeated:,} repeated")
+    requests = f" in {number_of(found.requests, 'request')} ({size(found.bytes)})" if found.requests else ""
     yield (
-        f"{found.to_send:,} would be sent, in {requests} of {found.bytes / 1e6:,.1f} MB together, "
+        f"{number_of(found.to_send, 'order')} would be sent{requests}, "
         f"mode {settings.mode}{''.join(f'; {one}' for one in kept)}"
     )
 
@@ -161,7 +195,7 @@ def _columns(found: Findings) -> Iterator[str]:
     yield f"Columns used: {_named(found.used)}"
     yield f"Columns ignored: {_named(found.ignored)}"
     if found.not_fields:
-        yield f"Columns of the SQL text that are no fields: {_named(found.not_fields)}"
+        yield f"Columns of the SQL text that are not fields: {_named(found.not_fields)}"
     if found.fields:
         yield "Fields by the mapping:"
         yield "\n".join(f"  {path}: {source}" for path, source in found.fields.items())
@@ -176,16 +210,16 @@ def _drift(changes: list[str] | None) -> Iterator[str]:
         yield "Columns are those of the previous run."
 
 
-def _row(rule: Rule) -> tuple[str, str, str]:
+def _row(rule: Rule) -> tuple[str, str, list[str]]:
     text = f"{rule.field}: {rule.rule}"
     several = len(rule.got) > 1
     got = [f"{value} ({count:,})" if several else value for value, count in rule.got.most_common(EXAMPLES)]
     if not _NOTHING.issuperset(rule.got):
         text += f", got {', '.join(got)}{', …' if len(rule.got) > EXAMPLES else ''}"
     if rule.invalid:
-        text += f"; and {rule.invalid:,} invalid orders"
+        text += f"; and {number_of(rule.invalid, 'invalid order')}"
     ids = [example or "(no id)" for example in rule.examples]
-    return f"{rule.count:,}", text, (", " if sum(map(len, ids)) < _WIDE else "\n").join(ids)
+    return f"{rule.count:,}", text, [", ".join(ids)] if sum(map(len, ids)) < _WIDE else ids
 
 
 def _counted(values: Counter[str | None]) -> str:
@@ -197,4 +231,4 @@ def _counted(values: Counter[str | None]) -> str:
 
 
 def _named(columns: Iterable[str]) -> str:
-    return ", ".join(columns) or "none"
+    return ", ".join(map(one_line, columns)) or "none"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ecdp.results.numbers import number_of, size
 from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -44,23 +45,24 @@ def as_text(findings: Findings) -> str:
 
 
 def _lines(found: Findings) -> Iterator[str]:
-    rows = "" if found.rows is None else f" of {found.rows:,} rows"
-    yield f"Dry run: {found.total:,} orders{rows} were looked at, nothing is sent"
-    yield f"  {found.to_send:,} would be sent, in {found.requests:,} requests of {found.bytes:,} bytes"
+    rows = "" if found.rows is None else f" of {number_of(found.rows, 'row')}"
+    yield f"Dry run: {number_of(found.total, 'order')}{rows} checked; nothing was sent"
+    requests = f" in {number_of(found.requests, 'request')} ({size(found.bytes)})" if found.requests else ""
+    yield f"  {number_of(found.to_send, 'order')} would be sent{requests}"
     if found.invalid:
-        yield f"  {found.invalid:,} are invalid, and would not be sent:"
+        yield f"  {found.invalid:,} invalid, which would not be sent:"
         yield from map(_rule, found.commonest_problems[:_LISTED])
     if known := found.known.total():
-        yield f"  {known:,} are skipped: accepted before with this content, or in the extract twice"
+        yield f"  {known:,} skipped: accepted before with this content, or repeated in the extract"
     if found.duplicate_ids:
         some = ", ".join(str(one["order_id"]) for one in found.duplicates)
-        yield f"  {found.duplicate_ids:,} ids appear more than once, for example {some}"
+        yield f"  {number_of(found.duplicate_ids, 'id')} more than once in the extract, for example {some}"
     if found.warnings:
-        yield "  warnings, sent all the same:"
+        yield "  warnings (sent anyway):"
         yield from map(_rule, found.commonest_warnings[:_LISTED])
     yield from _seen(found)
     if found.drift:
-        yield "  not as in the previous run:"
+        yield "  columns that differ from the previous run:"
         yield from (f"    {change}" for change in found.drift[:_LISTED])
     if found.sample:
         yield f"  the first order, without what identifies a person: {found.sample}"
@@ -68,15 +70,15 @@ def _lines(found: Findings) -> Iterator[str]:
 
 def changes_as_text(found: ChangeFindings) -> str:
     """Return what a person wants to know before changes are sent, in lines."""
-    lines = [f"Dry run: {found.total:,} rows were looked at, nothing is sent"]
-    lines.append(f"  {found.to_send:,} would be sent, one request each")
+    lines = [f"Dry run: {number_of(found.total, 'row')} checked; nothing was sent"]
+    lines.append(f"  {number_of(found.to_send, 'change')} would be sent, one request each")
     if found.invalid:
-        lines.append(f"  {found.invalid:,} are invalid, and would not be sent:")
+        lines.append(f"  {found.invalid:,} invalid, which would not be sent:")
         lines += map(_rule, found.commonest_problems)
     if found.done:
-        lines.append(f"  {found.done:,} are skipped: accepted before, in this run's results")
+        lines.append(f"  {found.done:,} skipped: accepted before, by this run's results")
     if found.repeated:
-        lines.append(f"  {found.repeated:,} are skipped: they say the same as the change of their order before them")
+        lines.append(f"  {found.repeated:,} skipped: the same as the change of the order before it")
     return "\n".join(lines)
 
 
@@ -90,7 +92,7 @@ def _seen(found: Findings) -> Iterator[str]:
     if found.ignored:
         yield f"  columns ignored: {', '.join(found.ignored)}"
     if found.not_fields:
-        yield f"  columns of the SQL text that are no fields: {', '.join(found.not_fields)}"
+        yield f"  columns of the SQL text that are not fields: {', '.join(found.not_fields)}"
 
 
 def _rule(rule: Rule) -> str:

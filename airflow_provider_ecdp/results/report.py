@@ -13,6 +13,7 @@ from airflow_provider_ecdp.errors import (
     OrdersFailedError,
     PushStoppedError,
 )
+from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import Outcome
 
 
@@ -49,9 +50,9 @@ class Report:
 
     def message(self) -> str:
         """Return the counts, the commonest reasons with an example each, and where the rest is."""
-        counts = ", ".join(f"{self.summary[o.value]} {o.value}" for o in Outcome if self.summary[o.value])
-        lines = [f"{self.failed} of {self.summary['total']} orders failed ({counts})"]
-        lines += [f"  {r['count']} x {r['reason']} (for example order {r['example']})" for r in self.reasons[:3]]
+        counts = ", ".join(f"{self.summary[o.value]:,} {o.value}" for o in Outcome if self.summary[o.value])
+        lines = [f"{self.failed:,} of {number_of(self.summary['total'], 'order')} failed ({counts})"]
+        lines += [f"  {r['count']:,} x {r['reason']} (for example order {r['example']})" for r in self.reasons[:3]]
         where = self.results_path or "the task's XCom, key return_value (set results_path to keep all of them)"
         lines.append(f"Every order's outcome: {where}")
         if self.results_path and self.failed:

@@ -36,12 +36,12 @@ def test_statuses_of_an_extract_are_changed_and_summed_up(filled, ecdp, table):
     run = ecdp("status", "--from", table(statuses((1, "paid"), (2, "cancelled"), (1, "completed"))))
 
     assert run.code == 0
-    assert run.out == ""
+    assert run.err == ""
     assert filled.store.get("ORD-00000001")["status"] == "Completed"
     assert filled.store.get("ORD-00000002")["status"] == "Canceled"
-    assert "      3   accepted         done in ECDP" in run.err
-    assert "3 requests (0 repeated" in run.err
-    assert run.err.rstrip().endswith("orders/s, operation update_status")
+    assert "      3   accepted         done in ECDP" in run.out
+    assert "3 requests (0 repeated" in run.out
+    assert run.out.rstrip().endswith("orders/s, operation update_status")
 
 
 def test_deletions_of_an_extract_are_shaped_by_sql_and_run_again_from_results(filled, ecdp, table, tmp_path):
@@ -63,7 +63,7 @@ def test_what_fails_is_told_and_can_be_tolerated(filled, ecdp, table):  # noqa: 
     run = ecdp("status", "--from", path)
 
     assert run.code == 1
-    assert "rejected: ECDP has no such order" in run.err
+    assert "rejected: ECDP has no such order" in run.out
     assert "2 of 3 orders failed (1 rejected, 1 invalid, 1 accepted)" in run.err
     assert ecdp("status", "--from", path, "--max-failed", 2).code == 0
     assert ecdp("status", "--from", path, "--max-failed", 1, "--missing-ok", "--quiet").code == 0
@@ -98,7 +98,7 @@ def test_a_dry_run_tells_what_would_be_done_and_sends_nothing(filled, ecdp, tabl
     assert run.err == ""
     first, second, *rows = [line.rstrip() for line in run.out.splitlines()]
     assert first.endswith("orders.parquet: 3 valid, 4 invalid")
-    assert second == "1 would be sent, one request each, operation update_status; 1 are done already; 1 are repeated"
+    assert second == "1 change would be sent, one request each, operation update_status; 1 done already; 1 repeated"
     [row] = [line for line in rows if "status: one of" in line]
     assert row.startswith("    4   status: one of Placed, Paid, Completed, Canceled, got 'sent' (3),")
     told = ecdp(*command, "--json", "--max-failed", 4)

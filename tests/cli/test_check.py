@@ -88,11 +88,11 @@ def test_the_screen_shows_columns_duplicates_and_rules(ecdp, table):
     assert run.err == ""
     assert run.out.splitlines()[:2] == [
         f"5 orders in {table([ORDER | row for row in rows])}: 3 valid, 2 invalid",
-        "2 would be sent, in 1 request of 0.0 MB together, mode AddOrReplace; 1 are repeated",
+        "2 orders would be sent in 1 request (345 bytes), mode AddOrReplace; 1 repeated",
     ]
     assert "id: one content for one id" in run.out
     assert "2 ids appear more than once" in run.out
-    assert "(1 orders are not sent again)" in run.out
+    assert "(1 order skipped)" in run.out
     assert "Columns ignored: colour\n" in run.out
     assert "Columns used: date, totalValue, customer, products, id\n" in run.out
 
@@ -143,22 +143,22 @@ def test_the_screen_tells_each_rule_with_what_was_there_and_three_ids(screen, sa
     assert re.search(rf" 5 status: one of placed, paid, completed, canceled, got shipped {ids} ", text)
     assert re.search(rf" 5 totalValue: required {ids} ", text)
     assert "5 customer: at least one of email, phone, crmId ORD-" in text
-    assert "warning, sent all the same" in text
+    assert "warnings (sent anyway)" in text
 
 
 def test_a_warning_of_invalid_orders_alone_is_not_on_the_screen(screen, table):
     odd = ORDER | {"id": "1", "status": "cancelled", "currency": "ZLOTY"}
-    assert "sent all the same" not in screen("check", table([odd]))
+    assert "sent anyway" not in screen("check", table([odd]))
 
     text = screen("check", table([odd, odd | {"id": "2", "currency": "PLN"}, odd | {"id": "3", "currency": "EUR"}]))
     assert " 2 status: status_spelling: " in text
-    assert "and 1 invalid orders" in text
+    assert "and 1 invalid order" in text
 
 
 def test_the_screen_tells_what_would_be_sent_and_what_it_is(screen, sample):
     text = screen("check", sample(orders=1_200))
 
-    assert "1,200 would be sent, in 3 requests of 1.2 MB together, mode AddOrReplace Dates: 2025-01-01T" in text
+    assert "1,200 orders would be sent in 3 requests (1.2 MB), mode AddOrReplace Dates: 2025-01-01T" in text
     assert re.search(r"Statuses: \d+ Completed, \d+ Paid, \d+ Placed, \d+ Canceled Currencies: \d+ EUR", text)
     assert "Columns since" not in text
     sample_ = text.partition("The first order to be sent, without personal data: ")[2]
@@ -194,7 +194,7 @@ def test_results_tell_what_is_there_already_and_whether_columns_are_the_same(poi
     files = sorted(kept.iterdir())
 
     text = screen("check", extract, "--results", kept)
-    assert "0 would be sent, in 0 requests of 0.0 MB together, mode AddOrReplace; 5 are there already" in text
+    assert "0 orders would be sent, mode AddOrReplace; 5 sent already" in text
     assert "Columns are those of the previous run." in text
 
     less = table([{name: v for name, v in row.items() if name != "currency"} for row in rows])

@@ -86,9 +86,9 @@ def test_the_screen_of_a_dry_run_is_that_of_a_check_with_the_mode_of_the_push(ec
 def test_a_dry_run_refuses_what_the_push_would_refuse(ecdp, sample, tmp_path):
     extract = sample(orders=5)
     for options, said in (
-        (["--batch-size", 0], "batch_size must be 1 or more"),
-        (["--canary", -1], "canary must be 0 or more"),
-        (["--on-drift", "maybe"], "on_drift is 'maybe': it must be ignore, warn or fail"),
+        (["--batch-size", 0], "batch_size must be a whole number, 1 or more"),
+        (["--canary", -1], "canary must be a whole number, 0 or more"),
+        (["--on-drift", "maybe"], "on_drift must be ignore, warn or fail, not 'maybe'"),
         (
             ["--on-drift", "fail"],
             "on_drift is fail, and nothing keeps the columns of the previous run: set results_path",

@@ -57,8 +57,8 @@ def test_status_changes_the_status_of_each_order(filled, ecdp):
     run = ecdp("status", "ORD-00000001", "ORD-00000002", "cancelled", "--website-id", 7)
 
     assert run.code == 0
-    assert run.out == ""
-    assert run.err.splitlines() == ["order ORD-00000001: accepted", "order ORD-00000002: accepted"]
+    assert run.err == ""
+    assert run.out.splitlines() == ["order ORD-00000001: accepted", "order ORD-00000002: accepted"]
     assert filled.store.get("ORD-00000001")["status"] == filled.store.get("ORD-00000002")["status"] == "Canceled"
     assert filled.store.status_change("ORD-00000001")["websiteId"] == 7
     assert filled.store.status_change("ORD-00000003") is None
@@ -78,7 +78,7 @@ def test_status_of_an_unknown_order_fails(filled, ecdp):
 
     assert run.code == 1
     assert run.json["summary"]["missing"] == 1
-    assert "1 of 1 orders failed" in run.err
+    assert "1 of 1 order failed" in run.err
     assert filled.store.count() == 5
 
 
@@ -87,7 +87,7 @@ def test_delete_marks_orders_as_deleted_and_may_be_repeated(filled, ecdp):
     assert filled.store.count() == 3
     again = ecdp("delete", "ORD-00000001")
     assert again.code == 0
-    assert "deleted before, or never there" in again.err
+    assert "deleted before, or never there" in again.out
     assert ecdp("delete", "ORD-00000001", "--missing-fails").code == 1
 
 

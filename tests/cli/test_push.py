@@ -78,14 +78,13 @@ def test_a_report_on_the_screen_names_counts_reasons_warnings_and_where_to_look(
     run = ecdp("push", sample(orders=200, faulty=3, odd=2), "--results", results)
 
     assert run.code == 1
-    assert run.out == ""
-    lines = run.err.splitlines()
+    lines = run.out.splitlines()
     assert any(line.split()[:2] == ["197", "accepted"] for line in lines)
     assert any(line.split()[:2] == ["3", "invalid"] for line in lines)
     assert any("status: one of placed, paid, completed, canceled" in line for line in lines)
     assert any("email_without_at" in line and "ORD-" in line for line in lines)
-    assert lines[-1] == "ecdp: 3 of 200 orders failed (3 invalid, 197 accepted)"
-    command = next(line.partition(": ")[2] for line in lines if line.startswith("To list those that failed"))
+    assert run.err == "ecdp: 3 of 200 orders failed (3 invalid, 197 accepted)\n"
+    command = next(line.partition(": ")[2] for line in lines if line.startswith("To list the failed orders"))
     assert len([line for line in as_told(command).splitlines() if " invalid " in line and "ORD-" in line]) == 3
 
 

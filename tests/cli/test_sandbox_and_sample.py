@@ -79,8 +79,9 @@ def test_a_sample_says_what_to_do_with_it(ecdp, tmp_path):
     run = ecdp("sample", path, "--orders", 10, "--day", "2026-02-03")
 
     assert run.code == 0
-    assert run.out == ""
-    assert f"ecdp check {path}" in run.err
+    assert run.err == ""
+    assert run.out.startswith(f"10 orders in {path}\n")
+    assert f"ecdp check {path}" in run.out
     assert {str(moment.date()) for moment in pq.read_table(path)["date"].to_pylist()} == {"2026-02-03"}
 
 

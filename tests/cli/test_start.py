@@ -142,4 +142,4 @@ def test_a_module_of_ecdp_that_is_missing_is_a_fault_of_ecdp(monkeypatch, capsys
 
     monkeypatch.setattr("airflow_provider_ecdp.cli.importlib.import_module", broken)
     assert main(["push", "orders.parquet"]) == 70
-    assert "this is a fault of ecdp itself" in capsys.readouterr().err
+    assert "internal error: this is a bug in ecdp" in capsys.readouterr().err

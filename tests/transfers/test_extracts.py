@@ -204,7 +204,7 @@ def test_a_dry_run_tells_all_and_sends_nothing(faulty, context, sandbox, tmp_pat
     assert sum(problem["count"] for problem in xcom["check"]["problems"]) == 2
     assert xcom["check"]["summary"]["requests"] == 1
     log = capsys.readouterr().out
-    assert "38 would be sent, in 1 requests of" in log
+    assert "38 orders would be sent in 1 request (" in log
     assert '"customer": {"phone": "***", "crmId": "***"}' in log
     assert "sample" not in xcom["check"]
     assert "@example" not in log + json.dumps(xcom)

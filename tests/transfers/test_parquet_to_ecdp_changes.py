@@ -158,10 +158,10 @@ def test_a_dry_run_tells_what_would_be_done_and_sends_and_keeps_nothing(
         ],
     }
     log = capsys.readouterr().out
-    assert "Dry run: 5 rows were looked at, nothing is sent" in log
-    assert "1 would be sent, one request each" in log
-    assert "1 are skipped: accepted before, in this run's results" in log
-    assert "1 are skipped: they say the same as the change of their order before them" in log
+    assert "Dry run: 5 rows checked; nothing was sent" in log
+    assert "1 change would be sent, one request each" in log
+    assert "1 skipped: accepted before, by this run's results" in log
+    assert "1 skipped: the same as the change of the order before it" in log
     assert summarise([xcom, xcom])["summary"]["not_attempted"] == 2
     context = make_context()
     with pytest.raises(

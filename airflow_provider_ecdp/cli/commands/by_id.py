@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 
 from airflow_provider_ecdp.api.client import EcdpClient
@@ -78,8 +77,12 @@ def _print(report: Report, arguments: Namespace) -> None:
     for order_id in dict.fromkeys(arguments.id):
         result = results[order_id]
         if order := result.get("order"):
-            output.out(json.dumps(order, ensure_ascii=False, indent=2))
+            output.out_json(order, indent=2)
         elif not arguments.quiet:
             said = f"{result['outcome']}, {result['reason']}" if result["reason"] else result["outcome"]
-            failed = Outcome(result["outcome"]).failed
-            output.err(f"{'ecdp: ' if failed else ''}order {order_id}: {said}")
+            text = f"order {output.one_line(order_id)}: {said}"
+            if arguments.command == "get":
+                # stdout is the orders alone
+                output.err(f"{'ecdp: ' if Outcome(result['outcome']).failed else ''}{text}")
+            else:
+                output.out(text)

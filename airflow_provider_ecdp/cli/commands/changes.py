@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 from airflow_provider_ecdp.by_id.from_source import apply_changes
@@ -52,7 +51,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     if arguments.json:
         output.out_json(report.as_json())
     elif not arguments.quiet:
-        output.err(output.rendered(sys.stderr, *summary(report)))
+        output.report(*summary(report))
     return ending(report, settings.max_failed, interruption, brief=not (arguments.json or arguments.quiet))
 
 
@@ -73,7 +72,7 @@ def _look(arguments: Namespace, settings: ChangeSettings, ledger: Ledger | None)
         elif not arguments.quiet:
             from airflow_provider_ecdp.cli.tables import change_findings  # noqa: PLC0415 - rich, as in check
 
-            output.out(output.rendered(sys.stdout, *change_findings(found, queue.name)))
+            output.report(*change_findings(found, queue.name))
     return Exit.FAILED if found.invalid > settings.max_failed.of(found.total) else Exit.DONE
 
 

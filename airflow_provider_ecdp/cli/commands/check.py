@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 from airflow_provider_ecdp.cli import output
@@ -31,12 +30,12 @@ def look(arguments: Namespace, settings: PushSettings, memory: PriorRuns) -> int
         with shown(arguments) as show:
             found = check(orders, settings, memory, progress=show)
         if arguments.json:
-            output.out(found.json_text())
+            output.out_json_text(found.json_text())
         elif not arguments.quiet:
             from airflow_provider_ecdp.cli.tables import findings  # noqa: PLC0415 - rich, which --json has no use for
 
             compared = memory.ledger is not None or memory.history is not None
-            output.out(output.rendered(sys.stdout, *findings(found, orders.name, settings, compared=compared)))
+            output.report(*findings(found, orders.name, settings, compared=compared))
     if found.drift and settings.on_drift is OnDrift.FAIL:
         output.err(
             "ecdp: columns are gone or have changed since the previous run: with --on-drift fail nothing is sent"

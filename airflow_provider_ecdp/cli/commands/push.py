@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 
 from airflow_provider_ecdp.cli import output
@@ -51,5 +50,5 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     if arguments.json:
         output.out_json(report.as_json())
     elif not arguments.quiet:
-        output.err(output.rendered(sys.stderr, *summary(report)))
+        output.report(*summary(report))
     return ending(report, settings.max_failed, interruption, brief=not (arguments.json or arguments.quiet))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.compaction import compact, forget
 from airflow_provider_ecdp.ledger.query import Filter, Results, Row, Sort
+from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _list(results: Results, arguments: Namespace, wanted: Filter) -> int:
         shown.append(f"{more:,} more: --limit {page.total} shows all, --csv writes them")
     elif not page.rows:
         shown.append("No order matches.")
-    output.out(output.rendered(sys.stdout, *shown))
+    output.report(*shown)
     return Exit.DONE
 
 
@@ -101,16 +101,16 @@ def _history(results: Results, arguments: Namespace) -> int:
     elif rows:
         from airflow_provider_ecdp.cli import results_tables as tables  # noqa: PLC0415 - as above
 
-        output.out(output.rendered(sys.stdout, tables.history(rows)))
+        output.report(tables.history(rows))
     if not rows:
-        output.err(f"ecdp: order {arguments.order} is not in {results.path}")
+        output.err(f"ecdp: order {output.one_line(arguments.order)} is not in {results.path}")
         return Exit.FAILED
     return Exit.DONE
 
 
 def _print_csv(rows: Iterable[Row]) -> int:
     for text in _csv(rows):
-        output.out(text)
+        output.out_csv(text)
     return Exit.DONE
 
 
@@ -140,7 +140,8 @@ def _forget(arguments: Namespace, order_ids: list[str]) -> int:
         output.out_json({"path": arguments.dir, "erased": erased})
     elif not arguments.quiet:
         for order_id, count in erased.items():
-            output.out(f"order {order_id}: {count} {'row' if count == 1 else 'rows'} erased from {arguments.dir}")
+            rows = number_of(count, "row")
+            output.out(f"order {output.one_line(order_id)}: {rows} erased from {arguments.dir}")
     return Exit.DONE if all(erased.values()) else Exit.FAILED
 
 
@@ -150,6 +151,6 @@ def _compact(arguments: Namespace) -> int:
         counts = {"files_before": done.files_before, "files_after": done.files_after, "rows_dropped": done.dropped}
         output.out_json({"path": arguments.dir, **counts})
     elif not arguments.quiet:
-        dropped = f"; {done.dropped:,} old rows dropped" if done.dropped else ""
-        output.out(f"{done.files_before:,} files merged into {done.files_after:,}{dropped}")
+        dropped = f"; {number_of(done.dropped, 'old row')} dropped" if done.dropped else ""
+        output.out(f"{number_of(done.files_before, 'file')} merged into {done.files_after:,}{dropped}")
     return Exit.DONE

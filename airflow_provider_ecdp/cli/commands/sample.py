@@ -8,6 +8,7 @@ from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exit_codes import Exit
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 
 
@@ -32,8 +33,8 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
         output.out_json({"file": str(arguments.file), "orders": sample.orders, "sql": sql and str(sql)})
     elif not arguments.quiet:
         shaped = f" --sql {sql}" if sql else ""
-        output.err(
-            f"{sample.orders:,} orders in {arguments.file} ({arguments.file.stat().st_size / 1e6:,.1f} MB)\n"
+        output.out(
+            f"{number_of(sample.orders, 'order')} in {arguments.file}\n"
             f"  ecdp check {arguments.file}{shaped}\n"
             f"  ecdp push {arguments.file}{shaped}"
         )

@@ -34,10 +34,13 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
         raise ConfigurationError(f"--faults: {wrong}") from None
 
     def ready(url: str) -> None:
+        # its key is made up; that of the environment may be the same
         if arguments.json:
-            output.out_json({"url": url, "key": arguments.key, "connection": _connection(url, arguments.key)})
+            output.out_json(
+                {"url": url, "key": arguments.key, "connection": _connection(url, arguments.key)}, masked=False
+            )
         else:
-            output.out(_pointers(url, arguments.key))
+            output.out(_pointers(url, arguments.key), masked=False)
 
     serve(arguments.host, arguments.port, arguments.key, arguments.database, faults, ready)
     return Exit.DONE
