@@ -50,10 +50,13 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "airflow_provider_ecdp.hooks.ecdp.EcdpHook",
                 "hook-name": "ExpertSender CDP",
                 "ui-field-behaviour": {
-                    "hidden-fields": ["login", "schema", "port"],
+                    # not the port: the form of 3.3 to 3.3.2 tests no connection that is stored without one
+                    # (apache/airflow#73298)
+                    "hidden-fields": ["login", "schema"],
                     "relabeling": {"host": "Base URL", "password": "API key"},
                     "placeholders": {
                         "host": "https://api.ecdp.app",
+                        "port": "443; the Test button of Airflow 3.3 needs it",
                         "password": "Settings > API in ECDP",
                         "connect_timeout": "10",
                         "read_timeout": "60",

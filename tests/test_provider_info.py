@@ -1,6 +1,8 @@
 import importlib
 import json
 import logging
+import sys
+import types
 from importlib import metadata
 from importlib.resources import files
 
@@ -95,6 +97,26 @@ def test_the_hook_tells_older_versions_of_airflow_the_same_labels():
     assert old["hidden_fields"] == BEHAVIOUR["hidden-fields"]
     assert old["relabeling"] == BEHAVIOUR["relabeling"]
     assert old["placeholders"].items() <= BEHAVIOUR["placeholders"].items()
+
+
+def test_the_hook_gives_airflow_3_1_the_same_fields(monkeypatch):
+    def field(kind):
+        return lambda label, **given: (kind, label, given)
+
+    wtforms = types.ModuleType("wtforms")
+    wtforms.BooleanField, wtforms.IntegerField, wtforms.StringField = map(field, ("boolean", "integer", "text"))
+    wtforms.validators = types.SimpleNamespace(Optional=lambda: "optional", any_of=list)
+    monkeypatch.setitem(sys.modules, "wtforms", wtforms)
+    widgets = EcdpHook.get_connection_form_widgets()
+    assert {name: label for name, (_, label, _) in widgets.items()} == {
+        name: described["label"] for name, described in FORM.items()
+    }
+    assert {name: kind for name, (kind, _, _) in widgets.items() if kind != "text"} == {
+        **dict.fromkeys(("send_match_by", "allow_http"), "boolean"),
+        **dict.fromkeys(("batch_size", "batch_bytes", "max_in_flight"), "integer"),
+    }
+    assert widgets["matching_mode"][2]["validators"] == ["optional", [None, *MatchBy]]
+    assert widgets["allow_http"][2]["default"] is False
 
 
 def test_airflow_serves_our_labels_to_its_connection_form():

@@ -29,6 +29,9 @@ _OF_CLIENT = ("connect_timeout", "read_timeout", "requests_per_second", "max_in_
 _OF_PUSH = ("batch_size", "batch_bytes")
 
 
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
 class Connection(Protocol):
     """What is read of Airflow's connection; `extra_dejson` holds the form's own fields."""
 
@@ -153,8 +156,8 @@ def _base_url(connection: Connection) -> str:
     except ValueError:
         # ClientSettings knows how to say it
         return url
-    # forms of Airflow store 0 for a port that was left empty
-    if not connection.port or port == connection.port:
+    # forms of Airflow store 0 for a port that was left empty, and need 443 for their Test button
+    if not connection.port or connection.port == (port or _DEFAULT_PORTS.get(parts.scheme)):
         return url
     if port is not None:
         raise ConfigurationError(f"the host has port {port}, but the field port has {connection.port}; keep one")

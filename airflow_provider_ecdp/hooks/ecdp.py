@@ -15,8 +15,15 @@ from airflow.sdk.log import mask_secret
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.by_id.validation import listed_status
-from airflow_provider_ecdp.errors import CancelledError, ConfigurationError, EcdpError, KeyRefusedError
+from airflow_provider_ecdp.errors import (
+    CancelledError,
+    ConfigurationError,
+    EcdpError,
+    KeyRefusedError,
+    WrongAddressError,
+)
 from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
+from airflow_provider_ecdp.hooks.form import form_widgets
 from airflow_provider_ecdp.orders.settings import OrderOptions, OrderSettings
 from airflow_provider_ecdp.push.settings import PushOptions, PushSettings
 from airflow_provider_ecdp.runs.cancellation import Cancellation
@@ -72,10 +79,19 @@ class EcdpHook(BaseHook):
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return the labels of the form for Airflow 3.1; later versions read them from the provider's metadata."""
         return {
-            "hidden_fields": ["login", "schema", "port"],
+            "hidden_fields": ["login", "schema"],
             "relabeling": {"host": "Base URL", "password": "API key"},
-            "placeholders": {"host": "https://api.ecdp.app", "password": "Settings > API in ECDP"},
+            "placeholders": {
+                "host": "https://api.ecdp.app",
+                "password": "Settings > API in ECDP",
+                "port": "443; the Test button of Airflow 3.3 needs it",
+            },
         }
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the further fields of the form for Airflow 3.1."""
+        return form_widgets()
 
     def __enter__(self) -> Self:
         """Return the hook."""
@@ -128,6 +144,9 @@ class EcdpHook(BaseHook):
             client.check_key()
         except KeyRefusedError as error:
             return False, f"ECDP was reached, but it refused the API key: {error}"
+        except WrongAddressError as error:
+            url = client.settings.base_url
+            return False, f"the base URL {url} may be wrong: check its host and path; the key was not checked: {error}"
         except EcdpError as error:
             return False, str(error)
         finally:

@@ -32,6 +32,11 @@ def from_uri(uri):
         ({"host": "https://api.example.com/gateway", "port": 8443}, "https://api.example.com:8443/gateway"),
         ({"host": "https://api.example.com:8443", "port": 8443}, "https://api.example.com:8443"),
         ({"host": "api.example.com", "schema": "HTTPS"}, "https://api.example.com"),
+        # what the Test button of Airflow 3.3 needs
+        ({"host": "https://api.example.com", "port": 443}, "https://api.example.com"),
+        ({"port": 443}, "https://api.ecdp.app"),
+        ({"host": "http://127.0.0.1", "port": 80}, "http://127.0.0.1"),
+        ({"host": "http://127.0.0.1", "port": 443}, "http://127.0.0.1:443"),
         # what forms of Airflow store for an empty port
         ({"host": "api.example.com", "port": 0}, "https://api.example.com"),
         ({"host": "api.example.com:8443", "port": 0}, "https://api.example.com:8443"),

@@ -86,6 +86,15 @@ def test_test_connection_tells_a_host_that_cannot_be_reached(connect, closed_por
     assert "key" not in message
 
 
+@pytest.mark.parametrize(("path", "port"), [("/api", 0), ("/v2/orders/api", None)])
+def test_test_connection_tells_a_path_that_is_wrong_from_a_key_that_is(sandbox, connect, path, port):
+    connect(f"{sandbox.url}{path}", port=port)
+    ok, message = EcdpHook().test_connection()
+    assert not ok
+    assert message.startswith(f"the base URL {sandbox.url}{path} may be wrong: check its host and path")
+    assert "the key was not checked" in message
+
+
 def test_test_connection_tells_a_field_that_is_wrong(connect):
     connect("https://api.example.com", extra={"read_timeout": "long"})
     assert EcdpHook().test_connection() == (

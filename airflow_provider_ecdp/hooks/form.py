@@ -1,0 +1,28 @@
+"""The connection form of Airflow 3.1, which asks the hook for fields; later versions read the provider's metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_provider_ecdp.get_provider_info import get_provider_info
+
+
+def form_widgets() -> dict[str, Any]:
+    """Return the fields of the metadata as those of WTForms, which Airflow 3.1 replaces by its own while it asks."""
+    (connection_type,) = get_provider_info()["connection-types"]
+    return {name: _widget(field) for name, field in connection_type["conn-fields"].items()}
+
+
+def _widget(field: Mapping[str, Any]) -> Any:
+    # in this function: no other version of Airflow has them
+    from wtforms import BooleanField, IntegerField, StringField, validators  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415
+
+    schema = field["schema"]
+    kind, _ = schema["type"]
+    # text for a number: WTForms' field for it is not among those that Airflow takes, and text is read
+    widget = {"boolean": BooleanField, "integer": IntegerField}.get(kind, StringField)
+    checks = [validators.Optional()]
+    if "enum" in schema:
+        checks.append(validators.any_of(schema["enum"]))
+    return widget(field["label"], validators=checks, description=field["description"], default=schema.get("default"))
