@@ -78,12 +78,12 @@ def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSet
         keys = keys_of(shaped.compiled.key, catalog.extracts)
     if settings.sql is not None or (shaped.compiled and shaped.compiled.lines):
         _refuse_torn_orders(catalog.extracts, keys, shaped.compiled)
-    shaped = _with_json_read(engine, catalog, shaped)
+    plain, shaped = shaped, _with_json_read(shaped)
     fields = _matched(shaped, settings)
     future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     checks = order_checks(fields, matching=settings.matching, future=quote_literal(future))
     errors, warnings = errors_and_warnings(checks, settings.promoted)
-    return Plan(Query(shaped.sql, fields, errors, warnings), shaped.compiled, keys)
+    return Plan(Query(shaped.sql, fields, errors, warnings, plain.sql), shaped.compiled, keys)
 
 
 def _check_settings(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> None:
@@ -143,10 +143,10 @@ def _without_reserved(engine: duckdb.DuckDBPyConnection, catalog: Catalog, shape
     return replace(shaped, sql=sql, schema=kept, hidden=tuple(hidden))
 
 
-def _with_json_read(engine: duckdb.DuckDBPyConnection, catalog: Catalog, shaped: _Shaped) -> _Shaped:
+def _with_json_read(shaped: _Shaped) -> _Shaped:
     """Read the JSON text in columns where an order has an object or a list."""
-    sql = unfolded(shaped.sql, shaped.schema)
-    return replace(shaped, sql=sql, schema=_result(engine, sql, catalog)) if sql else shaped
+    read = unfolded(shaped.sql, shaped.schema)
+    return replace(shaped, sql=read[0], schema=read[1]) if read else shaped
 
 
 def _matched(shaped: _Shaped, settings: OrderSettings) -> FieldBinding:

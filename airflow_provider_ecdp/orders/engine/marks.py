@@ -12,6 +12,9 @@ BROKEN = "\ufdd0"
 #: A key that a MAP holds more than once: stands behind all of them but the first, with a number.
 REPEATED_KEY = BROKEN + "\ufdd1"
 
+#: The rule that it breaks.
+ONE_VALUE = "one value for one key"
+
 #: A JSON value that cannot be text; its kind in words follows.
 OTHER_KIND = BROKEN + "\ufdd2"
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.contract import ATTRIBUTE, ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text
-from airflow_provider_ecdp.orders.engine.marks import DIGITS, OTHER_KIND
+from airflow_provider_ecdp.orders.engine.marks import DIGITS, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, ROWS
 from airflow_provider_ecdp.orders.names import folded_name
@@ -37,7 +37,15 @@ _LONG = "-?[0-9][0-9.]{15,}(?:[eE][+-]?[0-9]+)?|-?[0-9][0-9.]*[eE][+-]?[0-9]{3,}
 
 _DIGITS = quote_literal(DIGITS)
 
+#: A key with a letter that is written as its number: it may be any of the keys.
+_ESCAPED_KEY = r'\\u00[4-7][0-9a-f][^"]*"\s*:'
+
+#: Stands before a key whose case does not count.
+_ANY_CASE = " "
+
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
+
+_PROBLEMS = pa.list_(pa.struct([(name, pa.string()) for name in ("field", "rule", "got")]))
 
 
 def may_be_json(type_: pa.DataType) -> bool:
@@ -75,27 +83,73 @@ def _objects(field: Field, further: Mapping[str, Field]) -> tuple[str, pa.DataTy
         paths.setdefault(name, [key])
         strict |= {name} if _is_free_text(of) else set()
     lists = {child.name for child in field.fields if child.kind is Kind.LIST}
-
-    def read(name: str, value: str) -> str:
-        return _attributes(value) if name in lists else _text(value, fractions=name not in strict)
-
-    def digits(name: str, value: str) -> str:
-        # read as text by the engine itself, in half the time: the checks refuse what is no number
-        return read(name, value) if name in lists | strict else f"replace({value}, {_DIGITS}, '')"
-
-    as_spelled = {s: "JSON" if name in lists | strict else "VARCHAR" for name, names in paths.items() for s in names}
-    spelled = _struct(paths, lambda name: f"ecdp_e.{quote_identifier(name)}", digits)
-    folded = _struct(paths, _entry, read)
-    # an array that is read as an object gives an object of nothing
-    asked = "OBJECT" if field.kind is Kind.OBJECT else "ARRAY"
+    is_list = field.kind is Kind.LIST
+    free = {spelling for name in strict for spelling in paths[name]} | ({ATTRIBUTE[0].name} if lists else set())
+    careful = f"regexp_matches(ecdp_t, {quote_literal(_CAPITAL)}) OR {_hides_a_kind(free, ATTRIBUTE[1].name)}"
     found = (
-        f"CASE WHEN TRY(json_type(ecdp_t)) = '{asked}' THEN "
-        f"CASE WHEN regexp_matches(ecdp_t, {quote_literal(_CAPITAL)}) "
-        f"THEN {_each(_lowered(_read(field, 'MAP(VARCHAR, JSON)')), folded)} "
-        f"ELSE {_each(_read(field, as_spelled), spelled)} END END"
+        f"CASE WHEN TRY(json_type(ecdp_t)) = '{'ARRAY' if is_list else 'OBJECT'}' "
+        # an array that is read as an object gives an object of nothing
+        f"THEN CASE WHEN {_repeated_key('ecdp_t', is_list=is_list)} THEN NULL "
+        f"WHEN {careful} THEN {_read_by_value(paths, strict, lists, is_list=is_list)} "
+        f"ELSE {_read_as_text(paths, lists, is_list=is_list)} END END"
     )
     members = pa.struct([(name, _ATTRIBUTES if name in lists else pa.string()) for name in paths])
-    return (f"({found})[1]" if field.kind is Kind.OBJECT else found), members
+    return (found if is_list else f"({found})[1]"), members
+
+
+def _read_as_text(paths: Mapping[str, list[str]], lists: set[str], *, is_list: bool) -> str:
+    """Return SQL of the objects in the text `ecdp_t`, whose values the engine itself turns into text."""
+    types = {s: "JSON" if name in lists else "VARCHAR" for name, spellings in paths.items() for s in spellings}
+    objects = _read(f"replace(ecdp_t, {_DIGITS}, '')", types, is_list=is_list)
+    struct = _struct(paths, lists, lambda name: f"ecdp_e.{quote_identifier(name)}", by_value=False)
+    return f"list_transform({objects}, lambda ecdp_e: CASE WHEN ecdp_e IS NOT NULL THEN {struct} END)"
+
+
+def _read_by_value(paths: Mapping[str, list[str]], strict: set[str], lists: set[str], *, is_list: bool) -> str:
+    """Return SQL of the objects in the text `ecdp_t`, with a mark for each value that cannot be its field's."""
+    no_fraction = ", ".join(quote_literal(key) for name in strict for key in _keys(paths[name]))
+    whole = ", ".join(quote_literal(key) for name in lists for key in _keys(paths[name]))
+    text = _text("ecdp_k.value", fractions=f"ecdp_key NOT IN ({no_fraction})" if no_fraction else "TRUE")
+    value = f"CASE WHEN ecdp_key IN ({whole}) THEN CAST(ecdp_k.value AS VARCHAR) ELSE {text} END" if whole else text
+    capital = f"regexp_matches(ecdp_t, {quote_literal(_CAPITAL)})"
+    key = f"CASE WHEN {capital} THEN '{_ANY_CASE}' || lower(ecdp_k.key) ELSE ecdp_k.key END"
+    entry = f"list_transform([{key}], lambda ecdp_key: {{'key': ecdp_key, 'value': {value}}})[1]"
+    maps = _read("ecdp_t", "MAP(VARCHAR, JSON)", is_list=is_list)
+    entries = f"list_transform(map_entries(ecdp_m), lambda ecdp_k: {entry})"
+
+    def member(key: str) -> str:
+        keys = ", ".join(map(quote_literal, _keys([key])))
+        return f"list_filter(ecdp_e, lambda ecdp_k: ecdp_k.key IN ({keys}))[1].value"
+
+    struct = _struct(paths, lists, member, by_value=True)
+    objects = f"list_transform({maps}, lambda ecdp_m: {entries})"
+    return f"list_transform({objects}, lambda ecdp_e: CASE WHEN ecdp_e IS NOT NULL THEN {struct} END)"
+
+
+def _hides_a_kind(free: Iterable[str], attribute_value: str) -> str:
+    """Return SQL of whether `ecdp_t` may hold a value that the engine makes text of and that must not be text.
+
+    True as well if an attribute may have its name or value twice.
+
+    :param free: keys of free text, which cannot be a fraction either
+    :param attribute_value: the key of text that can be a fraction
+    """
+    other = r"[\[{]|[+-]?(?:nan|inf)"
+    text = "|".join(map(re.escape, sorted(free)))
+    looks = (
+        rf'"(?:{text})"\s*:\s*(?:-?[0-9]+[.e]|"?{DIGITS}|{other})',
+        rf'"{attribute_value}"\s*:\s*(?:{other})',
+        *(rf'"{key}"\s*:(?:[^{{}}"]|{_STRING})*"{key}"\s*:' for key in (ATTRIBUTE[0].name, attribute_value)),
+        _ESCAPED_KEY,
+    )
+    return f"regexp_matches(ecdp_t, {quote_literal('(?i)' + '|'.join(looks))})"
+
+
+def _repeated_key(text: str, *, is_list: bool) -> str:
+    """Return SQL of whether an object of the JSON in `text` has a key more than once."""
+    if is_list:
+        return f"len(list_filter(json_keys({text}, '$[*]'), lambda ecdp_k: list_unique(ecdp_k) < len(ecdp_k))) > 0"
+    return f"list_unique(json_keys({text})) < len(json_keys({text}))"
 
 
 def _is_free_text(field: Field) -> bool:
@@ -119,24 +173,23 @@ def _exact(raw: str) -> str:
     )
 
 
-def _text(value: str, *, fractions: bool) -> str:
+def _text(value: str, *, fractions: str) -> str:
     """Return SQL of a JSON value as text: of a mark that the checks find, if it cannot be one.
 
-    :param fractions: whether a number with a fraction can be text
+    :param fractions: SQL of whether a number with a fraction can be text
     """
-    number = "-?[0-9].*" if fractions else "-?[0-9]+"
     long = "substr(ecdp_v, 3, length(ecdp_v) - 3)"
+    number = f"CASE WHEN starts_with(ecdp_v, '\"{DIGITS}') THEN {long} ELSE ecdp_v END"
     kind = (
         "CASE WHEN ecdp_v[1] = '{' THEN 'an object' WHEN ecdp_v[1] = '[' THEN 'a list' "
         f"WHEN regexp_matches(ecdp_v, '^\"?{DIGITS}?-?[0-9]') THEN 'a number with a fraction' "
         "ELSE 'NaN or infinity' END"
     )
     text = (
-        f"CASE WHEN starts_with(ecdp_v, '\"{DIGITS}') THEN "
-        f"CASE WHEN regexp_full_match({long}, '{number}') THEN {long} ELSE {quote_literal(OTHER_KIND)} || {kind} END "
-        "WHEN starts_with(ecdp_v, '\"') THEN CASE WHEN contains(ecdp_v, '\\') "
-        "THEN json_extract_string(ecdp_v, '$') ELSE substr(ecdp_v, 2, length(ecdp_v) - 2) END "
-        f"WHEN ecdp_v IN ('true', 'false') OR regexp_full_match(ecdp_v, '{number}') THEN ecdp_v "
+        f"CASE WHEN starts_with(ecdp_v, '\"') AND NOT starts_with(ecdp_v, '\"{DIGITS}') "
+        "THEN json_extract_string(ecdp_v, '$') "
+        f"WHEN ecdp_v IN ('true', 'false') OR regexp_full_match({number}, '-?[0-9]+') "
+        f"OR ({fractions} AND regexp_full_match({number}, '-?[0-9].*')) THEN {number} "
         f"WHEN ecdp_v IS NOT NULL THEN {quote_literal(OTHER_KIND)} || {kind} END"
     )
     return f"list_transform([CAST({value} AS VARCHAR)], lambda ecdp_v: {text})[1]"
@@ -147,39 +200,31 @@ def _spellings(name: str) -> list[str]:
     return [name] if snake == name else [name, snake]
 
 
-def _struct(paths: Mapping[str, list[str]], reach: Callable[[str], str], read: Callable[[str, str], str]) -> str:
-    """Return SQL of a struct of what `read` makes of what `reach` finds by the first of a member's spellings."""
+def _keys(spellings: Iterable[str]) -> list[str]:
+    """Return keys as `_read_by_value` has them: as they are spelled, and in any case."""
+    return [key for spelling in spellings for key in (spelling, f"{_ANY_CASE}{spelling.lower()}")]
+
+
+def _struct(paths: Mapping[str, list[str]], lists: set[str], reach: Callable[[str], str], *, by_value: bool) -> str:
+    """Return SQL of a struct of what `reach` finds by the first of a member's spellings; attributes are read."""
     members = []
     for name, spellings in paths.items():
         found = ", ".join(map(reach, spellings))
         found = f"coalesce({found})" if len(spellings) > 1 else found
-        members.append(f"{quote_literal(name)}: {read(name, found)}")
+        found = _attributes(f"CAST({found} AS VARCHAR)", by_value=by_value) if name in lists else found
+        members.append(f"{quote_literal(name)}: {found}")
     return f"{{{', '.join(members)}}}"
 
 
-def _read(field: Field, structure: object) -> str:
-    """Return SQL of the list of what the objects of the text `ecdp_t` hold; an object alone is one of them."""
-    whole = json.dumps(structure if field.kind is Kind.OBJECT else [structure])
-    found = f"TRY(json_transform(ecdp_t, {quote_literal(whole)}))"
-    return f"[{found}]" if field.kind is Kind.OBJECT else found
+def _read(text: str, structure: object, *, is_list: bool) -> str:
+    """Return SQL of the list of what the objects of a text hold; an object alone is one of them."""
+    whole = json.dumps([structure] if is_list else structure)
+    found = f"TRY(json_transform({text}, {quote_literal(whole)}))"
+    return found if is_list else f"[{found}]"
 
 
-def _lowered(maps: str) -> str:
-    """Return SQL of the entries of each map, with keys of small letters."""
-    lowered = "lambda ecdp_k: {'key': lower(ecdp_k.key), 'value': ecdp_k.value}"
-    return f"list_transform({maps}, lambda ecdp_m: list_transform(map_entries(ecdp_m), {lowered}))"
-
-
-def _entry(key: str) -> str:
-    return f"list_filter(ecdp_e, lambda ecdp_k: ecdp_k.key = {quote_literal(key.lower())})[1].value"
-
-
-def _each(objects: str, struct: str) -> str:
-    return f"list_transform({objects}, lambda ecdp_e: CASE WHEN ecdp_e IS NOT NULL THEN {struct} END)"
-
-
-def unfolded(source: str, schema: pa.Schema) -> str | None:
-    """Return SQL of `source` in which columns of text that are named as objects or lists are such.
+def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
+    """Return SQL and columns of `source` in which columns of text that are named as objects or lists are such.
 
     :param source: a SELECT, of the columns of `schema`
     """
@@ -188,23 +233,28 @@ def unfolded(source: str, schema: pa.Schema) -> str | None:
         named = [f for f in schema if field.fields and folded_name(f.name) == folded_name(field.name)]
         # two columns of one name are the matcher's to tell
         if len(named) == 1 and may_be_json(named[0].type):
-            found.append((field, f"{ROWS}.{quote_identifier(named[0].name)}", quote_identifier(named[0].name)))
+            found.append((field, f"{ROWS}.{quote_identifier(named[0].name)}", named[0].name))
     if not found:
         return None
-    read = ", ".join(f"{parsed(field, raw)[0]} AS ecdp_json_{i}" for i, (field, raw, _) in enumerate(found))
+    made = [parsed(field, raw) for field, raw, _ in found]
+    read = ", ".join(f"{sql} AS ecdp_json_{i}" for i, (sql, _) in enumerate(made))
+    for (_, _, name), (_, type_) in zip(found, made, strict=True):
+        at = schema.names.index(name)
+        schema = schema.set(at, pa.field(name, type_))
     told = ", ".join(
         problem(field.name, field, raw, f"{ROWS}.ecdp_json_{i}") for i, (field, raw, _) in enumerate(found)
     )
     problems = f"list_filter([{told}], lambda ecdp_x: ecdp_x IS NOT NULL)"
     left = ", ".join(f"ecdp_json_{i}" for i in range(len(found)))
-    replaced = ", ".join(f"ecdp_json_{i} AS {name}" for i, (*_, name) in enumerate(found))
+    replaced = ", ".join(f"ecdp_json_{i} AS {quote_identifier(name)}" for i, (*_, name) in enumerate(found))
     if PROBLEMS in schema.names:
         replaced += f", {problems} || coalesce({ROWS}.{PROBLEMS}, []) AS {PROBLEMS}"
         problems = ""
     else:
         problems = f", {problems} AS {PROBLEMS}"
+        schema = schema.append(pa.field(PROBLEMS, _PROBLEMS))
     inner = f"SELECT {ROWS}.*, {read} FROM ({source}\n) AS {ROWS}"
-    return f"SELECT {ROWS}.* EXCLUDE ({left}) REPLACE ({replaced}){problems} FROM ({inner}) AS {ROWS}"
+    return f"SELECT {ROWS}.* EXCLUDE ({left}) REPLACE ({replaced}){problems} FROM ({inner}) AS {ROWS}", schema
 
 
 def problem(path: str, field: Field, raw: str, found: str) -> str:
@@ -215,18 +265,31 @@ def problem(path: str, field: Field, raw: str, found: str) -> str:
     rule = f"JSON text of {'an object' if field.kind is Kind.OBJECT else 'a list of objects'}"
     # JSON null is a value that is absent
     given = f"{raw} IS NOT NULL AND {found} IS NULL AND coalesce(TRY(json_type({raw})), '') <> 'NULL'"
-    got = length_sql(f"CAST({raw} AS VARCHAR)")
-    return f"CASE WHEN {given} THEN {{'field': {quote_literal(path)}, 'rule': {quote_literal(rule)}, 'got': {got}}} END"
+    twice = f"coalesce(TRY({_repeated_key(raw, is_list=field.kind is Kind.LIST)}), FALSE)"
+    rule = f"CASE WHEN {twice} THEN '{ONE_VALUE}' ELSE {quote_literal(rule)} END"
+    got = f"CASE WHEN {twice} THEN 'more' ELSE {length_sql(f'CAST({raw} AS VARCHAR)')} END"
+    return f"CASE WHEN {given} THEN {{'field': {quote_literal(path)}, 'rule': {rule}, 'got': {got}}} END"
 
 
-def _attributes(raw: str) -> str:
-    """Return SQL of the attributes that the JSON text `raw` lists, or has by their names."""
-    listed = f"""TRY(json_transform({raw}, '[{{"name":"JSON","value":"JSON"}}]'))"""
+def _attributes(raw: str, *, by_value: bool = True) -> str:
+    """Return SQL of the attributes that the JSON text `raw` lists, or has by their names.
+
+    :param by_value: whether a listed value may be of a kind that cannot be text, or a key may stand twice
+    """
+    type_ = "JSON" if by_value else "VARCHAR"
+    listed = f"""TRY(json_transform({raw}, '[{{"name":"{type_}","value":"{type_}"}}]'))"""
     keyed = f"""map_entries(TRY(json_transform({raw}, '"MAP(VARCHAR, JSON)"')))"""
-    value = _text("ecdp_a.value", fractions=True)
-    name = _text("ecdp_a.name", fractions=False)
+    value = _text("ecdp_a.value", fractions="TRUE")
+    if by_value:
+        name = _text("ecdp_a.name", fractions="FALSE")
+        element = f"CASE WHEN ecdp_a IS NOT NULL THEN {{'name': {name}, 'value': {value}}} END"
+        listed = f"list_transform({listed}, lambda ecdp_a: {element})"
+    listed_twice = _repeated_key(raw, is_list=True) if by_value else "FALSE"
+    # one list in place of another: a name that stands twice is said of the attribute, not of the product
+    twice = f"[{{'name': {quote_literal(REPEATED_KEY)}, 'value': NULL}}]"
     return (
-        f"CASE TRY(json_type({raw})) WHEN 'ARRAY' THEN list_transform({listed}, lambda ecdp_a: "
-        f"CASE WHEN ecdp_a IS NOT NULL THEN {{'name': {name}, 'value': {value}}} END) "
-        f"WHEN 'OBJECT' THEN list_transform({keyed}, lambda ecdp_a: {{'name': ecdp_a.key, 'value': {value}}}) END"
+        f"CASE TRY(json_type({raw})) "
+        f"WHEN 'ARRAY' THEN CASE WHEN {listed_twice} THEN {twice} ELSE {listed} END "
+        f"WHEN 'OBJECT' THEN CASE WHEN {_repeated_key(raw, is_list=False)} THEN {twice} "
+        f"ELSE list_transform({keyed}, lambda ecdp_a: {{'name': ecdp_a.key, 'value': {value}}}) END END"
     )

@@ -42,17 +42,18 @@ CONTENTS = "(order_id VARCHAR, content VARCHAR, part INTEGER)"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The parts of the query. `source` is SQL that returns the columns of `fields`."""
+    """The parts of the query. `source` is SQL that returns the columns of `fields`; `plain` the id at least."""
 
     source: str
     fields: FieldBinding
     errors: Level
     warnings: Level
+    plain: str
 
     @property
     def ids(self) -> str:
         """SQL of the ids alone, which reads no other column."""
-        return f"SELECT {self._id} AS order_id FROM ({self.source}\n) AS o"
+        return f"SELECT {self._id} AS order_id FROM ({self.plain}\n) AS o"
 
     @property
     def prepared(self) -> str:

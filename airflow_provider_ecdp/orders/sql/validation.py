@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from airflow_provider_ecdp.orders.contract import WARNINGS, Kind
-from airflow_provider_ecdp.orders.engine.marks import BROKEN, OTHER_KIND, REPEATED_KEY
+from airflow_provider_ecdp.orders.engine.marks import BROKEN, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS
 from airflow_provider_ecdp.orders.sql.coercion import TEXT, listed_status
@@ -18,9 +18,6 @@ from airflow_provider_ecdp.orders.sql.fields import FieldBinding, Node
 
 #: SQL type of a problem.
 PROBLEM = "STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)"
-
-#: The rule of a MAP, which the engine has with each key once.
-ONE_VALUE = "one value for one key"
 
 _NONE = f"CAST([] AS {PROBLEM}[])"
 

@@ -236,3 +236,64 @@ def test_json_in_order_lines_is_read_and_its_problems_are_the_order_s(read):
         }
     ]
     assert [p["field"] for p in found["C"].problems] == ["customer"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"customer": '{"email": "a@example.com", "email": "b@example.com"}'}, "customer"),
+        ({"products": PRODUCTS.replace('"id"', '"price": 1, "id"')}, "products"),
+        ({"products": PRODUCTS.replace('"id"', '"product_attributes": {"A": 1, "A": 2}, "id"')}, "products[0]"),
+        (
+            {"products": PRODUCTS.replace('"id"', '"product_attributes": [{"name": "a", "name": "b"}], "id"')},
+            "products[0]",
+        ),
+        ({"orderAttributes": '{"Gift": "yes", "Gift": "no"}'}, "orderAttributes[0]"),
+        ({"orderAttributes": '[{"name": "Gift", "value": "}", "value": "no"}]'}, "orderAttributes[0]"),
+    ],
+)
+def test_a_key_that_appears_twice_is_that_order_s_problem(read, changes, field):
+    rows = [order(orderAttributes="[]") | changes, order(id="B", orderAttributes="[]")]
+    first, second = read(pa.Table.from_pylist(rows))
+    [problem] = first.problems
+    assert (problem["rule"], problem["got"]) == ("one value for one key", "more")
+    assert problem["field"].startswith(field)
+    assert second.problems == []
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        ("7.0", "a number with a fraction"),
+        ("1234567890123456.7", "a number with a fraction"),
+        ("1e5", "a number with a fraction"),
+        ('["a"]', "a list"),
+        ('{"a": 1}', "an object"),
+        ("NaN", "NaN or infinity"),
+        ("-Infinity", "NaN or infinity"),
+    ],
+)
+@pytest.mark.parametrize("key", ["crm_id", "crmId", "CRMID", r"crm\u005fid"])
+def test_a_value_of_another_kind_is_no_text(one, key, value, got):
+    first = '"X": 1, ' if key.isupper() else ""
+    [problem] = one(order(customer=f'{{{first}"{key}" : {value}}}')).problems
+    assert problem == {"field": "customer.crmId", "rule": "text", "got": got}
+
+
+@pytest.mark.parametrize("number", ["123456789012345678", "12345678901234567890123", "-5", "0"])
+def test_whole_numbers_keep_their_digits_as_text(one, number):
+    assert one(order(customer=f'{{"crmId": {number}}}')).sent["customer"] == {"crmId": number}
+
+
+@pytest.mark.parametrize("number", ["123456789012345678.91", "0.1234567890123456789", "33.333333333333336"])
+def test_long_numbers_keep_their_digits(one, number):
+    products = PRODUCTS.replace("12.25", number)
+    assert one(order(products=products)).sent["products"][0]["price"] == number
+    keyed = one(order(orderAttributes=f'{{"A": {number}}}')).sent["orderAttributes"]
+    assert keyed == [{"name": "A", "value": number}]
+
+
+def test_an_attribute_may_be_called_as_a_field_of_free_text(one):
+    products = PRODUCTS.replace('"id"', '"product_attributes": {"category": 1.5, "url": 2}, "id"', 1)
+    [product] = one(order(products=products)).sent["products"]
+    assert product["productAttributes"] == [{"name": "category", "value": "1.5"}, {"name": "url", "value": "2"}]
