@@ -19,6 +19,7 @@ from airflow_provider_ecdp.api.concurrency import Concurrency, Flight
 from airflow_provider_ecdp.api.counts import ClientStats, Counter, PostResult
 from airflow_provider_ecdp.api.mode import envelope
 from airflow_provider_ecdp.api.pacing import Pacer, overloaded
+from airflow_provider_ecdp.api.redaction import Redactor, SentValues
 from airflow_provider_ecdp.api.responses import read_answer
 from airflow_provider_ecdp.api.retry import RetryPolicy, RetryQuota
 from airflow_provider_ecdp.api.settings import ID_OF_NO_ORDER, ClientSettings, checked_key, order_path
@@ -128,8 +129,11 @@ class EcdpClient:
         *,
         match_by: MatchBy | None = None,
         attempts: int | None = None,
+        sent_values: Callable[[], SentValues] = SentValues,
     ) -> PostResult:
         """Send one batch: `orders` is the UTF-8 JSON of the orders, joined by commas, without brackets.
+
+        `sent_values` is called after a refusal: its personal values are replaced wherever the server repeats them.
 
         Raise ApiError; `maybe_stored` says whether the batch may nevertheless be in ECDP. In mode Add the request is
         repeated only after an error that proves that it was not processed.
@@ -139,12 +143,18 @@ class EcdpClient:
         before, after = envelope(mode, match_by)
         body = b"".join((before, orders, after))
         policy = replace(self.policy, max_attempts=attempts) if attempts is not None else None
-        _, made = self._call("POST", "/orders", body, repeatable=mode.repeatable, policy=policy)
+        _, made = self._call(
+            "POST", "/orders", body, repeatable=mode.repeatable, policy=policy, sent_values=sent_values
+        )
         return PostResult(made)
 
-    def get_order(self, order_id: str) -> dict[str, Any]:
-        """Return the order's `data` object, or raise ApiError; NotFoundError if ECDP has no such order."""
-        return self._order("GET", order_id)
+    def get_order(self, order_id: str, *, sent_values: Callable[[], SentValues] = SentValues) -> dict[str, Any]:
+        """Return the order's `data` object, or raise ApiError; NotFoundError if ECDP has no such order.
+
+        `sent_values` is called after a refusal, as in `post_orders`.
+        """
+        order, _ = self._call("GET", order_path(order_id), sent_values=sent_values)
+        return order or {}
 
     def delete_order(self, order_id: str) -> dict[str, Any]:
         """Mark the order deleted and return it, or raise ApiError.
@@ -152,7 +162,8 @@ class EcdpClient:
         NotFoundError can mean that it is deleted already: the API does not say how it answers a second DELETE, and the
         first may have been this call's own, whose answer was lost.
         """
-        return self._order("DELETE", order_id)
+        order, _ = self._call("DELETE", order_path(order_id))
+        return order or {}
 
     def update_order_status(self, order_id: str, status: str, *, website_id: int | None = None) -> None:
         """Change the status of an order, sent as it is given, or raise ApiError; NotFoundError for an unknown order."""
@@ -194,10 +205,6 @@ class EcdpClient:
         """Note an answer to what `pause` waited for: the retry's tokens are given back."""
         self._quota.give_back_retry()
 
-    def _order(self, method: str, order_id: str) -> dict[str, Any]:
-        order, _ = self._call(method, order_path(order_id))
-        return order or {}
-
     def _call(
         self,
         method: str,
@@ -206,6 +213,7 @@ class EcdpClient:
         *,
         repeatable: bool = True,
         policy: RetryPolicy | None = None,
+        sent_values: Callable[[], SentValues] = SentValues,
     ) -> tuple[dict[str, Any] | None, int]:
         """Send until an answer settles it or the policy gives up; return the result and the number of requests."""
         policy = policy or self.policy
@@ -219,7 +227,7 @@ class EcdpClient:
                 began = started
             flight = self._concurrency.flight(started)
             try:
-                result = self._attempt(method, path, body, call, flight)
+                result = self._attempt(method, path, body, call, flight, sent_values=sent_values)
             except ApiError as failure:
                 # a 429 after a 502 does not make the request that got the 502 unsent
                 failure.earlier_maybe_stored = error is not None and error.maybe_stored
@@ -249,7 +257,16 @@ class EcdpClient:
                 break
         raise error or _not_sent(call)
 
-    def _attempt(self, method: str, path: str, body: bytes | None, call: str, flight: Flight) -> dict[str, Any] | None:
+    def _attempt(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        call: str,
+        flight: Flight,
+        *,
+        sent_values: Callable[[], SentValues],
+    ) -> dict[str, Any] | None:
         size = len(body) if body else 0
         try:
             with flight:
@@ -263,7 +280,7 @@ class EcdpClient:
             answer,
             call=call,
             now=self._wall_clock(),
-            secret=self._api_key,
+            redactor=lambda: Redactor.of(self._api_key, sent_values()),
             key_accepted=self._key_accepted,
         )
         self._key_accepted = True

@@ -1,6 +1,6 @@
 """Reads the body of a refusal: problem+json (RFC 9457) first, then what gateways and web servers say instead.
 
-Whatever is kept went through `redact`: a server may quote what it was sent.
+Whatever is kept went through the redactor: a server may quote what it was sent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ecdp.api.redaction import redact
+from airflow_provider_ecdp.api.redaction import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,18 +39,19 @@ class Problem:
     is_documented: bool = False
 
 
-def read_problem(media_type: str, body: bytes, secret: str = "") -> Problem:
+def read_problem(media_type: str, body: bytes, redactor: Redactor | None = None) -> Problem:
     """Read the body of a refusal, whatever it holds; what cannot be read says nothing."""
+    redactor = redactor or Redactor()
     document = read_json(body)
     if isinstance(document, dict):
-        return _from_json(document, secret)
+        return _from_json(document, redactor)
     text = body[:_TITLE_WITHIN].decode("utf-8", "replace").strip()
     if media_type in {"text/html", "application/xhtml+xml"} or text[:1] == "<":
         title = _TITLE.search(text)
-        said = redact(html.unescape(title.group(1)), secret) if title else ""
+        said = redactor.redact(html.unescape(title.group(1))) if title else ""
         return Problem(details=(said,) if said else (), summary=said, is_html=True)
     if media_type == "text/plain" or isinstance(document, str):
-        said = redact((document if isinstance(document, str) else text).strip().partition("\n")[0], secret)
+        said = redactor.redact((document if isinstance(document, str) else text).strip().partition("\n")[0])
         return Problem(details=(said,) if said else (), summary=said)
     return Problem()
 
@@ -63,19 +64,20 @@ def read_json(body: bytes) -> Any:
         return None
 
 
-def _from_json(document: dict[str, Any], secret: str) -> Problem:
+def _from_json(document: dict[str, Any], redactor: Redactor) -> Problem:
     # `message` and `error` are what API gateways send in place of a problem
-    titles = [
-        redact(document[key], secret) for key in ("detail", "title", "message", "error") if _is_text(document, key)
-    ]
-    errors = [redact(entry, secret) for entry in islice(_entries(document.get("errors")), MAX_ERRORS)]
+    said = [document[key] for key in ("detail", "title", "message", "error") if _is_text(document, key)]
+    entries = list(islice(_entries(document.get("errors")), MAX_ERRORS))
+    substatus = document.get("substatus")
+    word = substatus if isinstance(substatus, str) and re.fullmatch(r"\w{1,64}", substatus) else ""
+    redact = redactor.among([*said, *entries, word]).redact
+    titles, errors = [redact(text) for text in said], [redact(text) for text in entries]
     details = tuple(dict.fromkeys(text for text in (*errors, *titles) if text))
     summary = "; ".join(dict.fromkeys(text for text in (*titles[:1], *errors[:3]) if text))
-    substatus = document.get("substatus")
     return Problem(
         details=details,
         summary=redact(summary),
-        substatus=substatus if isinstance(substatus, str) and re.fullmatch(r"\w{1,64}", substatus) else "",
+        substatus=redact(word),
         is_documented=_is_documented(document),
     )
 

@@ -1,14 +1,24 @@
 """Makes the words of a server fit for logs and ledgers: short, one line, without personal data or the key.
 
-E-mail addresses are always replaced. Telephone numbers are replaced where they look like nothing else: a `+` before
-the digits, an area code in parentheses, or several short groups of digits. A plain run of digits stays, and so does
-a date: in this API's answers they are most probably order ids and positions, by which a refused order is found.
+The customer values of the request are cut in every spelling in which a server may repeat them. E-mail addresses are
+always replaced. Telephone numbers are replaced where they look like nothing else: a `+` before the digits, an area code
+in parentheses, or several short groups of digits. Any other plain run of digits stays, and so does a date: in this
+API's answers they are most probably order ids and positions, by which a refused order is found.
 """
 
 from __future__ import annotations
 
+import enum
+import html
+import json
 import re
 import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+from urllib.parse import unquote_to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
 
 REDACTED = "[redacted]"
 
@@ -46,21 +56,243 @@ _PHONE = re.compile(
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{2}-\d{2}-\d{4}")
 _MIN_PHONE_DIGITS = 7
 
+#: Characters from which a value is replaced wherever it stands, and from which as a word; a shorter one, such as the
+#: CRM ID 17, between quotes only.
+_ANYWHERE, _AS_A_WORD = 6, 4
 
-def redact(text: str, secret: str = "", *, max_length: int = MAX_LENGTH) -> str:
-    """Return `text` on one line, with `secret`, e-mail addresses and telephone numbers replaced, cut to `max_length`.
+#: A position of an order or a product: it names who is refused.
+_POSITION = re.compile(r"\[\d{1,5}\]|\b(?:data|index)\W{1,4}\d{1,5}\b", re.IGNORECASE)
 
-    The cut comes last: an address that straddled it would be half shown.
+#: One character in a spelling that is not its own: of a URL (UTF-8, else Latin-1), of HTML, of JSON.
+_ESCAPED = re.compile(
+    r"""
+      %[0-7][\da-f] | %[cd][\da-f]%[89ab][\da-f] | %e[\da-f](?:%[89ab][\da-f]){2} | %f[0-7](?:%[89ab][\da-f]){3}
+    | %[89a-f][\da-f]
+    | &(?:\#\d{1,7}|\#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});?
+    | \\ud[89ab][\da-f]{2}\\ud[c-f][\da-f]{2} | \\u[\da-f]{4} | \\["'/\\bfnrt]
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+#: How often an escape is escaped again, at most.
+_LAYERS = 4
+
+
+#: What telephone numbers are written with, beside digits.
+_SEPARATORS = str.maketrans("", "", " +-()./")
+
+_OPENING, _CLOSING = "'\"`\u2018\u201c\u00ab", "'\"`\u2019\u201d\u00bb"
+
+
+@dataclass(frozen=True, slots=True)
+class SentValues:
+    """The values of a request that its answer may repeat.
+
+    `personal` are never shown, `words` not where they stand alone: the local part of an e-mail address can be a part of
+    any word. `ids` are those of the orders: they stay.
     """
-    if len(text) > _MAX_INPUT:
-        # without the last word: it may be the first half of an address, or of the key
-        text = text[:_MAX_INPUT].rpartition(" ")[0]
-    text = _printable(text)
-    if secret:
-        text = re.sub(re.escape(secret), REDACTED, text, flags=re.IGNORECASE)
-    text = _EMAIL.sub(REDACTED, text)
-    text = _PHONE.sub(_replace_phone, text)
-    return text if len(text) <= max_length else text[: max_length - 1] + "…"
+
+    personal: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+    ids: frozenset[str] = frozenset()
+
+
+def redact(text: str, secret: str = "", *, values: SentValues | None = None, max_length: int = MAX_LENGTH) -> str:
+    """Return `text` on one line without `secret`, `values` and what looks personal, cut to `max_length`."""
+    return Redactor.of(secret, values).redact(text, max_length)
+
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """Replaces values that are known, and what looks like an e-mail address or a telephone number."""
+
+    values: frozenset[_Value] = frozenset()
+    ids: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, secret: str = "", sent: SentValues | None = None) -> Self:
+        """Return the redactor for the answer to a request with the key `secret`."""
+        sent = sent or SentValues()
+        values = {_Value(_fold(secret), _Where.ANYWHERE)}
+        values |= {_Value(_fold(word), _Where.AS_A_WORD) for word in sent.words}
+        values |= {spelling for value in sent.personal for spelling in _spellings(value)}
+        return cls(frozenset(value for value in values if value.text), frozenset(map(_fold, sent.ids)) - {""})
+
+    def among(self, texts: Iterable[str]) -> Self:
+        """Return a redactor for these texts alone, which looks for nothing that is not in them."""
+        text = _fold("\n".join(texts))
+        digits = text.translate(_SEPARATORS)
+        values = frozenset(value for value in self.values if value.text in (digits if value.is_number else text))
+        return type(self)(values, frozenset(i for i in self.ids if i in text) if values else frozenset())
+
+    def redact(self, text: str, max_length: int = MAX_LENGTH) -> str:
+        """Return `text` on one line, with what is known and what looks personal replaced, cut to `max_length`.
+
+        The cut comes last: an address that straddled it would be half shown.
+        """
+        if len(text) > _MAX_INPUT:
+            # without the last word: it may be the first half of an address, or of the key
+            text = text[:_MAX_INPUT].rpartition(" ")[0]
+        text = self._without_values(_printable(text))
+        text = _EMAIL.sub(REDACTED, text)
+        text = _PHONE.sub(_replace_phone, text)
+        return text if len(text) <= max_length else text[: max_length - 1] + "…"
+
+    def _without_values(self, text: str) -> str:
+        here = self.among([text]) if self.values else self
+        if not here.values:
+            return text
+        folded = _Folded.of(text)
+        digits = folded.translated(_SEPARATORS)
+        kept = [match.span() for match in _POSITION.finditer(text)]
+        kept += [span for order_id in here.ids for span in folded.spans(_Value(order_id, _Where.AS_A_WORD))]
+        found = [span for value in here.values for span in (digits if value.is_number else folded).spans(value)]
+        return _replace(text, [span for span in found if not _inside(span, kept)])
+
+
+class _Where(enum.Enum):
+    """Where a value is replaced. A short one is more probably a number of the message, or a part of a word."""
+
+    ANYWHERE = enum.auto()
+    AS_A_WORD = enum.auto()
+    IN_QUOTES = enum.auto()
+
+    def fits(self, before: str, after: str) -> bool:
+        """Whether a value is replaced between these characters, of no character at an end of the text."""
+        if self is _Where.IN_QUOTES:
+            return bool(before and after) and before in _OPENING and after in _CLOSING
+        return self is _Where.ANYWHERE or not (before.isalnum() or after.isalnum())
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    """A value, folded; of a number the digits alone, since it may be written with other separators."""
+
+    text: str
+    where: _Where
+    is_number: bool = False
+
+
+def _spellings(value: str) -> Iterator[_Value]:
+    text = _fold(value)
+    digits = text.translate(_SEPARATORS)
+    if len(digits) >= _ANYWHERE and digits.isdecimal():
+        # 00 and + are two spellings of one prefix
+        yield _Value(digits.removeprefix("00"), _Where.ANYWHERE, is_number=True)
+        return
+    where = _Where.ANYWHERE if len(text) >= _ANYWHERE else _Where.AS_A_WORD
+    where = _Where.IN_QUOTES if len(text) < _AS_A_WORD else where
+    yield _Value(text, where)
+    if " " in text:
+        # in the query of a URL
+        yield _Value(text.replace(" ", "+"), where)
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """A text folded, and for each of its characters the span of the original that it comes from."""
+
+    text: str
+    origins: list[tuple[int, int]]
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        folded = cls(text, [(i, i + 1) for i in range(len(text))])
+        for _ in range(_LAYERS):
+            folded = folded._unescaped()
+        folded = folded.translated(_FOLDING)
+        pairs = zip(folded.text, folded.origins, " " + folded.text, strict=False)
+        kept = [(character, origin) for character, origin, before in pairs if character + before != "  "]
+        return cls("".join(character for character, _ in kept), [origin for _, origin in kept])
+
+    def translated(self, table: Mapping[int, str] | Mapping[int, int | None]) -> Self:
+        """Return the text with each character replaced as in `str.translate`."""
+        pieces = [character.translate(table) for character in self.text]
+        origins = [origin for piece, origin in zip(pieces, self.origins, strict=True) for _ in piece]
+        return type(self)("".join(pieces), origins)
+
+    def spans(self, value: _Value) -> Iterator[tuple[int, int]]:
+        """Yield the spans of the original where a value is to be replaced."""
+        start = self.text.find(value.text)
+        while start >= 0:
+            end = start + len(value.text)
+            if value.where.fits(self.text[:start][-1:], self.text[end : end + 1]):
+                yield self.origins[start][0], self.origins[end - 1][1]
+            start = self.text.find(value.text, start + 1)
+
+    def _unescaped(self) -> Self:
+        pieces: list[str] = []
+        origins: list[tuple[int, int]] = []
+        done = 0
+        for match in _ESCAPED.finditer(self.text):
+            start, end = match.span()
+            piece = _unescape(match)
+            pieces += [self.text[done:start], piece]
+            origins += self.origins[done:start]
+            origins += [(self.origins[start][0], self.origins[end - 1][1])] * len(piece)
+            done = end
+        return type(self)("".join([*pieces, self.text[done:]]), origins + self.origins[done:])
+
+
+class _Folding(dict[int, str]):
+    """What each character is compared as: without case, accents, width and direction; a blank for any white space."""
+
+    def __missing__(self, code: int) -> str:
+        folded = "".join(map(_folded_character, unicodedata.normalize("NFKD", chr(code))))
+        if len(self) < _MAX_INPUT:
+            self[code] = folded
+        return folded
+
+
+def _folded_character(character: str) -> str:
+    # a server may write a value in capitals: the dotless i and the sharp s have others than their own
+    folded = unicodedata.normalize("NFKD", character.upper().casefold())
+    return "".join(map(_plain, folded))
+
+
+def _plain(character: str) -> str:
+    category = unicodedata.category(character)
+    if character.isspace():
+        return " "
+    if category == "Pd":
+        return "-"
+    is_dropped = character == "\\" or category in {"Mn", "Me", "Cf", "Cc"} or unicodedata.combining(character)
+    return "" if is_dropped else character
+
+
+_FOLDING = _Folding()
+
+
+def _fold(text: str) -> str:
+    for _ in range(_LAYERS):
+        text = _ESCAPED.sub(_unescape, text)
+    return " ".join(text.translate(_FOLDING).split())
+
+
+def _unescape(match: re.Match[str]) -> str:
+    escaped = match.group()
+    if escaped.startswith("%"):
+        encoded = unquote_to_bytes(escaped)
+        return encoded.decode("latin-1" if len(encoded) == 1 else "utf-8", "replace")
+    if escaped.startswith("&"):
+        return html.unescape(escaped)
+    character = escaped[1].lower()
+    if character == "u":
+        return str(json.loads(f'"{escaped.lower()}"'))
+    return " " if character in "bfnrt" else character
+
+
+def _inside(span: tuple[int, int], others: Iterable[tuple[int, int]]) -> bool:
+    return any(start <= span[0] and span[1] <= end for start, end in others)
+
+
+def _replace(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    pieces: list[str] = []
+    done = 0
+    for start, end in sorted(spans):
+        if start >= done:
+            pieces += [text[done:start], REDACTED]
+        done = max(done, end)
+    return "".join([*pieces, text[done:]])
 
 
 def _printable(text: str) -> str:

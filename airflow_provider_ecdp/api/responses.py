@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ecdp.api.problems import Problem, read_json, read_problem
+from airflow_provider_ecdp.api.redaction import Redactor
 from airflow_provider_ecdp.errors import (
     ApiError,
     ForbiddenError,
@@ -28,7 +29,7 @@ from airflow_provider_ecdp.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 #: A status that is not in the table is not in the contract (405, 406, 415, ...): UnexpectedAnswerError.
 ERRORS: Mapping[int, type[ApiError]] = {
@@ -78,20 +79,26 @@ class Answer:
 
 
 def read_answer(
-    method: str, answer: Answer, *, call: str, now: float, secret: str = "", key_accepted: bool = False
+    method: str,
+    answer: Answer,
+    *,
+    call: str,
+    now: float,
+    redactor: Callable[[], Redactor] = Redactor,
+    key_accepted: bool = False,
 ) -> dict[str, Any] | None:
     """Return the `data` object of a GET or DELETE, None for a POST or PUT, or raise the ApiError that `answer` means.
 
     `call` names the request in messages, such as `GET /orders/12`; `now` is the time in seconds since the epoch, for
-    a `Retry-After` that is a date; `secret` is replaced wherever the server repeats it. `key_accepted` tells whether
-    the key has had a success before.
+    a `Retry-After` that is a date; `redactor` is called for what replaces the key and customers' values in a refusal.
+    `key_accepted` tells whether the key has had a success before.
     """
     if answer.status == (201 if method == "POST" else 200):
         # the page does not document the body of POST's 201, and gives PUT's 200 none
         return _read_order(answer, call) if method in {"GET", "DELETE"} else None
     if answer.status == 404 and not answer.complete:
         raise NoAnswerError(f"{call}: the response ended early", status=404)
-    problem = read_problem(answer.media_type, answer.body, secret)
+    problem = read_problem(answer.media_type, answer.body, redactor() if answer.body else Redactor())
     raise _error(classify(method, answer.status, problem, key_accepted=key_accepted), answer, problem, call, now)
 
 

@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.client import EcdpClient, PostResult
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.errors import (
     ApiError,
@@ -37,6 +37,7 @@ from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.push.pools import LostRequest, Pool, SetAside, SizeLimit
 from airflow_provider_ecdp.push.readback import ReadBack, read_back
 from airflow_provider_ecdp.push.refusals import named_orders
+from airflow_provider_ecdp.push.sent_values import sent_values
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_content
@@ -110,11 +111,9 @@ class BatchSender:
 
     def post(self, pool: Pool, *, patient: bool) -> int:
         """Send the orders of a pool; return the attempts, or raise ApiError."""
-        body = batching.body(pool.orders)
-        attempts = None if patient else 1
-        result = self.client.post_orders(self.mode, body, match_by=self.match_by, attempts=attempts)
+        result = self._post(pool.orders, attempts=None if patient else 1)
         self.breaker.answered()
-        self.size_limit.taken(len(body))
+        self.size_limit.taken(batching.size(pool.orders))
         if self.mode.repeatable:
             self._control = pool.orders.slice(0, 1)
         return result.attempts
@@ -131,9 +130,10 @@ class BatchSender:
             if self.cancellation.cancelled:
                 return False
             if self._control is not None:
-                error = self._answers(lambda body: self.client.post_orders(self.mode, body, match_by=self.match_by))
+                control = self._control
+                error = self._answers(lambda: self._post(control))
             elif reading:
-                error = self._answers(lambda _: self.client.check_key())
+                error = self._answers(self.client.check_key)
             else:
                 return None
             if error is not None:
@@ -142,9 +142,18 @@ class BatchSender:
                 self.breaker.excuse()
             return error is None
 
-    def _answers(self, ask: Callable[[memoryview], object]) -> ApiError | None:
+    def _post(self, orders: pa.RecordBatch, attempts: int | None = None) -> PostResult:
+        return self.client.post_orders(
+            self.mode,
+            batching.body(orders),
+            match_by=self.match_by,
+            attempts=attempts,
+            sent_values=lambda: sent_values(orders),
+        )
+
+    def _answers(self, ask: Callable[[], object]) -> ApiError | None:
         try:
-            ask(batching.body(self._control) if self._control is not None else memoryview(b""))
+            ask()
         except RequestRejectedError:
             return None
         except ApiError as error:

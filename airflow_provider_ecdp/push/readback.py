@@ -11,6 +11,7 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import order_path
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError
 from airflow_provider_ecdp.push.comparison import same_order
+from airflow_provider_ecdp.push.sent_values import sent_values
 
 
 @dataclass(slots=True)
@@ -40,7 +41,7 @@ def read_back(client: EcdpClient, orders: pa.RecordBatch, positions: Iterable[in
             found.absent.append(i)
             continue
         try:
-            stored = client.get_order(order_id)
+            stored = client.get_order(order_id, sent_values=lambda: sent_values(orders))
         except NotFoundError:
             found.absent.append(i)
         except ApiError as error:

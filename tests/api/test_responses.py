@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
+from airflow_provider_ecdp.api.redaction import Redactor
 from airflow_provider_ecdp.api.responses import Answer, parse_retry_after, read_answer
 from airflow_provider_ecdp.errors import (
     ApiError,
@@ -36,7 +37,7 @@ def answer(status, body=b"", content_type=None, *, complete=True, **headers):
 
 
 def read(method, given_answer, secret=""):
-    return read_answer(method, given_answer, call=f"{method} /orders", now=NOW, secret=secret)
+    return read_answer(method, given_answer, call=f"{method} /orders", now=NOW, redactor=lambda: Redactor.of(secret))
 
 
 def refusal(method, given_answer, secret=""):

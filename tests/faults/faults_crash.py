@@ -96,9 +96,9 @@ class CrashingClient(EcdpClient):
         self.steps.step("after POST")
         return result
 
-    def get_order(self, order_id):
+    def get_order(self, order_id, **options):
         self.steps.step("before GET")
-        order = super().get_order(order_id)
+        order = super().get_order(order_id, **options)
         self.steps.step("after GET")
         return order
 

@@ -131,7 +131,7 @@ class TestAddAfterARunThatWasNotRecorded:
 
     def test_what_cannot_be_read_for_another_reason_is_not_absent(self, foreign, tmp_path):
         class Untrusted(EcdpClient):
-            def get_order(self, order_id):  # noqa: ARG002 - the client's signature
+            def get_order(self, order_id, **options):  # noqa: ARG002 - the client's signature
                 raise ConfigurationError("the server's certificate is not trusted")
 
         unanswered(foreign, tmp_path, orders_of(5))
