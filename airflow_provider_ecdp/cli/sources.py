@@ -15,6 +15,7 @@ from airflow_provider_ecdp.orders.execution.catalog import EXTRACT
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
+from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.settings import build
 
 #: A name that SQL takes as it is, and a path.
@@ -74,7 +75,7 @@ def _opened(name: str, paths: list[str], partitions: Mapping[str, list[str]]) ->
     try:
         return ParquetSource.open(*paths, partitions=partitions)
     except ExtractError as error:
-        raise ExtractError(f"the extract {name}: {error}") from error
+        raise ExtractError(without_credentials(f"the extract {name}: {error}")) from error
 
 
 def partitions_of(given: Sequence[str], extracts: Collection[str]) -> dict[str, dict[str, list[str]]]:

@@ -11,6 +11,7 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, StorageError
+from airflow_provider_ecdp.orders.sources.storage import without_credentials
 
 #: Protocols of fsspec under which a file is there once its upload has ended, and not before.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "oss", "oci", "memory"})
@@ -61,4 +62,5 @@ def accessing(path: str, action: str = "written") -> Iterator[None]:
         # the clients of S3, GCS and Azure have errors of their own, which are not OSError
         permanent = isinstance(error, _PERMANENT) or getattr(error, "errno", None) in _PERMANENT_NUMBERS
         kind = ConfigurationError if permanent else StorageError
-        raise kind(f"results path {path} cannot be {action}: {str(error) or type(error).__name__}") from error
+        message = f"results path {path} cannot be {action}: {str(error) or type(error).__name__}"
+        raise kind(without_credentials(message)) from error

@@ -25,7 +25,7 @@ from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.ledger.write_clock import WriteClock
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
-from airflow_provider_ecdp.orders.sources.storage import display_path
+from airflow_provider_ecdp.orders.sources.storage import display_path, without_credentials
 
 #: Rows of one file that a compaction writes; about 50 MB in memory.
 _FILE_ROWS = 500_000
@@ -104,7 +104,7 @@ class _Storage:
             try:
                 filesystem, folder = fsspec.url_to_fs(folder)
             except (ImportError, ValueError) as error:
-                raise ConfigurationError(f"results path {path}: {error}") from None
+                raise ConfigurationError(without_credentials(f"results path {path}: {error}")) from None
         return cls(filesystem, folder, display_path(filesystem, os.fspath(path)))
 
     def files(self, folder: str) -> list[str]:

@@ -22,7 +22,7 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.reader import files_in, read_rows
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, running
-from airflow_provider_ecdp.orders.sources.storage import display_path
+from airflow_provider_ecdp.orders.sources.storage import display_path, without_credentials
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import folded
 
@@ -171,7 +171,7 @@ class Results:
             try:
                 filesystem, self._folder = fsspec.url_to_fs(self._folder)
             except (ImportError, ValueError) as error:
-                raise ConfigurationError(f"results path {path}: {error}") from None
+                raise ConfigurationError(without_credentials(f"results path {path}: {error}")) from None
         self._filesystem = filesystem
         self.path = display_path(filesystem, os.fspath(path))
         self._stack = contextlib.ExitStack()

@@ -25,7 +25,7 @@ from airflow_provider_ecdp.ledger.buffer import BackgroundWriter, RowBuffer
 from airflow_provider_ecdp.ledger.reader import COLUMNS, files_in, newest_failed, read_file, read_rows
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.ledger.write_clock import WriteClock
-from airflow_provider_ecdp.orders.sources.storage import display_path
+from airflow_provider_ecdp.orders.sources.storage import display_path, without_credentials
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 __all__ = ["FLUSH_ROWS", "FLUSH_SECONDS", "SCHEMA", "Ledger"]
@@ -74,7 +74,7 @@ class Ledger:
             try:
                 filesystem, self._folder = fsspec.url_to_fs(self.path)
             except (ImportError, ValueError) as error:
-                raise ConfigurationError(f"results path {self.path}: {error}") from None
+                raise ConfigurationError(without_credentials(f"results path {self.path}: {error}")) from None
         self._filesystem = filesystem
         self._local = isinstance(filesystem, LocalFileSystem)
         usual = FLUSH_SECONDS if self._local else REMOTE_FLUSH_SECONDS

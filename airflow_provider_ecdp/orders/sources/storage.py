@@ -13,8 +13,21 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import EcdpError, ExtractError
 
-#: User and password in a URL; a name alone is that of one of Airflow's connections.
-_CREDENTIALS = re.compile(r"(?<=://)[^/@]*:[^/]*@")
+#: User and password in a URL: to the last @, since a password may hold one, and a slash. A name alone is that of one of
+#: Airflow's connections.
+_CREDENTIALS = re.compile(r"(?<=://)[^/@:\s]*:[^\s\"'<>]*@")
+
+#: What proves a right by itself: of a URL that is signed (S3, GCS, Azure), and of a connection string.
+_SIGNATURE = re.compile(
+    r"""
+    \b(
+        X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token) | sig | Signature | AWSAccessKeyId | GoogleAccessId
+      | AccountKey | SharedAccessKey | SharedAccessSignature | (?:access_?|sas_?|session_?)?token
+      | (?:secret|access|account|api)_?(?:access_?)?key | aws_secret_access_key | secret | password
+    )=[^&\s"'<>]+
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 
 #: What storages tell of one version of a file: tags, which are enough, or else its size and times.
 _TAGS = ("etag", "generation", "content_md5")
@@ -37,7 +50,7 @@ def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, 
         try:
             filesystem, inner = _file_system(inner)
         except (ImportError, ValueError) as error:
-            raise ExtractError(f"{without_credentials(inner)}: {error}") from None
+            raise ExtractError(without_credentials(f"{inner}: {error}")) from None
     # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
     filesystem.invalidate_cache()
     return filesystem, filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
@@ -66,9 +79,9 @@ def display_path(filesystem: Any, path: str) -> str:
     return without_credentials(str(filesystem.unstrip_protocol(path)))
 
 
-def without_credentials(url: str) -> str:
-    """Return a URL without a user and a password in it."""
-    return _CREDENTIALS.sub("", url)
+def without_credentials(text: str) -> str:
+    """Return a URL, or a text that may hold some, without user and password, and without what signs it."""
+    return _SIGNATURE.sub(r"\1=[redacted]", _CREDENTIALS.sub("", text))
 
 
 def version_of(filesystem: Any, path: str, *, fresh: bool) -> Version:
@@ -104,7 +117,8 @@ def reading(filesystem: Any, name: str) -> Iterator[None]:
         local = isinstance(filesystem, LocalFileSystem)
         if local and not isinstance(error, OSError):
             raise
-        failure = ExtractError(f"{name}: cannot be read: {str(error) or type(error).__name__}")
+        cause = without_credentials(str(error) or type(error).__name__)
+        failure = ExtractError(f"{without_credentials(name)}: cannot be read: {cause}")
         # of broken pages Arrow makes an OSError too, which has no number
         broken = local and getattr(error, "errno", None) is None
         failure.of_storage = not broken and not isinstance(error, FileNotFoundError | ValueError)

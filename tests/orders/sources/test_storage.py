@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fsspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -17,6 +19,10 @@ from airflow_provider_ecdp.orders.sources.storage import display_path, without_c
         ("s3://conn_id@bucket/a:b@c/orders", "s3://conn_id@bucket/a:b@c/orders"),
         ("abfs://container@account/orders", "abfs://container@account/orders"),
         ("/data/a:b@c/orders", "/data/a:b@c/orders"),
+        ("s3://aws_default@bucket/orders", "s3://aws_default@bucket/orders"),
+        ("ftp://host:21/orders", "ftp://host:21/orders"),
+        ("https://b/k?X-Amz-Date=1&X-Amz-Signature=ab/c", "https://b/k?X-Amz-Date=1&X-Amz-Signature=[redacted]"),
+        ("https://a/c?sv=1&sig=a%2Bb%3D&se=2", "https://a/c?sv=1&sig=[redacted]&se=2"),
     ],
 )
 def test_a_url_is_shown_without_user_and_password(url, shown):
@@ -34,3 +40,27 @@ def test_a_message_about_a_storage_has_its_url_and_no_password():
     with pytest.raises(ExtractError, match=r"^no-such://host/orders: ") as refused:
         ParquetSource.open("no-such://shop:secret@host/orders")
     assert "secret" not in str(refused.value)
+
+
+#: no part of a message of ours
+secrets = st.text(st.sampled_from("QXZ0123456789@/:?#%+=$!"), min_size=8, max_size=30).filter(
+    lambda text: sum(map(text.count, "QXZ")) > 3
+)
+signed = st.sampled_from(["X-Amz-Signature", "X-Amz-Security-Token", "sig", "Signature", "AccountKey", "token"])
+
+
+@given(secrets, st.sampled_from(["{}", "'{}' is not there", "no {} (404)", "simplecache::{}"]))
+def test_no_password_of_a_url_is_in_a_message(password, frame):
+    said = without_credentials(frame.format(f"sftp://shop:{password}@host/orders"))
+    assert said == frame.format("sftp://host/orders")
+
+
+@given(signed, secrets.filter(lambda text: "@" not in text), st.sampled_from(["?", "?a=b&", ";", "&"]))
+def test_no_signature_of_a_url_is_in_a_message(name, signature, before):
+    said = without_credentials(f"https://host/orders{before}{name}={signature} cannot be read")
+    assert said == f"https://host/orders{before}{name}=[redacted] cannot be read"
+
+
+@given(st.from_regex(r"[a-z]\w{0,20}", fullmatch=True), st.from_regex(r"[a-z][\w.:@-]{0,20}", fullmatch=True))
+def test_the_id_of_a_connection_stays(connection, key):
+    assert without_credentials(f"s3://{connection}@bucket/{key}") == f"s3://{connection}@bucket/{key}"
