@@ -74,6 +74,14 @@ class ExtractError(EcdpError):
 class MissingSourceError(ExtractError):
     """There is no such file, folder or partition, or no file matches; it may not have been written yet."""
 
+    #: whether the file is only late, for whoever reads it
+    expected: bool = False
+
+    @property
+    def transient(self) -> bool:
+        """A file that is expected may be there at the next try."""
+        return self.expected or super().transient
+
 
 class SourceChangedError(ExtractError):
     """Files were replaced between two readings of one run: what it knows of their orders no longer holds."""

@@ -15,13 +15,15 @@ from airflow_provider_ecdp.errors import (
     ConfigurationError,
     EcdpError,
     EmptyExtractError,
+    MissingSourceError,
     OrdersFailedError,
     PushError,
 )
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.operators.failures import explained
 from airflow_provider_ecdp.operators.parameters import attribute, check_literals, declare, parameters_of, shown_default
 from airflow_provider_ecdp.operators.retry_policy import is_transient, with_retry_policy
-from airflow_provider_ecdp.operators.settings import TaskSettings
+from airflow_provider_ecdp.operators.settings import OnMissing, TaskSettings
 from airflow_provider_ecdp.operators.sharding import open_extract
 from airflow_provider_ecdp.operators.version_compat import (
     AirflowFailException,
@@ -120,11 +122,26 @@ class EcdpOperator(BaseOperator):
             with self.hook as hook:
                 yield hook
         except EcdpError as error:
+            if isinstance(error, MissingSourceError):
+                self._note_missing(error)
+            # not the settings: one of them may be what is wrong
+            conn_id = str(self._given().get("ecdp_conn_id", EcdpHook.default_conn_name))
+            text = explained(error, conn_id, self.retries)
             if is_transient(error):
+                error.args = (text,)
                 # the message says what the client of the storage has said, whose tracebacks are long
                 raise error from None
             # `from None`: the message says it all, and a log that shows it twice hides it
-            raise AirflowFailException(str(error)) from None
+            raise AirflowFailException(text) from None
+
+    def _note_missing(self, error: MissingSourceError) -> None:
+        """Do as `on_missing` says, where an operator has it."""
+        if "on_missing" not in self.parameters:
+            return
+        on_missing = self.parameters["on_missing"].read(self._given().get("on_missing"))
+        if on_missing is OnMissing.SKIP:
+            raise AirflowSkipException(str(error)) from None
+        error.expected = on_missing is OnMissing.RETRY
 
     def _unless_empty(self, run: Callable[[], dict[str, Any]], on_empty: str) -> dict[str, Any]:
         """Run; where there are no orders at all and `on_empty` says so, skip the task."""

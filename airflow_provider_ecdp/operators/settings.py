@@ -25,6 +25,14 @@ class OnEmpty(enum.StrEnum):
     SUCCEED = "succeed"
 
 
+class OnMissing(enum.StrEnum):
+    """How to treat a file, a folder or a partition that is not there: fail, let Airflow retry, or skip the task."""
+
+    FAIL = "fail"
+    RETRY = "retry"
+    SKIP = "skip"
+
+
 def _folder(value: Any) -> str:
     """Return a folder or a URL as text."""
     if not isinstance(value, str | os.PathLike | ObjectStoragePath) or not str(value):
@@ -138,6 +146,13 @@ class FileSettings:
         None,
         text("the id of a connection"),
         help="Airflow connection for the storage, if the URL of a path names none",
+    )
+
+    on_missing: OnMissing = setting(
+        OnMissing.FAIL.value,
+        choice(OnMissing),
+        help="How to treat a file, folder or partition that is not there: fail, retry (Airflow tries again, as "
+        "`retries` and `retry_delay` say) or skip",
     )
 
     def __post_init__(self) -> None:

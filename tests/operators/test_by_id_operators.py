@@ -100,7 +100,7 @@ def test_an_outage_is_left_to_airflows_retries_with_what_is_known_in_xcom(contex
 def test_a_refused_key_fails_the_task_for_good(context, connect, sandbox):
     connect(sandbox.url, password="not-the-key")
     before = len(sandbox.store.requests)
-    with pytest.raises(AirflowFailException, match="API key is refused") as raised:
+    with pytest.raises(AirflowFailException, match="API key was refused") as raised:
         EcdpGetOrderOperator(task_id="get", order_id=["1", "2"]).execute(context)
     assert "not-the-key" not in str(raised.value)
     assert len(sandbox.store.requests) == before + 1

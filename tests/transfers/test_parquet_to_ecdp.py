@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import DAG, Asset, ObjectStoragePath
 
 from airflow_provider_ecdp.api.retry import RetryPolicy
-from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
+from airflow_provider_ecdp.errors import ConfigurationError, MissingSourceError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
@@ -286,6 +286,19 @@ def test_a_file_that_is_no_parquet_fails_for_good(push, context, tmp_path):
         push(path=tmp_path / "text.parquet").execute(context)
 
 
+def test_a_missing_file_is_a_failure_a_retry_or_a_skip(push, context, sandbox):
+    missing = "/no/such/file.parquet"
+    with pytest.raises(AirflowFailException, match="Check whether the export has run") as failed:
+        push(path=missing).execute(context)
+    assert "Airflow does not retry this" in str(failed.value)
+    with pytest.raises(MissingSourceError, match="no such file") as retried:
+        push(path=missing, on_missing="retry", retries=3).execute(context)
+    assert "Airflow retries this while the task has retries left (retries=3)" in str(retried.value)
+    with pytest.raises(AirflowSkipException, match="no such file"):
+        push(path=missing, on_missing="skip").execute(context)
+    assert not sandbox.store.requests
+
+
 def test_an_extract_without_orders_is_a_failure_a_skip_or_a_success(push, context, tmp_path):
     path = tmp_path / "empty.parquet"
     Sample(orders=0, day=DAY).write(path)
@@ -298,7 +311,7 @@ def test_an_extract_without_orders_is_a_failure_a_skip_or_a_success(push, contex
 
 def test_a_refused_key_fails_for_good_and_is_nowhere_in_the_error(push, context, connect, sandbox):
     connect(sandbox.url, password="not-the-key")
-    with pytest.raises(AirflowFailException, match="API key is refused") as raised:
+    with pytest.raises(AirflowFailException, match="API key was refused") as raised:
         push().execute(context)
     text = "".join(traceback.format_exception(raised.value))
     assert "not-the-key" not in text

@@ -329,7 +329,7 @@ def test_what_is_wrong_fails_for_good_before_anything_is_sent(kind, context, san
         ({"on_empty": "ignore"}, "on_empty must be fail, skip or succeed"),
         ({"missing": "ignore"}, "missing must be fail or report, not 'ignore'"),
         ({"max_failed": "some"}, "max_failed 'some' is neither"),
-        ({"sql": "SELECT 1", "mapping": {"order_id": "a"}}, "sql and mapping both say"),
+        ({"sql": "SELECT 1", "mapping": {"order_id": "a"}}, "sql and mapping exclude"),
     ],
 )
 def test_a_number_that_is_none_is_refused_when_the_dag_is_parsed(arguments, message):
@@ -339,7 +339,7 @@ def test_a_number_that_is_none_is_refused_when_the_dag_is_parsed(arguments, mess
 
 def test_a_refused_key_fails_for_good_and_costs_one_request(context, connect, sandbox, write):
     connect(sandbox.url, password="not-the-key")
-    with pytest.raises(AirflowFailException, match="API key is refused") as raised:
+    with pytest.raises(AirflowFailException, match="API key was refused") as raised:
         deletions(write(order_id=IDS)).execute(context)
     assert "not-the-key" not in str(raised.value)
     assert len(requests(sandbox, "DELETE")) == 1

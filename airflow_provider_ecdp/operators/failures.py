@@ -1,0 +1,69 @@
+"""How a task that fails says so: first what to do, then what happened, then whether Airflow tries again and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_provider_ecdp.errors import (
+    ConfigurationError,
+    EcdpError,
+    EmptyExtractError,
+    ExtractError,
+    KeyRefusedError,
+    MissingSourceError,
+    OrdersFailedError,
+    PushStoppedError,
+    StorageError,
+    WrongAddressError,
+)
+
+#: Characters of a first line that the log of Airflow's UI shows at 1,440 pixels.
+FIRST_LINE = 100
+
+#: By kind, the most special first: how a task gets on.
+_ADVICE: Mapping[type[EcdpError], str] = {
+    KeyRefusedError: "Correct the API key in {connection}: ECDP refused it",
+    WrongAddressError: "Correct the base URL in {connection}: what answers there is not ECDP",
+    OrdersFailedError: "Correct the orders that failed: the reasons follow ({connection})",
+    EmptyExtractError: "Check whether the extract should be empty, and set on_empty if so ({connection})",
+    MissingSourceError: "Check whether the export has run: a file is missing ({connection})",
+    ExtractError: "Correct the extract, or how the task reads it ({connection})",
+    ConfigurationError: "Correct a setting of this task, or of {connection}",
+    StorageError: "Check the storage of the results ({connection})",
+}
+
+
+def explained(error: EcdpError, conn_id: str, retries: int | None) -> str:
+    """Return the message of an error with the advice before it, and whether Airflow tries again after it.
+
+    :param conn_id: the connection that the run used
+    :param retries: how often Airflow tries the task again
+    """
+    connection = f"connection {conn_id!r}"
+    again = error.transient and bool(retries)
+    first = _advice(error, again=again).format(connection=connection)
+    if len(first) > FIRST_LINE:
+        first = _advice(error, again=again).format(connection="the connection")
+    lines = [f"{first}.", str(error)]
+    if connection not in str(error) and connection not in first:
+        lines.append(f"It used {connection}.")
+    return "\n".join([*lines, _retry(error, retries)])
+
+
+def _advice(error: EcdpError, *, again: bool) -> str:
+    if isinstance(error, PushStoppedError) and error.key_refused:
+        return _ADVICE[KeyRefusedError]
+    for kind, advice in _ADVICE.items():
+        if isinstance(error, kind):
+            return advice
+    if again:
+        return "Wait for Airflow's next try: the run over {connection} was stopped"
+    return "Clear the task when the cause is gone: the run over {connection} was stopped"
+
+
+def _retry(error: EcdpError, retries: int | None) -> str:
+    if not error.transient:
+        return "Airflow does not retry this, even where the task has retries: the same would fail again."
+    if retries:
+        return f"Airflow retries this while the task has retries left (retries={retries}): the cause may pass."
+    return "Airflow does not retry this, because the task has no retries: set retries, or clear the task."
