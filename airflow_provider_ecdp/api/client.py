@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_ecdp.api.mode import MatchBy, Mode
 
-__all__ = ["ClientSettings", "ClientStats", "EcdpClient", "PostResult"]
+__all__ = ["ClientStats", "EcdpClient", "PostResult"]
 
 log = logging.getLogger(__name__)
 
@@ -274,7 +274,7 @@ class EcdpClient:
         except ApiError as error:
             self._counter.add(requests=1, sent=0 if isinstance(error, UnreachableError) else size)
             raise
-        self._counter.add(requests=1, sent=size, throttled=int(answer.status == 429))
+        self._counter.add(requests=1, sent=size)
         result = read_answer(
             method,
             answer,

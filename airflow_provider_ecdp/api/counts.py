@@ -16,7 +16,7 @@ class PostResult:
 
 @dataclass(frozen=True, slots=True)
 class ClientStats:
-    """What a client has done so far: requests with their repetitions, repetitions, bytes of request bodies, 429s.
+    """What a client has done so far: requests with their repetitions, repetitions, bytes of request bodies.
 
     `of_thread` are the requests of the thread that asks for the counts.
     """
@@ -24,7 +24,6 @@ class ClientStats:
     requests: int = 0
     retries: int = 0
     bytes: int = 0
-    throttled: int = 0
     of_thread: int = field(default=0, compare=False)
 
     def since(self, before: ClientStats) -> dict[str, int]:
@@ -46,11 +45,9 @@ class Counter:
         with self._lock:
             return replace(self._stats, of_thread=getattr(self._thread, "requests", 0))
 
-    def add(self, *, requests: int = 0, retries: int = 0, sent: int = 0, throttled: int = 0) -> None:
+    def add(self, *, requests: int = 0, retries: int = 0, sent: int = 0) -> None:
         """Add to each count; `sent` is in bytes."""
         self._thread.requests = getattr(self._thread, "requests", 0) + requests
         with self._lock:
             was = self._stats
-            self._stats = ClientStats(
-                was.requests + requests, was.retries + retries, was.bytes + sent, was.throttled + throttled
-            )
+            self._stats = ClientStats(was.requests + requests, was.retries + retries, was.bytes + sent)

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.settings import ClientSettings
 
 KEY = "key-5f3a9c"
 

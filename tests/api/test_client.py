@@ -9,9 +9,10 @@ import pytest
 import requests
 
 from airflow_provider_ecdp import __version__
-from airflow_provider_ecdp.api.client import ClientSettings, ClientStats, EcdpClient, PostResult
+from airflow_provider_ecdp.api.client import ClientStats, EcdpClient, PostResult
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import (
     ApiError,
     ConfigurationError,
@@ -140,7 +141,7 @@ def test_a_repeatable_post_is_sent_again_with_growing_delays(server, client, wai
     assert client.post_orders(Mode.ADD_OR_REPLACE, b"{}").attempts == 4
     assert waits == [0.5, 1.0, 2.0]
     assert len({request.body for request in server.requests}) == 1
-    assert client.stats() == ClientStats(requests=4, retries=3, bytes=4 * len(server.requests[0].body), throttled=0)
+    assert client.stats() == ClientStats(requests=4, retries=3, bytes=4 * len(server.requests[0].body))
 
 
 def test_a_request_is_given_up_after_the_attempts_of_the_policy(server, make_client, waits):
@@ -196,7 +197,7 @@ def test_throttling_waits_as_asked_even_for_add(server, make_client, virtual_tim
     time.run(lambda: results.append(client.post_orders(Mode.ADD, b"{}")))
     assert results == [PostResult(attempts=2)]
     assert time.now == 7.0
-    assert client.stats().throttled == 1
+    assert client.stats().retries == 1
 
 
 def test_a_retry_after_that_is_a_date_is_waited_for(server, virtual_time, key):
@@ -264,8 +265,8 @@ def test_behind_a_limit_of_5_a_second_20_batches_of_4_threads_are_stored(server,
     time.run(work, work, work, work)
     stats = client.stats()
     assert len(stored) == 20
-    assert stats.requests == 20 + stats.throttled
-    assert 1 <= stats.throttled <= 20
+    assert stats.requests == 20 + stats.retries
+    assert 1 <= stats.retries <= 20
     assert 1 <= client.in_flight_limit <= 4
 
 

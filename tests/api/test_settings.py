@@ -1,6 +1,7 @@
 import pytest
 
-from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import ConfigurationError
 
 

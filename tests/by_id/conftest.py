@@ -9,9 +9,10 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pytest
 
-from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
+from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.by_id.from_source import apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
 from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettings, Missing, Operation

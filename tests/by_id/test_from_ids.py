@@ -2,9 +2,10 @@ import json
 
 import pytest
 
-from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
+from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.by_id.from_ids import (
     Missing,
     delete_orders,

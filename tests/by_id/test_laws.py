@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from laws import examples
 
-from airflow_provider_ecdp.api.client import ClientSettings, EcdpClient
+from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.by_id.settings import Missing
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import Outcome
