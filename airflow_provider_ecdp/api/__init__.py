@@ -1,1 +1,1 @@
-"""How ECDP is spoken to: one request at a time, its retries, its answers. Knows neither Airflow nor Arrow."""
+"""The client of ECDP's Orders API: requests, retries, answers. Imports neither Airflow nor Arrow."""

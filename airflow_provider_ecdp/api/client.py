@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class EcdpClient:
-    """Speaks to the Orders API with one key, synchronously; safe to share between threads.
+    """A synchronous client of the Orders API, with one key; safe to share between threads.
 
     `clock` (monotonic) and `wall_clock` (since the epoch) return seconds, `random` a number from [0, 1). All waiting is
     done by `sleep`, which `interrupt` ends if none is given. One that returns something true, as
@@ -115,11 +115,11 @@ class EcdpClient:
         return max(1, min(self._concurrency.limit, self._concurrency.reached))
 
     def recount_in_flight(self) -> None:
-        """Let `in_flight_reached` begin anew."""
+        """Reset `in_flight_reached`."""
         self._concurrency.recount()
 
     def stats(self) -> ClientStats:
-        """Return the counts so far; all of them of one moment."""
+        """Return the counts so far, as one consistent snapshot."""
         return self._counter.stats
 
     def post_orders(

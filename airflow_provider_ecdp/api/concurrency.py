@@ -2,7 +2,7 @@
 
 It falls by a factor when the server says that it has too much, or does not answer in time, and when answers take ever
 longer. It rises by about one request for each round of answers: additive increase, multiplicative decrease, as in TCP
-(RFC 5681), and as there only while it is made use of (RFC 7661): what nobody tries, nobody knows. Rising latency is
+(RFC 5681), and as there only while it is used (RFC 7661): an unused limit proves nothing. Rising latency is
 judged as in Netflix's concurrency-limits (Gradient2): the answers of late against those of a longer time, so that a
 server which is slow, and stays so, is not taken for one that struggles.
 """
@@ -67,7 +67,7 @@ class Concurrency:
         return self._reached
 
     def recount(self) -> None:
-        """Forget how many were in flight."""
+        """Reset `reached`."""
         with self._lock:
             self._reached = self._in_flight
 

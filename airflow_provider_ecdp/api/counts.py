@@ -32,7 +32,7 @@ class ClientStats:
 
 
 class Counter:
-    """Adds up; `stats` are all of one moment."""
+    """Counts, in all threads; `stats` is a consistent snapshot."""
 
     def __init__(self) -> None:
         self._stats = ClientStats()

@@ -106,7 +106,7 @@ class Watchdog:
                 self._changed.notify()
 
     def end(self, exchange: Exchange) -> None:
-        """Watch it no longer."""
+        """Stop watching an exchange."""
         self._current.exchange = None
         with self._changed:
             self._under_way.pop(exchange, None)
