@@ -15,7 +15,7 @@ from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.by_id.from_source import apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
-from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettings, Missing, Operation
+from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettings, DeletionSettings, Missing, Operation
 from airflow_provider_ecdp.orders.sources.table import TableSource
 
 
@@ -94,7 +94,8 @@ def rows(changes):
 def _apply(operation, client, extract, *, ledger=None, progress=lambda _: None, reading=None, **settings):
     given = extract if hasattr(extract, "schema") else rows(extract)
     with ChangeQueue(given, operation, ChangeRowSettings(**(reading or {}))) as queue:
-        return apply_changes(queue, client, ChangeSettings(**settings), ledger=ledger, progress=progress)
+        table = DeletionSettings if operation is Operation.DELETE else ChangeSettings
+        return apply_changes(queue, client, table(**settings), ledger=ledger, progress=progress)
 
 
 @pytest.fixture

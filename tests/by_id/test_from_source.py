@@ -222,9 +222,9 @@ def test_more_rows_than_are_meant_are_refused_before_anything_is_sent(client, de
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"max_in_flight": 0}, "max_in_flight must be 1"),
-        ({"results_limit": -1}, "results_lim"),
-        ({"max_deletions": -1}, "max_d"),
+        ({"max_in_flight": 0}, "max_in_flight must be a whole number, 1 to 64, not 0"),
+        ({"results_limit": -1}, "results_limit must be a whole number, 0 or more, not -1"),
+        ({"max_deletions": -1}, "max_deletions must be a whole number, 0 or more, not -1"),
     ],
 )
 def test_settings_out_of_range_are_refused(client, delete, settings, message):

@@ -242,12 +242,12 @@ def test_a_note_that_cannot_be_read_is_passed_over(run, tmp_path, caplog, text):
     ("text", "found"), [("warn", OnDrift.WARN), (" FAIL ", OnDrift.FAIL), ("ignore", OnDrift.IGNORE)]
 )
 def test_a_setting_is_read(text, found):
-    assert OnDrift.parse(text) is found
+    assert PushSettings(on_drift=text).on_drift is found
 
 
 def test_a_setting_that_cannot_be_meant_is_refused():
-    with pytest.raises(ConfigurationError, match="on_drift is 'maybe': it must be ignore, warn or fail"):
-        OnDrift.parse("maybe")
+    with pytest.raises(ConfigurationError, match="on_drift must be ignore, warn or fail, not 'maybe'"):
+        PushSettings(on_drift="maybe")
 
 
 # in a push

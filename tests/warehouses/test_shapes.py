@@ -90,8 +90,7 @@ def test_a_bignumeric_is_refused_by_its_name(tmp_path):
     wide = pa.array([Decimal("19.90")], pa.decimal256(76, 38))
     pq.write_table(table.set_column(4, "unit_price", wide), tmp_path / "000000000000.parquet")
     said = refused(tmp_path)
-    assert "totalValue: there is no column 'unit_price'" in said
-    assert "in types that the engine does not know: unit_price (decimal256(76, 38))" in said
+    assert "totalValue: only numbers can be summed, and unit_price is decimal256(76, 38)" in said
 
 
 def test_amounts_in_text_have_no_sum(tmp_path):
@@ -104,7 +103,8 @@ def test_files_of_int96_beside_files_in_utc_are_refused(tmp_path):
     pq.write_table(table, tmp_path / "1.parquet")
     naive = table.set_column(1, "date", table["date"].cast(pa.timestamp("us")))
     pq.write_table(naive, tmp_path / "2.parquet", use_deprecated_int96_timestamps=True, store_schema=False)
-    assert "its 2 files have columns of different types that do not go together" in refused(tmp_path, ExtractError)
+    said = refused(tmp_path, ExtractError)
+    assert "the files differ in the type of the column date: timestamp[us, tz=UTC] and timestamp[us] do not go" in said
 
 
 def test_a_day_of_which_a_warehouse_wrote_no_file_is_said(tmp_path):

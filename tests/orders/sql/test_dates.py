@@ -199,7 +199,9 @@ def test_timestamps_of_96_bits_reach_years_that_nanoseconds_do_not(read, with_co
     assert dates(rows) == ["9999-12-31T22:59:59.000Z", "0001-01-01T12:00:00.000Z"]
 
 
-@pytest.mark.parametrize("zone", ["Warsaw", "", "Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe/Warsaw'"])
+@pytest.mark.parametrize(
+    "zone", ["Warsaw", "Europe", "Mars/Olympus", "../../etc/passwd", "/etc/passwd", "Europe/Warsaw'"]
+)
 def test_a_declared_zone_must_exist(read_column, zone):
     with pytest.raises(ConfigurationError, match="must be an IANA time zone, such as Europe/Warsaw"):
         read_column("date", pa.nulls(1), timezone=zone)
