@@ -138,7 +138,8 @@ class World:
         )
         run.check()
         if final:
-            left = {r["outcome"] for r in report.results} - {"accepted", "skipped", "rejected", "invalid"}
+            open_ = [r for r in report.results if r["outcome"] not in {"accepted", "skipped", "rejected", "invalid"}]
+            left = {r["outcome"]: r["reason"] for r in open_ if not run.may_stay_open(r)}
             run.require(not left, "an order without a definite outcome at the end", left)
         return report
 
