@@ -54,6 +54,21 @@ def files_in(
     return dict(sorted(files.items()))
 
 
+def folders_in(filesystem: Any, folder: str, name: str) -> list[str]:
+    """Return the names of the folders directly in a folder; none if there is no such folder.
+
+    :param name: what the user called the folder, for messages
+    :raises StorageError: the storage does not answer
+    """
+    filesystem.invalidate_cache(folder)
+    with accessing(name, "read"):
+        try:
+            entries = filesystem.ls(folder, detail=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+    return [entry["name"].rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == "directory"]
+
+
 def read_rows(
     filesystem: Any, name: str, listed: Callable[[], Iterable[str]], columns: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:

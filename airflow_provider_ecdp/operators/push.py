@@ -18,7 +18,7 @@ from airflow_provider_ecdp.operators.results import (
     own_folder,
     results_root,
 )
-from airflow_provider_ecdp.operators.settings import OnEmpty, PushTaskSettings
+from airflow_provider_ecdp.operators.settings import OnClear, OnEmpty, PushTaskSettings
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.results.outcome import Outcome
@@ -55,7 +55,9 @@ class PushOperator(EcdpOperator):
             "count_resumed_as": Outcome.ACCEPTED if retried else Outcome.SKIPPED,
         }
         reading, sending = hook.settings(OrderSettings, options), hook.settings(PushSettings, options)
-        memory = self._memory(context["ti"], task)
+        root = results_root(task.results_path)
+        own = own_folder(root, context["ti"], resume=task.on_clear is OnClear.RESUME) if root else None
+        memory = self._memory(context["ti"], task, own)
         if task.dry_run:
             return self._check(context, hook, reading, sending, memory)
         self._note_earlier(memory.ledger, retried=retried)
@@ -66,9 +68,7 @@ class PushOperator(EcdpOperator):
             memory=memory,
             progress=self._progress_logger(),
         )
-        root = results_root(task.results_path)
-        report = replace(report, results_path=own_folder(root, context["ti"]) if root else None)
-        return self._conclude(context, report, sending.max_failed)
+        return self._conclude(context, replace(report, results_path=own), sending.max_failed)
 
     def _check(
         self, context: Context, hook: EcdpHook, reading: OrderSettings, sending: PushSettings, memory: PriorRuns
@@ -79,7 +79,7 @@ class PushOperator(EcdpOperator):
         value = as_xcom(findings, sending.mode.value)
         return self._conclude_look(context, value, sending.max_failed, as_text(findings))
 
-    def _memory(self, ti: RuntimeTaskInstanceProtocol, task: PushTaskSettings) -> PriorRuns:
+    def _memory(self, ti: RuntimeTaskInstanceProtocol, task: PushTaskSettings, own: str | None) -> PriorRuns:
         from airflow_provider_ecdp.ledger.prior_runs import PriorRuns  # noqa: PLC0415  # Arrow, at parse time
 
         root = results_root(task.results_path)
@@ -88,7 +88,7 @@ class PushOperator(EcdpOperator):
                 "only_changed needs results_path: set it, or results_path in the section [ecdp] of Airflow"
             )
         return PriorRuns(
-            ledger=open_ledger(own_folder(root, ti)) if root else None,
+            ledger=open_ledger(own) if own else None,
             history=open_ledger(history_folder(root, ti, task.ecdp_conn_id)) if root and task.only_changed else None,
             replay=open_ledger(task.replay_from) if task.replay_from else None,
             columns=open_ledger(columns_folder(root, ti)) if root else None,

@@ -1,7 +1,7 @@
 """Where the outcomes of a task instance are kept: a folder for each, so that a retry finds what the try before did.
 
-The folder ends in an epoch, `ti.max_tries`: the same in all retries, and raised by Airflow when a task is cleared, so
-that clearing a task sends everything again, except what the history of `only_changed` holds.
+The folder ends in an epoch, `ti.max_tries`: the same in all retries, and raised by Airflow when a task is cleared. So a
+cleared task starts over in a folder of its own, or resumes in that of the newest epoch that has results (`on_clear`).
 """
 
 from __future__ import annotations
@@ -25,10 +25,25 @@ def results_root(results_path: str | None) -> str | None:
     return results_path or conf.get("ecdp", "results_path", fallback="") or None
 
 
-def own_folder(root: str, ti: RuntimeTaskInstanceProtocol) -> str:
-    """Return the folder of a task instance: `{root}/{dag_id}/{run_id}/{task_id}[/{map_index}]/{epoch}`."""
+def own_folder(root: str, ti: RuntimeTaskInstanceProtocol, *, resume: bool = False) -> str:
+    """Return the folder of a task instance: `{root}/{dag_id}/{run_id}/{task_id}[/{map_index}]/{epoch}`.
+
+    :param resume: take the newest epoch that has results, also if the task was cleared since
+    :raises ConfigurationError: Airflow has no file system for this URL, or the storage refuses to list the folder
+    :raises StorageError: the storage does not answer
+    """
     mapped = [] if ti.map_index is None or ti.map_index < 0 else [ti.map_index]
-    return _join(root, ti.dag_id, ti.run_id, ti.task_id, *mapped, ti.max_tries)
+    epochs = _join(root, ti.dag_id, ti.run_id, ti.task_id, *mapped)
+    newest = _newest_epoch(epochs) if resume else None
+    return _join(epochs, ti.max_tries if newest is None else newest)
+
+
+def _newest_epoch(folder: str) -> int | None:
+    from airflow_provider_ecdp.ledger.reader import folders_in  # noqa: PLC0415  # Arrow and DuckDB, at parse time
+
+    url, path, filesystem = open_storage(folder)
+    epochs = sorted(int(name) for name in folders_in(filesystem, path, url) if name.isdecimal())
+    return next((epoch for epoch in reversed(epochs) if open_ledger(_join(folder, epoch)).exists()), None)
 
 
 def history_folder(root: str, ti: RuntimeTaskInstanceProtocol, conn_id: str) -> str:

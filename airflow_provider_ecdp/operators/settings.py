@@ -33,6 +33,13 @@ class OnMissing(enum.StrEnum):
     SKIP = "skip"
 
 
+class OnClear(enum.StrEnum):
+    """What a cleared task does: start over, or resume where its results end."""
+
+    START_OVER = "start_over"
+    RESUME = "resume"
+
+
 def _folder(value: Any) -> str:
     """Return a folder or a URL as text."""
     if not isinstance(value, str | os.PathLike | ObjectStoragePath) or not str(value):
@@ -107,6 +114,12 @@ class RunTaskSettings(TaskSettings):
     )
     on_empty: OnEmpty = setting(
         OnEmpty.FAIL.value, choice(OnEmpty), help="How to treat an extract without rows: fail, skip or succeed"
+    )
+    on_clear: OnClear = setting(
+        OnClear.START_OVER.value,
+        choice(OnClear),
+        help="What a cleared task does: start_over sends everything again, resume sends what its results do not hold "
+        "as accepted",
     )
     dry_run: bool = setting(default=False, kind=boolean(), help="Do everything except sending")
 

@@ -11,7 +11,7 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.dry_run import changes_as_text
 from airflow_provider_ecdp.operators.results import deletions_folder, open_ledger, own_folder, results_root
-from airflow_provider_ecdp.operators.settings import FileSettings, OnEmpty, RunTaskSettings
+from airflow_provider_ecdp.operators.settings import FileSettings, OnClear, OnEmpty, RunTaskSettings
 from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         }
         settings = hook.settings(self.sending, options)
         root = results_root(task.results_path)
-        own = own_folder(root, ti) if root else None
+        own = own_folder(root, ti, resume=task.on_clear is OnClear.RESUME) if root else None
         ledger = open_ledger(own) if own else None
         deleted = deletions_folder(root, task.ecdp_conn_id) if root and self.operation is Operation.DELETE else None
         if task.dry_run:

@@ -46,24 +46,48 @@ def test_a_retry_of_deletions_goes_on_and_counts_the_whole_run(airflow, sandbox,
     assert sandbox.store.count() == 0
 
 
-def test_clearing_a_task_pushes_again(airflow, sandbox, connect, forty):
+@pytest.fixture
+def cleared(airflow):
+    """Clear the task of a run, run it again, and return its XCom."""
     from airflow.models.taskinstance import TaskInstance, clear_task_instances
     from airflow.sdk.definitions.dag import _run_task
     from airflow.utils.session import create_session
 
+    def clear(run):
+        with create_session() as session:
+            (ti,) = session.query(TaskInstance).filter_by(dag_id="tried_push", run_id=run.dag_run.run_id)
+            clear_task_instances([ti], session)
+            ti.try_number += 1
+            session.commit()
+            _run_task(ti=ti, task=airflow.bag.dags["tried_push"].task_dict["push"])
+            return ti.xcom_pull(task_ids="push", session=session)
+
+    return clear
+
+
+def test_clearing_a_task_pushes_again(airflow, sandbox, connect, forty, cleared):
     connect(sandbox.url)
     run = airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 2, tzinfo=dt.UTC))
     first = run.xcom["push"]["results_path"]
-    with create_session() as session:
-        (ti,) = session.query(TaskInstance).filter_by(dag_id="tried_push", run_id=run.dag_run.run_id)
-        clear_task_instances([ti], session)
-        ti.try_number += 1
-        session.commit()
-        _run_task(ti=ti, task=airflow.bag.dags["tried_push"].task_dict["push"])
-        again = ti.xcom_pull(task_ids="push", session=session)
+    again = cleared(run)
     assert (again["summary"]["accepted"], again["summary"]["requests"]) == (40, 4)
     assert again["results_path"] != first
     assert sandbox.store.total_writes() == 80
+
+
+def test_a_cleared_task_resumes_after_an_outage_that_outlasted_the_retries(airflow, sandbox, connect, forty, cleared):
+    connect(sandbox.url)
+    # a redirect is not tried again by the client, which makes this test fast
+    sandbox.faults = Faults(error_before=1, error_statuses=(302,), first_request=3)
+    conf = forty | {"on_clear": "resume"}
+    run = airflow.run("tried_push", conf=conf, logical_date=dt.datetime(2026, 11, 9, tzinfo=dt.UTC))
+    first = run.xcom["push"]
+    assert (run.state, first["summary"]["accepted"]) == ("failed", 20)
+    sandbox.faults = Faults()
+    again = cleared(run)
+    assert (again["summary"]["accepted"], again["summary"]["requests"]) == (40, 2)
+    assert again["results_path"] == first["results_path"]
+    assert sandbox.store.total_writes() == 40
 
 
 def test_a_task_that_fails_for_good_is_not_retried_and_its_xcom_stays(airflow, sandbox, connect, forty):

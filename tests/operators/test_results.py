@@ -34,6 +34,22 @@ def test_clearing_a_task_starts_a_folder_of_its_own_and_a_retry_does_not():
     assert own_folder("/r", instance(max_tries=7)) != own_folder("/r", instance())
 
 
+@pytest.mark.parametrize("root", ["{}", "file://{}"])
+@pytest.mark.parametrize("map_index", [-1, 4])
+def test_a_cleared_task_that_resumes_takes_its_newest_folder_with_results(tmp_path, root, map_index):
+    root, ti = root.format(tmp_path), instance(map_index=map_index)
+    assert own_folder(root, ti, resume=True) == own_folder(root, ti)
+    for epoch in (1, 3, 10):
+        open_ledger(own_folder(root, instance(map_index=map_index, max_tries=epoch))).begin()
+    # without results, and of another task instance
+    (tmp_path / "shop.eu/run/push/12").mkdir(parents=True)
+    open_ledger(own_folder(root, instance(map_index=11, max_tries=20))).begin()
+    for current in (3, 15):
+        ti = instance(map_index=map_index, max_tries=current)
+        assert own_folder(root, ti, resume=True) == own_folder(root, instance(map_index=map_index, max_tries=10))
+        assert own_folder(root, ti) == own_folder(root, ti, resume=False)
+
+
 @pytest.mark.parametrize("text", ["..", ".", "a/../../b", "a*b?[c]", "a b\\c:d"])
 def test_no_name_leaves_its_folder_or_is_a_pattern(text):
     (segment,) = own_folder("/r", instance(run_id=text)).removeprefix("/r/shop.eu/").removesuffix("/push/3").split("/")

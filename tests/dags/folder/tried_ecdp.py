@@ -20,6 +20,7 @@ with DAG("tried_push", start_date=START, schedule=None):
         batch_size=10,
         max_in_flight=1,
         results_path=f"{RESULTS}/tried",
+        on_clear="{{ dag_run.conf.get('on_clear', 'start_over') }}",
         retries=1,
         retry_delay=timedelta(0),
     )
