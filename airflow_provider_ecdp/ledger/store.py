@@ -6,6 +6,7 @@ accepted, and with which content: never a position in the extract, which changes
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -155,7 +156,9 @@ class Ledger:
         :raises ConfigurationError: the same, and the storage says that it never can be
         """
         self._flushed = self._clock()
-        self._written()
+        with contextlib.suppress(EcdpError):
+            # what was begun before and has failed is pending again
+            self._written()
         if len(self._buffer):
             self._writer.start(self._buffer.take())
             self._written()

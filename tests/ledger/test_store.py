@@ -225,6 +225,29 @@ class Slow(Ledger):
         super()._put(name, data)
 
 
+class FullOnce(Ledger):
+    """Its first write fails."""
+
+    full = True
+
+    def _put(self, name, data):
+        if self.full:
+            self.full = False
+            raise OSError(28, "No space left on device")
+        super()._put(name, data)
+
+
+def test_the_last_flush_writes_what_the_write_before_it_could_not(folder, clock):
+    ledger = FullOnce(folder, clock=clock)
+    note(ledger, Outcome.ACCEPTED, ["1"])
+    clock.now += FLUSH_SECONDS
+    ledger.flush_if_due()
+    note(ledger, Outcome.ACCEPTED, ["2"])
+    ledger.flush()
+
+    assert pq.read_table(folder)["order_id"].to_pylist() == ["1", "2"]
+
+
 def test_a_slow_storage_does_not_hold_the_run_up(folder, clock):
     ledger = Slow(folder, clock=clock)
     for i in range(5):
