@@ -16,7 +16,13 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
-from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError, StorageError, ThrottledError
+from airflow_provider_ecdp.errors import (
+    ConfigurationError,
+    EmptyExtractError,
+    PushStoppedError,
+    StorageError,
+    ThrottledError,
+)
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.records import source_from_records
@@ -214,15 +220,11 @@ def test_a_refusal_for_load_after_a_lost_answer_leaves_orders_unresolved(foreign
     answer = foreign._answer
 
     def throttled_after_the_first(method, path, body, key):
-        return answer(method, path, body, key) if foreign.requests == 1 else (429, {}, {})
+        first = foreign.requests == 1
+        foreign.reset_after_every = int(first)
+        return answer(method, path, body, key) if first else (429, {}, {})
 
-    foreign._answer, foreign.reset_after_every = throttled_after_the_first, 1_000_000
-
-    def lost(method, path, body, key):
-        said = ForeignServer.answer(foreign, method, path, body, key)
-        return None if foreign.requests == 1 else said
-
-    foreign.answer = lost
+    foreign._answer = throttled_after_the_first
     with client_of(foreign, policy=RetryPolicy(max_attempts=3)) as client:
         report = pushed(client, orders_of(4), batch_size=2)
 
@@ -350,10 +352,12 @@ class TestCounts:
 
         assert counts(report) == {"accepted": 3, "skipped": 5}
 
-    def test_a_replay_of_a_run_that_left_nothing_is_a_success(self, foreign, client, tmp_path):
+    def test_a_replay_of_a_run_that_left_nothing_follows_the_rule_of_empty_runs(self, foreign, client, tmp_path):
         pushed(client, orders_of(3), ledger=Ledger(tmp_path))
 
-        report = pushed(client, orders_of(3), replay=Ledger(tmp_path))
+        with pytest.raises(EmptyExtractError, match="nothing to replay"):
+            pushed(client, orders_of(3), replay=Ledger(tmp_path))
+        report = pushed(client, orders_of(3), replay=Ledger(tmp_path), allow_empty=True)
 
         assert report.summary["total"] == 0
         assert len(foreign.posts) == 1
