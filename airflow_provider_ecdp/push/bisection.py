@@ -23,6 +23,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 import pyarrow as pa
 
@@ -401,10 +402,10 @@ class GroupTest:
 
     def _suspect(self, pool: Pool, error: ApiError) -> None:
         breaker = self.sender.breaker
-        alone = len(pool) == 1
+        pool.failed_alone = alone = len(pool) == 1
         pool.answers = breaker.answers
         breaker.failed(alone=alone)
-        if self.until is None and breaker.is_open and not self._only_content():
+        if self.until is None and breaker.is_open and not self._only_content(error):
             self._stop(pool, error)
         elif self.until is None:
             self.sender.set_aside.add(pool)
@@ -414,11 +415,15 @@ class GroupTest:
         else:
             self.positive.append(pool)
 
-    def _only_content(self) -> bool:
+    def _only_content(self, error: ApiError) -> bool:
         """Whether it may be the orders, though others fail too: many bad ones stand together, and GET is answered."""
         breaker = self.sender.breaker
-        answering = breaker.answers > 0 and breaker.in_a_row < _FAILURES
-        return answering and bool(self.sender.try_server(reading=True))
+        if breaker.answers:
+            return breaker.in_a_row < _FAILURES and bool(self.sender.try_server(reading=True))
+        if breaker.reads or error.status == HTTPStatus.FORBIDDEN:
+            return False
+        breaker.reads = bool(self.sender.try_server(reading=True))
+        return breaker.reads
 
     def _stop(self, pool: Pool, error: ApiError) -> None:
         self.sender.cancellation.stop(error)

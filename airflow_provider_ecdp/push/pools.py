@@ -50,7 +50,9 @@ class Pool:
     failure: ApiError | None = None
     positive: bool = False
     sibling: Pool | None = None
-    #: of one order that failed alone: how many requests were answered by then, and whether it is sent for the last time
+    #: of one order: whether it failed alone, how many requests were answered by then, and whether it is sent for the
+    #: last time
+    failed_alone: bool = False
     answers: int = 0
     final: bool = False
 
@@ -136,12 +138,14 @@ class SetAside:
         Orders that are bad for one reason often stand together, so each is taken far from those before.
         """
         with self._lock:
-            several = [i for i, pool in enumerate(self._pools) if len(pool) > 1]
-            if not several:
+            untried = [i for i, pool in enumerate(self._pools) if not pool.failed_alone]
+            if not untried:
                 return None
             self._tried += 1
-            at = several[-(self._tried % len(several)) - 1]
+            at = untried[-(self._tried % len(untried)) - 1]
             pool = self._pools[at]
+            if len(pool) == 1:
+                return self._pools.pop(at)
             position = int(len(pool) * (_GOLDEN * self._tried % 1))
             self._pools[at] = pool.without(position)
             return pool.take([position])

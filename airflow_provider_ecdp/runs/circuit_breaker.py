@@ -18,7 +18,8 @@ _IN_A_ROW = 3
 #: Single orders that fail in a row before the run stops: five bad ones in a row are rare where one in ten is bad.
 _ALONE = 5
 
-#: The same two before anything was answered: nothing tells yet that the server ever works.
+#: The same two before anything was answered: nothing tells yet that the server ever works. If a GET is answered, single
+#: orders have the other limit.
 _IN_A_ROW_AT_FIRST = 1
 _ALONE_AT_FIRST = 2
 
@@ -31,6 +32,8 @@ class CircuitBreaker:
         self._in_a_row = self._alone = 0
         #: requests that were answered so far
         self.answers = 0
+        #: whether a GET was answered while no request was
+        self.reads = False
 
     def answered(self) -> None:
         """Note an answer that shows the server at work: a success, or a refusal in its own words."""
@@ -75,7 +78,7 @@ class CircuitBreaker:
     @property
     def is_open(self) -> bool:
         """Whether other content fails too, so that nothing more is to be sent."""
-        return self.in_doubt and self._alone >= (_ALONE if self.answers else _ALONE_AT_FIRST)
+        return self.in_doubt and self._alone >= (_ALONE if self.answers or self.reads else _ALONE_AT_FIRST)
 
     def limit(self, in_flight: int) -> int:
         """Return how many requests may be in flight, of `in_flight` that could be."""
