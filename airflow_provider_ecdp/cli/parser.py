@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _status(_command(commands, "status", "by_id", "change the status of orders"))
     _delete(_command(commands, "delete", "by_id", "mark orders as deleted"))
     _results(_command(commands, "results", "results", "list the orders of earlier runs, erase one, merge small files"))
+    _mapping(_command(commands, "mapping", "mapping", "suggest a mapping from the columns of an extract"))
     _sandbox(_command(commands, "sandbox", "sandbox", "run a stand-in for ECDP on this machine"))
     _sample(_command(commands, "sample", "sample", "write an extract of made-up orders"))
     return root
@@ -143,6 +144,13 @@ def _results(command: argparse.ArgumentParser) -> None:
     command.add_argument_group("compact").add_argument(
         "--keep-days", type=float, metavar="N", help="drop rows that are older, but keep the newest of each order"
     )
+
+
+def _mapping(command: argparse.ArgumentParser) -> None:
+    command.usage = "%(prog)s [options] suggest EXTRACT [EXTRACT ...]"
+    command.add_argument("action", choices=["suggest"], metavar="suggest", help="print a mapping, to be edited")
+    command.add_argument("extract", nargs="+", metavar="EXTRACT", help="file, folder, glob or URL of one extract")
+    command.add_argument("--order-id", metavar="COLUMN", help="the column of the order's id (default: by its name)")
 
 
 def _sandbox(command: argparse.ArgumentParser) -> None:

@@ -117,7 +117,7 @@ def test_columns_that_make_no_changes_are_told_with_what_there_is(columns, optio
         ({"order_id": "no", "currency": "x"}, "mapping: a change has no field currency"),
         ({"order_id": "a", "id": "b"}, "mapping: order_id appears twice; keep one"),
         ({"status": {"sum": "x"}}, "mapping: status: only totalValue and returnsValue can be a sum"),
-        ("order_no", "mapping: the text is no JSON"),
+        ("order_no", "mapping: not valid JSON"),
         ('{"order_id": "a", "order_id": "b"}', "mapping: order_id appears more than once in one JSON object"),
         ('["order_no"]', "mapping must be a dict of column names, not list"),
         ({"status": {"column": "x", "maps": {}}}, "mapping: status: maps means nothing here"),

@@ -281,7 +281,7 @@ def test_the_screen_tells_where_each_field_comes_from(ecdp, lines):
     [
         (None, "the mapping file lines.json cannot be read: No such file or directory"),
         (b"\xff\xfe", "the mapping file lines.json is not text in UTF-8"),
-        (b"{id: 1}", "mapping: the text is no JSON: "),
+        (b"{id: 1}", "mapping: not valid JSON: "),
         (b"[]", "mapping: a dict of field names and where each comes from, not an empty list"),
         (b'{"id": "ordr_id"}', "id: there is no column 'ordr_id'; did you mean 'order_id'"),
         (b'{"customer.mail": "sku"}', "customer.mail is no field of the API; did you mean 'customer.email'"),

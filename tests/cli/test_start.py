@@ -12,7 +12,7 @@ from airflow_provider_ecdp import __version__
 from airflow_provider_ecdp.cli import main
 from airflow_provider_ecdp.cli.parser import parser
 
-COMMANDS = ["check", "push", "get", "status", "delete", "results", "sandbox", "sample"]
+COMMANDS = ["check", "push", "get", "status", "delete", "results", "mapping", "sandbox", "sample"]
 
 #: Runs a command where nothing can import Airflow, and says what was imported.
 WITHOUT_AIRFLOW = """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -120,16 +121,24 @@ FIELDS = {folded_path(path): (path, field) for path, field in _mappable()}
 _NESTED = {field.name: field for field in ORDER if field.kind is Kind.OBJECT or field.name == "products"}
 
 
-def from_json(text: str) -> Any:
-    """Read the JSON text of a mapping; numbers keep their digits.
+#: What JSON with comments has beside JSON: comments, and a comma behind the last element. Strings pass as they are.
+_BESIDE_JSON = re.compile(
+    r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*(?:\n|$)|/\*.*?\*/)*[}\]])', re.DOTALL
+)
 
-    :raises ConfigurationError: it is none, or names a field twice
+
+def from_json(text: str) -> Any:
+    """Read the JSON text of a mapping, which may hold comments; numbers keep their digits.
+
+    :raises ConfigurationError: it is not JSON, or names a field twice
     """
+    # blanks instead: a message tells line and column
+    text = _BESIDE_JSON.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
     try:
         return json.loads(text, parse_float=Decimal, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise ConfigurationError(
-            f"mapping: the text is no JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+            f"mapping: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
 
 

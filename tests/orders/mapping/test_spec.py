@@ -66,7 +66,7 @@ SHAPES = (
 WRONG = {
     "mapping: a dict of field names and where each comes from, not an empty dict": {},
     "mapping: a dict of field names and where each comes from, not list": ["id"],
-    "mapping: the text is no JSON: Expecting value at line 1, column 1": "order_no",
+    "mapping: not valid JSON: Expecting value at line 1, column 1": "order_no",
     "mapping: a dict of field names and where each comes from, not int": "7",
     "mapping: id appears more than once in one JSON object; keep one of them": '{"id": "a", "id": "b"}',
     "mapping: a field's name is text, not 1": {1: "id"},

@@ -1,0 +1,50 @@
+"""`ecdp mapping suggest`: a mapping written from the columns of an extract, to be edited."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from airflow_provider_ecdp.cli import output
+from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.orders.mapping.suggestion import find_order_id, suggest
+from airflow_provider_ecdp.orders.names import nearest
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
+
+#: Rows whose ids are compared: enough to see order lines, few enough to answer at once.
+_ROWS = 200_000
+
+
+def run(arguments: Namespace, _interruption: Interruption) -> int:
+    """Print the mapping, and return the exit code."""
+    source = ParquetSource.open(*arguments.extract)
+    order_id = arguments.order_id or find_order_id(source.schema)
+    if order_id is not None and arguments.order_id and order_id not in source.schema.names:
+        raise ConfigurationError(f"there is no column {order_id!r}{nearest(order_id, source.schema.names)}")
+    repeats = order_id in source.schema.names and _repeats(source, str(order_id))
+    found = suggest(source.schema, order_id=arguments.order_id, repeats=repeats)
+    if arguments.json:
+        output.out_json(
+            {"mapping": found.mapping, "missing": found.missing, "notes": found.notes, "lines": found.lines}
+        )
+    else:
+        heading = [
+            f"A mapping suggested from the columns of {output.one_line(source.name)}: edit it, save it,",
+            "and see what it makes: ecdp check EXTRACT --mapping mapping.json",
+        ]
+        output.out(found.text(heading))
+    return Exit.DONE
+
+
+def _repeats(source: ParquetSource, column: str) -> bool:
+    """Whether a value stands in more than one of the first rows."""
+    seen: set[object] = set()
+    rows = 0
+    for batch in source.batches([column]):
+        values = batch.column(0).drop_null().to_pylist()
+        seen.update(values)
+        rows += len(values)
+        if len(seen) < rows or rows >= _ROWS:
+            break
+    return len(seen) < rows

@@ -1,0 +1,377 @@
+"""A mapping written from the columns of an extract: a draft for its owner to edit.
+
+Names are compared with those that warehouses use for each field, types with what the field takes. What is not found
+stands in comments beside it, which the reader of mappings skips.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.orders.contract import Kind
+from airflow_provider_ecdp.orders.mapping.spec import FIELDS
+from airflow_provider_ecdp.orders.mapping.sums import digits
+from airflow_provider_ecdp.orders.names import Scope, folded_name
+from airflow_provider_ecdp.orders.sql.coercion import encode
+
+#: Names of columns that are probably a field, the likeliest first. The field's own name stands before them.
+_SYNONYMS = {
+    "id": "order_id order_no order_number order_nr order_ref order_key invoice_no invoice_number invoice_id "
+    "document_no receipt_no transaction_id sales_order_id order",
+    "date": "order_date ordered_at order_time order_timestamp placed_at purchase_date purchased_at invoice_date "
+    "created_at created transaction_date order_created_at datetime timestamp",
+    "timeZone": "time_zone tz order_time_zone",
+    "websiteId": "website shop_id store_id site_id",
+    "status": "order_status state order_state",
+    "currency": "currency_code order_currency currency_iso iso_currency",
+    "totalValue": "order_total total_amount order_value order_amount grand_total total total_price gross_total amount",
+    "returnsValue": "refund_amount returned_value refunded_amount refund_total refund returns",
+    "customer.email": "customer_email email mail email_address customer_mail buyer_email contact_email",
+    "customer.phone": "customer_phone phone phone_number telephone mobile customer_telephone msisdn",
+    "customer.crmId": "crm_id customer_id customer_number customer_no customer_nr client_id buyer_id user_id member_id "
+    "customer_key account_id customer",
+    "products.id": "product_id sku item_id article_id stock_code product_code item_code article_no product_no item_no "
+    "product_sku variant_id ean",
+    "products.name": "product_name item_name article_name product_title product_description item_description "
+    "description title product article item name",
+    "products.price": "unit_price product_price item_price price price_each price_per_unit sale_price unit_amount",
+    "products.quantity": "quantity qty ordered_quantity quantity_ordered item_quantity units pieces count",
+    "products.returned": "returned returned_quantity quantity_returned qty_returned",
+    "products.url": "product_url item_url url link product_link",
+    "products.imageUrl": "image_url product_image image picture_url picture thumbnail",
+    "products.category": "product_category category category_name item_category department",
+}
+_LINE_NUMBERS = "line line_no line_number order_line line_id position item_position row_no sequence"
+_LISTS = "products items lines order_items order_lines line_items positions basket"
+
+#: Columns that hold the value of a line, to be summed.
+_LINE_TOTALS = "line_total line_amount line_value amount total_price"
+
+#: Where the lines of an order are rows, a column of one of these names is the whole order's.
+_ORDER_TOTALS = {"totalvalue", "ordertotal", "ordervalue", "orderamount", "grandtotal"}
+
+#: Shares of letters in common from which a name may stand for another.
+_ALIKE = 0.8
+
+#: Constants for optional fields that no column gives.
+_CONSTANTS = {"timeZone": "Europe/Warsaw", "status": "completed", "currency": "EUR"}
+
+_STATUSES = 'placed, paid, completed or canceled; else {"column": %s, "map": {"shipped": "completed"}}'
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A mapping, and what its owner has to look at.
+
+    :param mapping: as the user would write it, without comments
+    :param missing: by the path of a field that is required and not found, what to do
+    :param notes: by the path of a field, what to look at
+    :param absent: optional fields without a column, with a constant as an example
+    :param unused: columns that no field takes
+    :param lines: whether a row is an order line
+    """
+
+    mapping: Mapping[str, object]
+    missing: Mapping[str, str]
+    notes: Mapping[str, str]
+    absent: Mapping[str, str]
+    unused: Sequence[str]
+    lines: bool
+
+    def text(self, heading: Sequence[str] = ()) -> str:
+        """Return the mapping as JSON with comments.
+
+        :param heading: lines of a comment above it
+        """
+        lines = [f"// {line}" if line else "//" for line in heading]
+        return "\n".join([*lines, "{", *self._entries(), "}"])
+
+    def _entries(self) -> Iterator[str]:
+        for name, value in self.mapping.items():
+            if isinstance(value, Mapping) and name in {"customer", "products"}:
+                yield from self._comments(name, "  ")
+                yield f"  {_json(name)}: {{"
+                for inner, source in value.items():
+                    yield from self._comments(f"{name}.{inner}", "    ")
+                    yield f"    {_json(inner)}: {_json(source)},"
+                yield from self._missing_in(name, value)
+                yield "  },"
+            else:
+                yield from self._comments(name, "  ")
+                yield f"  {_json(name)}: {_json(value)},"
+        yield from self._missing_in("", self.mapping)
+        for path, example in self.absent.items():
+            yield f"  // {_json(path)}: {_json({'value': example})},  // no column has a name like it: a constant"
+        if self.unused:
+            yield "  // columns that no field takes, as attributes of the order:"
+            yield f'  // "orderAttributes": {_json({name: name for name in self.unused})},'
+
+    def _comments(self, path: str, indent: str) -> Iterator[str]:
+        if note := self.notes.get(path):
+            yield f"{indent}// {note}"
+
+    def _missing_in(self, prefix: str, present: Mapping[str, object]) -> Iterator[str]:
+        """Yield the required fields that are missing directly below `prefix`, or in an object that is missing whole."""
+        for path, advice in self.missing.items():
+            head, _, name = path.rpartition(".")
+            if head == prefix:
+                yield f'  {"  " * bool(prefix)}// {_json(name)}: "COLUMN",  // MISSING: {advice}'
+            elif not prefix and head and head not in present:
+                yield f'  // {_json(path)}: "COLUMN",  // MISSING: {advice}'
+
+
+def suggest(schema: pa.Schema, *, order_id: str | None = None, repeats: bool = False) -> Suggestion:
+    """Return a mapping for an extract with the columns of `schema`.
+
+    :param order_id: the column of the order's id, None to find it by its name
+    :param repeats: whether values of the id repeat, so that rows are order lines
+    """
+    return _Draft(schema, order_id, repeats=repeats).suggestion()
+
+
+def find_order_id(schema: pa.Schema) -> str | None:
+    """Return the column that is probably the order's id."""
+    return _Draft(schema, None, repeats=False).taken.get("id")
+
+
+@dataclass(slots=True)
+class _Draft:
+    schema: pa.Schema
+    order_id: str | None
+    repeats: bool = field(kw_only=True)
+    taken: dict[str, str] = field(init=False, default_factory=dict)
+    notes: dict[str, str] = field(init=False, default_factory=dict)
+    missing: dict[str, str] = field(init=False, default_factory=dict)
+    types: dict[str, pa.DataType] = field(init=False)
+    whole: str | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        scope = Scope.of_struct("", pa.struct(list(self.schema)))
+        self.types = {name: found.type for name in scope.names() if (found := scope.find(name))}
+        #: the column that holds the products of an order
+        self.whole = self._list_column()
+        self._match()
+
+    def suggestion(self) -> Suggestion:
+        customer = {
+            path.partition(".")[2]: self.taken[path]
+            for path in _SYNONYMS
+            if path.startswith("customer.") and path in self.taken
+        }
+        mapping: dict[str, object] = {}
+        for path in ("id", "date", "timeZone", "websiteId", "status", "currency", "totalValue", "returnsValue"):
+            if path == "totalValue" and (total := self._total()):
+                mapping[path] = total
+            elif path in self.taken:
+                mapping[path] = self.taken[path]
+        if customer:
+            mapping["customer"] = customer
+        mapping |= self._products()
+        self._note_types()
+        self._note_missing(mapping)
+        used = {*self.taken.values(), self.whole, *_columns_in(mapping)}
+        unused = [
+            name
+            for name, type_ in self.types.items()
+            if name not in used
+            and not pa.types.is_nested(type_)
+            and not any(name.startswith(f"{u}.") for u in used if u)
+        ]
+        absent = {path: constant for path, constant in _CONSTANTS.items() if path not in self.taken}
+        return Suggestion(mapping, self.missing, self.notes, absent, unused, self.lines)
+
+    @property
+    def lines(self) -> bool:
+        """Whether a row is an order line: the columns of a product are those of the row."""
+        return self.whole is None and any(path.startswith("products.") for path in self.taken)
+
+    def _list_column(self) -> str | None:
+        lists = [name for name, type_ in self.types.items() if _is_list(type_)]
+        ranked = [name for synonym in _LISTS.split() for name in lists if folded_name(name) == folded_name(synonym)]
+        return next(iter(ranked), None) or (lists[0] if len(lists) == 1 else None)
+
+    def _match(self) -> None:
+        pairs = []
+        for path in _SYNONYMS:
+            if self.whole and path.startswith("products."):
+                continue
+            for name, type_ in self.types.items():
+                score = _score(path, name)
+                if score and fits(path, type_):
+                    pairs.append((-score - _typical(path, type_), list(_SYNONYMS).index(path), path, name))
+        if self.order_id is not None:
+            self.taken["id"] = self.order_id
+        for *_, path, name in sorted(pairs):
+            if path not in self.taken and name not in self.taken.values():
+                self.taken[path] = name
+
+    def _total(self) -> object | None:
+        """Return how the total of an order is summed from its lines; None where a column holds it."""
+        column = self.taken.get("totalValue")
+        if not self.lines or (column and folded_name(column) in _ORDER_TOTALS):
+            return None
+        factors = [self.taken.get(f"products.{name}") for name in ("price", "quantity")]
+        if all(name and digits(self.types[name]) for name in factors):
+            if column:
+                del self.taken["totalValue"]
+            self.notes["totalValue"] = "or the column that holds it, if there is one"
+            return {"sum": factors}
+        summed = next((n for s in _LINE_TOTALS.split() for n in self.types if folded_name(n) == folded_name(s)), None)
+        if summed and digits(self.types[summed]):
+            self.notes["totalValue"] = "if this column is the value of the line"
+            return {"sum": summed}
+        return None
+
+    def _products(self) -> dict[str, object]:
+        if self.whole:
+            members = self.types[self.whole].value_type
+            inner = _Members(members).taken
+            named = {name: column for name, column in inner.items() if folded_name(name) != folded_name(column)}
+            self.missing |= {
+                f"products.{name}": f"no member of {self.whole} has a name like it"
+                for name in ("id", "name", "price", "quantity")
+                if name not in inner
+            }
+            return {"products": self.whole, **{f"products.{name}": column for name, column in named.items()}}
+        found: dict[str, object] = {
+            path.partition(".")[2]: self.taken[path]
+            for path in _SYNONYMS
+            if path.startswith("products.") and path in self.taken
+        }
+        if not found:
+            return {}
+        for synonym in _LINE_NUMBERS.split():
+            for name in self.types:
+                if folded_name(name) == folded_name(synonym) and name not in self.taken.values():
+                    found.setdefault("order_by", name)
+        repeat = f"{self.taken.get('id', 'the id')} repeats" if self.repeats else "no id repeats in the rows looked at"
+        self.notes["products"] = f"each row is an order line ({repeat}): rows with one id are one order"
+        return {"products": found}
+
+    def _note_types(self) -> None:
+        if (date := self.taken.get("date")) and pa.types.is_timestamp(self.types[date]) and not self.types[date].tz:
+            self.notes["date"] = "its times have no time zone: name it, --timezone Europe/Warsaw (timezone=)"
+        elif date and pa.types.is_date(self.types[date]):
+            self.notes["date"] = "days without a time: --timezone Europe/Warsaw (timezone=) says of which zone"
+        if status := self.taken.get("status"):
+            self.notes["status"] = _STATUSES % _json(status)
+        if not self.lines and self.repeats:
+            self.notes["id"] = "it repeats, and no columns of products were found"
+
+    def _note_missing(self, mapping: Mapping[str, object]) -> None:
+        for path in ("id", "date", "totalValue"):
+            if path not in mapping:
+                self.missing[path] = self._nearest(path)
+        if "customer" not in mapping:
+            self.missing["customer.crmId"] = f"or email or phone; {self._nearest('customer.crmId')}"
+        products = mapping.get("products")
+        if products is None:
+            self.missing["products"] = (
+                "a list of structs, or columns of order lines: products.id, .name, .price, .quantity"
+            )
+        elif isinstance(products, Mapping):
+            for name in ("id", "name", "price", "quantity"):
+                if name not in products:
+                    self.missing[f"products.{name}"] = self._nearest(f"products.{name}")
+
+    def _nearest(self, path: str) -> str:
+        """Return what to say of a field without a column: those whose type is in the way, or that there is none."""
+        wrong = [
+            f"{name} is {self.types[name]}" for name in self.types if _score(path, name) and not self._fits(path, name)
+        ]
+        return f"{', '.join(wrong)}, which {path} cannot be" if wrong else "no column has a name like it"
+
+    def _fits(self, path: str, name: str) -> bool:
+        return fits(path, self.types[name])
+
+
+class _Members(_Draft):
+    """The members of the structs in a list of products, matched as columns of order lines are."""
+
+    def __init__(self, members: pa.StructType) -> None:
+        super().__init__(pa.schema(list(members)), None, repeats=False)
+        self.taken = {path.partition(".")[2]: self.taken[path] for path in _SYNONYMS if path in self.taken}
+
+    def _match(self) -> None:
+        best: list[tuple[float, str, str]] = []
+        for path in _SYNONYMS:
+            if path.startswith("products."):
+                best += [(-_score(path, n, bare=True), path, n) for n, t in self.types.items() if fits(path, t)]
+        for score, path, name in sorted(best):
+            if score < 0 and path not in self.taken and name not in self.taken.values():
+                self.taken[path] = name
+
+
+def fits(path: str, type_: pa.DataType) -> bool:
+    """Whether values of a column's type can be a field."""
+    _, parameter = FIELDS[folded_name(path)]
+    if pa.types.is_nested(type_) or (pa.types.is_boolean(type_) and parameter.kind is not Kind.TEXT):
+        return False
+    return encode(parameter, "x", type_, "UTC") is not None
+
+
+def _typical(path: str, type_: pa.DataType) -> float:
+    """Return a little for a type that a field usually has; text can be anything."""
+    kind = FIELDS[folded_name(path)][1].kind
+    numeric = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
+    usual = {
+        Kind.NUMBER: numeric,
+        Kind.INTEGER: pa.types.is_integer(type_),
+        Kind.TIMESTAMP: pa.types.is_timestamp(type_) or pa.types.is_date(type_),
+    }
+    return 0.5 if usual.get(kind) else 0.0
+
+
+def _score(path: str, name: str, *, bare: bool = False) -> float:
+    """Return how likely a column is a field, by their names: 0 for not at all.
+
+    :param bare: the column is a member of a product, and need not say so
+    """
+    own = path.rpartition(".")[2]
+    synonyms = [path.replace(".", ""), *([own] if "." not in path or bare else []), *_SYNONYMS[path].split()]
+    column = folded_name(name.replace(".", ""))
+    last = folded_name(name.rpartition(".")[2])
+    for place, synonym in enumerate(synonyms):
+        if folded_name(synonym) in (column, last):
+            return 100 - place
+    # a word before or after it: shop_order_id, order_id_text
+    for place, synonym in enumerate(synonyms):
+        words = _words(synonym)
+        if len(words) > 1 and _holds(_words(name), words):
+            return 60 - place
+    ratios = (difflib.SequenceMatcher(None, column, folded_name(synonym)).ratio() for synonym in synonyms)
+    best = max(ratios)
+    return 20 * best if best >= _ALIKE else 0.0
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)]
+
+
+def _holds(words: Sequence[str], part: Sequence[str]) -> bool:
+    return any(list(words[i : i + len(part)]) == list(part) for i in range(len(words)))
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    return bool((pa.types.is_list(type_) or pa.types.is_large_list(type_)) and pa.types.is_struct(type_.value_type))
+
+
+def _columns_in(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _columns_in(inner)
+    elif isinstance(value, Sequence):
+        for inner in value:
+            yield from _columns_in(inner)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,70 @@
+"""A suggested mapping: read as it is written, and edited as it says, it makes the orders of one written by hand."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, from_json
+from airflow_provider_ecdp.orders.mapping.suggestion import find_order_id, suggest
+
+WRITTEN = {
+    "id": "InvoiceNo",
+    "date": "InvoiceDate",
+    "timeZone": {"value": "Europe/London"},
+    "currency": {"value": "GBP"},
+    "totalValue": {"sum": ["UnitPrice", "Quantity"]},
+    "customer": {"crmId": "CustomerID"},
+    "products": {"id": "StockCode", "name": "Description", "price": "UnitPrice", "quantity": "Quantity"},
+}
+
+
+def test_order_lines_of_a_shop_are_mapped_as_by_hand(online_retail):
+    schema = pq.read_schema(online_retail)
+    assert find_order_id(schema) == "InvoiceNo"
+    text = suggest(schema, repeats=True).text(["a heading"])
+    for name, constant, meant in (("timeZone", "Europe/Warsaw", "Europe/London"), ("currency", "EUR", "GBP")):
+        line = f'"{name}": {{"value": "{constant}"}},'
+        assert f"// {line}" in text
+        text = text.replace(f"// {line}", line.replace(constant, meant))
+
+    assert ColumnMapping.parse(text) == ColumnMapping.parse(WRITTEN)
+
+
+def test_nested_columns_are_reached_by_dots_and_a_list_holds_products():
+    item = pa.struct([("sku", pa.string()), ("title", pa.string()), ("unit_price", pa.float64()), ("qty", pa.int32())])
+    schema = pa.schema(
+        [
+            ("order_no", pa.string()),
+            ("created_at", pa.timestamp("us", "UTC")),
+            ("grand_total", pa.decimal128(10, 2)),
+            ("buyer", pa.struct([("mail", pa.string()), ("phone", pa.string())])),
+            ("items", pa.list_(item)),
+        ]
+    )
+    found = suggest(schema)
+
+    assert (found.missing, found.lines) == ({}, False)
+    assert from_json(found.text()) == {
+        "id": "order_no",
+        "date": "created_at",
+        "totalValue": "grand_total",
+        "customer": {"email": "buyer.mail", "phone": "buyer.phone"},
+        "products": "items",
+        "products.id": "sku",
+        "products.name": "title",
+        "products.price": "unit_price",
+        "products.quantity": "qty",
+    }
+
+
+def test_what_is_missing_stands_beside_with_the_column_whose_type_is_in_the_way():
+    found = suggest(pa.schema([("a", pa.int32()), ("customer_id", pa.float64())]))
+
+    assert set(found.missing) == {"id", "date", "totalValue", "customer.crmId", "products"}
+    assert "customer_id is double, which customer.crmId cannot be" in found.text()
+
+
+def test_comments_and_a_last_comma_are_no_part_of_a_mapping_and_strings_keep_theirs():
+    text = '{"id": "a//b", /* no */ "date": "c,}", // "x": 1\n "status": {"value": "paid",}, }'
+    assert from_json(text) == {"id": "a//b", "date": "c,}", "status": {"value": "paid"}}
