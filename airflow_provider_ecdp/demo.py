@@ -87,7 +87,7 @@ class Demo:
             self._airflow(environment, "db", "migrate")
             out(f"4/4  Airflow runs the DAG {DAG} for {self.day}")
             began = time.monotonic()
-            self._airflow(environment, "dags", "test", DAG, str(self.day))
+            self._airflow(environment, "dags", "test", DAG, str(self.day + dt.timedelta(days=1)))
             seconds = time.monotonic() - began
             report = self._report()
             stored = sandbox.store.count()

@@ -1,4 +1,4 @@
-"""Every night, the orders of the day go from a Parquet extract to ECDP."""
+"""Every night, the orders of the day before go from a Parquet extract to ECDP."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperato
 EXTRACTS = os.environ.get("ECDP_EXTRACTS", "/data/extracts")
 RESULTS = os.environ.get("ECDP_RESULTS", "/data/ecdp-results")
 
+#: The day before the run. `ds` is the day of the run itself, unless `[scheduler] create_cron_data_intervals` is set.
+YESTERDAY = "{{ macros.ds_add(data_interval_end | ds, -1) }}"
+
 with DAG(
     dag_id="example_ecdp_nightly_push",
-    description="Push the day's orders to ExpertSender CDP",
+    description="Push the orders of the day before to ExpertSender CDP",
     doc_md="""
 ### Nightly push of orders
 
-The warehouse writes `orders_YYYY-MM-DD.parquet`: one row for each order, with columns named like the API's fields.
-Orders are added, or replaced if ECDP has them. An order that breaks a rule of the API is not sent; up to one in a
-hundred may fail before the task does. The outcome of every order is kept in the results folder, so that after an outage
-a retry goes on where the run stopped.
+After midnight, the warehouse writes `orders_YYYY-MM-DD.parquet` of the day that has ended: one row for each order,
+with columns named like the API's fields. Orders are added, or replaced if ECDP has them. An order that breaks a rule
+of the API is not sent; up to one in a hundred may fail before the task does. The outcome of every order is kept in
+the results folder, so that after an outage a retry goes on where the run stopped.
 
 Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connection: `ecdp_default`.
 """,
@@ -38,9 +41,11 @@ Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connectio
     # [START howto_transfer_parquet_to_ecdp]
     ParquetToEcdpOperator(
         task_id="push_orders",
-        path=f"{EXTRACTS}/orders_{{{{ ds }}}}.parquet",
+        path=f"{EXTRACTS}/orders_{YESTERDAY}.parquet",
         mode="add_or_replace",
         max_failed="1%",
+        # the export may be late: Airflow's retries wait for it
+        on_missing="retry",
         results_path=RESULTS,
     )
     # [END howto_transfer_parquet_to_ecdp]

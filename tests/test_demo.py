@@ -70,7 +70,7 @@ def test_a_dag_that_fails_is_told_with_the_end_of_its_log(tmp_path, capsys):
         Demo(tmp_path / "demo", faulty=100).run()
 
     captured = capsys.readouterr()
-    assert "100 of 2000 orders failed" in captured.err
+    assert "100 of 2,000 orders failed" in captured.err
     assert "they agree" not in captured.out
 
 

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.slow
 
 DAGS = Path(__file__).parents[2] / "dags"
 DAY = dt.date(2026, 11, 1)
+#: when the orders of the day are pushed
+NIGHT = dt.datetime(2026, 11, 2, 3, tzinfo=dt.UTC)
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +44,7 @@ def test_the_parts_that_the_docs_include_are_marked_in_pairs(path):
 
 def test_the_nightly_push(airflow, sandbox):
     Sample(orders=2000, faulty=8, odd=3, day=DAY).write(airflow.extracts / "orders_2026-11-01.parquet")
-    run = airflow.run("example_ecdp_nightly_push")
+    run = airflow.run("example_ecdp_nightly_push", logical_date=NIGHT)
     xcom = run.xcom["push_orders"]
     assert run.state == "success"
     assert (xcom["summary"]["total"], xcom["summary"]["accepted"], xcom["summary"]["invalid"]) == (2000, 1992, 8)
@@ -54,7 +56,7 @@ def test_the_nightly_push(airflow, sandbox):
 
 def test_a_night_with_too_many_faults_fails_once_and_xcom_tells_which(airflow, sandbox):
     Sample(orders=200, faulty=3, day=DAY).write(airflow.extracts / "orders_2026-11-02.parquet")
-    run = airflow.run("example_ecdp_nightly_push", logical_date=dt.datetime(2026, 11, 2, tzinfo=dt.UTC))
+    run = airflow.run("example_ecdp_nightly_push", logical_date=NIGHT + dt.timedelta(days=1))
     assert (run.state, run.tries["push_orders"]) == ("failed", 1)
     assert run.xcom["push_orders"]["summary"]["invalid"] == 3
     assert sandbox.store.count() == 197
@@ -104,7 +106,7 @@ def test_order_lines_of_a_real_shop(airflow, sandbox, online_retail):
 
 def test_statuses_and_deletions(airflow, sandbox):
     Sample(orders=5, day=DAY).write(airflow.extracts / "orders_2026-11-03.parquet")
-    airflow.run("example_ecdp_nightly_push", logical_date=dt.datetime(2026, 11, 3, tzinfo=dt.UTC))
+    airflow.run("example_ecdp_nightly_push", logical_date=NIGHT + dt.timedelta(days=2))
     duckdb.sql(
         f"""COPY (SELECT * FROM (VALUES
             ('ORD-00000001', 'completed'), ('ORD-00000002', 'cancelled'), ('ORD-00000003', 'deleted'),
@@ -128,7 +130,7 @@ def test_statuses_and_deletions(airflow, sandbox):
 def test_change_extracts(airflow, sandbox):
     Sample(orders=5, day=DAY).write(airflow.extracts / "orders_2026-11-04.parquet")
     day = dt.datetime(2026, 11, 4, tzinfo=dt.UTC)
-    airflow.run("example_ecdp_nightly_push", logical_date=day)
+    airflow.run("example_ecdp_nightly_push", logical_date=day + dt.timedelta(days=1))
     duckdb.sql(
         f"""COPY (SELECT * FROM (VALUES
             ('ORD-00000001', 'paid'), ('ORD-00000002', 'VOIDED'), ('ORD-99999999', 'paid'), ('ORD-00000001', 'shipped')
@@ -172,3 +174,28 @@ def test_shards_on_any_worker_and_their_sum(airflow, sandbox):
     assert [result["outcome"] for result in total["results"]] == ["invalid"] * 2
     ledgers = duckdb.sql(f"SELECT count(*) FROM '{total['results_path']}/*/*/*.parquet'").fetchall()
     assert (sandbox.store.count(), ledgers) == (298, [(300,)])
+
+
+def test_the_trigger_form_offers_a_normal_run_a_dry_run_a_full_resync_and_a_replay(airflow, sandbox):
+    Sample(orders=20, faulty=2, day=DAY).write(airflow.extracts / "form.parquet")
+
+    def run(hour, **form):
+        # all of them: in one process, Airflow keeps those of the run before
+        defaults = {"run": "normal", "max_failed": "1%", "replay_from": None}
+        conf = {"path": str(airflow.extracts / "form.parquet"), **defaults, **form}
+        moment = dt.datetime(2026, 11, 20, hour, tzinfo=dt.UTC)
+        return airflow.run("example_ecdp_trigger_form", logical_date=moment, conf=conf)
+
+    dry = run(1, run="dry run", max_failed="2")
+    assert (dry.state, dry.xcom["push_orders"]["summary"]["not_attempted"], sandbox.store.count()) == ("success", 18, 0)
+    strict = run(2)
+    summary = strict.xcom["push_orders"]["summary"]
+    assert (strict.state, summary["accepted"], summary["invalid"], sandbox.store.count()) == ("failed", 18, 2, 18)
+    normal = run(3, run="normal", max_failed="2").xcom["push_orders"]["summary"]
+    assert (normal["accepted"], normal["skipped"], normal["requests"]) == (0, 18, 0)
+    full = run(4, run="full resync", max_failed="2").xcom["push_orders"]["summary"]
+    assert (full["accepted"], full["skipped"]) == (18, 0)
+    Sample(orders=20, day=DAY).write(airflow.extracts / "form.parquet")
+    replay = run(5, run="replay", replay_from=strict.xcom["push_orders"]["results_path"])
+    assert (replay.state, replay.xcom["push_orders"]["summary"]["accepted"]) == ("success", 2)
+    assert sandbox.store.count() == 20
