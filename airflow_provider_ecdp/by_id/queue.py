@@ -1,10 +1,19 @@
-"""The changes of an extract, all of them read and checked before the first is sent, in the order in which to send them.
+"""The changes of an extract, all read and checked before the first is sent, in the sequence in which they are sent.
 
-They are sent in rounds: the first holds the first change of every order, the second the second, and so on. Within a
-round no order appears more than once, so its changes can be sent side by side; between rounds nothing is in flight.
+Changes are sent in rounds: the first round holds the first change of every order, the second round the second change,
+and so on. A round holds at most one change of an order, so all of its changes can be sent side by side; a round ends
+before the next begins. An example, with the rows of an extract on the left:
 
-A change is known by the order's id and a hash of the order's changes up to it. So the last that a ledger holds as
-accepted tells how far an earlier run has come with this order, whatever the same status did before and after.
+    n  order_id  status        round  repeated  content_hash
+    0  A         paid            1              h1 = hash(1 paid)
+    1  B         paid            1              h1
+    2  A         paid            1    yes       h1
+    3  A         canceled        2              h2 = hash(1 paid, 2 canceled)
+    4  A         paid            3              h3 = hash(1 paid, 2 canceled, 3 paid)
+
+Row 2 repeats the order's previous change and is not sent. A `content_hash` covers the changes of an order up to and
+including its own, so that the `paid` of row 4 is not mistaken for the `paid` of row 0. If a ledger holds h1 and h2 of A
+as accepted, a resumed run knows that it has sent 2 changes of A, and sends row 4 only.
 """
 
 from __future__ import annotations
@@ -25,13 +34,13 @@ from airflow_provider_ecdp.orders.engine.marks import BROKEN
 from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.results.outcome import Outcome
 
-#: Why a change is not sent: this run's ledger holds it as accepted, or it says what the order's change before it says.
+#: Why a change is not sent: this run's ledger holds it as accepted, or it repeats the order's previous change.
 RESUMED, REPEATED = "resumed", "repeated"
 
 #: Rows of one record batch.
 _ROWS = 2048
 
-_READ = pa.schema(
+_SCHEMA = pa.schema(
     [
         ("n", pa.int64()),
         ("order_id", pa.string()),
@@ -41,54 +50,63 @@ _READ = pa.schema(
     ]
 )
 
-_OF_ORDER = "OVER (PARTITION BY order_id ORDER BY n ROWS UNBOUNDED PRECEDING)"
+_UP_TO_THIS = "OVER (PARTITION BY order_id ORDER BY n ROWS UNBOUNDED PRECEDING)"
 
-#: What would be sent, once for each time that it differs from the change of the order before it.
-_ORDERED = f"""
-CREATE TEMP TABLE ordered AS
-SELECT n, order_id, status, website_id, problem, repeated, nth, md5(CAST(digest AS VARCHAR)) AS content_hash FROM (
-    SELECT *, sum(CASE WHEN repeated THEN 0 ELSE md5_number_lower(concat(nth, '|', content)) END) {_OF_ORDER} AS digest
-    FROM (
-        SELECT *, count(*) FILTER (NOT repeated) {_OF_ORDER} AS nth FROM (
-            SELECT *, coalesce(content = lag(content) OVER (PARTITION BY order_id ORDER BY n), FALSE) AS repeated
-            FROM (SELECT *, concat_ws('|', $operation, status, website_id) AS content FROM given WHERE problem IS NULL)
-        )
-    )
+#: From `checked_rows`: the number of each change among its order's changes (`nth`), and the hash up to it.
+_MAKE_CHANGES = f"""
+CREATE TEMP TABLE changes AS
+WITH valid AS (
+    SELECT *, concat_ws('|', $operation, status, website_id) AS content FROM checked_rows WHERE problem IS NULL
+), compared AS (
+    SELECT *, coalesce(content = lag(content) OVER (PARTITION BY order_id ORDER BY n), FALSE) AS repeated FROM valid
+), numbered AS (
+    SELECT *, count(*) FILTER (NOT repeated) {_UP_TO_THIS} AS nth FROM compared
+), hashed AS (
+    -- each hash has its number in it, so that the sum depends on the sequence
+    SELECT *,
+        sum(CASE WHEN repeated THEN 0 ELSE md5_number_lower(concat(nth, '|', content)) END) {_UP_TO_THIS} AS digest
+    FROM numbered
 )
-UNION ALL SELECT n, order_id, status, website_id, problem, FALSE, 0, NULL FROM given WHERE problem IS NOT NULL
+SELECT n, order_id, status, website_id, problem, repeated, nth, md5(CAST(digest AS VARCHAR)) AS content_hash FROM hashed
+UNION ALL
+SELECT n, order_id, status, website_id, problem, FALSE, 0, NULL FROM checked_rows WHERE problem IS NOT NULL
 """
 
-#: What was never sent has changed nothing: the row before it still tells what ECDP has.
-_HELD = f"""
-CREATE TEMP TABLE held AS
-SELECT order_id, content_hash, arg_max(outcome, "at") AS outcome, max("at") AS "at" FROM earlier
+#: From `ledger_rows`: the last outcome of each change that may have reached ECDP; others have changed nothing there.
+_MAKE_ARRIVED = f"""
+CREATE TEMP TABLE arrived AS
+SELECT order_id, content_hash, arg_max(outcome, "at") AS outcome, max("at") AS "at" FROM ledger_rows
 WHERE order_id IS NOT NULL AND content_hash IS NOT NULL
 AND outcome IN ({", ".join(f"'{o}'" for o in Outcome if o.may_have_arrived)}) GROUP BY ALL
 """
 
-#: How many of an order's changes, from the first, the ledger holds as accepted, where it holds no other since.
-_KNOWN = f"""
-INSERT INTO known
-SELECT order_id, upto FROM (
-    SELECT order_id, max(nth) AS upto FROM ordered JOIN (
-        SELECT order_id, arg_max(content_hash, "at") AS content_hash FROM held GROUP BY order_id
-    ) USING (order_id, content_hash) WHERE NOT repeated GROUP BY order_id
-) JOIN ordered USING (order_id) JOIN held USING (order_id, content_hash)
-WHERE nth BETWEEN 1 AND upto AND NOT repeated AND outcome = '{Outcome.ACCEPTED}'
-GROUP BY order_id, upto HAVING count(*) = upto
+#: How many of an order's changes need not be sent: those up to the last that arrived, if all of them were accepted.
+_FILL_SENT = f"""
+INSERT INTO sent
+WITH last_arrived AS (
+    SELECT order_id, arg_max(content_hash, "at") AS content_hash FROM arrived GROUP BY order_id
+), reached AS (
+    SELECT order_id, max(nth) AS upto FROM changes JOIN last_arrived USING (order_id, content_hash)
+    WHERE NOT repeated GROUP BY order_id
+), accepted AS (
+    SELECT order_id, nth FROM changes JOIN arrived USING (order_id, content_hash)
+    WHERE NOT repeated AND outcome = '{Outcome.ACCEPTED}'
+)
+SELECT order_id, upto FROM reached JOIN accepted USING (order_id)
+WHERE nth BETWEEN 1 AND upto GROUP BY order_id, upto HAVING count(*) = upto
 """
 
 _QUEUE = f"""
 SELECT order_id, content_hash, CAST(NULL AS VARCHAR) AS warnings, status, website_id, problem, nth AS round,
 CASE WHEN repeated THEN '{REPEATED}' WHEN nth BETWEEN 1 AND upto THEN '{RESUMED}' END AS known
-FROM ordered LEFT JOIN known USING (order_id) ORDER BY nth, n
+FROM changes LEFT JOIN sent USING (order_id) ORDER BY nth, n
 """
 
 
 class ChangeQueue:
     """The changes of one extract. A context manager: it holds an engine and its spill folder.
 
-    `len` is the number of rows of the extract, or of what its SQL text returns. `name` is what the user called it.
+    `len` is the number of rows of the extract, or of the result of its SQL text. `name` is the user's name for it.
     """
 
     def __init__(
@@ -99,9 +117,9 @@ class ChangeQueue:
     ) -> None:
         """Read the extract to its end, and check each row.
 
-        :param operation: UPDATE_STATUS or DELETE, which needs nothing but ids
-        :raises ConfigurationError: the mapping is not shaped as one
-        :raises ExtractError: the extract cannot be read, or its columns do not make changes
+        :param operation: UPDATE_STATUS, or DELETE, which needs only ids
+        :raises ConfigurationError: the mapping is malformed
+        :raises ExtractError: the extract cannot be read, or lacks columns of a change
         """
         settings = settings or ChangeRowSettings()
         self.operation = operation
@@ -122,22 +140,22 @@ class ChangeQueue:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the engine and remove what it has spilled."""
+        """Close the engine and remove its spill files."""
         self._stack.close()
 
     def __len__(self) -> int:
         return self._count
 
     def recall(self, ledger: Ledger | None) -> None:
-        """Learn what this run's ledger holds as accepted."""
+        """Exclude the changes that this run's ledger holds as accepted."""
         earlier = ledger.rows(["order_id", "content_hash", "outcome", "at"]) if ledger else None
         if earlier is None:
             return
-        with reading_from(self._engine, "earlier", earlier, "noting what earlier runs hold"):
-            self._engine.execute(_HELD)
-            self._engine.execute("DELETE FROM known")
-            self._engine.execute(_KNOWN)
-            self._engine.execute("DROP TABLE held")
+        with reading_from(self._engine, "ledger_rows", earlier, "reading the results of earlier runs"):
+            self._engine.execute(_MAKE_ARRIVED)
+            self._engine.execute("DELETE FROM sent")
+            self._engine.execute(_FILL_SENT)
+            self._engine.execute("DROP TABLE arrived")
 
     def read(self) -> Iterator[pa.RecordBatch]:
         """Return every change once, round by round; those that cannot be sent come first, in round 0.
@@ -145,27 +163,28 @@ class ChangeQueue:
         Columns: `order_id`, `content_hash`, `warnings` (always NULL), `status`, `website_id`, `problem` (why it cannot
         be sent, or NULL), `round`, and `known` (why it need not be sent, or NULL).
         """
-        what = f"putting the changes of {self.name} into their order"
-        return record_batches(self._engine, _QUEUE, _ROWS, lambda: running(what))
+        step = f"sorting the changes of {self.name}"
+        return record_batches(self._engine, _QUEUE, _ROWS, lambda: running(step))
 
     def _take(self, rows: ChangeRows) -> None:
         self._engine.execute(
-            "CREATE TEMP TABLE given (n BIGINT, order_id VARCHAR, status VARCHAR, website_id BIGINT, problem VARCHAR)"
+            "CREATE TEMP TABLE checked_rows "
+            "(n BIGINT, order_id VARCHAR, status VARCHAR, website_id BIGINT, problem VARCHAR)"
         )
-        self._engine.execute("CREATE TEMP TABLE known (order_id VARCHAR, upto BIGINT)")
-        what = f"keeping the changes of {self.name}"
+        self._engine.execute("CREATE TEMP TABLE sent (order_id VARCHAR, upto BIGINT)")
+        step = f"storing the changes of {self.name}"
         for batch in rows.read():
             checked = [self._checked(*row) for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)]
             numbers = range(self._count, self._count + len(checked))
             columns = [pa.array(numbers, pa.int64())]
-            columns += [pa.array(c, f.type) for c, f in zip(zip(*checked, strict=True), list(_READ)[1:], strict=True)]
-            self._engine.register("batch", pa.RecordBatch.from_arrays(columns, schema=_READ))
-            with running(what):
-                self._engine.execute("INSERT INTO given FROM batch")
+            columns += [pa.array(c, f.type) for c, f in zip(zip(*checked, strict=True), list(_SCHEMA)[1:], strict=True)]
+            self._engine.register("batch", pa.RecordBatch.from_arrays(columns, schema=_SCHEMA))
+            with running(step):
+                self._engine.execute("INSERT INTO checked_rows FROM batch")
             self._count += len(checked)
-        with running(what):
-            self._engine.execute(_ORDERED.replace("$operation", f"'{self.operation}'"))
-            self._engine.execute("DROP TABLE given")
+        with running(step):
+            self._engine.execute(_MAKE_CHANGES.replace("$operation", f"'{self.operation}'"))
+            self._engine.execute("DROP TABLE checked_rows")
 
     def _checked(
         self, order_id: str | None, status: str | None, website_id: str | None
