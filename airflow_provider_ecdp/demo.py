@@ -1,4 +1,4 @@
-"""`make demo`: the nightly example DAG, run by Airflow against the sandbox, and what became of every order.
+"""`make demo`: the nightly example DAG, run by Airflow against the sandbox, and the outcome of every order.
 
 Airflow runs as a process of its own, in a folder of its own: this module imports none of it. What is printed was read
 from the run: its XCom, the sandbox's own count, and the ids of the processes that were started.

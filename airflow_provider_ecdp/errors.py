@@ -1,4 +1,4 @@
-"""Every error that this package raises, ordered by what the reader should do about it.
+"""Every error that this package raises, grouped by the action that it calls for.
 
     EcdpError
     ├── ConfigurationError         a setting is wrong: correct it, nothing was sent

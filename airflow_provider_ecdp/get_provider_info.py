@@ -1,4 +1,4 @@
-"""What Airflow is told about this package: pure data, since Airflow reads it before its configuration is ready.
+"""The metadata of this package for Airflow: pure data, since Airflow reads it before its configuration is ready.
 
 Shapes: Airflow's provider_info.schema.json, and provider.yaml.schema.json for the connection form.
 """

@@ -280,6 +280,13 @@ def test_every_module_says_what_it_is_for():
     assert undocumented == []
 
 
+def test_every_module_is_in_the_table_of_the_page():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([\w/]+\.py)` \| \S.* \|$", page.partition("\n## Modules\n")[2], re.MULTILINE)
+    modules = [path.relative_to(PACKAGE).as_posix() for path in MODULES.values() if not path.name.startswith("__")]
+    assert sorted(listed) == sorted(modules), "add or remove rows in docs/architecture.md, section Modules"
+
+
 def test_no_module_is_a_drawer_for_odds_and_ends():
     drawers = {"utils", "util", "common", "core", "helpers", "misc"}
     assert [name for name in MODULES if set(re.split(r"[/.]", name)) & drawers] == []

@@ -1,4 +1,4 @@
-"""What a client has done, counted over all of its threads."""
+"""Counts of a client's requests, over all of its threads."""
 
 from __future__ import annotations
 

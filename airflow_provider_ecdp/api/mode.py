@@ -1,4 +1,4 @@
-"""The closed sets of the Orders API's POST, in its own spelling; `parse` takes the spellings that people write."""
+"""The enumerations of the Orders API's POST, in its own spelling; `parse` accepts other spellings."""
 
 from __future__ import annotations
 

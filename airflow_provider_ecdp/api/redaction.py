@@ -1,4 +1,4 @@
-"""Makes the words of a server fit for logs and ledgers: short, one line, without personal data or the key.
+"""Redacts a server's messages for logs and ledgers: short, one line, without personal data or the key.
 
 The customer values of the request are cut in every spelling in which a server may repeat them. E-mail addresses are
 always replaced. Telephone numbers are replaced where they look like nothing else: a `+` before the digits, an area code

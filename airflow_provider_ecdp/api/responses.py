@@ -1,4 +1,4 @@
-"""What each answer of ECDP means: (method, status, headers, body) to a result or a typed error, in one table.
+"""The meaning of each response of ECDP: (method, status, headers, body) to a result or a typed error, in one table.
 
 Pure: no network, no clock. Success is exactly what the vendor's page documents, 201 for POST and 200 for the rest;
 everything that proxies and gateways add is a typed error. Statuses beyond the page's: RFC 9110, RFC 8470, RFC 6585.

@@ -1,4 +1,4 @@
-"""Where ECDP is and how it may be spoken to: checked when made, so that a wrong setting stops before anything is sent.
+"""The settings of the client, checked when they are made, before anything is sent.
 
 Messages never show a whole URL: it may hold a password or a token.
 """

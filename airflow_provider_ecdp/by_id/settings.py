@@ -1,4 +1,4 @@
-"""How the changes of an extract are read and sent, and which extracts are not meant to be."""
+"""The settings of a run of changes, and the extracts that it refuses."""
 
 from __future__ import annotations
 

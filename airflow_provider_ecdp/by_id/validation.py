@@ -1,4 +1,4 @@
-"""What may name an order or a status in a request: checked before anything is sent."""
+"""Checks of order ids, statuses and website ids before anything is sent."""
 
 from __future__ import annotations
 

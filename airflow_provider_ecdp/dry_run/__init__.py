@@ -1,1 +1,1 @@
-"""Everything that a run does, but for sending."""
+"""Everything that a run does, except sending."""

@@ -1,4 +1,4 @@
-"""The look before the changes of an extract are sent: everything that a run does, but for sending."""
+"""A dry run of changes: everything that a run does, except sending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is to say of an extract before it is sent, as data and as JSON."""
+"""The findings of a dry run, as data and as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The look before anything is sent: everything that a push does, but for sending.
+"""A dry run of orders: everything that a push does, except sending.
 
 What is shown of an order is what may be shown: ids, words, numbers, and a sample without what identifies a person.
 """

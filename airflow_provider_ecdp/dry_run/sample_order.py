@@ -1,4 +1,4 @@
-"""An order as an example: what identifies a person is replaced, numbers keep their digits."""
+"""The sample order of a dry run: personal data is masked, numbers keep their digits."""
 
 from __future__ import annotations
 

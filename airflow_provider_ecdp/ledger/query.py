@@ -1,4 +1,4 @@
-"""Questions to results, of one run or of many: counts, reasons, pages of orders, one order's history, runs.
+"""Queries of the results of one run or of many: counts, reasons, pages of orders, one order's history, runs.
 
 The rows are read once into an engine that spills beyond its memory limit. For people: the command line, and a page in
 Airflow, ask the same questions.

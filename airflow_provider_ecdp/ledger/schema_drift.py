@@ -1,4 +1,4 @@
-"""Whether an extract still has the columns that the previous run read, as they were.
+"""Schema drift: columns that are missing, or have another type, compared with the previous run.
 
 What a run reads is kept beside its ledger's Parquet files, and the next run compares it with all columns that it finds,
 read or not: another SQL text or mapping is no other extract. Columns that no run reads change nothing.

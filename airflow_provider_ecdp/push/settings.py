@@ -1,4 +1,4 @@
-"""How a push is done."""
+"""The settings of a push."""
 
 from __future__ import annotations
 

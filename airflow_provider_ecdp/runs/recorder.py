@@ -1,4 +1,4 @@
-"""What a run does with outcomes: it counts them and writes them to its ledgers."""
+"""Records outcomes: counts them and writes them to the ledgers of a run."""
 
 from __future__ import annotations
 

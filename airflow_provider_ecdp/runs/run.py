@@ -1,4 +1,4 @@
-"""The way of every run that sends an extract: read, dispatch, record, report, and an orderly end when it is cancelled.
+"""The steps of every run that sends an extract: read, dispatch, record, report, and an orderly end when cancelled.
 
 The calling thread reads, counts and writes the ledgers; worker threads do nothing but send. One item goes alone until
 one is answered: a wrong key or an absent host costs few requests.

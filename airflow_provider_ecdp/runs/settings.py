@@ -1,4 +1,4 @@
-"""The settings that every run has, whatever it sends."""
+"""The settings common to all runs."""
 
 from __future__ import annotations
 

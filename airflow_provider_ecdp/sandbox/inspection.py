@@ -1,4 +1,4 @@
-"""Looking into the sandbox over HTTP: `/_sandbox/...`, without a key, from this machine only; no part of ECDP."""
+"""Inspection of the sandbox over HTTP: `/_sandbox/...`, without a key, from this machine only; no part of ECDP."""
 
 from __future__ import annotations
 

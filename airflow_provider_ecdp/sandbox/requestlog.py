@@ -1,4 +1,4 @@
-"""What was asked of the sandbox and how it answered; paths hold order ids, bodies and keys are not kept."""
+"""The log of the sandbox's requests and responses; paths hold order ids, bodies and keys are not kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders on the local disk for what does not fit the memory: customers' data, which no end of a run leaves behind.
+"""Folders on the local disk for what does not fit the memory: customers' data, removed however the run ends.
 
 A folder is removed when its run ends. What a killed run has left is removed by the next: each folder holds a file that
 its run keeps locked, and the system frees a lock when its process ends, however it does.
