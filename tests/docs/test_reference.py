@@ -120,6 +120,8 @@ class TestConnection:
 
     def test_every_field_of_the_form_is_documented_with_its_label(self, fields, kind):
         labels = dict(kind["ui-field-behaviour"]["relabeling"])
+        # Airflow's own label, which the form keeps
+        labels["port"] = "Port"
         labels |= {name: field["label"] for name, field in kind["conn-fields"].items()}
         # the hidden fields that a URI fills
         hidden = dict.fromkeys(set(kind["ui-field-behaviour"]["hidden-fields"]) - {"login"}, "")
@@ -127,7 +129,8 @@ class TestConnection:
 
     def test_what_an_empty_field_means_is_what_the_form_shows_in_grey(self, fields, kind):
         shown = dict(kind["ui-field-behaviour"]["placeholders"])
-        for example in ("password", "ca_bundle"):
+        # these are examples and advice, not defaults
+        for example in ("password", "ca_bundle", "port"):
             del shown[example]
         assert {name: fields[name]["empty"].strip("`") for name in shown} == shown
 
