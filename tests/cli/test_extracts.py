@@ -301,4 +301,4 @@ def test_a_mapping_and_an_sql_text_are_one_too_many(ecdp, lines, folder):
     (folder / "lines.sql").write_text("SELECT 1", encoding="utf-8")
     run = ecdp("check", lines, "--mapping", "lines.json", "--sql", "lines.sql")
     assert run.code == 2
-    assert "sql and mapping both say what an order is made of" in run.err
+    assert "sql and mapping exclude each other; keep one of them" in run.err

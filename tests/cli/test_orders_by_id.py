@@ -105,7 +105,7 @@ def test_a_refused_key_stops_every_command(pointed, ecdp, monkeypatch, command):
 
     assert run.code == 3
     assert run.json["summary"]["not_attempted"] == 2
-    assert "key is refused" in run.err
+    assert "the API key was refused" in run.err
     assert pointed.url in run.err
     assert "another-key-entirely" not in run.err + run.out
     assert len(pointed.store.requests) == 1

@@ -27,7 +27,7 @@ def test_a_wrong_key_stops_the_run_after_one_request(pointed, ecdp, sample, monk
     assert run.code == 3
     assert run.json["summary"]["not_attempted"] == 2_000
     assert pointed.store.post_count == 1
-    assert "key is refused" in run.err
+    assert "the API key was refused" in run.err
     assert KEY not in run.err + run.out
 
 
@@ -271,7 +271,7 @@ def test_without_a_key_nothing_is_sent(pointed, ecdp, sample, monkeypatch):
         (["--warnings-as-errors", "negative_quantity,nonsense"], "no warning is called nonsense"),
         (["--base-url", "http://ecdp.example.com"], "plain http"),
         (["--base-url", "ftp://ecdp"], "the scheme https"),
-        (["--ca-bundle", "absent.pem"], "CA bundle that does not exist"),
+        (["--ca-bundle", "absent.pem"], "there is no such file: 'absent.pem'"),
         (["--read-timeout", "0"], "read_timeout"),
     ],
 )

@@ -174,7 +174,10 @@ def test_partitions_of_no_extract_are_an_error_of_the_dag_and_of_a_template(part
     [
         ({}, "give path, or extracts"),
         ({"path": "a", "extracts": {"b": "c"}}, "give path, or extracts"),
-        ({"path": "a", "sql": "SELECT 1", "mapping": {"id": "id"}}, "sql and mapping both say"),
+        (
+            {"path": "a", "sql": "SELECT 1", "mapping": {"id": "id"}},
+            "sql and mapping exclude each other; keep one of them",
+        ),
         ({"path": "a", "canary": -1}, "canary must be a whole number, 0 or more"),
         ({"path": "a", "on_drift": "stop"}, "on_drift must be ignore, warn or fail"),
     ],

@@ -183,7 +183,7 @@ def test_what_a_run_left_rejected_is_replayed_from_the_storage(put, sandbox, mak
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("s3://aws_default@warehouse/nothing/", r"^s3://warehouse/nothing: no such file or folder"),
+        ("s3://aws_default@warehouse/nothing/", r"(?m)^s3://warehouse/nothing: no such file or folder"),
         ("s3://aws_default@warehouse/orders/*.csv", "no file matches"),
         ("s3://aws_default@warehouse/text/", "no Parquet file in this folder"),
         ("s3://aws_default@elsewhere/orders/", "no such file or folder"),
@@ -230,7 +230,7 @@ def test_a_key_that_the_storage_refuses_is_told_and_tried_again(s3, context, mon
         monkeypatch.setenv("AIRFLOW_CONN_REFUSED", s3.connection(extra={"endpoint_url": url}))
         try:
             # Airflow tries again: a role may not have been assumed yet
-            with pytest.raises(ExtractError, match=r"^s3://warehouse/orders: cannot be read: Forbidden") as raised:
+            with pytest.raises(ExtractError, match=r"(?m)^s3://warehouse/orders: cannot be read: Forbidden") as raised:
                 operator("s3://refused@warehouse/orders/").execute(context)
         finally:
             server.shutdown()

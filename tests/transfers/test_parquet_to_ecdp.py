@@ -175,7 +175,7 @@ def test_a_run_over_the_results_of_another_of_its_name_skips_and_says_so(push, m
 
 
 def test_a_retry_in_mode_add_sends_nothing_twice_even_without_results(push, make_context, sandbox):
-    sandbox.faults = Faults(reset_after=1, first_request=3, methods=("POST",))
+    sandbox.faults = Faults(reset_after=1, first_request=3)
     with pytest.raises(PushStoppedError):
         push(mode="add").execute(make_context())
     assert sandbox.store.count() > 20

@@ -143,14 +143,14 @@ def test_a_dry_run_tells_what_would_be_done_and_sends_and_keeps_nothing(
         "problems": [
             {
                 "field": "order id",
-                "rule": "text or a whole number",
+                "rule": "must be text or a whole number",
                 "count": 1,
                 "examples": [None],
                 "got": [{"value": "nothing", "count": 1}],
             },
             {
                 "field": "order id",
-                "rule": "at least one character",
+                "rule": "must not be empty",
                 "count": 1,
                 "examples": [""],
                 "got": [{"value": "none", "count": 1}],

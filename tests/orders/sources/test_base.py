@@ -76,8 +76,7 @@ def test_it_is_joined_with_another():
 
 
 @pytest.mark.parametrize("settings", [{}, {"sql": "SELECT * FROM extract"}, {"mapping": MAPPING}], ids=str)
-@pytest.mark.parametrize("columns", [{}, {"half": pa.array([], pa.float16())}], ids=["none", "none that is readable"])
-def test_a_file_without_columns_is_told_as_such(tmp_path, settings, columns):
-    pq.write_table(pa.table(columns), tmp_path / "o.parquet")
+def test_a_file_without_columns_is_told_as_such(tmp_path, settings):
+    pq.write_table(pa.table({}), tmp_path / "o.parquet")
     with pytest.raises(ColumnsError, match=r"o\.parquet has no columns.*so it holds no orders"):
         OrderReader(ParquetSource.open(tmp_path / "o.parquet"), OrderSettings(**settings))
