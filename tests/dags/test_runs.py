@@ -25,8 +25,8 @@ def forty(airflow):
 
 def test_a_retry_after_an_outage_goes_on_and_counts_the_whole_run(airflow, sandbox, connect, forty):
     connect(sandbox.url)
-    # the client asks five times for the third batch, and gives up
-    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=3, last_request=7)
+    # the run asks for the batches that are left, each five times, and once whether the server answers: it gives up
+    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=3, last_request=18)
     run = airflow.run("tried_push", conf=forty)
     assert (run.state, run.tries["push"]) == ("success", 2)
     summary = run.xcom["push"]["summary"]
@@ -37,8 +37,8 @@ def test_a_retry_after_an_outage_goes_on_and_counts_the_whole_run(airflow, sandb
 def test_a_retry_of_deletions_goes_on_and_counts_the_whole_run(airflow, sandbox, connect, forty):
     connect(sandbox.url)
     airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
-    # the client asks five times for the eleventh deletion, and gives up
-    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=11, last_request=15)
+    # five deletions fail, each after five requests: the run gives up
+    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=11, last_request=35)
     run = airflow.run("tried_deletions", conf=forty, logical_date=dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
     assert (run.state, run.tries["delete"]) == ("success", 2)
     summary = run.xcom["delete"]["summary"]
@@ -153,8 +153,8 @@ def sharded(airflow):
 @pytest.mark.usefixtures("sharded")
 def test_shards_resume_and_remember_each_for_itself_and_for_all(airflow, sandbox, connect):
     connect(sandbox.url)
-    # the client asks five times for the first batch of the second shard, and gives up: its retry goes on
-    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=4, last_request=8)
+    # one shard meets an outage, and gives up: its retry goes on
+    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=4, last_request=18)
     run = airflow.run("tried_shards", conf={"most": 4}, logical_date=dt.datetime(2026, 11, 6, tzinfo=dt.UTC))
     total = run.xcom["add_up"]["summary"]
     assert (run.state, sorted(run.tries["push"])) == ("success", [1, 1, 1, 2])
@@ -185,8 +185,8 @@ def test_a_dag_reads_s3_keeps_its_results_there_and_goes_on_from_them(airflow, s
     connect(sandbox.url)
     Sample(orders=40, day=DAY).write(tmp_path / "part.parquet")
     s3.files.put(str(tmp_path / "part.parquet"), "warehouse/orders/2026-11-06/part.parquet")
-    # the client asks five times for the third batch, and gives up
-    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=3, last_request=7)
+    # the run asks for the batches that are left, each five times, and once whether the server answers: it gives up
+    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=3, last_request=18)
     run = airflow.run("tried_storage", logical_date=dt.datetime(2026, 11, 6, tzinfo=dt.UTC))
     assert (run.state, run.tries["push"]) == ("success", 2)
     xcom = run.xcom["push"]

@@ -180,7 +180,7 @@ class Run:
                 self.require(not ended or self.may_stay_open(result), "unresolved in a run that ended", *facts)
 
     def may_stay_open(self, result: Mapping[str, Any]) -> bool:
-        """Add blames nobody on a guess after a lost answer; nor is an order rejected that met a limit of requests alone."""
+        """Nobody is blamed on a guess: after an answer that Add lost, nor for a limit of requests."""
         if result["http_status"] == 429 and "throttle" in self.scenario.faults:
             return True
         return self.scenario.mode is Mode.ADD and "may have stored it" in str(result["reason"])

@@ -55,7 +55,7 @@ def lines(numbers, skus=None):
 @pytest.fixture
 def small_parts(monkeypatch):
     """Make parts so small that a few rows need several."""
-    monkeypatch.setattr(partitions, "_SHARE", 40_000)
+    monkeypatch.setattr(partitions, "_SHARE", 60_000)
     monkeypatch.setattr(partitions, "_SMALL", 1000)
 
 
