@@ -82,3 +82,10 @@ def airflow():
             warnings.filterwarnings("ignore", "Using `httpx` with `starlette.testclient` is deprecated")
             importlib.import_module("airflow.api_fastapi.execution_api.app")
         yield Airflow(home)
+
+
+@pytest.fixture(autouse=True)
+def without_history():
+    """A history belongs to one ECDP, and each test has a sandbox of its own."""
+    for history in Path(os.environ["AIRFLOW_HOME"]).glob("results/*/*/history"):
+        shutil.rmtree(history)
