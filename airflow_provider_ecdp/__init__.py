@@ -1,7 +1,7 @@
 """Apache Airflow provider for ExpertSender CDP (ECDP): orders from Parquet extracts to the Orders API.
 
 The core knows no Airflow: `orders` (what an order is), `api` (how ECDP is spoken to), `push` (the use case),
-`outcomes` and `ledger` (what became of each order), `errors`. The adapters know Airflow: `hooks`, `operators`,
+`results` and `ledger` (the outcome of each order), `errors`. The adapters know Airflow: `hooks`, `operators`,
 `transfers`. `sandbox` is a stand-in for ECDP, `cli` the same use cases from a terminal.
 
 This module imports nothing: Airflow reads it while it discovers providers, before its configuration is ready.

@@ -193,7 +193,7 @@ class EcdpOperator(BaseOperator):
         return value
 
     def _conclude(self, context: Context, report: Report, tolerated: MaxFailed) -> dict[str, Any]:
-        """Log the report and return it for XCom, or raise what it calls for, with XCom pushed all the same."""
+        """Log the report and return it for XCom, or raise what it calls for; XCom is pushed in either case."""
         value = report.as_json()
         self.log.info("%s", summary_table(report.summary, report.warnings, report.results_path))
         try:

@@ -1,7 +1,7 @@
 """Extracts larger than memory, in parts: the query runs on one after another, for the engine's `list` cannot spill.
 
 Each extract is read once, into buckets on the local disk by the values of a column; a part is as many buckets as fit
-the memory. Where the memory does not do all the same, the parts that are left are halved.
+the memory. If the memory still does not suffice, the remaining parts are halved.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class FieldBinding:
-    """The order as the extract has it, and what became of the extract's columns.
+    """The order as the extract has it, and the columns that were used and ignored.
 
     `problems` is SQL of the problems that the source found itself, None where it looks for none. `differs` names the
     flags of DIFFERS.

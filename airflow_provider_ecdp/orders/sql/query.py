@@ -131,7 +131,7 @@ class Query:
     def contents(self, ids: str, part: int) -> str:
         """Return SQL of the columns of CONTENTS, of the orders whose ids are in the table `ids`."""
         return (
-            # what a bad value leaves out of the text makes another content all the same
+            # what a bad value leaves out of the text still makes another content
             f"SELECT order_id, concat(content_hash, problems IS NULL), {part} "
             f"FROM ({self.hashed}) SEMI JOIN {ids} USING (order_id)"
         )
