@@ -1,6 +1,4 @@
-import datetime as dt
 import gzip
-import ipaddress
 import json
 import socket
 import ssl
@@ -8,9 +6,7 @@ import threading
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from certificates import self_signed
 
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.errors import (
@@ -28,21 +24,7 @@ ORDER = {"status": 0, "data": {"id": "12"}}
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
     """The path of a key and a self-signed certificate for 127.0.0.1."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
-    now = dt.datetime.now(dt.UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + dt.timedelta(1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "loopback.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return str(path)
+    return str(self_signed(tmp_path_factory.mktemp("tls")))
 
 
 @pytest.fixture
