@@ -149,7 +149,7 @@ def test_no_default_stands_twice():
     }
     assert places == {
         # how many tries the client has in reserve, which is another number
-        ("api/retry.py", 500),
+        ("api/governor/quota.py", 500),
         # of the engine that reads results, which is not that of orders
         ("ledger/query.py", "256MB"),
     }

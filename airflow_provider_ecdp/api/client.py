@@ -15,13 +15,14 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
-from airflow_provider_ecdp.api.concurrency import Concurrency, Flight
 from airflow_provider_ecdp.api.counts import ClientStats, Counter, PostResult
+from airflow_provider_ecdp.api.governor.concurrency import Concurrency, Flight
+from airflow_provider_ecdp.api.governor.pacing import Pacer, overloaded
+from airflow_provider_ecdp.api.governor.quota import RetryQuota
 from airflow_provider_ecdp.api.mode import envelope
-from airflow_provider_ecdp.api.pacing import Pacer, overloaded
 from airflow_provider_ecdp.api.redaction import Redactor, SentValues
 from airflow_provider_ecdp.api.responses import read_answer
-from airflow_provider_ecdp.api.retry import RetryPolicy, RetryQuota
+from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ID_OF_NO_ORDER, ClientSettings, checked_key, order_path
 from airflow_provider_ecdp.api.transport import Transport
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError, UnreachableError

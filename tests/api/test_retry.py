@@ -1,13 +1,11 @@
 import math
-import threading
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ecdp.api.retry import RetryPolicy, RetryQuota, may_repeat
+from airflow_provider_ecdp.api.retry import RetryPolicy, may_repeat
 from airflow_provider_ecdp.errors import (
-    ApiError,
     ConfigurationError,
     KeyRefusedError,
     NoAnswerError,
@@ -127,55 +125,3 @@ def test_no_attempt_begins_after_the_time_is_up():
 def test_a_policy_out_of_range_is_refused_by_name(setting):
     with pytest.raises(ConfigurationError, match=next(iter(setting))):
         RetryPolicy(**setting)
-
-
-def test_an_outage_uses_the_quota_up():
-    quota = RetryQuota()
-    taken = 0
-    while quota.take(UnreachableError("x")) is not None:
-        taken += 1
-    assert taken == 500 // 14
-    assert quota.tokens == 500 - taken * 14
-
-
-def test_throttling_costs_less():
-    quota = RetryQuota()
-    assert quota.take(ThrottledError("x")) == 5
-    assert quota.take(ServerError("x")) == 14
-    assert quota.tokens == 481
-
-
-def test_successes_fill_the_quota_up_to_its_capacity():
-    quota = RetryQuota(capacity=20)
-    cost = quota.take(ServerError("x"))
-    quota.give_back(None)
-    assert quota.tokens == 7
-    quota.give_back(cost)
-    assert quota.tokens == 20
-
-
-@given(st.lists(st.sampled_from([ApiError("x"), ThrottledError("x"), None]), max_size=200))
-def test_the_quota_stays_between_nothing_and_its_capacity(events):
-    quota = RetryQuota(capacity=50)
-    for event in events:
-        if event is None:
-            quota.give_back(None)
-        else:
-            quota.take(event)
-        assert 0 <= quota.tokens <= 50
-
-
-def test_threads_never_take_the_same_tokens():
-    quota = RetryQuota(capacity=1400)
-    taken = []
-
-    def take_all():
-        while (cost := quota.take(ServerError("x"))) is not None:
-            taken.append(cost)
-
-    threads = [threading.Thread(target=take_all) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sum(taken) == 1400

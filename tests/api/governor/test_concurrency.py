@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import examples
 
-from airflow_provider_ecdp.api.concurrency import Concurrency, struggles
+from airflow_provider_ecdp.api.governor.concurrency import Concurrency, struggles
 from airflow_provider_ecdp.errors import (
     NoAnswerError,
     RequestRejectedError,

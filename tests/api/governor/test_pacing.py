@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import examples
 
-from airflow_provider_ecdp.api.pacing import Pacer
+from airflow_provider_ecdp.api.governor.pacing import Pacer
 
 # the sum of many slots is not exact
 EPSILON = 1e-6
