@@ -1,24 +1,19 @@
 """The client of the Orders API: every method sends one request, retries it where that is safe, or raises a typed error.
 
-Threads share one client. They share its connections, its pace and its quota of retries, so that ten threads in an
-outage are no worse for the server than one.
+Threads share one client, with its connections and its governor, which holds back requests and repeats them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import random as randomness
-import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_ecdp.api.counts import ClientStats, Counter, PostResult
-from airflow_provider_ecdp.api.governor.concurrency import Concurrency, Flight
-from airflow_provider_ecdp.api.governor.pacing import Pacer, overloaded
-from airflow_provider_ecdp.api.governor.quota import RetryQuota
+from airflow_provider_ecdp.api.governor.governor import Governor
 from airflow_provider_ecdp.api.mode import envelope
 from airflow_provider_ecdp.api.redaction import Redactor, SentValues
 from airflow_provider_ecdp.api.responses import read_answer
@@ -31,11 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from airflow_provider_ecdp.api.governor.concurrency import Flight
     from airflow_provider_ecdp.api.mode import MatchBy, Mode
 
 __all__ = ["ClientStats", "EcdpClient", "PostResult"]
-
-log = logging.getLogger(__name__)
 
 
 class EcdpClient:
@@ -61,14 +55,8 @@ class EcdpClient:
         self.settings = settings
         self.policy = policy
         self._api_key = checked_key(api_key)
-        self._clock = clock
         self._wall_clock = wall_clock
-        self._interrupted = threading.Event()
-        self._sleep = sleep or self._interrupted.wait
-        self._random = random
-        self._quota = RetryQuota()
-        self._pacer = Pacer(requests_per_second=settings.requests_per_second, clock=clock, sleep=self._sleep)
-        self._concurrency = Concurrency(settings.max_in_flight, clock)
+        self._governor = Governor(settings, clock=clock, sleep=sleep, random=random)
         self._transport = Transport(settings, self._api_key)
         self._counter = Counter()
         self._key_accepted = False
@@ -93,12 +81,12 @@ class EcdpClient:
 
         A request that is cut off ends in NoAnswerError: it may have been stored.
         """
-        self._interrupted.set()
+        self._governor.interrupted.set()
         self._transport.interrupt()
 
     def resume(self) -> None:
         """Send again after `interrupt`."""
-        self._interrupted.clear()
+        self._governor.interrupted.clear()
         self._transport.resume()
 
     def close(self) -> None:
@@ -108,16 +96,16 @@ class EcdpClient:
     @property
     def in_flight_limit(self) -> int:
         """Requests that should be in flight at once now: `max_in_flight`, fewer while the server struggles."""
-        return self._concurrency.limit
+        return self._governor.concurrency.limit
 
     @property
     def in_flight_reached(self) -> int:
         """Most requests that were in flight at once since `recount_in_flight`, if as many still may; at least 1."""
-        return max(1, min(self._concurrency.limit, self._concurrency.reached))
+        return max(1, min(self._governor.concurrency.limit, self._governor.concurrency.reached))
 
     def recount_in_flight(self) -> None:
         """Reset `in_flight_reached`."""
-        self._concurrency.recount()
+        self._governor.concurrency.recount()
 
     def stats(self) -> ClientStats:
         """Return the counts so far, as one consistent snapshot."""
@@ -191,20 +179,20 @@ class EcdpClient:
         This is for mode Add after an error that leaves open whether the batch was stored: the caller reads back first.
         `attempt` counts the requests so far.
         """
-        wait = self.policy.delay(error, attempt, self._random, repeatable=True, elapsed=0.0)
-        if wait is None or self._quota.take(error) is None:
+        delay = self._governor.delay_before_resend(self.policy, error, attempt)
+        if delay is None:
             return False
         self._counter.add(retries=1)
         # after a 503 it is the pacer that waits
-        return error.status == 503 or not self._sleep(wait)
+        return error.status == 503 or self.wait(delay)
 
     def wait(self, seconds: float) -> bool:
         """Wait, as between two attempts; False if that was interrupted."""
-        return not self._sleep(seconds)
+        return self._governor.wait(seconds)
 
     def recovered(self) -> None:
         """Note an answer to what `pause` waited for: the retry's tokens are given back."""
-        self._quota.give_back_retry()
+        self._governor.quota.give_back_retry()
 
     def _call(
         self,
@@ -217,46 +205,22 @@ class EcdpClient:
         sent_values: Callable[[], SentValues] = SentValues,
     ) -> tuple[dict[str, Any] | None, int]:
         """Send until an answer settles it or the policy gives up; return the result and the number of requests."""
-        policy = policy or self.policy
-        call = f"{method} {self.settings.base_url}{path}"
-        error: ApiError | None = None
-        cost: int | None = None
-        attempt, began = 0, 0.0
-        while not self._interrupted.is_set() and (started := self._pacer.acquire()) is not None:
-            attempt += 1
-            if attempt == 1:
-                began = started
-            flight = self._concurrency.flight(started)
+        name = f"{method} {self.settings.base_url}{path}"
+        call = self._governor.call(name, len(body or b""), policy or self.policy, repeatable=repeatable)
+        while (flight := call.before()) is not None:
             try:
-                result = self._attempt(method, path, body, call, flight, sent_values=sent_values)
-            except ApiError as failure:
-                # a 429 after a 502 does not make the request that got the 502 unsent
-                failure.earlier_maybe_stored = error is not None and error.maybe_stored
-                failure.attempts = attempt
-                error = failure
+                result = self._attempt(method, path, body, name, flight, sent_values=sent_values)
+            except ApiError as error:
+                delay = call.on_error(flight, error)
             else:
-                self._settled(cost, flight, body)
-                return result, attempt
-            elapsed = self._clock() - began
-            wait = policy.delay(error, attempt, self._random, repeatable=repeatable, elapsed=elapsed)
-            self._concurrency.failed(flight, error)
-            if overloaded(error):
-                self._pacer.throttled(policy.backoff(error, attempt, self._random) if wait is None else wait, started)
-            elif not error.transient:
-                self._settled(cost, flight, body)
-            if wait is None:
+                call.on_success(flight)
+                return result, call.attempts
+            if delay is None:
                 break
-            cost = self._quota.take(error)
-            if cost is None:
-                log.warning("%s: %s; not retried, because the client's retry quota is used up", call, _cause(error))
-                break
-            level = logging.INFO if overloaded(error) else logging.WARNING
-            told = "%s: %s; attempt %d of %d, again in %.1f s"
-            log.log(level, told, call, _cause(error), attempt, policy.max_attempts, wait)
             self._counter.add(retries=1)
-            if self._sleep(wait):
+            if not self.wait(delay):
                 break
-        raise error or _not_sent(call)
+        raise call.error or _not_sent(name)
 
     def _attempt(
         self,
@@ -286,16 +250,6 @@ class EcdpClient:
         )
         self._key_accepted = True
         return result
-
-    def _settled(self, cost: int | None, flight: Flight, body: bytes | None) -> None:
-        """Note an answer that shows the server at work: a success, or a refusal of what was sent."""
-        self._quota.give_back(cost)
-        self._pacer.succeeded()
-        self._concurrency.answered(flight, len(body) if body else 0)
-
-
-def _cause(error: ApiError) -> str:
-    return f"HTTP {error.status}" if error.status else type(error).__name__
 
 
 def _not_sent(call: str) -> UnreachableError:

@@ -63,11 +63,6 @@ class Pacer:
         self._reduced_at = -math.inf
         self._successes: deque[float] = deque()
 
-    @property
-    def rate(self) -> float:
-        """Requests per second that may start now; infinite if nothing bounds them."""
-        return self._rate
-
     def acquire(self) -> float | None:
         """Block until a request may start and return that moment, or None if the sleep was interrupted."""
         while True:

@@ -21,11 +21,6 @@ class RetryQuota:
         self._tokens = capacity
         self._lock = threading.Lock()
 
-    @property
-    def tokens(self) -> int:
-        """Tokens left."""
-        return self._tokens
-
     def take(self, error: ApiError) -> int | None:
         """Take the tokens of one retry after `error` and return their number; None if too few are left."""
         cost = self._throttle_cost if isinstance(error, ThrottledError) else self._retry_cost
