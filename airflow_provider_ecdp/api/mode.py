@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import TypeVar
 
 from airflow_provider_ecdp.errors import ConfigurationError
@@ -20,7 +21,7 @@ class Mode(enum.StrEnum):
     @staticmethod
     def parse(text: str) -> Mode:
         """Read `AddOrReplace`, `add_or_replace`, `add-or-replace`, ...; anything else is a ConfigurationError."""
-        return _parse(Mode, text, "mode")
+        return _parse(Mode, text, "mode", list(Mode))
 
     @property
     def repeatable(self) -> bool:
@@ -38,7 +39,7 @@ class MatchBy(enum.StrEnum):
     @staticmethod
     def parse(text: str) -> MatchBy:
         """Read `email`, `phone`, `phone_number`, `crm_id`, `crmId`, ...; anything else is a ConfigurationError."""
-        return _parse(MatchBy, text, "matching mode")
+        return _parse(MatchBy, text, "matching mode", [mode.field for mode in MatchBy])
 
     @property
     def field(self) -> str:
@@ -55,11 +56,10 @@ def envelope(mode: Mode, match_by: MatchBy | None) -> tuple[bytes, bytes]:
 _Choice = TypeVar("_Choice", Mode, MatchBy)
 
 
-def _parse(choices: type[_Choice], text: str, what: str) -> _Choice:
+def _parse(choices: type[_Choice], text: str, what: str, words: Sequence[str]) -> _Choice:
     wanted = text.strip().translate(_SEPARATORS).lower() if isinstance(text, str) else ""
     for choice in choices:
         # the member's name is a spelling too: PHONE for PhoneNumber
         if wanted in (choice.value.lower(), choice.name.translate(_SEPARATORS).lower()):
             return choice
-    known = ", ".join(choices)
-    raise ConfigurationError(f"{str(text)[:50]!r} is not a {what} of the Orders API: use one of {known}")
+    raise ConfigurationError(f"{str(text)[:50]!r} is not a {what} of the Orders API: use one of {', '.join(words)}")

@@ -101,7 +101,7 @@ class ChangeRows:
             return self._engine.sql(f"SELECT * FROM ({sql}\n) LIMIT 0").to_arrow_table().schema
         except duckdb.Error as error:
             # the extract is empty here: the message can quote nothing but the SQL text
-            raise SqlError(f"the SQL text cannot be run: {error}\n{self._sources.columns_text()}") from None
+            raise self._sources.sql_error(error) from None
 
     def _select(self, source: str, find: ColumnResolver, with_status: bool) -> str:
         found = {_ORDER_ID: _text(find, _ID, _ORDER_ID)}

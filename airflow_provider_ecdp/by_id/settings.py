@@ -57,7 +57,7 @@ class ChangeRowSettings:
     mapping: Mapping[str, Any] | str | None = same(
         OrderSettings,
         "mapping",
-        kind=Kind("a dict, or its JSON text", _mapping, "FILE"),
+        kind=Kind("a dict, or its JSON text", _mapping, "JSON"),
         help="Which column is order_id, status or website_id, instead of sql",
     )
     memory_limit: str = same(OrderSettings, "memory_limit")

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import importlib
 import logging
+import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Sequence
 
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exit_codes import Exit
-from airflow_provider_ecdp.cli.parser import parser
+from airflow_provider_ecdp.cli.parser import parse
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import (
     ApiError,
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :param argv: the arguments without the program's name; None takes those of the process
     """
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parse(sys.argv[1:] if argv is None else argv)
     except SystemExit as end:
         # argparse ends with 0 after --help and --version, and with 2 after a mistake
         return int(end.code or 0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection
-from pathlib import Path
 from typing import Any
 
 from airflow_provider_ecdp.api.settings import ClientSettings
@@ -21,8 +20,8 @@ environment:
 
 SELECTING = """\
 An extract is a Parquet file, a folder, a glob or an fsspec URL (s3://...). Columns are named as the API's fields, in
-camelCase or snake_case; for others, --mapping names a file that says which column is which field, or --sql one with one
-SELECT from `extract` that returns such columns.
+camelCase or snake_case; for others, --mapping says which column is which field, or --sql is one SELECT from `extract`
+that returns such columns. `ecdp mapping suggest EXTRACT` prints a mapping to be edited.
 
 Extracts of several kinds have names, by which --sql finds them: orders=PATH items=PATH; a name given again adds a path.
 What exists as it is written is a path without a name, and so is what has other characters than letters, digits and _
@@ -32,6 +31,9 @@ before its first `=`: ./dt=2026-11-22.
 
 #: Options whose names are not those of their settings.
 _NAMES = {"verify": "--ca-bundle"}
+
+#: Options that take a text, or the name of a file that holds it.
+_TEXTS = {"sql", "mapping"}
 
 
 def add_settings(
@@ -62,7 +64,8 @@ def _help(one: Setting) -> str:
     sentence = one.help if one.help[:2].isupper() else one.help[0].lower() + one.help[1:]
     silent = one.default is None or isinstance(one.default, bool | tuple)
     default = "" if silent else f" (default: {one.default})"
-    return f"{sentence}{default}".replace("%", "%%")
+    file = "; the text itself, or a file" if one.name in _TEXTS else ""
+    return f"{sentence}{file}{default}".replace("%", "%%")
 
 
 def extract(command: argparse.ArgumentParser) -> None:
@@ -83,8 +86,6 @@ def extract(command: argparse.ArgumentParser) -> None:
     add_settings(
         reading,
         OrderSettings,
-        sql={"type": Path},
-        mapping={"type": Path},
         partition_by={"action": "append"},
         matching={"metavar": "FIELD"},
     )
@@ -108,7 +109,7 @@ def add_extract(command: argparse.ArgumentParser, columns: str, table: type[Chan
     group.add_argument("--dry-run", action="store_true", default=None, help=look)
     results = "keep every row's outcome in this folder, as Parquet; run again to resume where it stopped"
     group.add_argument("--results", metavar="DIR", help=results)
-    add_settings(group, ChangeRowSettings, sql={"type": Path}, mapping={"type": Path})
+    add_settings(group, ChangeRowSettings)
     # whether a missing order is a failure has an option for ids too
     add_settings(group, table, without=["missing"])
     command.set_defaults(of_extract=[action.dest for action in group._group_actions if action.dest != "extract"])  # noqa: SLF001  # argparse has no other list of them

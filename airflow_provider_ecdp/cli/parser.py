@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import difflib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,60 @@ FAULTS: dict[str, tuple[type, str]] = {
 }
 
 
+#: Shares of letters in common from which a word may be a misspelt other one.
+_ALIKE = 0.6
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of a command; without any, print the help.
+
+    :param argv: the arguments without the program's name
+    :raises SystemExit: wrong usage (2), or the help or the version was asked for (0)
+    """
+    root, commands = _parsers()
+    if not argv:
+        root.print_help(sys.stderr)
+        raise SystemExit(2)
+    name = next((word for word in argv if not word.startswith("-")), None)
+    if name is not None and name not in commands:
+        hint = _nearest(name, commands) or f"; there are {', '.join(commands)}"
+        root.error(f"there is no command {name}{hint}")
+    arguments, unknown = root.parse_known_args(argv)
+    if unknown:
+        commands[arguments.command].error(_unknown(unknown, arguments.command, commands))
+    return arguments
+
+
+def _unknown(words: Sequence[str], name: str, commands: Mapping[str, argparse.ArgumentParser]) -> str:
+    """Return what is wrong with words that the command `name` does not take."""
+    option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
+    if option is None:
+        return f"it does not take {' '.join(words)}"
+    options = {command: _options(parser) for command, parser in commands.items()}
+    if option in options[name]:
+        return f"options stand behind the command: ecdp {name} {option}"
+    others = ", ".join(command for command, listed in options.items() if option in listed)
+    hint = f"; it is one of ecdp {others}" if others else _nearest(option, options[name])
+    return f"there is no option {option}{hint}"
+
+
+def _options(command: argparse.ArgumentParser) -> list[str]:
+    return [option for action in command._actions for option in action.option_strings]  # noqa: SLF001  # argparse has no other list of them
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    # that of orders.names needs Arrow, and help has to come at once
+    meant = difflib.get_close_matches(word.lower().replace("_", "-"), list(words), n=1, cutoff=_ALIKE)
+    return f"; did you mean {meant[0]}?" if meant else ""
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser; what it parses names the module of its command in `module`."""
+    return _parsers()[0]
+
+
+def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentParser]]:
+    """Return the parser, and those of its commands."""
     root = argparse.ArgumentParser(
         prog="ecdp",
         description="Send orders from Parquet extracts to ExpertSender CDP, and look after them.",
@@ -48,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     _mapping(_command(commands, "mapping", "mapping", "suggest a mapping from the columns of an extract"))
     _sandbox(_command(commands, "sandbox", "sandbox", "run a stand-in for ECDP on this machine"))
     _sample(_command(commands, "sample", "sample", "write an extract of made-up orders"))
-    return root
+    return root, commands.choices
 
 
 def _command(commands: Any, name: str, module: str, what: str) -> argparse.ArgumentParser:

@@ -18,6 +18,15 @@ from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.settings import build
 
+#: How the text of an option begins that is no path, in words and as a pattern.
+_TEXTS = {
+    "SQL": (
+        "SELECT, WITH or FROM",
+        re.compile(r"(\s|\(|--[^\n]*\n|/\*.*?\*/)*(SELECT|WITH|FROM)\b\s*\S", re.IGNORECASE | re.DOTALL),
+    ),
+    "mapping": ("{", re.compile(r"(\s|//[^\n]*\n|/\*.*?\*/)*\{", re.DOTALL)),
+}
+
 #: A name that SQL takes as it is, and a path.
 _NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
@@ -110,16 +119,22 @@ def _partition_by(given: Sequence[str]) -> str | dict[str, str] | None:
     return columns or None
 
 
-def text_of(what: str, path: Path | None) -> str | None:
-    """Return the text in the file of an option; None if the option is not given.
+def text_of(what: str, option: str | None) -> str | None:
+    """Return the text of an option that names a file or is the text itself; None if the option is not given.
 
-    :raises ConfigurationError: it cannot be read
+    :param what: `SQL` or `mapping`
+    :raises ConfigurationError: the file cannot be read
     """
-    if path is None:
-        return None
+    start, begins = _TEXTS[what]
+    # a file that is there is meant, whatever it is called
+    if option is None or (begins.match(option) and not os.path.isfile(option)):  # noqa: PTH113 - as in _exists
+        return option
+    path = Path(option)
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError(f"the {what} file {path} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(
+            f"the {what} file {path} cannot be read: {error.strerror}; the text itself begins with {start}"
+        ) from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"the {what} file {path} is not text in UTF-8") from None

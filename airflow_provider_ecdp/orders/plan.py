@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.engine.connection import statement
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
@@ -196,4 +196,4 @@ def _result(engine: duckdb.DuckDBPyConnection, sql: str, catalog: Catalog) -> pa
         return engine.sql(f"SELECT * FROM ({sql}\n) LIMIT 0").to_arrow_table().schema
     except duckdb.Error as error:
         # the extracts are empty here: the message can quote nothing but the SQL text
-        raise SqlError(f"the SQL text cannot be run: {error}\n{catalog.columns_text()}") from None
+        raise catalog.sql_error(error) from None

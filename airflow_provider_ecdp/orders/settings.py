@@ -59,11 +59,11 @@ class OrderSettings:
 
     sql: str | None = setting(
         None,
-        text(metavar="FILE"),
+        text(metavar="SQL"),
         help="One SELECT from `extract`, or from several extracts by their names, that returns the API's fields",
     )
     mapping: Mapping[str, Any] | str | None = setting(
-        None, Kind("a dict, or its JSON text", _mapping, "FILE"), help="Which column is which field, instead of sql"
+        None, Kind("a dict, or its JSON text", _mapping, "JSON"), help="Which column is which field, instead of sql"
     )
     partition_by: str | Mapping[str, str] | None = setting(
         None,

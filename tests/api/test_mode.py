@@ -48,5 +48,5 @@ def test_a_matching_mode_is_read_in_every_usual_spelling(text, match_by):
 
 
 def test_a_matching_mode_that_is_none_names_the_three():
-    with pytest.raises(ConfigurationError, match="Email, PhoneNumber, CrmId"):
+    with pytest.raises(ConfigurationError, match="use one of email, phone, crmId"):
         MatchBy.parse("name")

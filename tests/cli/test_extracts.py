@@ -302,3 +302,29 @@ def test_a_mapping_and_an_sql_text_are_one_too_many(ecdp, lines, folder):
     run = ecdp("check", lines, "--mapping", "lines.json", "--sql", "lines.sql")
     assert run.code == 2
     assert "sql and mapping exclude each other; keep one of them" in run.err
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["SELECT * FROM extract", " select * from extract", "-- all\nFROM extract", "/* a\nb */ (FROM extract)"],
+)
+def test_an_sql_text_is_given_as_it_is(ecdp, sample, text):
+    run = ecdp("check", sample(orders=2), "--sql", text, "--json")
+
+    assert run.code == 0, run.err
+    assert run.json["summary"]["total"] == 2
+
+
+@pytest.mark.parametrize("comment", ["", "// the totals of lines\n", "/* which is which */ "])
+def test_a_mapping_is_given_as_it_is(ecdp, lines, comment):
+    run = ecdp("check", lines, "--mapping", comment + json.dumps(MAPPING), "--json")
+
+    assert run.code == 0, run.err
+    assert run.json["fields"]["id"] == "column order_id"
+
+
+def test_a_file_that_is_called_as_a_text_begins_is_read(ecdp, sample, folder):
+    (folder / "select orders").write_text("SELECT * FROM extract LIMIT 1", encoding="utf-8")
+    run = ecdp("check", sample(orders=2), "--sql", "select orders", "--json")
+
+    assert run.json["summary"]["total"] == 1

@@ -106,7 +106,8 @@ def test_a_mode_that_does_not_exist_is_refused_with_those_that_do(pointed, ecdp,
     [
         ("SELEC * FROM extract", "does not parse"),
         ("SELECT no_such_column AS id FROM extract", "no_such_column"),
-        ("SELECT * FROM orders", "cannot be run"),
+        ("SELECT * FROM orders", "cannot be run: there is no table 'orders'; select from extract\n"),
+        ("SELECT * FROM extrct", "cannot be run: there is no table 'extrct'; did you mean 'extract'?\n"),
         ("SELECT * FROM '{secret}'", "cannot be run"),
         ("SELECT * FROM read_csv('{secret}')", "cannot be run"),
         ("COPY extract TO '{secret}'", "must be one SELECT"),
@@ -153,6 +154,18 @@ def test_a_sql_file_that_cannot_be_read_is_named(ecdp, pointed, sample, tmp_path
     assert f"the SQL file {path}" in run.err
     assert said in run.err
     assert pointed.store.post_count == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "begins"), [("--sql", "SELEC * FROM extract", "SELECT, WITH or FROM"), ("--mapping", "[1]", "{")]
+)
+def test_a_text_that_begins_in_another_way_is_taken_for_a_file(ecdp, sample, option, text, begins):
+    run = ecdp("check", sample(orders=1), option, text)
+
+    assert run.code == 2
+    assert run.err.endswith(
+        f" {text} cannot be read: No such file or directory; the text itself begins with {begins}\n"
+    )
 
 
 def test_every_fault_of_an_order_is_listed(pointed, ecdp, table):
@@ -266,8 +279,8 @@ def test_without_a_key_nothing_is_sent(pointed, ecdp, sample, monkeypatch):
         (["--max-in-flight", "0"], "max_in_flight"),
         (["--results-limit", "-1"], "results_limit must be a whole number, 0 or more, not"),
         (["--timezone", "Mars/Olympus_Mons"], "must be an IANA time zone, such as Europe/Warsaw, not 'Mars"),
-        (["--matching", "name"], "is not a matching mode"),
-        (["--match-by", "name"], "is not a matching mode"),
+        (["--matching", "mail"], "'mail' is not a matching mode of the Orders API: use one of email, phone, crmId"),
+        (["--match-by", "mail"], "'mail' is not a matching mode of the Orders API: use one of email, phone, crmId"),
         (["--warnings-as-errors", "negative_quantity,nonsense"], "no warning is called nonsense"),
         (["--base-url", "http://ecdp.example.com"], "plain http"),
         (["--base-url", "ftp://ecdp"], "the scheme https"),

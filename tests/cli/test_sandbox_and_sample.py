@@ -94,6 +94,15 @@ def test_a_sample_that_cannot_be_made_is_wrong_usage(ecdp, tmp_path, arguments):
     assert not path.exists()
 
 
+@pytest.mark.parametrize(("name", "code"), [("x.csv", 2), ("x.PARQUET", 0), ("x", 0), ("x.pq", 0)])
+def test_a_sample_is_parquet_and_not_called_otherwise(ecdp, tmp_path, name, code):
+    run = ecdp("sample", tmp_path / name, "--orders", 1, "--quiet")
+
+    assert run.code == code
+    assert (tmp_path / name).exists() == (code == 0)
+    assert code == 0 or run.err.endswith("would be read as something else: name it " + f"{tmp_path / 'x.parquet'}\n")
+
+
 def test_a_sample_in_a_folder_that_is_not_there_is_an_error(ecdp, tmp_path):
     run = ecdp("sample", tmp_path / "absent" / "orders.parquet", "--orders", 1)
 

@@ -77,6 +77,44 @@ def test_wrong_usage_is_exit_code_2(ecdp, arguments):
     assert run.err.startswith("usage: ecdp")
 
 
+def test_without_arguments_the_help_is_printed(ecdp):
+    run = ecdp()
+
+    assert run.code == 2
+    assert run.err == ecdp("--help").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["chek"], "ecdp: error: there is no command chek; did you mean check?"),
+        (["--verbose", "Push", "x"], "ecdp: error: there is no command Push; did you mean push?"),
+        (["zzz"], f"ecdp: error: there is no command zzz; there are {', '.join(COMMANDS)}"),
+        (
+            ["push", "x", "--max-faild", "3"],
+            "ecdp push: error: there is no option --max-faild; did you mean --max-failed?",
+        ),
+        (
+            ["push", "x", "--max_failed=3"],
+            "ecdp push: error: there is no option --max_failed; did you mean --max-failed?",
+        ),
+        (["--quiet", "push", "x"], "ecdp push: error: options stand behind the command: ecdp push --quiet"),
+        (
+            ["check", "x", "--replay-from", "y"],
+            "ecdp check: error: there is no option --replay-from; it is one of ecdp push",
+        ),
+        (["sample", "x", "--results", "y"], "; it is one of ecdp check, push, status, delete"),
+        (["push", "x", "-z"], "ecdp push: error: there is no option -z"),
+        (["sample", "x", "y"], "ecdp sample: error: it does not take y"),
+    ],
+)
+def test_a_misspelt_word_gets_a_suggestion(ecdp, arguments, message):
+    run = ecdp(*arguments)
+
+    assert run.code == 2
+    assert run.err.rstrip("\n").endswith(message)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_a_help_that_names_its_options(ecdp, command):
     run = ecdp(command, "--help")

@@ -162,7 +162,7 @@ def test_a_file_that_is_read_only_with_the_data_is_an_sql_error_too(open_orders,
 def test_an_sql_text_sees_no_python_variable(shape):
     secrets = pa.table({"id": [SECRET]})
     for name in ("secrets", "SECRET", "files", "READERS"):
-        with pytest.raises(SqlError, match=f"Table with name {name} does not exist"):
+        with pytest.raises(SqlError, match=f"there is no table '{name}'; select from extract"):
             shape(f"SELECT * FROM {name}")
     assert len(secrets) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exit_codes import Exit
@@ -10,6 +11,9 @@ from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
+
+#: Endings of Parquet files; one without an ending is Parquet too.
+_PARQUET = ("", ".parquet", ".pq")
 
 
 def run(arguments: Namespace, _interruption: Interruption) -> int:
@@ -22,6 +26,7 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
         lines=arguments.lines,
         day=arguments.day,
     )
+    _refuse_other_formats(arguments.file)
     sample.write(arguments.file)
     sql = arguments.file.with_suffix(".sql") if arguments.lines else None
     if sql is not None:
@@ -39,3 +44,10 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
             f"  ecdp push {arguments.file}{shaped}"
         )
     return Exit.DONE
+
+
+def _refuse_other_formats(file: Path) -> None:
+    if file.suffix.lower() not in _PARQUET:
+        raise ConfigurationError(
+            f"a sample is Parquet, and {file} would be read as something else: name it {file.with_suffix('.parquet')}"
+        )

@@ -13,12 +13,12 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
 from airflow_provider_ecdp.orders.engine.arrow_types import engine_schema, readable, readable_schema
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.engine.tables import SPELLINGS, is_reserved, source_table
 from airflow_provider_ecdp.orders.execution.scan import Scan
-from airflow_provider_ecdp.orders.names import listed
+from airflow_provider_ecdp.orders.names import listed, nearest
 from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sql.timezones import ZONE_COLUMNS
 
@@ -28,6 +28,8 @@ EXTRACT = "extract"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: A column in a plan, or a member of one: `0.5`, `0.5.contact.email`.
 _CODE = re.compile(r"([0-9]+)\.([0-9]+)(\..*)?", re.DOTALL)
+#: What the engine says of a table that is not there.
+_NO_TABLE = re.compile(r"Catalog Error: Table with name (.+?) does not exist")
 
 #: Columns by the name of their extract.
 Columns = Mapping[str, list[str]]
@@ -135,6 +137,16 @@ class Catalog:
             further = f"; and in types that the engine does not know: {listed(left)}" if left else ""
             told.append(f"{_called(name, capital=True)} has: {named}{further}")
         return "\n".join(told)
+
+    def sql_error(self, error: duckdb.Error) -> SqlError:
+        """Return the error of an SQL text that the engine cannot bind: why, and which columns there are."""
+        why = str(error)
+        if missing := _NO_TABLE.match(why):
+            # the engine itself suggests tables of its own, such as pg_type
+            name = missing[1].strip('"')
+            hint = nearest(name, self.extracts) or f"; select from {' or '.join(self.extracts)}"
+            why = f"there is no table {name!r}{hint}"
+        return SqlError(f"the SQL text cannot be run: {why}\n{self.columns_text()}")
 
     def _spelled(self, schema: pa.Schema) -> list[str]:
         # the engine renames what differs in case only: `id` and `ID` are `id` and `ID_1`
