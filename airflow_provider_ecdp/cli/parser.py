@@ -149,6 +149,12 @@ def _push(command: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="send only what is new or other than in earlier runs; this folder is what they remember",
     )
+    memory.add_argument(
+        "--retry-failed",
+        metavar="DIR",
+        help="send also what earlier runs left rejected or unresolved, if their extracts still have it; this folder is "
+        "what they remember",
+    )
     memory.add_argument("--replay-from", metavar="DIR", help="send only the orders that failed in these results")
     add_settings(memory, PushSettings, names=["results_limit"])
     connection(command, in_flight=True)

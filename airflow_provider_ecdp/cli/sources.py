@@ -16,6 +16,7 @@ from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
+from airflow_provider_ecdp.push.failed_before import FailedBefore
 from airflow_provider_ecdp.settings import build
 
 #: How the text of an option begins that is no path, in words and as a pattern.
@@ -52,6 +53,30 @@ def open_orders(arguments: Namespace) -> OrderReader:
     else:
         extracts = {name: _opened(name, given, partitions[name]) for name, given in paths.items()}
     return OrderReader(extracts, settings)
+
+
+def failed_before(arguments: Namespace) -> FailedBefore:
+    """Return the orders that earlier runs left rejected or unresolved, by `--retry-failed`.
+
+    :raises ConfigurationError: the name of an extract holds credentials, which are kept nowhere
+    """
+    for path in arguments.extract:
+        if without_credentials(path) != path:
+            raise ConfigurationError(
+                f"--retry-failed keeps the names of extracts, and {without_credentials(path)} holds credentials: set "
+                "them in the environment"
+            )
+    extract = {"extract": list(map(_absolute, arguments.extract)), "partition": arguments.partition or []}
+    return FailedBefore(
+        arguments.retry_failed, None, extract, lambda earlier: open_orders(Namespace(**{**vars(arguments), **earlier}))
+    )
+
+
+def _absolute(argument: str) -> str:
+    """Return an argument that means the same in another working directory."""
+    name = "" if _exists(argument) else argument[: -len(match[2])] if (match := _NAMED.fullmatch(argument)) else ""
+    path = argument.removeprefix(name)
+    return argument if "://" in path else name + os.path.abspath(path)  # noqa: PTH100  # a glob keeps its form
 
 
 def named(arguments: Sequence[str]) -> dict[str, list[str]]:

@@ -69,6 +69,8 @@ class Examples:
 def summary(report: Report) -> Iterator[RenderableType]:
     """Yield tables and texts for a rich console."""
     yield outcomes(report)
+    if again := report.summary.get("failed_before"):
+        yield f"{number_of(again, 'order')} of these had failed in earlier runs."
     if report.reasons:
         reasons = ((f"{r['count']:,}", r["reason"], r["example"]) for r in report.reasons)
         yield rows(reasons, "orders", "why they failed", "for example")

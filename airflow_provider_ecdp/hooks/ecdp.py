@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from airflow_provider_ecdp.dry_run.findings import Findings
     from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
     from airflow_provider_ecdp.orders.sources.base import Source
+    from airflow_provider_ecdp.push.failed_before import FailedBefore
     from airflow_provider_ecdp.results.report import Report
 
 _Settings = TypeVar("_Settings")
@@ -216,6 +217,7 @@ class EcdpHook(BaseHook):
         sending: PushSettings | None = None,
         *,
         memory: PriorRuns | None = None,
+        failed_before: FailedBefore | None = None,
         progress: OnProgress = no_progress,
     ) -> Report:
         """Send the orders of an extract and return the report; refusals and outages are in it, not raised.
@@ -224,6 +226,7 @@ class EcdpHook(BaseHook):
         :param reading: how the extract becomes orders; None takes the defaults and the connection
         :param sending: how orders are sent; None takes the defaults and the connection
         :param memory: where the outcomes of this run and of earlier ones are kept
+        :param failed_before: orders that earlier runs left rejected or unresolved, to be sent again
         :raises ExtractError: the extract cannot be read as orders
         """
         # Arrow and DuckDB, which a DAG file must not load when it is parsed
@@ -242,6 +245,7 @@ class EcdpHook(BaseHook):
                 replay=kept.replay,
                 columns=kept.columns,
                 deletions=kept.deletions,
+                failed_before=failed_before,
                 progress=progress,
                 cancellation=self.cancellation,
             )

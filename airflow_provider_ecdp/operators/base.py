@@ -268,6 +268,8 @@ def summary_table(
     )
     if summary.get("in_flight"):
         lines[-1] += f", {summary['in_flight']:,} at a time"
+    if summary.get("failed_before"):
+        lines.append(f"  {summary['failed_before']:,} of these orders had failed in earlier runs")
     if results_path:
         lines.append(f"  results of every order: {results_path}")
     return "\n".join(lines)

@@ -32,8 +32,8 @@ class EcdpPushOrdersOperator(PushOperator):
     """
 
     template_fields: Sequence[str] = ("orders",)
-    #: what says how an extract becomes orders, which these are
-    left_out: ClassVar[frozenset[str]] = frozenset({"sql", "mapping", "partition_by"})
+    #: what says how an extract becomes orders, which these are, and what opens an extract again
+    left_out: ClassVar[frozenset[str]] = frozenset({"sql", "mapping", "partition_by", "retry_failed"})
 
     def __init__(self, *, orders: _Orders | XComArg | Callable[..., _Orders], **kwargs: Any) -> None:
         super().__init__(**kwargs)

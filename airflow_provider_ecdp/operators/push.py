@@ -13,8 +13,10 @@ from airflow_provider_ecdp.operators.dry_run import as_text, as_xcom
 from airflow_provider_ecdp.operators.results import (
     columns_folder,
     deletions_folder,
+    failed_folder,
     history_folder,
     open_ledger,
+    open_storage,
     own_folder,
     results_root,
 )
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_ecdp.hooks.ecdp import EcdpHook
     from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
     from airflow_provider_ecdp.orders.sources.base import Source
+    from airflow_provider_ecdp.push.failed_before import FailedBefore
 
 
 class PushOperator(EcdpOperator):
@@ -66,6 +69,7 @@ class PushOperator(EcdpOperator):
             reading,
             sending,
             memory=memory,
+            failed_before=self._failed_before(context, hook, task, reading) if task.retry_failed else None,
             progress=self._progress_logger(),
         )
         return self._conclude(context, replace(report, results_path=own), sending.max_failed)
@@ -94,6 +98,35 @@ class PushOperator(EcdpOperator):
             columns=open_ledger(columns_folder(root, ti)) if root else None,
             deletions=open_ledger(deletions_folder(root, task.ecdp_conn_id)) if root and task.only_changed else None,
         )
+
+    def _failed_before(
+        self, context: Context, hook: EcdpHook, task: PushTaskSettings, reading: OrderSettings
+    ) -> FailedBefore:
+        from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.push.failed_before import FailedBefore  # noqa: PLC0415  # as above
+
+        root, ti = results_root(task.results_path), context["ti"]
+        if not root:
+            raise ConfigurationError(
+                "retry_failed needs results_path: set it, or results_path in the section [ecdp] of Airflow"
+            )
+        if ti.map_index is not None and ti.map_index >= 0:
+            raise ConfigurationError(
+                "retry_failed does not go with mapped tasks, which would all send the same orders again: "
+                "use replay_from in a task of its own"
+            )
+        _, path, filesystem = open_storage(failed_folder(root, ti, task.ecdp_conn_id))
+        return FailedBefore(
+            path, filesystem, self._describe(), lambda extract: OrderReader(self._reopen(extract, hook), reading)
+        )
+
+    def _describe(self) -> dict[str, Any]:
+        """Return the extract of this run in plain JSON types, for `_reopen` in a later run."""
+        raise NotImplementedError
+
+    def _reopen(self, extract: Mapping[str, Any], hook: EcdpHook) -> Source | Mapping[str, Source]:
+        """Return the extract of an earlier run."""
+        raise NotImplementedError
 
     @abstractmethod
     def _extract(self, context: Context, hook: EcdpHook) -> Source | Mapping[str, Source]:

@@ -54,6 +54,11 @@ def history_folder(root: str, ti: RuntimeTaskInstanceProtocol, conn_id: str) -> 
     return _join(root, ti.dag_id, ti.task_id, "history", conn_id)
 
 
+def failed_folder(root: str, ti: RuntimeTaskInstanceProtocol, conn_id: str) -> str:
+    """Return the folder of the orders that all runs of a task left: `{root}/{dag_id}/{task_id}/failed/{conn_id}`."""
+    return _join(root, ti.dag_id, ti.task_id, "failed", conn_id)
+
+
 def deletions_folder(root: str, conn_id: str) -> str:
     """Return the folder of the orders that were deleted over a connection, by any task: `{root}/deleted={conn_id}`.
 

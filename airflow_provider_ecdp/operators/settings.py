@@ -138,6 +138,12 @@ class PushTaskSettings(RunTaskSettings):
         _FOLDER,
         help="Results of an earlier run: send only the orders that failed in it, with their current content",
     )
+    retry_failed: bool = setting(
+        default=False,
+        kind=boolean(),
+        help="Send also the orders that earlier runs of this task left rejected or unresolved, if their extracts still "
+        "have them",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,12 +18,14 @@ from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.orders.engine.tables import LAST
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.bisection import BatchSender
+from airflow_provider_ecdp.push.failed_before import FailedBefore
 from airflow_provider_ecdp.push.pools import Pool
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, reason
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
+from airflow_provider_ecdp.runs.recorder import OutcomeStore
 from airflow_provider_ecdp.runs.run import Run
 
 __all__ = ["Progress", "PushSettings", "push"]
@@ -47,6 +49,7 @@ def push(
     replay: Ledger | None = None,
     columns: Ledger | None = None,
     deletions: Ledger | None = None,
+    failed_before: FailedBefore | None = None,
     progress: OnProgress = no_progress,
     cancellation: Cancellation | None = None,
 ) -> Report:
@@ -57,6 +60,8 @@ def push(
     :param replay: of an earlier run: only the orders that failed in it are read
     :param columns: where the columns that a run reads are kept, for the next to compare; None is history, or ledger
     :param deletions: orders that were deleted by id or from an extract; `history` is not believed of these
+    :param failed_before: orders that earlier runs left rejected or unresolved: those that their extracts still have are
+        sent too
     :param progress: called in this thread, after each batch and every few seconds while none ends
     :param cancellation: ends the run in order: nothing new is sent, and what was read has an outcome
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
@@ -64,9 +69,10 @@ def push(
     :raises ExtractError: the extract cannot be read to its end; what was sent until then is in the ledger
     """
     settings, prior = settings or PushSettings(), PriorRuns(ledger, history, replay, columns, deletions)
-    job = _Push(orders, client, settings, prior, progress=progress, cancellation=cancellation)
+    job = _Push(orders, client, settings, prior, failed_before, progress=progress, cancellation=cancellation)
     job.prepare()
     job.run.execute()
+    job.close()
     return job.report()
 
 
@@ -79,6 +85,7 @@ class _Push:
         client: EcdpClient,
         settings: PushSettings,
         prior: PriorRuns,
+        failed_before: FailedBefore | None,
         *,
         progress: OnProgress,
         cancellation: Cancellation | None,
@@ -86,10 +93,11 @@ class _Push:
         self.orders = orders
         self.settings = settings
         self.prior = prior
+        self.failed_before = failed_before
         self.run: Run[pa.RecordBatch | Pool, list[BatchOutcome]] = Run(
             client,
             self,
-            ledgers=(prior.ledger, prior.history),
+            ledgers=(prior.ledger, prior.history, failed_before),
             results_limit=settings.results_limit,
             max_in_flight=settings.max_in_flight,
             on_progress=progress,
@@ -110,11 +118,11 @@ class _Push:
         self.halted: str | None = None
         # for each the ledgers that note it. The history has it of the run that sent it, and unchanged orders are not
         # written to it again. A ledger is asked by id: the outcome of a repeated order is that of the one that is sent
-        own = [prior.ledger] if prior.ledger is not None else []
+        own: list[OutcomeStore] = [ledger for ledger in (prior.ledger, failed_before) if ledger is not None]
         resumed = "accepted before with this content, in this run's results"
         unchanged = "accepted before with this content, in an earlier run"
         repeated = "appears in the extract more than once, always with this content"
-        self.skipped: dict[str, tuple[Outcome, str, list[Ledger]]] = {
+        self.skipped: dict[str, tuple[Outcome, str, list[OutcomeStore]]] = {
             RESUMED: (settings.count_resumed_as, resumed, self.run.recorder.ledgers),
             UNCHANGED: (Outcome.SKIPPED, unchanged, own),
             _REPEATED: (Outcome.SKIPPED, repeated, []),
@@ -127,9 +135,12 @@ class _Push:
             check_target(self.prior.history, client.settings.base_url, client.key_fingerprint)
         learned = learn(self.orders, self.prior, self.settings.on_drift)
         # what Add repeats is refused; the other modes repeat without harm
-        unsure = (self.settings.resumed or learned.resumed) and not self.settings.mode.repeatable
+        sent_before = self.settings.resumed or learned.resumed or bool(self.failed_before)
+        unsure = sent_before and not self.settings.mode.repeatable
         self.sender = replace(self.sender, resumed=unsure)
         self.learned = learned
+        if self.failed_before is not None:
+            self.failed_before.log_plan()
         self.may_be_empty |= learned.nothing_left
         if repeated := self.orders.find_duplicates():
             log.warning("%d order ids appear more than once in %s", repeated, self.orders.name)
@@ -150,7 +161,7 @@ class _Push:
             raise
 
     def _items(self) -> Iterator[pa.RecordBatch | Pool]:
-        sendable = self._sendable()
+        sendable = self._sendable(self.orders)
         if self.settings.canary:
             canary, left = batching.first(sendable, self.settings.canary)
             yield from self._cut(iter(canary))
@@ -164,6 +175,17 @@ class _Push:
                 self.run.recorder.add(BatchOutcome(batch, Outcome.NOT_ATTEMPTED, self.halted))
         if not self.rows and not self.may_be_empty and not self.run.cancellation.cancelled:
             raise no_orders(self.orders, self.learned)
+        if self.failed_before is not None and not self.prior.replay and self.halted is None:
+            yield from self._send_again(self.failed_before)
+
+    def _send_again(self, failed: FailedBefore) -> Iterator[pa.RecordBatch | Pool]:
+        """Yield the orders of earlier extracts that failed, and are not in this one."""
+        self.run.settle()
+        for extract, orders in failed.earlier(lambda: self.run.cancellation.cancelled):
+            yield from self._cut(self._sendable(orders))
+            self.run.settle()
+            if not self.run.cancellation.cancelled:
+                failed.forget(extract)
 
     def send(self, item: pa.RecordBatch | Pool) -> list[BatchOutcome]:
         """Send a batch, or isolate one that was set aside; in a worker thread."""
@@ -177,15 +199,25 @@ class _Push:
         """Return how many batches like this one may be read ahead."""
         return 0 if isinstance(item, Pool) else self.settings.most_pending(batching.size(item))
 
+    def close(self) -> None:
+        """Take off the list what no longer fails, or is no longer there."""
+        if self.failed_before is not None:
+            replaying = self.prior.replay is not None
+            self.failed_before.close(complete=not (replaying or self.halted or self.run.cancellation.cancelled))
+
     def report(self) -> Report:
         """Add up."""
+        facts = {"warnings": self.run.recorder.tally.with_warnings}
+        if self.failed_before is not None:
+            facts["failed_before"] = self.failed_before.sent_again
         return self.run.report(
             {"mode": self.settings.mode.value},
             self.rows,
-            {"warnings": self.run.recorder.tally.with_warnings},
+            facts,
             results_path=self.prior.ledger.path if self.prior.ledger else None,
             halted=self.halted,
-            in_extract=self.total,
+            # orders of other extracts are among those that were read
+            in_extract=None if facts.get("failed_before") else self.total,
         )
 
     def _judge_canary(self, count: int) -> None:
@@ -209,11 +241,11 @@ class _Push:
         while pool := self.sender.set_aside.pop():
             yield pool
 
-    def _sendable(self) -> Iterator[pa.RecordBatch]:
+    def _sendable(self, orders: OrderReader) -> Iterator[pa.RecordBatch]:
         """Yield the orders to send, those that earlier runs left unresolved last; record the others."""
         kept: list[pa.RecordBatch] = []
         size = 0
-        for chunk in self.orders.read():
+        for chunk in orders.read():
             if self.run.cancellation.abandoned:
                 break
             self.rows += len(chunk)

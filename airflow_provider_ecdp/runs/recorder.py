@@ -5,13 +5,36 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from airflow_provider_ecdp.errors import EcdpError
-from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome
 from airflow_provider_ecdp.results.tally import OutcomeCounts
 
 log = logging.getLogger(__name__)
+
+
+class OutcomeStore(Protocol):
+    """Keeps outcomes, as a ledger does."""
+
+    @property
+    def failures(self) -> int:
+        """Writes in a row that have failed."""
+
+    def begin(self) -> None:
+        """Mark that a run has begun."""
+
+    def add(self, settled: BatchOutcome, reasons: Sequence[str | None] | None, /) -> None:
+        """Note the outcome of orders; written at the next flush."""
+
+    def flush_if_due(self) -> None:
+        """Begin to write, if it is due."""
+
+    def due_in(self) -> float | None:
+        """Return the seconds until a flush is due; None if nothing is pending."""
+
+    def flush(self) -> None:
+        """Write what is pending."""
 
 
 class Recorder:
@@ -25,7 +48,7 @@ class Recorder:
 
     def __init__(
         self,
-        ledgers: Iterable[Ledger | None],
+        ledgers: Iterable[OutcomeStore | None],
         results_limit: int,
         on_progress: Callable[[], None],
         on_failure: Callable[[EcdpError], None],
@@ -41,7 +64,7 @@ class Recorder:
             ledger.begin()
         self._on_progress()
 
-    def add(self, settled: BatchOutcome, ledgers: Sequence[Ledger] | None = None) -> None:
+    def add(self, settled: BatchOutcome, ledgers: Sequence[OutcomeStore] | None = None) -> None:
         """Record orders that came to one outcome."""
         reasons = self.tally.add(settled)
         for ledger in self.ledgers if ledgers is None else ledgers:
@@ -68,7 +91,7 @@ class Recorder:
                 ledger.flush_if_due()
 
     @contextlib.contextmanager
-    def _reported(self, ledger: Ledger, *, tolerated: int) -> Iterator[None]:
+    def _reported(self, ledger: OutcomeStore, *, tolerated: int) -> Iterator[None]:
         """Report a ledger of which more than `tolerated` writes in a row have failed; its rows stay pending."""
         try:
             yield

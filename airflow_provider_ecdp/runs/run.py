@@ -12,14 +12,13 @@ from typing import Generic, Protocol, TypeVar
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.errors import CancelledError, DeadlineError
-from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
 from airflow_provider_ecdp.runs.dispatcher import Dispatcher
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress
-from airflow_provider_ecdp.runs.recorder import Recorder
+from airflow_provider_ecdp.runs.recorder import OutcomeStore, Recorder
 from airflow_provider_ecdp.runs.summary import RunSummary
 
 _Item = TypeVar("_Item")
@@ -70,7 +69,7 @@ class Run(Generic[_Item, _Result]):
         client: EcdpClient,
         job: Job[_Item, _Result],
         *,
-        ledgers: Iterable[Ledger | None],
+        ledgers: Iterable[OutcomeStore | None],
         results_limit: int,
         max_in_flight: int,
         on_progress: OnProgress,
@@ -118,7 +117,7 @@ class Run(Generic[_Item, _Result]):
             self.cancellation.notice_deadline()
             self._report_progress()
 
-    def record_unsent(self, settled: BatchOutcome, ledgers: Sequence[Ledger] | None = None) -> None:
+    def record_unsent(self, settled: BatchOutcome, ledgers: Sequence[OutcomeStore] | None = None) -> None:
         """Record orders that need no request.
 
         :param ledgers: where they are kept, None for all ledgers of the run

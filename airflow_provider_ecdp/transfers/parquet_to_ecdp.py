@@ -47,8 +47,28 @@ class ParquetToEcdpOperator(PushOperator):
         context: Context,  # noqa: ARG002  # the others need it
         hook: EcdpHook,
     ) -> Source | Mapping[str, Source]:
+        return self._open_files(self._settings(ExtractSettings), hook)
+
+    def _describe(self) -> dict[str, Any]:
         files = self._settings(ExtractSettings)
+        described = {"path": files.path, "extracts": files.extracts, "partitions": files.partitions}
+        return {name: _plain(value) for name, value in described.items() if value is not None}
+
+    def _reopen(self, extract: Mapping[str, Any], hook: EcdpHook) -> Source | Mapping[str, Source]:
+        storage = self._settings(ExtractSettings).object_storage_conn_id
+        return self._open_files(ExtractSettings(**extract, object_storage_conn_id=storage), hook)
+
+    def _open_files(self, files: ExtractSettings, hook: EcdpHook) -> Source | Mapping[str, Source]:
         storage, partitions = files.object_storage_conn_id, files.partitions or {}
         if files.extracts is None:
             return self._open(files.path, hook, storage, files.partitions)
         return {name: self._open(path, hook, storage, partitions.get(name)) for name, path in files.extracts.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return paths and dicts of them in plain JSON types."""
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -122,3 +122,26 @@ def test_an_order_that_was_deleted_is_sent_again_by_only_changed(pointed, ecdp, 
     again = push()
     assert (again["accepted"], again["skipped"]) == ((3, 0) if from_extract else (1, 2))
     assert pointed.store.count() == 3
+
+
+def test_what_was_refused_is_pushed_again_with_the_next_extract(pointed, ecdp, sample, tmp_path, monkeypatch):
+    def push(name, **of):
+        return ecdp("push", sample(name, **of), "--retry-failed", tmp_path / "failed", "--max-failed", 2)
+
+    monkeypatch.chdir(tmp_path)
+    pointed.faults = Faults(reject_ids=frozenset({"ORD-00000003"}))
+    assert push("first.parquet", orders=5).code == 0
+    pointed.faults = Faults()
+    monkeypatch.chdir("/")
+    second = push("second.parquet", orders=2)
+    assert "1 order of these had failed in earlier runs." in second.out
+    assert pointed.store.count() == 5
+    assert "had failed" not in push("third.parquet", orders=1).out
+
+
+def test_the_credentials_of_an_extract_are_kept_nowhere(ecdp, tmp_path):
+    run = ecdp("push", "s3://key:secret@bucket/orders.parquet", "--retry-failed", tmp_path / "failed")
+    assert run.code == 2
+    assert "--retry-failed keeps the names of extracts" in run.err
+    assert "secret" not in run.err
+    assert not (tmp_path / "failed").exists()

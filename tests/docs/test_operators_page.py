@@ -24,6 +24,7 @@ OPERATORS = {
 
 #: Parameters of ParquetToEcdpOperator that say where the extract is, and how it becomes orders.
 OF_FILES = {"on_missing", "path", "extracts", "partitions", "mapping", "sql", "partition_by", "object_storage_conn_id"}
+OF_FILES |= {"retry_failed"}
 
 
 def parameters(operator):

@@ -10,7 +10,7 @@ from airflow_provider_ecdp.cli.commands.check import look
 from airflow_provider_ecdp.cli.exit_codes import ending
 from airflow_provider_ecdp.cli.progress import shown
 from airflow_provider_ecdp.cli.signals import Interruption
-from airflow_provider_ecdp.cli.sources import open_orders
+from airflow_provider_ecdp.cli.sources import failed_before, open_orders
 from airflow_provider_ecdp.cli.tables import summary
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
@@ -32,6 +32,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     )
     if arguments.dry_run:
         return look(arguments, settings, PriorRuns(ledger, history, replay))
+    failed = failed_before(arguments) if arguments.retry_failed else None
     with (
         shown(arguments) as show,
         open_client(arguments, max_in_flight=settings.max_in_flight) as client,
@@ -44,6 +45,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
             ledger=ledger,
             history=history,
             replay=replay,
+            failed_before=failed,
             progress=show,
             cancellation=interruption.cancellation,
         )
