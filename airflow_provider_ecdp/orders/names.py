@@ -82,6 +82,14 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(repr(folded[f]) for f in found)}?" if found else ""
 
 
+def likely(names: Sequence[str]) -> str:
+    """Return the end of a sentence that asks whether these columns were meant, all of them; or nothing."""
+    if not names:
+        return ""
+    *others, last = map(repr, names)
+    return f"; did you mean {', '.join(others)}{' and ' if others else ''}{last}?"
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names for a message, the first of them if they are many: a warehouse's table can have thousands."""
     more = len(names) - _LISTED

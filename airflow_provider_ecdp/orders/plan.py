@@ -22,6 +22,7 @@ from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
 from airflow_provider_ecdp.orders.execution.partitions import keys_of
 from airflow_provider_ecdp.orders.mapping.compiler import CompiledMapping, shape
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping
+from airflow_provider_ecdp.orders.mapping.suggestion import likely_columns
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.base import Source, notes_problems
 from airflow_provider_ecdp.orders.sources.shard import as_shard
@@ -151,7 +152,13 @@ def _with_json_read(shaped: _Shaped) -> _Shaped:
 
 def _matched(shaped: _Shaped, settings: OrderSettings) -> FieldBinding:
     explained = shaped.compiled.explained if shaped.compiled else None
-    fields = match_columns(shaped.schema, timezone=settings.timezone, source=shaped.subject, explained=explained)
+    fields = match_columns(
+        shaped.schema,
+        timezone=settings.timezone,
+        source=shaped.subject,
+        explained=explained,
+        likely_columns=likely_columns,
+    )
     customer = fields.field("customer")
     if settings.matching and customer and not customer.child(settings.matching):
         raise ColumnsError(

@@ -64,6 +64,21 @@ def test_missing_columns_are_named_with_the_columns_that_are_there(pointed, ecdp
     assert pointed.store.post_count == 0
 
 
+def test_missing_columns_are_answered_with_those_that_may_be_meant_and_a_mapping(ecdp, table):
+    row = {"order_no": "A-1", "created": GOOD["date"], "cust_mail": "a@example.com", "sku": "p", "qty": 1}
+    run = ecdp("check", table([row]))
+
+    assert run.code == 2
+    for name, columns in {
+        "id": "'order_no'",
+        "date": "'created'",
+        "customer": "'cust_mail'",
+        "products": "'sku' and 'qty'",
+    }.items():
+        assert f"  - {name}: required, and no column has this name; did you mean {columns}?\n" in run.err
+    assert "`ecdp mapping suggest EXTRACT` prints a mapping" in run.err
+
+
 def test_a_column_of_the_wrong_kind_is_named(pointed, ecdp, table):
     run = ecdp("push", table([GOOD | {"products": 3}]))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import pyarrow as pa
 
@@ -15,9 +16,10 @@ from airflow_provider_ecdp.orders.contract import ATTRIBUTE, STATUSES, Field
 from airflow_provider_ecdp.orders.engine.arrow_types import WIDEST
 from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.mapping.spec import FIELDS, ColumnMapping, Features, Value, folded_path
+from airflow_provider_ecdp.orders.mapping.suggestion import likely_columns
 from airflow_provider_ecdp.orders.mapping.sums import Sum, digits, scale, summed
 from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, single, undictionaried
-from airflow_provider_ecdp.orders.names import Expression, Scope, nearest
+from airflow_provider_ecdp.orders.names import Expression, Scope, likely, nearest
 from airflow_provider_ecdp.orders.sql import json_columns
 from airflow_provider_ecdp.orders.sql.coercion import why_not
 from airflow_provider_ecdp.orders.sql.timezones import is_zone
@@ -35,6 +37,7 @@ class ColumnResolver:
     def __init__(
         self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str], timezone: str | None = None
     ) -> None:
+        self._schema = schema
         self._timezone = timezone
         self._sources = mapping.sources
         self._named: dict[str, list[str]] = {}
@@ -156,7 +159,15 @@ class ColumnResolver:
     def missing(self, path: str) -> None:
         """Note a required field that nothing gives, unless more is known of it."""
         named = "a column's name" if "." not in path else f"a column named {path.replace('.', '_')}"
-        self.add(path, f"{path}: required, and neither the mapping nor {named} gives it")
+        hint = likely(self._likely_columns.get(path, ()))
+        self.add(path, f"{path}: required, and neither the mapping nor {named} gives it{hint}")
+
+    @cached_property
+    def _likely_columns(self) -> dict[str, list[str]]:
+        """The columns that fields may be in, by path, without those that the mapping names."""
+        mapped = {name for source in self._sources.values() if isinstance(source, Value) for name in source.columns}
+        columns = likely_columns(self._schema).items()
+        return {path: [name for name in names if name not in mapped] for path, names in columns}
 
     def add(self, path: str, problem: str) -> None:
         """Note a problem of a field, unless one is known of it, or of what is in it: this one may come of that."""

@@ -7,6 +7,7 @@ stands in comments beside it, which the reader of mappings skips.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -133,6 +134,22 @@ def suggest(schema: pa.Schema, *, order_id: str | None = None, repeats: bool = F
     :param repeats: whether values of the id repeat, so that rows are order lines
     """
     return _Draft(schema, order_id, repeats=repeats).suggestion()
+
+
+def likely_columns(schema: pa.Schema) -> dict[str, list[str]]:
+    """Return the columns that are probably a field's, by the path of the field; an object has those of its members."""
+    draft = _Draft(schema, None, repeats=False)
+    columns: dict[str, list[str]] = {}
+    for path in _SYNONYMS:
+        if column := draft.taken.get(path):
+            columns[path] = [column]
+            if "." in path:
+                columns.setdefault(path.partition(".")[0], []).append(column)
+    if draft.whole:
+        columns["products"] = [draft.whole]
+        members = _Members(draft.types[draft.whole].value_type).taken
+        columns |= {f"products.{name}": [member] for name, member in members.items()}
+    return columns
 
 
 def find_order_id(schema: pa.Schema) -> str | None:
@@ -333,21 +350,38 @@ def _score(path: str, name: str, *, bare: bool = False) -> float:
 
     :param bare: the column is a member of a product, and need not say so
     """
-    own = path.rpartition(".")[2]
-    synonyms = [path.replace(".", ""), *([own] if "." not in path or bare else []), *_SYNONYMS[path].split()]
+    synonyms = _synonyms(path, bare)
     column = folded_name(name.replace(".", ""))
     last = folded_name(name.rpartition(".")[2])
-    for place, synonym in enumerate(synonyms):
-        if folded_name(synonym) in (column, last):
+    for place, (synonym, _) in enumerate(synonyms):
+        if synonym in (column, last):
             return 100 - place
     # a word before or after it: shop_order_id, order_id_text
-    for place, synonym in enumerate(synonyms):
-        words = _words(synonym)
-        if len(words) > 1 and _holds(_words(name), words):
+    words = _words(name)
+    for place, (_, part) in enumerate(synonyms):
+        if len(part) > 1 and _holds(words, part):
             return 60 - place
-    ratios = (difflib.SequenceMatcher(None, column, folded_name(synonym)).ratio() for synonym in synonyms)
-    best = max(ratios)
-    return 20 * best if best >= _ALIKE else 0.0
+    return 20 * _likeness(column, [synonym for synonym, _ in synonyms])
+
+
+@functools.cache
+def _synonyms(path: str, bare: bool) -> list[tuple[str, list[str]]]:
+    """Return the names of a field, the likeliest first: each folded, and as words."""
+    own = path.rpartition(".")[2]
+    names = [path.replace(".", ""), *([own] if "." not in path or bare else []), *_SYNONYMS[path].split()]
+    return [(folded_name(name), _words(name)) for name in names]
+
+
+def _likeness(name: str, others: Sequence[str]) -> float:
+    """Return the greatest share of letters in common with one of `others`; 0 where none is alike enough."""
+    # a table of a warehouse has thousands of columns: bounds first, and the matcher learns `name` once
+    matcher = difflib.SequenceMatcher(b=name)
+    best = 0.0
+    for other in others:
+        matcher.set_seq1(other)
+        if matcher.real_quick_ratio() >= _ALIKE and matcher.quick_ratio() >= _ALIKE:
+            best = max(best, matcher.ratio())
+    return best if best >= _ALIKE else 0.0
 
 
 def _words(name: str) -> list[str]:

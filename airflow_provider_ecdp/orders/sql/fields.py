@@ -5,7 +5,7 @@ Columns match fields whatever their case and underscores: `totalValue`, `total_v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,11 +15,13 @@ from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
-from airflow_provider_ecdp.orders.names import folded_name, listed
+from airflow_provider_ecdp.orders.names import folded_name, likely, listed
 from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present, shown, why_not
 
 #: What a time zone breaks that is not in it.
 ZONE = "a Windows or IANA time zone"
+
+_MISSING = "required, and no column has this name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,13 @@ def match_columns(
     timezone: str | None = None,
     source: str = "extract",
     explained: Mapping[str, str] | None = None,
+    likely_columns: Callable[[pa.Schema], Mapping[str, Sequence[str]]] | None = None,
 ) -> FieldBinding:
     """Match the columns of `schema` with the contract.
 
     :param timezone: IANA name of the zone in which timestamps without a zone are read; None refuses them
     :param explained: where a field comes from, in words, by its path, for messages
+    :param likely_columns: returns the columns that a field may be in under another name, by its path, for messages
     :raises ColumnsError: required columns are missing, two columns are one field, or a kind cannot be a field's;
         all of it at once
     """
@@ -84,12 +88,16 @@ def match_columns(
     fields, ignored = matcher.match(ORDER, columns, "o", "")
     if matcher.problems:
         held = listed([f"{c.name} ({c.type})" if not pa.types.is_nested(c.type) else c.name for c in columns])
-        lines = "".join(f"\n  - {problem}" for _, problem in matcher.problems)
+        columns_by_path = likely_columns(pa.schema(columns)) if likely_columns else {}
+        lines = "".join(
+            f"\n  - {problem}{likely(columns_by_path.get(path, ())) if problem.endswith(_MISSING) else ''}"
+            for path, problem in matcher.problems
+        )
         raise ColumnsError(
             f"the columns of the {source} do not make orders:{lines}\n"
             f"The {source} has: {held or 'no columns'}\n"
-            "Name columns as the API's fields (camelCase or snake_case), or shape them with an SQL text "
-            "that selects from `extract`."
+            "Name columns as the API's fields (camelCase or snake_case), map them, or shape them with an SQL text that "
+            "selects from `extract`. `ecdp mapping suggest EXTRACT` prints a mapping to begin with."
         )
     used = tuple(c.name for c in columns if c.name not in ignored)
     differs = tuple(flag.name for flag in schema.field(DIFFERS).type) if DIFFERS in schema.names else ()
@@ -138,7 +146,7 @@ class _Matcher:
                 if not readable(found[0].type) and known == len(self.problems):
                     self.note(path, f"the engine does not know all types in {found[0].type}")
             elif field.required:
-                self.note(path, "required, and no column has this name")
+                self.note(path, _MISSING)
         if prefix == "customer." and not nodes and not any(p.startswith(prefix) for p, _ in self.problems):
             self.note("customer", "at least one of email, phone, crmId is required, and none is there")
         return tuple(nodes), [c.name for left in named.values() for c in left]

@@ -548,13 +548,13 @@ def test_what_cannot_be_a_constant_of_its_field_is_a_columns_name(field, name):
 def test_what_is_required_and_nowhere_is_named():
     rule = "required, and neither the mapping nor a column"
     assert refused([line()], {"products.id": "sku"}).splitlines()[1:-1] == [
-        f"  - id: {rule}'s name gives it",
-        f"  - date: {rule}'s name gives it",
+        f"  - id: {rule}'s name gives it; did you mean 'order_no'?",
+        f"  - date: {rule}'s name gives it; did you mean 'ordered_at'?",
         f"  - totalValue: {rule}'s name gives it",
-        f"  - customer: {rule}'s name gives it",
-        f"  - products.name: {rule} named products_name gives it",
-        f"  - products.price: {rule} named products_price gives it",
-        f"  - products.quantity: {rule} named products_quantity gives it",
+        f"  - customer: {rule}'s name gives it; did you mean 'email'?",
+        f"  - products.name: {rule} named products_name gives it; did you mean 'title'?",
+        f"  - products.price: {rule} named products_price gives it; did you mean 'price'?",
+        f"  - products.quantity: {rule} named products_quantity gives it; did you mean 'qty'?",
     ]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, from_json
-from airflow_provider_ecdp.orders.mapping.suggestion import find_order_id, suggest
+from airflow_provider_ecdp.orders.mapping.suggestion import find_order_id, likely_columns, suggest
 
 WRITTEN = {
     "id": "InvoiceNo",
@@ -68,3 +69,36 @@ def test_what_is_missing_stands_beside_with_the_column_whose_type_is_in_the_way(
 def test_comments_and_a_last_comma_are_no_part_of_a_mapping_and_strings_keep_theirs():
     text = '{"id": "a//b", /* no */ "date": "c,}", // "x": 1\n "status": {"value": "paid",}, }'
     assert from_json(text) == {"id": "a//b", "date": "c,}", "status": {"value": "paid"}}
+
+
+def test_missing_fields_are_said_with_the_columns_that_may_hold_them(online_retail):
+    lines = likely_columns(pq.read_schema(online_retail))
+    assert lines["id"] == ["InvoiceNo"]
+    assert lines["customer"] == lines["customer.crmId"] == ["CustomerID"]
+    assert lines["products"] == ["StockCode", "Description", "UnitPrice", "Quantity"]
+    item = pa.struct([("sku", pa.string()), ("qty", pa.int32())])
+    nested = likely_columns(pa.schema([("basket", pa.list_(item)), ("mail", pa.string())]))
+    assert nested["products"] == ["basket"]
+    assert (nested["products.id"], nested["products.quantity"]) == (["sku"], ["qty"])
+    assert nested["customer"] == ["mail"]
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        pa.null(),
+        pa.dense_union([pa.field("a", pa.int8())]),
+        pa.list_(pa.struct([])),
+        pa.struct([]),
+        pa.dictionary(pa.int8(), pa.string()),
+        pa.map_(pa.string(), pa.int8()),
+        pa.decimal256(76, 2),
+        pa.duration("s"),
+        pa.binary(4),
+    ],
+    ids=str,
+)
+def test_a_column_of_any_type_has_a_suggestion(type_):
+    schema = pa.schema([("order_id", type_), ("items", type_), ("price", type_)])
+    assert suggest(schema).text()
+    likely_columns(schema)

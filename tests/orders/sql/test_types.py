@@ -462,6 +462,7 @@ def test_all_that_is_missing_is_told_with_all_that_is_there():
         "The extract has: order_no (int32), customer",
     ]
     assert "camelCase or snake_case" in str(refused.value).splitlines()[-1]
+    assert "`ecdp mapping suggest EXTRACT`" in str(refused.value).splitlines()[-1]
 
 
 def test_all_faults_of_all_columns_are_told_together():
