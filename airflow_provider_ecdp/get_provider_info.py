@@ -44,6 +44,7 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_ecdp.transfers.parquet_to_ecdp_changes",
             },
         ],
+        "notifications": ["airflow_provider_ecdp.notifications.ecdp.EcdpSyncNotifier"],
         "connection-types": [
             {
                 "connection-type": "ecdp",

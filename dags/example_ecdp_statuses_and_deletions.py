@@ -21,7 +21,7 @@ EXTRACTS = os.environ.get("ECDP_EXTRACTS", "/data/extracts")
 def read_changes(path: str) -> dict[str, list[Any]]:
     """Split the changes of the day into status updates and deletions."""
     # imported here: a DAG file is parsed every few seconds
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq
 
     changes = pq.read_table(path, columns=["order_id", "status"]).to_pylist()
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import importlib.abc
 import json
 import os
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import hypothesis
@@ -59,7 +61,16 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("suite")
 
 #: The folders and files whose tests need Airflow; what one test of another folder needs of it is marked `slow`.
-WITH_AIRFLOW = {"dags", "hooks", "operators", "transfers", "warehouses", "test_demo.py", "test_provider_info.py"}
+WITH_AIRFLOW = {
+    "dags",
+    "hooks",
+    "notifications",
+    "operators",
+    "transfers",
+    "warehouses",
+    "test_demo.py",
+    "test_provider_info.py",
+}
 WITH_AIRFLOW |= {"test_operators_page.py"}
 #: Suites that are slow as a whole.
 SLOW = {"benchmarks", "faults"}
@@ -167,6 +178,27 @@ class TaskInstance:
 def make_context():
     """Make the context of a task's run; keywords are those of its task instance."""
     return lambda **fields: {"ti": TaskInstance(**fields)}
+
+
+@pytest.fixture
+def webhook(monkeypatch):
+    """A server that keeps what is posted to it, and Airflow's connection `webhook` to it."""
+    posted = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AIRFLOW_CONN_WEBHOOK", f"http://127.0.0.1:{server.server_port}")
+        yield posted
+        server.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 import jsonschema
 import pytest
+from airflow.sdk import BaseNotifier
 
 from airflow_provider_ecdp.api.mode import MatchBy
 from airflow_provider_ecdp.api.settings import DEFAULT_BASE_URL, ClientSettings
@@ -25,11 +26,19 @@ def schema(name):
     return json.loads((files("airflow") / name).read_text(encoding="utf-8"))
 
 
+def named(path):
+    """Return what a dotted path names."""
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
 def test_the_metadata_fit_the_schema_that_airflow_checks_when_it_discovers_providers():
     jsonschema.validate(get_provider_info(), schema("provider_info.schema.json"))
 
 
-@pytest.mark.parametrize("section", ["integrations", "hooks", "operators", "transfers", "connection-types", "config"])
+@pytest.mark.parametrize(
+    "section", ["integrations", "hooks", "operators", "transfers", "notifications", "connection-types", "config"]
+)
 def test_each_section_fits_the_stricter_schema_of_airflows_own_providers(section):
     strict = schema("provider.yaml.schema.json")
     of_section = strict["properties"][section] | {"definitions": strict["definitions"]}
@@ -51,8 +60,8 @@ def test_every_module_and_class_that_is_named_exists():
     modules += [transfer["python-module"] for transfer in info["transfers"]]
     for module in modules:
         importlib.import_module(module)
-    module, _, name = CONNECTION_TYPE["hook-class-name"].rpartition(".")
-    assert getattr(importlib.import_module(module), name) is EcdpHook
+    assert named(CONNECTION_TYPE["hook-class-name"]) is EcdpHook
+    assert [named(path).__mro__[1] for path in info["notifications"]] == [BaseNotifier]
     assert CONNECTION_TYPE["connection-type"] == EcdpHook.conn_type
     assert CONNECTION_TYPE["hook-name"] == EcdpHook.hook_name
 

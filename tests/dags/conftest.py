@@ -47,6 +47,16 @@ class Run:
                     else:
                         values.setdefault(ti.task_id, []).append(value)
 
+    def pull(self, task_id, key):
+        """Return an XCom other than the value that the task returned."""
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            ids = {"dag_ids": self.dag_run.dag_id, "run_id": self.dag_run.run_id, "task_ids": task_id}
+            found = session.scalars(XComModel.get_many(key=key, **ids)).one()
+            return XComModel.deserialize_value(found)
+
 
 def rendered_fields():
     """Return what Airflow has stored of rendered templates, in all runs, as one text."""

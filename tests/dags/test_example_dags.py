@@ -62,6 +62,27 @@ def test_a_night_with_too_many_faults_fails_once_and_xcom_tells_which(airflow, s
     assert sandbox.store.count() == 197
 
 
+def test_a_message_goes_to_a_webhook_where_failures_are_tolerated(airflow, webhook):
+    for day, faulty in ((1, 1), (2, 0)):
+        Sample(orders=100, faulty=faulty, day=DAY).write(airflow.extracts / f"orders_2026-10-{day:02}.parquet")
+    first, second = (
+        airflow.run("example_ecdp_notification", logical_date=dt.datetime(2026, 10, day, 3, tzinfo=dt.UTC))
+        for day in (2, 3)
+    )
+    assert (first.state, second.state) == ("success", "success")
+    (body,) = webhook
+    told, reason, path, where = body["text"].splitlines()
+    assert told == (
+        "ECDP: example_ecdp_notification.push_orders succeeded; its failures were tolerated: "
+        "1 of 100 orders failed (99 accepted, 1 invalid)"
+    )
+    assert reason.startswith("1 x invalid: ")
+    assert path == f"Outcome of every order: {first.xcom['push_orders']['results_path']}"
+    assert first.dag_run.run_id in where
+    # what the next runs compare with
+    assert second.pull("push_orders", "ecdp_volumes") == [100, 100]
+
+
 def test_order_lines(airflow, sandbox):
     lines = {
         "InvoiceNo": ["1001", "1001", "C1002", "1003"],
