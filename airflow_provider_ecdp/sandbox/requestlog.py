@@ -39,6 +39,8 @@ class RequestLog:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        #: called with each request, in the server's thread
+        self.on_request: Callable[[RequestRecord], object] | None = None
         self.clear()
 
     def clear(self) -> None:
@@ -64,8 +66,11 @@ class RequestLog:
         self, method: str, path: str, *, status: int | None, fault: str | None = None, orders: int = 0, size: int = 0
     ) -> None:
         """Record how a request is about to end."""
-        self.entries.append(RequestRecord(method, path, status, fault, orders, size, self._clock() - self._start))
+        record = RequestRecord(method, path, status, fault, orders, size, self._clock() - self._start)
+        self.entries.append(record)
         self.by_method[method] += 1
         self.by_status["none" if status is None else str(status)] += 1
         if fault is not None:
             self.by_fault[fault] += 1
+        if self.on_request is not None:
+            self.on_request(record)

@@ -6,6 +6,7 @@ It binds to loopback addresses only: its key is made up, and it answers question
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import socket
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
     from airflow_provider_ecdp.sandbox.gate import Scope
+    from airflow_provider_ecdp.sandbox.requestlog import RequestRecord
 
 #: seconds that requests in progress get when the server stops
 _GRACE = 5
@@ -165,10 +167,13 @@ def serve(  # noqa: PLR0917 - the options of the command line, in their order
     database: Path | str | None,
     faults: Faults | None,
     on_ready: Callable[[str], None],
+    on_request: Callable[[RequestRecord], object] | None = None,
 ) -> None:
-    """Run the sandbox until SIGINT or SIGTERM; `on_ready` gets the base URL. Main thread only.
+    """Run the sandbox until SIGINT or SIGTERM. Main thread only.
 
-    Raises ConfigurationError as `SandboxServer` does.
+    :param on_ready: called with the base URL
+    :param on_request: called with each request, in the server's thread
+    :raises ConfigurationError: as `SandboxServer` does
     """
     stop = threading.Event()
 
@@ -179,6 +184,7 @@ def serve(  # noqa: PLR0917 - the options of the command line, in their order
         for number in (signal.SIGINT, signal.SIGTERM):
             undo.callback(signal.signal, number, signal.signal(number, end))
         server = undo.enter_context(SandboxServer(api_key, database, faults, host=host, port=port))
+        server.store.log.on_request = on_request
         on_ready(server.url)
         while not stop.is_set() and not server.wait(0.2):
             pass
@@ -199,4 +205,7 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        raise ConfigurationError(f"sandbox cannot listen on {host} port {port}: {error.strerror}") from error
+        hint = "; port 0 takes a free one (--port 0)" if error.errno == errno.EADDRINUSE else ""
+        # that of Python names the address once more
+        why = os.strerror(error.errno) if error.errno else error.strerror
+        raise ConfigurationError(f"sandbox cannot listen on {host} port {port}: {why}{hint}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 import pyarrow.parquet as pq
@@ -27,6 +28,39 @@ def test_the_sandbox_prints_what_the_command_line_and_airflow_need(started, ecdp
     added = shlex.split(next(line for line in lines if "connections add" in line))
     assert added[:4] == ["airflow", "connections", "add", "ecdp_default"]
     assert json.loads(added[-1]) == connection
+
+
+def test_the_sandbox_shows_its_key_and_each_request_without_ids(started, ecdp, sample, monkeypatch):
+    process = started("sandbox", "--port", 0, "--faults", '{"throttle": 4}', ECDP_API_KEY="sandbox-key")
+    lines = [process.stdout.readline() for _ in range(8)]
+    # the key of the environment is that of the sandbox: elsewhere it is cut out
+    assert "ECDP_API_KEY=sandbox-key" in lines[3]
+    monkeypatch.setenv("ECDP_BASE_URL", lines[0].split()[4].rstrip("."))
+    monkeypatch.setenv("ECDP_API_KEY", "sandbox-key")
+
+    ecdp("push", sample(orders=3))
+    ecdp("get", "jane@example.com")
+    ecdp("status", "ORD-00000001", "paid")
+    ecdp("delete", "ORD-00000001")
+
+    shown = [process.stderr.readline() for _ in range(4)]
+    assert [re.sub(r"^\d\d:\d\d:\d\d |[\d.]+ kB", "", line) for line in shown] == [
+        "POST /orders: 201, 3 orders, \n",
+        "GET /orders/{id}: 404\n",
+        "PUT /orders/status: 200, 50 bytes\n",
+        "DELETE /orders/{id}: 429 (fault throttle)\n",
+    ]
+
+
+def test_a_port_that_is_taken_is_answered_with_a_free_one(pointed, ecdp):
+    port = pointed.url.rpartition(":")[2]
+    run = ecdp("sandbox", "--port", port)
+
+    assert run.code == 2
+    assert run.err == (
+        f"ecdp: sandbox cannot listen on 127.0.0.1 port {port}: Address already in use; "
+        "port 0 takes a free one (--port 0)\n"
+    )
 
 
 def test_faults_come_from_options_and_json_and_the_option_wins(started, ecdp, sample, monkeypatch):

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import shlex
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exit_codes import Exit
 from airflow_provider_ecdp.cli.parser import FAULTS
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.results.numbers import number_of, size
+
+if TYPE_CHECKING:
+    from airflow_provider_ecdp.sandbox.requestlog import RequestRecord
 
 
 def run(arguments: Namespace, _interruption: Interruption) -> int:
@@ -42,8 +47,22 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
         else:
             output.out(_pointers(url, arguments.key), masked=False)
 
-    serve(arguments.host, arguments.port, arguments.key, arguments.database, faults, ready)
+    show = None if arguments.quiet else _show
+    serve(arguments.host, arguments.port, arguments.key, arguments.database, faults, ready, show)
     return Exit.DONE
+
+
+def _show(request: RequestRecord) -> None:
+    """Print a request in one line on stderr: no id, which may say who a customer is, and no content."""
+    head, _, last = request.path.rpartition("/")
+    path = request.path if last in {"orders", "status"} else f"{head}/{{id}}"
+    status = "no answer" if request.status is None else str(request.status)
+    parts = [f"{request.method} {path}: {status}{f' (fault {request.fault})' if request.fault else ''}"]
+    if request.orders:
+        parts.append(number_of(request.orders, "order"))
+    if request.size:
+        parts.append(size(request.size))
+    output.err(f"{dt.datetime.now().astimezone():%H:%M:%S} {', '.join(parts)}")
 
 
 def _json(text: str | None) -> dict[str, Any]:
