@@ -37,8 +37,8 @@ class EcdpClient:
 
     `clock` (monotonic) and `wall_clock` (since the epoch) return seconds, `random` a number from [0, 1). All waiting is
     done by `sleep`, which `interrupt` ends if none is given. One that returns something true, as
-    `threading.Event().wait` does once the event is set, ends the waiting too: the call then raises the error it was
-    about to repeat, or UnreachableError if nothing was sent yet.
+    `threading.Event().wait` does once the event is set, interrupts the client too: the call raises the error it was
+    about to repeat, or UnreachableError if nothing was sent yet, and nothing more is sent until `resume`.
     """
 
     def __init__(
@@ -83,6 +83,11 @@ class EcdpClient:
         """
         self._governor.interrupted.set()
         self._transport.interrupt()
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether nothing more is sent: an error may then come from a call that was cut short."""
+        return self._governor.interrupted.is_set()
 
     def resume(self) -> None:
         """Send again after `interrupt`."""

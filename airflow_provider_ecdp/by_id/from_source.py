@@ -140,7 +140,8 @@ class _Changes:
         if answer.error is None:
             breaker.answered()
             return item, answer
-        content = may_be_content(answer.error)
+        # a call that was cut short says nothing of its change
+        content = may_be_content(answer.error) and not self.client.interrupted
         if content:
             breaker.failed(alone=True)
         if not content or breaker.is_open:

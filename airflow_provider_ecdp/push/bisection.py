@@ -392,8 +392,11 @@ class GroupTest:
             if patient and sender.client.pause(error, pool.unanswered):
                 self.untested.append(pool)
                 return
+        # the call has ended: the next one has all its attempts
+        pool.unanswered = 0
         pool.failure = error
-        if not may_be_content(error):
+        if sender.client.interrupted or not may_be_content(error):
+            # a call that was cut short says nothing of its orders
             self._stop(pool, error)
         elif pool.final:
             self._judge_alone(pool, error)

@@ -420,6 +420,22 @@ def test_a_wait_that_is_interrupted_before_the_first_request_sends_nothing(serve
     assert len(server.requests) == 1
 
 
+def test_after_an_interrupted_wait_nothing_is_sent_until_the_client_resumes(server, make_client):
+    server.reply(500)
+    server.reply(404, {"status": 404, "title": "Not found"})
+    woken = iter([True])
+    client = make_client(server.url, sleep=lambda _: next(woken, False))
+    with pytest.raises(ServerError):
+        client.get_order("12")
+    assert client.interrupted
+    with pytest.raises(UnreachableError, match="run is stopping"):
+        client.get_order("12")
+    assert len(server.requests) == 1
+    client.resume()
+    with pytest.raises(NotFoundError):
+        client.get_order("12")
+
+
 def test_retries_are_logged_without_payload_or_key(server, client, caplog, key):
     caplog.set_level(logging.DEBUG)
     server.reply(500, {"title": f"secret {key} of jo@example.com"})

@@ -180,8 +180,11 @@ class Run:
                 self.require(not ended or self.may_stay_open(result), "unresolved in a run that ended", *facts)
 
     def may_stay_open(self, result: Mapping[str, Any]) -> bool:
-        """Nobody is blamed on a guess: after an answer that Add lost, nor for a limit of requests."""
-        if result["http_status"] == 429 and "throttle" in self.scenario.faults:
+        """Nobody is blamed on a guess: after an answer that Add lost, nor where faults have struck every attempt."""
+        # one with the others, one to isolate it, and all of its last call
+        attempts = 2 + self.scenario.policy.max_attempts
+        faults = self.after.by_fault - self.before.by_fault
+        if result["attempts"] >= attempts and faults.total() >= attempts:
             return True
         return self.scenario.mode is Mode.ADD and "may have stored it" in str(result["reason"])
 

@@ -74,6 +74,18 @@ def test_every_other_order_is_stored_and_the_poison_is_named(answer, mode):
 
 
 @pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
+@pytest.mark.parametrize("answer", ["reset", "500", "429"])
+def test_an_order_that_fails_alone_has_all_attempts_in_its_last_call(answer, mode):
+    ids = ids_of(4)
+    server = HostileServer(poison={ids[1]: answer})
+    with serving(server):
+        report = pushed(server, ids, mode=mode, batch_size=1, policy=RetryPolicy(max_attempts=3))
+
+    # with the others, one to isolate it, and alone
+    assert failed(report)[ids[1]]["attempts"] == 3 + 1 + 3
+
+
+@pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
 @pytest.mark.parametrize("outage", ["500", "reset", "403 HTML", "404", "429"])
 @pytest.mark.parametrize("answer", ["500", "reset", "403 HTML"])
 def test_an_outage_right_after_it_ends_within_sixty_requests(answer, outage, mode, tmp_path):

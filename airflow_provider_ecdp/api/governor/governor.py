@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class Governor:
     """Shared by all threads of a client; `clock` and `sleep` are in seconds, `random` returns a number from [0, 1).
 
-    A `sleep` that returns something true has been interrupted; without one, `interrupt` ends all waiting.
+    A `sleep` that returns something true has been interrupted, and the governor with it.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Governor:
         self.interrupted = threading.Event()
         self._sleep = sleep or self.interrupted.wait
         self.quota = RetryQuota()
-        self.pacer = Pacer(requests_per_second=settings.requests_per_second, clock=clock, sleep=self._sleep)
+        self.pacer = Pacer(requests_per_second=settings.requests_per_second, clock=clock, sleep=self._interruptible)
         self.concurrency = Concurrency(settings.max_in_flight, clock)
 
     def call(self, name: str, size: int, policy: RetryPolicy, *, repeatable: bool) -> Call:
@@ -56,7 +56,12 @@ class Governor:
 
     def wait(self, seconds: float) -> bool:
         """Wait between two attempts; False if that was interrupted."""
-        return not self._sleep(seconds)
+        return not self._interruptible(seconds)
+
+    def _interruptible(self, seconds: float) -> bool:
+        if self._sleep(seconds):
+            self.interrupted.set()
+        return self.interrupted.is_set()
 
     def delay_before_resend(self, policy: RetryPolicy, error: ApiError, attempt: int) -> float | None:
         """Return the seconds to wait before a caller sends again what it has found not to be stored; None to give up.
