@@ -217,8 +217,8 @@ class _Changes:
 
     def _sendable(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the changes to send; record the others."""
-        problems, known = batch.column("problem"), batch.column("known")
-        if problems.null_count == len(batch) == known.null_count:
+        problems, skip_reason = batch.column("problem"), batch.column("skip_reason")
+        if problems.null_count == len(batch) == skip_reason.null_count:
             return batch
         invalid = batch.filter(pc.is_valid(problems))
         if len(invalid):
@@ -226,8 +226,8 @@ class _Changes:
                 BatchOutcome(invalid, Outcome.INVALID, invalid.column("problem").to_pylist()), self.own
             )
         for word, (outcome, reason) in self.skipped.items():
-            skipped = batch.filter(pc.equal(known, word))
+            skipped = batch.filter(pc.equal(skip_reason, word))
             if len(skipped):
                 # the ledger has a row of what is resumed; a repetition must not stand for the change that it repeats
                 self.run.record_unsent(BatchOutcome(skipped, outcome, reason), ())
-        return batch.filter(pc.and_(pc.is_null(problems), pc.is_null(known)))
+        return batch.filter(pc.and_(pc.is_null(problems), pc.is_null(skip_reason)))

@@ -98,7 +98,7 @@ WHERE nth BETWEEN 1 AND upto GROUP BY order_id, upto HAVING count(*) = upto
 
 _QUEUE = f"""
 SELECT order_id, content_hash, CAST(NULL AS VARCHAR) AS warnings, status, website_id, problem, nth AS round,
-CASE WHEN repeated THEN '{REPEATED}' WHEN nth BETWEEN 1 AND upto THEN '{RESUMED}' END AS known
+CASE WHEN repeated THEN '{REPEATED}' WHEN nth BETWEEN 1 AND upto THEN '{RESUMED}' END AS skip_reason
 FROM changes LEFT JOIN sent USING (order_id) ORDER BY nth, n
 """
 
@@ -161,7 +161,7 @@ class ChangeQueue:
         """Return every change once, round by round; those that cannot be sent come first, in round 0.
 
         Columns: `order_id`, `content_hash`, `warnings` (always NULL), `status`, `website_id`, `problem` (why it cannot
-        be sent, or NULL), `round`, and `known` (why it need not be sent, or NULL).
+        be sent, or NULL), `round`, and `skip_reason` (why it need not be sent, or NULL).
         """
         step = f"sorting the changes of {self.name}"
         return record_batches(self._engine, _QUEUE, _ROWS, lambda: running(step))

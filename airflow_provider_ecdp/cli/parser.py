@@ -138,25 +138,25 @@ def _push(command: argparse.ArgumentParser) -> None:
     sending = command.add_argument_group("sending")
     sending.add_argument("--dry-run", action="store_true", help="check as this run would, and send nothing")
     add_settings(sending, PushSettings, without=["allow_empty", "results_limit", "max_in_flight"])
-    memory = command.add_argument_group("results")
-    memory.add_argument(
+    results = command.add_argument_group("results")
+    results.add_argument(
         "--results",
         metavar="DIR",
         help="keep every order's outcome in this folder, as Parquet; run again to resume where it stopped",
     )
-    memory.add_argument(
+    results.add_argument(
         "--only-changed",
         metavar="DIR",
         help="send only what is new or other than in earlier runs; this folder is what they remember",
     )
-    memory.add_argument(
+    results.add_argument(
         "--retry-failed",
         metavar="DIR",
         help="send also what earlier runs left rejected or unresolved, if their extracts still have it; this folder is "
         "what they remember",
     )
-    memory.add_argument("--replay-from", metavar="DIR", help="send only the orders that failed in these results")
-    add_settings(memory, PushSettings, names=["results_limit"])
+    results.add_argument("--replay-from", metavar="DIR", help="send only the orders that failed in these results")
+    add_settings(results, PushSettings, names=["results_limit"])
     connection(command, in_flight=True)
 
 

@@ -25,25 +25,25 @@ class ChangeFindings:
     """What there is to say of the changes of an extract.
 
     :param to_send: changes that a run would send, one request each
-    :param known: changes that it would not send, though they are good, by why: `resumed`, `repeated`
+    :param skip_reasons: valid changes that it would not send, by reason: `resumed`, `repeated`
     """
 
     operation: Operation
     total: int
     to_send: int = 0
     invalid: int = 0
-    known: Counter[str] = dataclasses.field(default_factory=Counter)
+    skip_reasons: Counter[str] = dataclasses.field(default_factory=Counter)
     problems: dict[tuple[str, str], Rule] = dataclasses.field(default_factory=dict)
 
     @property
     def done(self) -> int:
         """Changes that ECDP has taken, as the ledger knows."""
-        return self.known[RESUMED]
+        return self.skip_reasons[RESUMED]
 
     @property
     def repeated(self) -> int:
         """Changes that say what the change of the order before them says."""
-        return self.known[REPEATED]
+        return self.skip_reasons[REPEATED]
 
     @property
     def commonest_problems(self) -> list[Rule]:
@@ -55,7 +55,7 @@ class ChangeFindings:
         counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
         counts |= {
             Outcome.INVALID.value: self.invalid,
-            Outcome.SKIPPED.value: self.known.total(),
+            Outcome.SKIPPED.value: self.skip_reasons.total(),
             Outcome.NOT_ATTEMPTED.value: self.to_send,
         }
         summary: dict[str, Any] = {"operation": self.operation.value, "total": self.total, **counts, "missing": 0}
@@ -84,13 +84,13 @@ def check_changes(queue: ChangeQueue, settings: ChangeSettings, ledger: Ledger |
     queue.recall(ledger)
     found = ChangeFindings(queue.operation, len(queue))
     for batch in queue.read():
-        problems, known = batch.column("problem"), batch.column("known")
+        problems, skip_reason = batch.column("problem"), batch.column("skip_reason")
         invalid = batch.filter(problems.is_valid())
         found.invalid += len(invalid)
         _take_problems(invalid, found)
-        for pair in pc.value_counts(known.drop_null()):
-            found.known[pair["values"].as_py()] += pair["counts"].as_py()
-        found.to_send += len(batch) - len(invalid) - len(known.drop_null())
+        for pair in pc.value_counts(skip_reason.drop_null()):
+            found.skip_reasons[pair["values"].as_py()] += pair["counts"].as_py()
+        found.to_send += len(batch) - len(invalid) - len(skip_reason.drop_null())
     return found
 
 

@@ -45,7 +45,7 @@ class Findings:
     """What there is to say of the orders of an extract. Rules are told apart by field, with no position in lists.
 
     :param to_send: orders that a push would send, in `requests` requests of `bytes` bytes
-    :param known: orders that it would not send, though they are good, by why: `resumed`, `unchanged`, `repeated`
+    :param skip_reasons: valid orders that it would not send, by reason: `resumed`, `unchanged`, `repeated`
     :param duplicates: ids that appear more than once, with `times` and `contents`; the first of `duplicate_ids`
     :param dates: the first and the last, as they would be sent
     :param sample: JSON text of the first order to be sent, without what identifies a person
@@ -62,7 +62,7 @@ class Findings:
     requests: int = 0
     bytes: int = 0
     with_warnings: int = 0
-    known: Counter[str] = dataclasses.field(default_factory=Counter)
+    skip_reasons: Counter[str] = dataclasses.field(default_factory=Counter)
     problems: dict[tuple[str, str], Rule] = dataclasses.field(default_factory=dict)
     warnings: dict[tuple[str, str], Rule] = dataclasses.field(default_factory=dict)
     duplicate_ids: int = 0
@@ -84,13 +84,13 @@ class Findings:
 
     @property
     def repeated(self) -> int:
-        """Orders that stand in the extract again."""
-        return self.known["repeated"]
+        """Orders that repeat another of the extract."""
+        return self.skip_reasons["repeated"]
 
     @property
     def skipped(self) -> int:
-        """Orders that ECDP has, as earlier runs know."""
-        return self.known.total() - self.repeated
+        """Orders that earlier runs have sent."""
+        return self.skip_reasons.total() - self.repeated
 
     @property
     def commonest_problems(self) -> list[Rule]:

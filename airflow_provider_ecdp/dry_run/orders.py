@@ -16,12 +16,12 @@ import pyarrow.compute as pc
 from airflow_provider_ecdp.api.mode import envelope
 from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Findings, Rule
 from airflow_provider_ecdp.dry_run.sample_order import masked
-from airflow_provider_ecdp.ledger.prior_runs import PriorRuns, learn, no_orders
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns, carry_over, no_orders
 from airflow_provider_ecdp.ledger.schema_drift import drifted
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.orders.engine.tables import LAST, PROBLEMS
-from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
+from airflow_provider_ecdp.orders.reader import OrderReader, Selection
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
 
@@ -35,7 +35,7 @@ _CURRENCY = re.compile("[A-Za-z]{3}")
 def check(
     orders: OrderReader,
     settings: PushSettings | None = None,
-    memory: PriorRuns | None = None,
+    prior: PriorRuns | None = None,
     *,
     progress: OnProgress = no_progress,
 ) -> Findings:
@@ -46,7 +46,7 @@ def check(
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
     :raises ExtractError: the extract cannot be read to its end
     """
-    settings, memory = settings or PushSettings(), memory or PriorRuns()
+    settings, prior = settings or PushSettings(), prior or PriorRuns()
     found = Findings(rows=orders.rows, fields=orders.explained)
     several = len(orders.columns) > 1
     for name, (read, ignored) in orders.columns.items():
@@ -56,19 +56,20 @@ def check(
         found.ignored += [prefix + column for column in ignored]
     if orders.settings.sql is not None:
         found.not_fields = list(orders.mapping.ignored)
-    if kept := memory.of_columns(settings.on_drift):
+    if kept := prior.of_columns(settings.on_drift):
         changes = drifted(orders, kept)
         found.drift = None if changes is None else [str(change) for change in changes]
-    learned = learn(orders, memory, OnDrift.IGNORE)
-    found.duplicate_ids = orders.find_duplicates()
-    found.duplicates = orders.duplicates(EXAMPLES)
+    carried = carry_over(orders, prior, OnDrift.IGNORE)
+    selection = orders.select(sent=carried.sent, only=carried.only)
+    found.duplicate_ids = selection.repeated_ids
+    found.duplicates = selection.duplicates(EXAMPLES)
     before, after = envelope(settings.mode, settings.match_by)
-    for batch in _batches(_sendable(orders, found, progress), settings):
+    for batch in _batches(_sendable(selection, found, progress), settings):
         found.requests += 1
         found.to_send += len(batch)
         found.bytes += len(before) + batching.size(batch) + len(after)
-    if not found.total and not settings.allow_empty and not learned.nothing_left:
-        raise no_orders(orders, learned)
+    if not found.total and not settings.allow_empty and not carried.nothing_left:
+        raise no_orders(orders, carried)
     return found
 
 
@@ -81,23 +82,22 @@ def _batches(sendable: Iterator[pa.RecordBatch], settings: PushSettings) -> Iter
     yield from batching.cut(sendable, settings.batch_size, settings.batch_bytes)
 
 
-def _sendable(orders: OrderReader, found: Findings, progress: OnProgress) -> Iterator[pa.RecordBatch]:
+def _sendable(selection: Selection, found: Findings, progress: OnProgress) -> Iterator[pa.RecordBatch]:
     started = time.monotonic()
-    for batch in orders.read(facts=True):
+    for batch in selection.read(facts=True):
         found.total += len(batch)
         _take_facts(batch.column("facts"), found)
         good = batch.column("problems").is_null()
         _take_rules(batch, good, found)
-        known = pc.if_else(pc.equal(batch.column("known"), LAST), None, batch.column("known"))
-        sendable = batch.filter(pc.and_(good, known.is_null()))
-        known = known.filter(good)
-        for pair in pc.value_counts(known.drop_null()):
-            found.known[pair["values"].as_py()] += pair["counts"].as_py()
+        skip_reason = batch.column("skip_reason")
+        sendable = batch.filter(pc.and_(good, skip_reason.is_null()))
+        for pair in pc.value_counts(skip_reason.filter(good).drop_null()):
+            found.skip_reasons[pair["values"].as_py()] += pair["counts"].as_py()
         if len(sendable):
             if found.sample is None:
                 found.sample = masked(sendable.column("json")[0].as_py()[:-1])
             yield sendable
-        progress(Progress(found.total, found.invalid, orders.count, time.monotonic() - started))
+        progress(Progress(found.total, found.invalid, selection.count, time.monotonic() - started))
 
 
 def _take_rules(batch: pa.RecordBatch, good: pa.Array, found: Findings) -> None:

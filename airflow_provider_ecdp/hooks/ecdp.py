@@ -216,7 +216,7 @@ class EcdpHook(BaseHook):
         reading: OrderSettings | None = None,
         sending: PushSettings | None = None,
         *,
-        memory: PriorRuns | None = None,
+        prior_runs: PriorRuns | None = None,
         failed_before: FailedBefore | None = None,
         progress: OnProgress = no_progress,
     ) -> Report:
@@ -225,7 +225,7 @@ class EcdpHook(BaseHook):
         :param extract: one, or several by the names that the SQL text has for them
         :param reading: how the extract becomes orders; None takes the defaults and the connection
         :param sending: how orders are sent; None takes the defaults and the connection
-        :param memory: where the outcomes of this run and of earlier ones are kept
+        :param prior_runs: where the outcomes of this run and of earlier ones are kept
         :param failed_before: orders that earlier runs left rejected or unresolved, to be sent again
         :raises ExtractError: the extract cannot be read as orders
         """
@@ -234,7 +234,7 @@ class EcdpHook(BaseHook):
         from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415
         from airflow_provider_ecdp.push.run import push  # noqa: PLC0415
 
-        kept = memory or PriorRuns()
+        kept = prior_runs or PriorRuns()
         with OrderReader(extract, reading or self.settings(OrderSettings, {})) as orders:
             return push(
                 orders,
@@ -256,7 +256,7 @@ class EcdpHook(BaseHook):
         reading: OrderSettings | None = None,
         sending: PushSettings | None = None,
         *,
-        memory: PriorRuns | None = None,
+        prior_runs: PriorRuns | None = None,
         progress: OnProgress = no_progress,
     ) -> Findings:
         """Do everything that `push` does, except sending, and return what there is to say about the orders.
@@ -267,4 +267,4 @@ class EcdpHook(BaseHook):
         from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415  # as above
 
         with OrderReader(extract, reading or self.settings(OrderSettings, {})) as orders:
-            return check(orders, sending or self.settings(PushSettings, {}), memory, progress=progress)
+            return check(orders, sending or self.settings(PushSettings, {}), prior_runs, progress=progress)

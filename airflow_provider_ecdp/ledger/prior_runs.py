@@ -14,8 +14,7 @@ from airflow_provider_ecdp.ledger.reader import COLUMNS
 from airflow_provider_ecdp.ledger.schema_drift import look_for_drift
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.engine.tables import LAST
-from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.reader import OrderReader, SentOrders
 from airflow_provider_ecdp.results.outcome import Outcome
 
 log = logging.getLogger(__name__)
@@ -56,53 +55,57 @@ class PriorRuns:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
-    """What a run has to know of those before.
+class CarriedOver:
+    """What earlier runs mean for the orders of this one.
 
+    :param sent: orders that need not be sent again
+    :param only: a table of the ids to replay (column `order_id`), None without a replay
     :param resumed: whether one of them may have stored orders without an answer, or without time to record it
     :param nothing_left: whether a replay may have nothing to send: all that failed may be in other shards
     :param replayed: how many orders of the earlier run failed, None without a replay
     """
 
-    resumed: bool
-    nothing_left: bool
+    sent: tuple[SentOrders, ...] = ()
+    only: pa.Table | None = None
+    resumed: bool = False
+    nothing_left: bool = False
     replayed: str | None = None
 
 
-def learn(orders: OrderReader, memory: PriorRuns, on_drift: OnDrift) -> Learned:
-    """Exclude orders that need not be sent, and compare columns with those of the previous run.
+def carry_over(orders: OrderReader, prior: PriorRuns, on_drift: OnDrift) -> CarriedOver:
+    """Return the orders that need not be sent, or are to be replayed; compare columns with those of the previous run.
 
     :raises ConfigurationError: there is nothing to replay, or nothing that keeps columns, where drift is a failure
     :raises ColumnsError: columns are gone or have changed, and that is a failure
     """
-    columns = memory.of_columns(on_drift)
+    columns = prior.of_columns(on_drift)
     if columns is not None:
         look_for_drift(orders, columns, on_drift)
     # what an earlier try of this run skipped as unchanged is not counted as sent by it
-    unchanged = {outcome.value: UNCHANGED for outcome in Outcome if outcome.counts_as_sent}
-    # what may have stopped a run is not what the next begins with
-    unchanged[Outcome.UNRESOLVED.value] = LAST
-    own = _hold(orders, memory.ledger, unchanged | {Outcome.ACCEPTED.value: RESUMED})
-    history = _hold(orders, memory.history, unchanged, memory.deletions)
-    nothing_left, replayed = False, None
-    if memory.replay is not None:
-        earlier = memory.replay.unfinished()
-        if earlier is None:
-            raise ConfigurationError(f"{memory.replay.path} holds no results of an earlier run to replay")
-        failed, total = earlier
-        replayed = f"{len(failed):,} of {total:,} orders of the earlier run failed ({memory.replay.path})"
-        log.info("Replaying an earlier run: %s", replayed)
-        orders.choose(failed)
-        # what is left may be in other shards, all of it
-        nothing_left = bool(len(failed)) and orders.sharded and orders.rows != 0
-    return Learned(own or history or memory.replay is not None, nothing_left, replayed)
+    unchanged: dict[str, str | None] = {outcome.value: UNCHANGED for outcome in Outcome if outcome.counts_as_sent}
+    # sent last: what may have stopped a run is not what the next begins with
+    unchanged[Outcome.UNRESOLVED.value] = None
+    own = _sent_orders(prior.ledger, unchanged | {Outcome.ACCEPTED.value: RESUMED})
+    history = _sent_orders(prior.history, unchanged, prior.deletions)
+    sent = tuple(rows for rows in (own, history) if rows is not None)
+    if prior.replay is None:
+        return CarriedOver(sent, resumed=bool(sent))
+    earlier = prior.replay.unfinished()
+    if earlier is None:
+        raise ConfigurationError(f"{prior.replay.path} holds no results of an earlier run to replay")
+    failed, total = earlier
+    replayed = f"{len(failed):,} of {total:,} orders of the earlier run failed ({prior.replay.path})"
+    log.info("Replaying an earlier run: %s", replayed)
+    # what is left may be in other shards, all of it
+    nothing_left = bool(len(failed)) and orders.sharded and orders.rows != 0
+    return CarriedOver(sent, failed, resumed=True, nothing_left=nothing_left, replayed=replayed)
 
 
-def no_orders(orders: OrderReader, learned: Learned) -> EmptyExtractError:
+def no_orders(orders: OrderReader, carried: CarriedOver) -> EmptyExtractError:
     """Return the error of a run that has no orders to send."""
-    if learned.replayed is not None:
+    if carried.replayed is not None:
         return EmptyExtractError(
-            f"nothing to replay: {learned.replayed}, and none of those that failed is in {orders.name}; "
+            f"nothing to replay: {carried.replayed}, and none of those that failed is in {orders.name}; "
             "if a run without orders is normal, allow it (on_empty, --allow-empty)"
         )
     return EmptyExtractError(
@@ -110,15 +113,14 @@ def no_orders(orders: OrderReader, learned: Learned) -> EmptyExtractError:
     )
 
 
-def _hold(
-    orders: OrderReader, ledger: Ledger | None, words: Mapping[str, str], deletions: Ledger | None = None
-) -> bool:
-    """Exclude the orders that a ledger holds, unless they were deleted since; whether it has any rows at all."""
+def _sent_orders(
+    ledger: Ledger | None, skip_reasons: Mapping[str, str | None], deletions: Ledger | None = None
+) -> SentOrders | None:
+    """Return the orders that a ledger has, unless they were deleted since; None if it has no rows."""
     rows = ledger.rows(COLUMNS) if ledger else None
     if ledger is None or rows is None:
-        return False
+        return None
     deleted = deletions.rows(COLUMNS) if deletions else None
     if deleted is not None:
         rows = pa.RecordBatchReader.from_batches(rows.schema, chain(rows, deleted))
-    orders.hold(rows, words, many=ledger.large)
-    return True
+    return SentOrders(rows, skip_reasons, many=ledger.large)

@@ -24,7 +24,7 @@ def as_xcom(findings: Findings, mode: str) -> dict[str, Any]:
     counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
     counts |= {
         Outcome.INVALID.value: findings.invalid,
-        Outcome.SKIPPED.value: findings.known.total(),
+        Outcome.SKIPPED.value: findings.skip_reasons.total(),
         Outcome.NOT_ATTEMPTED.value: findings.to_send,
     }
     summary = {"mode": mode, "total": findings.total, **counts, "warnings": findings.with_warnings}
@@ -52,8 +52,8 @@ def _lines(found: Findings) -> Iterator[str]:
     if found.invalid:
         yield f"  {found.invalid:,} invalid, which would not be sent:"
         yield from map(_rule, found.commonest_problems[:_LISTED])
-    if known := found.known.total():
-        yield f"  {known:,} skipped: accepted before with this content, or repeated in the extract"
+    if skipped := found.skip_reasons.total():
+        yield f"  {skipped:,} skipped: accepted before with this content, or repeated in the extract"
     if found.duplicate_ids:
         some = ", ".join(str(one["order_id"]) for one in found.duplicates)
         yield f"  {number_of(found.duplicate_ids, 'id')} more than once in the extract, for example {some}"

@@ -1,4 +1,4 @@
-"""What pushing operators share: parameters, the memory of a task instance, and the way of one run."""
+"""What pushing operators share: parameters, the results of a task instance, and one run."""
 
 from __future__ import annotations
 
@@ -60,30 +60,34 @@ class PushOperator(EcdpOperator):
         reading, sending = hook.settings(OrderSettings, options), hook.settings(PushSettings, options)
         root = results_root(task.results_path)
         own = own_folder(root, context["ti"], resume=task.on_clear is OnClear.RESUME) if root else None
-        memory = self._memory(context["ti"], task, own)
+        prior_runs = self._prior_runs(context["ti"], task, own)
         if task.dry_run:
-            return self._check(context, hook, reading, sending, memory)
-        self._note_earlier(memory.ledger, retried=retried)
+            return self._check(context, hook, reading, sending, prior_runs)
+        self._note_earlier(prior_runs.ledger, retried=retried)
         report = hook.push(
             self._extract(context, hook),
             reading,
             sending,
-            memory=memory,
+            prior_runs=prior_runs,
             failed_before=self._failed_before(context, hook, task, reading) if task.retry_failed else None,
             progress=self._progress_logger(),
         )
         return self._conclude(context, replace(report, results_path=own), sending.max_failed)
 
     def _check(
-        self, context: Context, hook: EcdpHook, reading: OrderSettings, sending: PushSettings, memory: PriorRuns
+        self, context: Context, hook: EcdpHook, reading: OrderSettings, sending: PushSettings, prior_runs: PriorRuns
     ) -> dict[str, Any]:
         findings = hook.check(
-            self._extract(context, hook), reading, sending, memory=memory, progress=self._progress_logger(dry_run=True)
+            self._extract(context, hook),
+            reading,
+            sending,
+            prior_runs=prior_runs,
+            progress=self._progress_logger(dry_run=True),
         )
         value = as_xcom(findings, sending.mode.value)
         return self._conclude_look(context, value, sending.max_failed, as_text(findings))
 
-    def _memory(self, ti: RuntimeTaskInstanceProtocol, task: PushTaskSettings, own: str | None) -> PriorRuns:
+    def _prior_runs(self, ti: RuntimeTaskInstanceProtocol, task: PushTaskSettings, own: str | None) -> PriorRuns:
         from airflow_provider_ecdp.ledger.prior_runs import PriorRuns  # noqa: PLC0415  # Arrow, at parse time
 
         root = results_root(task.results_path)

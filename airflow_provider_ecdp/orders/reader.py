@@ -4,44 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from itertools import chain
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
 
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ColumnsError, MemoryLimitError, SqlError
-from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running
+from airflow_provider_ecdp.errors import ColumnsError
+from airflow_provider_ecdp.orders.engine.connection import locked_engine
 from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
-from airflow_provider_ecdp.orders.engine.tables import (
-    DUPLICATES,
-    LEDGER_AMONG,
-    READ_BEFORE,
-    READ_NOW,
-    REPEATED_CONTENTS,
-    REPEATED_IDS,
-    ZONES,
-)
-from airflow_provider_ecdp.orders.execution.already_sent import AlreadySent
-from airflow_provider_ecdp.orders.execution.catalog import Catalog, Columns
-from airflow_provider_ecdp.orders.execution.deduplication import count_ids, find_repeats
-from airflow_provider_ecdp.orders.execution.partitions import Part, Partitions
+from airflow_provider_ecdp.orders.engine.tables import ZONES
+from airflow_provider_ecdp.orders.execution.already_sent import SentOrders
+from airflow_provider_ecdp.orders.execution.catalog import Catalog
+from airflow_provider_ecdp.orders.execution.partitions import Partitions
+from airflow_provider_ecdp.orders.execution.runner import PartRunner
+from airflow_provider_ecdp.orders.execution.selection import ROWS, Reading, Selection
 from airflow_provider_ecdp.orders.plan import bind
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sources.shard import as_shard
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding
-from airflow_provider_ecdp.orders.sql.query import CONTENTS, compared, hashed_ids
 from airflow_provider_ecdp.orders.sql.timezones import zone_table
 
-__all__ = ["ROWS", "OrderReader", "OrderSettings"]
+__all__ = ["ROWS", "OrderReader", "OrderSettings", "Selection", "SentOrders"]
 
 log = logging.getLogger(__name__)
-
-#: Orders of one record batch: the engine's own vector, so that nothing is copied to make larger ones.
-ROWS = 2048
 
 
 class OrderReader:
@@ -56,8 +43,9 @@ class OrderReader:
     - `json` string: the order's JSON text and a comma, so that the buffer of neighbouring rows is the inside of a
       JSON array but for its last character; of no characters for an order that is not to be sent
     - `problems`, `warnings`: lists of {field, rule, got}, NULL for none
-    - `known` string: why an order is not to be sent though it is good: the word that `hold` was given, or "repeated"
-      for the same order again in this extract; NULL for the others
+    - `skip_reason` string: why an order is not sent although it has no problems: the reason in `SentOrders`, or
+      "repeated" for the same order again in this extract; NULL for the others
+    - `send_last` bool: whether an order is sent after the others
     """
 
     def __init__(self, extracts: Source | Mapping[str, Source], settings: OrderSettings | None = None) -> None:
@@ -69,18 +57,16 @@ class OrderReader:
         :raises ColumnsError: the columns do not make orders
         """
         self.settings = settings or OrderSettings()
-        self._duplicates = False
-        self.count: int | None = None  #: orders, repeated ones too, if `find_duplicates` has counted them
+        self._selection: Selection | None = None
         self._stack = contextlib.ExitStack()
         try:
             self._engine = self._stack.enter_context(locked_engine(memory_limit=self.settings.memory_limit, threads=1))
             self._engine.register(ZONES, zone_table())
-            self._known = AlreadySent(self._engine)
             self._sources = Catalog(self._engine, extracts)
             self._bound = bind(self._engine, self._sources, self.settings)
             self._query = self._bound.query
             try:
-                self._ids = self._sources.columns_read(self._query.ids)
+                ids = self._sources.columns_read(self._query.ids)
                 self._all = self._sources.columns_read(self._query.prepared)
                 if self.settings.sql is not None:
                     # an SQL text can return types that Arrow's do not tell, such as BIT
@@ -89,7 +75,11 @@ class OrderReader:
                 # the extract is empty here: no value is quoted
                 raise ColumnsError(f"the columns of {self._subject} do not make orders: {error}") from None
             folder = self._stack.enter_context(scratch_folder("parts"))
-            self._parts = Partitions(self._sources.extracts, self._all, self._bound.keys, self._engine, folder)
+            keys = self._bound.keys
+            self._parts = Partitions(self._sources.extracts, self._all, keys, self._engine, folder)
+            runner = PartRunner(self._engine, self._sources, self._parts, subject=self._subject, partitioned=bool(keys))
+            grouped = self._bound.compiled is not None and self._bound.compiled.lines
+            self._reading = Reading(runner, self._query, ids, self._all, one_row_per_id=grouped)
         except BaseException:
             self._stack.close()
             raise
@@ -137,142 +127,31 @@ class OrderReader:
         """The columns of each extract, read or not."""
         return {name: extract.schema for name, extract in self._sources.extracts.items()}
 
-    def hold(self, rows: pa.RecordBatchReader, words: Mapping[str, str], *, many: bool = False) -> None:
-        """Do not send what a ledger holds with the same content: the column `known` then says why.
+    def select(
+        self, *, sent: Sequence[SentOrders] = (), only: pa.Table | None = None, find_duplicates: bool = True
+    ) -> Selection:
+        """Return the orders to read. One selection at a time: the next makes the one before invalid.
 
-        Where two calls hold an order, the first counts.
+        With `find_duplicates` the ids are read once. Orders with one id and one content are then sent once; with
+        different contents, none of them can be sent, for no order between them is defined.
 
-        :param rows: of the ledger, with the columns `order_id`, `content_hash`, `outcome` and `at`; the newest row of
-            an order counts
-        :param words: what `known` says of an order, by the outcome that the ledger has; no other outcomes count
-        :param many: whether the ledger is large: the ids of the extract are read first, and no others are kept
-        """
-        among = None
-        if many:
-            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {LEDGER_AMONG} (id_hash UBIGINT)")
-            self._gather(
-                lambda _: f"INSERT INTO {LEDGER_AMONG} {hashed_ids(self._query.ids)}", self._ids, "reading ids"
-            )
-            among = LEDGER_AMONG
-        self._known.hold(rows, words, among)
-        self._engine.execute(f"DROP TABLE IF EXISTS {LEDGER_AMONG}")
-
-    def choose(self, ids: pa.Table) -> None:
-        """Read no other orders than those of `ids` (column `order_id`)."""
-        self._known.choose(ids)
-
-    def find_duplicates(self) -> int:
-        """Read the ids once, and note those that appear more than once; return how many ids do.
-
-        Orders with one id and one content are then sent once; with different contents, none of them can be sent, for
-        no order between them is defined. Without this call, `read` returns each as it comes.
-        """
-        log.info("Reading the ids of %s", self.name)
-
-        def gather(sql: str, what: str) -> None:
-            self._gather(lambda _: sql, self._ids, what)
-
-        if self._bound.compiled and self._bound.compiled.lines:
-            # what was grouped by its id has each id once
-            self.count = count_ids(self._engine, self._query.ids, gather)
-            return 0
-        self.count, count = find_repeats(self._engine, self._query.ids, gather, self._reading)
-        if count:
-            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED_CONTENTS} {CONTENTS}")
-            what = "comparing orders with one id"
-            self._gather(
-                lambda part: f"INSERT INTO {REPEATED_CONTENTS} {self._query.contents(REPEATED_IDS, part)}",
-                self._all,
-                what,
-            )
-            with self._reading(what):
-                self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {DUPLICATES} AS {compared(REPEATED_CONTENTS)}")
-                self._engine.execute(f"DROP TABLE {REPEATED_CONTENTS}")
-        self._duplicates = bool(count)
-        return count
-
-    def duplicates(self, most: int) -> list[dict[str, Any]]:
-        """Return `order_id`, `times` and `contents` of the first ids that `find_duplicates` has found."""
-        sql = f"SELECT order_id, times, contents FROM {DUPLICATES} ORDER BY order_id LIMIT {most}"
-        return list(self._engine.sql(sql).to_arrow_table().to_pylist()) if self._duplicates else []
-
-    def read(self, *, facts: bool = False) -> Iterator[pa.RecordBatch]:
-        """Yield every order once, in the extract's order; ids that appear more than once with one content come last.
-
-        Where the extract is cut into parts, their orders come part after part. One reading at a time, to its end or
-        until its iterator is closed.
-
-        :param facts: whether there is a column `facts`, a struct of the encoded values of date, status and currency
+        :param sent: orders that need not be sent again; where two ledgers have an order, the first counts
+        :param only: read no other orders than those of this table (column `order_id`)
         :raises SqlError: the SQL text fails on the data
         :raises ExtractError: a file cannot be read
         """
-        self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {READ_BEFORE} (order_id VARCHAR)")
-        for duplicates in (False, True) if self._duplicates else (None,):
-            sql = self._query.outgoing(
-                accepted=self._known.accepted, chosen=self._known.chosen, duplicates=duplicates, facts=facts
-            )
-            run = partial(self._read_part, sql, duplicates)
-            yield from self._run_parts(self._all, "reading orders", run)
+        if self._selection is not None:
+            self._selection.invalidate()
+        if find_duplicates:
+            log.info("Reading the ids of %s", self.name)
+        self._selection = Selection(self._reading, sent=sent, only=only, find_duplicates=find_duplicates)
+        return self._selection
 
-    def _read_part(self, sql: str, duplicates: bool | None, _: Part) -> Iterator[pa.RecordBatch]:
-        read: list[list[str]] = []
-        for batch in record_batches(self._engine, sql, ROWS, lambda: self._reading("reading orders")):
-            if duplicates and len(self._parts) > 1:
-                # copied: a column of a batch keeps all of it alive, the orders' texts too
-                read.append(batch.column("order_id").to_pylist())
-            yield batch
-        if read:
-            self._engine.register(READ_NOW, pa.table({"order_id": pa.array(chain(*read), pa.string())}))
-            self._engine.execute(f"INSERT INTO {READ_BEFORE} FROM {READ_NOW}")
-            self._engine.unregister(READ_NOW)
-
-    def _gather(self, sql: Callable[[int], str], columns: Columns, what: str) -> None:
-        def run(part: Part) -> Iterator[pa.RecordBatch]:
-            with self._reading(what):
-                self._engine.execute(sql(part.number))
-            yield from ()
-
-        for _ in self._run_parts(columns, what, run):
-            pass
-
-    def _run_parts(
-        self, columns: Columns, what: str, run: Callable[[Part], Iterator[pa.RecordBatch]]
-    ) -> Iterator[pa.RecordBatch]:
-        """Run one part after the other; one that does not fit the memory is halved, unless some of it was read."""
-        parts = iter(self._parts)
-        while True:
-            with self._reading(what):
-                part = next(parts, None)
-            if part is None:
-                return
-            self._sources.show(columns, part.sources)
-            begun = False
-            try:
-                for batch in run(part):
-                    begun = True
-                    yield batch
-            except MemoryLimitError:
-                if begun or not part.divisible:
-                    raise
-                self._parts.halve(part)
+    def read(self) -> Iterator[pa.RecordBatch]:
+        """Yield all orders as they come, those with one id too."""
+        return self.select(find_duplicates=False).read()
 
     @property
     def _subject(self) -> str:
         by = "the SQL text" if self.settings.sql is not None else "the mapping" if self.settings.mapping else None
         return f"{self.name}, shaped by {by}" if by else self.name
-
-    @contextlib.contextmanager
-    def _reading(self, what: str) -> Iterator[None]:
-        advice = "raise memory_limit (--memory-limit)"
-        if not self._bound.keys:
-            advice = (
-                f"set partition_by (--partition-by) to the column that tells which rows are one order's, or {advice}"
-            )
-        try:
-            with running(f"{what} of {self._subject}", advice):
-                yield
-        except SqlError:
-            if self._sources.error is not None:
-                # the engine reports a file that cannot be read as text of its own; this is the error itself
-                raise self._sources.error from None
-            raise

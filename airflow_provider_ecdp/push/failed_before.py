@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, MissingSourceError
 from airflow_provider_ecdp.ledger.reader import folders_in
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.reader import OrderReader, Selection
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
@@ -110,8 +110,8 @@ class FailedBefore:
                 self.path,
             )
 
-    def earlier(self, stopped: Callable[[], bool]) -> Iterator[tuple[FailedExtract, OrderReader]]:
-        """Yield the extracts of earlier runs that have such orders, and a reader of those orders alone.
+    def earlier(self, stopped: Callable[[], bool]) -> Iterator[tuple[FailedExtract, Selection]]:
+        """Yield the extracts of earlier runs that have such orders, and a selection of those orders.
 
         The outcomes that follow are those of these orders.
 
@@ -135,10 +135,9 @@ class FailedBefore:
                 continue
             with orders:
                 log.info("Sending again %s of %s", count, orders.name)
-                orders.choose(pa.table({"order_id": pa.array(sorted(one.pending), pa.string())}))
-                orders.find_duplicates()
+                selection = orders.select(only=pa.table({"order_id": pa.array(sorted(one.pending), pa.string())}))
                 self._current = one
-                yield one, orders
+                yield one, selection
 
     def forget(self, one: FailedExtract) -> None:
         """Take the orders off the list that an extract no longer has."""

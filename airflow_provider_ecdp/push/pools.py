@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ApiError, RequestRejectedError
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.orders.engine.tables import LAST
 
 #: The part of a golden section: positions that are far from each other, however many are taken.
 _GOLDEN = 0.6180339887
@@ -77,7 +76,7 @@ class Pool:
     @property
     def left_open(self) -> bool:
         """Whether an earlier run left the first of these orders without a definite answer."""
-        return bool(self.orders.column("known")[0].as_py() == LAST)
+        return bool(self.orders.column("send_last")[0].as_py())
 
     def part(self, orders: pa.RecordBatch) -> Pool:
         """Return some of the orders, with the same past."""

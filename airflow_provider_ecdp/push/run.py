@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, Learned, PriorRuns, learn, no_orders
+from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, PriorRuns, carry_over, no_orders
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.ledger.target import check_target
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.orders.engine.tables import LAST
-from airflow_provider_ecdp.orders.reader import OrderReader
+from airflow_provider_ecdp.orders.reader import OrderReader, Selection
 from airflow_provider_ecdp.push.bisection import BatchSender
 from airflow_provider_ecdp.push.failed_before import FailedBefore
 from airflow_provider_ecdp.push.pools import Pool
@@ -70,7 +68,6 @@ def push(
     """
     settings, prior = settings or PushSettings(), PriorRuns(ledger, history, replay, columns, deletions)
     job = _Push(orders, client, settings, prior, failed_before, progress=progress, cancellation=cancellation)
-    job.prepare()
     job.run.execute()
     job.close()
     return job.report()
@@ -104,6 +101,17 @@ class _Push:
             max_duration=settings.max_duration,
             cancellation=cancellation,
         )
+        self.rows = 0
+        self.halted: str | None = None
+        if prior.history is not None:
+            check_target(prior.history, client.settings.base_url, client.key_fingerprint)
+        self.carried = carry_over(orders, prior, settings.on_drift)
+        self.selection = orders.select(sent=self.carried.sent, only=self.carried.only)
+        if self.selection.repeated_ids:
+            log.warning("%d order ids appear more than once in %s", self.selection.repeated_ids, orders.name)
+        if failed_before is not None:
+            failed_before.log_plan()
+        sent_before = settings.resumed or self.carried.resumed or bool(failed_before)
         self.sender = BatchSender(
             client,
             settings.mode,
@@ -111,11 +119,9 @@ class _Push:
             settings.request_budget,
             settings.match_by,
             breaker=self.run.breaker,
+            # what Add repeats is refused; the other modes repeat without harm
+            resumed=sent_before and not settings.mode.repeatable,
         )
-        self.rows = 0
-        self.learned = Learned(resumed=False, nothing_left=False)
-        self.may_be_empty = settings.allow_empty
-        self.halted: str | None = None
         # for each the ledgers that note it. The history has it of the run that sent it, and unchanged orders are not
         # written to it again. A ledger is asked by id: the outcome of a repeated order is that of the one that is sent
         own: list[OutcomeStore] = [ledger for ledger in (prior.ledger, failed_before) if ledger is not None]
@@ -128,27 +134,10 @@ class _Push:
             _REPEATED: (Outcome.SKIPPED, repeated, []),
         }
 
-    def prepare(self) -> None:
-        """Learn which orders need not be sent."""
-        if self.prior.history is not None:
-            client = self.run.client
-            check_target(self.prior.history, client.settings.base_url, client.key_fingerprint)
-        learned = learn(self.orders, self.prior, self.settings.on_drift)
-        # what Add repeats is refused; the other modes repeat without harm
-        sent_before = self.settings.resumed or learned.resumed or bool(self.failed_before)
-        unsure = sent_before and not self.settings.mode.repeatable
-        self.sender = replace(self.sender, resumed=unsure)
-        self.learned = learned
-        if self.failed_before is not None:
-            self.failed_before.log_plan()
-        self.may_be_empty |= learned.nothing_left
-        if repeated := self.orders.find_duplicates():
-            log.warning("%d order ids appear more than once in %s", repeated, self.orders.name)
-
     @property
     def total(self) -> int | None:
         """Orders of the extract, if they were counted and all of them are read."""
-        return None if self.prior.replay else self.orders.count
+        return None if self.prior.replay else self.selection.count
 
     def items(self) -> Iterator[pa.RecordBatch | Pool]:
         """Yield batches of orders to send, and those of them that have to be isolated."""
@@ -161,7 +150,7 @@ class _Push:
             raise
 
     def _items(self) -> Iterator[pa.RecordBatch | Pool]:
-        sendable = self._sendable(self.orders)
+        sendable = self._sendable(self.selection)
         if self.settings.canary:
             canary, left = batching.first(sendable, self.settings.canary)
             yield from self._cut(iter(canary))
@@ -173,16 +162,17 @@ class _Push:
         else:
             for batch in sendable:
                 self.run.recorder.add(BatchOutcome(batch, Outcome.NOT_ATTEMPTED, self.halted))
-        if not self.rows and not self.may_be_empty and not self.run.cancellation.cancelled:
-            raise no_orders(self.orders, self.learned)
+        may_be_empty = self.settings.allow_empty or self.carried.nothing_left
+        if not self.rows and not may_be_empty and not self.run.cancellation.cancelled:
+            raise no_orders(self.orders, self.carried)
         if self.failed_before is not None and not self.prior.replay and self.halted is None:
             yield from self._send_again(self.failed_before)
 
     def _send_again(self, failed: FailedBefore) -> Iterator[pa.RecordBatch | Pool]:
         """Yield the orders of earlier extracts that failed, and are not in this one."""
         self.run.settle()
-        for extract, orders in failed.earlier(lambda: self.run.cancellation.cancelled):
-            yield from self._cut(self._sendable(orders))
+        for extract, selection in failed.earlier(lambda: self.run.cancellation.cancelled):
+            yield from self._cut(self._sendable(selection))
             self.run.settle()
             if not self.run.cancellation.cancelled:
                 failed.forget(extract)
@@ -241,16 +231,16 @@ class _Push:
         while pool := self.sender.set_aside.pop():
             yield pool
 
-    def _sendable(self, orders: OrderReader) -> Iterator[pa.RecordBatch]:
+    def _sendable(self, selection: Selection) -> Iterator[pa.RecordBatch]:
         """Yield the orders to send, those that earlier runs left unresolved last; record the others."""
         kept: list[pa.RecordBatch] = []
         size = 0
-        for chunk in orders.read():
+        for chunk in selection.read():
             if self.run.cancellation.abandoned:
                 break
             self.rows += len(chunk)
-            problems, known = chunk.column("problems"), chunk.column("known")
-            if problems.null_count == len(chunk) == known.null_count:
+            problems, skip_reason, send_last = map(chunk.column, ("problems", "skip_reason", "send_last"))
+            if problems.null_count == len(chunk) == skip_reason.null_count and not send_last.true_count:
                 yield chunk
                 continue
             good = problems.is_null()
@@ -259,14 +249,15 @@ class _Push:
                 reasons = [reason(broken) for broken in invalid.column("problems").to_pylist()]
                 self.run.record_unsent(BatchOutcome(invalid, Outcome.INVALID, reasons))
             for word, (outcome, text, ledgers) in self.skipped.items():
-                skipped = chunk.filter(pc.and_kleene(good, pc.equal(known, word)))
+                skipped = chunk.filter(pc.and_kleene(good, pc.equal(skip_reason, word)))
                 if len(skipped):
                     self.run.record_unsent(BatchOutcome(skipped, outcome, text), ledgers)
-            sendable = chunk.filter(pc.and_(good, known.is_null()))
-            last = chunk.filter(pc.and_kleene(good, pc.equal(known, LAST)))
+            sendable = pc.and_(good, skip_reason.is_null())
+            first = chunk.filter(pc.and_(sendable, pc.invert(send_last)))
+            last = chunk.filter(pc.and_(sendable, send_last))
             if len(last) and size < _MOST_ASIDE_BYTES:
                 size += batching.size(last)
                 kept.append(last)
                 last = last.slice(len(last))
-            yield from (part for part in (sendable, last) if len(part))
+            yield from (part for part in (first, last) if len(part))
         yield from kept

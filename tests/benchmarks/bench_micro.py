@@ -48,7 +48,7 @@ def parts(path, url):
         yield "check: warnings", lambda: ask(f"count_if({odd})", query.prepared)
         yield "encode: JSON", lambda: ask("sum(strlen(text))", texts)
         yield "hash: MD5", lambda: ask("count(md5(text))", texts)
-        yield "duplicate ids", orders.find_duplicates
+        yield "duplicate ids", orders.select
         yield "all of the reading: `OrderReader.read`", lambda: [None for _ in orders.read()]
         held = list(orders.read())
         cut = list(batching.cut(held, BATCH, BYTES))

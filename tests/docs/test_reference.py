@@ -76,9 +76,11 @@ class TestOrders:
         twice = [order("twice"), order("twice", currency="EUR")]
         extract = source_from_records([order("1", **faulty), order("2", customer={}), *twice])
         with OrderReader(extract, OrderSettings(matching="email")) as orders:
-            orders.find_duplicates()
             found = {
-                problem["rule"] for batch in orders.read() for row in batch["problems"].to_pylist() for problem in row
+                problem["rule"]
+                for batch in orders.select().read()
+                for row in batch["problems"].to_pylist()
+                for problem in row
             }
         assert len(found) > 12
         assert [rule for rule in found if not any(explains(rule, explained) for explained in rules)] == []

@@ -47,12 +47,12 @@ def client(server):
 def look(order):
     """Check orders: an extract, or the changes of each order."""
 
-    def run(changes, settings=None, memory=None, **order_settings):
+    def run(changes, settings=None, prior=None, **order_settings):
         extract = changes
         if isinstance(changes, list):
             extract = source_from_records([order(f"O-{n}") | change for n, change in enumerate(changes, 1)])
         with OrderReader(extract, OrderSettings(**order_settings)) as orders:
-            return check(orders, settings, memory)
+            return check(orders, settings, prior)
 
     return run
 
@@ -290,7 +290,7 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
         with OrderReader(source_from_records(several)) as orders:
             report = push(orders, client, settings, **memory)
 
-        assert found.total == found.invalid + found.to_send + found.known.total() == len(several)
+        assert found.total == found.invalid + found.to_send + found.skip_reasons.total() == len(several)
         assert {
             "total": found.total,
             "accepted": found.to_send,
@@ -315,8 +315,8 @@ def test_what_earlier_runs_hold_is_not_to_be_sent(look, order, client, tmp_path)
         push(orders, client, ledger=Ledger(tmp_path))
     kept = sorted(tmp_path.iterdir())
 
-    for memory in (PriorRuns(ledger=Ledger(tmp_path)), PriorRuns(history=Ledger(tmp_path))):
-        found = look([{}, {"currency": "EUR"}, {}], memory=memory)
+    for prior in (PriorRuns(ledger=Ledger(tmp_path)), PriorRuns(history=Ledger(tmp_path))):
+        found = look([{}, {"currency": "EUR"}, {}], prior=prior)
         assert (found.skipped, found.to_send, found.as_json()["summary"]["skipped"]) == (1, 2, 1)
         assert found.sample is not None
         assert json.loads(found.sample)["id"] == "O-2"
@@ -328,17 +328,17 @@ def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order
     with OrderReader(source_from_records([order(f"O-{n}") for n in range(1, 8)])) as orders:
         assert push(orders, client, ledger=Ledger(tmp_path)).summary["rejected"] == 2
 
-    found = look([{}] * 9, memory=PriorRuns(replay=Ledger(tmp_path)))
+    found = look([{}] * 9, prior=PriorRuns(replay=Ledger(tmp_path)))
     assert (found.total, found.to_send) == (2, 2)
     with pytest.raises(ConfigurationError, match="holds no results of an earlier run to replay"):
-        look([{}], memory=PriorRuns(replay=Ledger(tmp_path / "nowhere")))
+        look([{}], prior=PriorRuns(replay=Ledger(tmp_path / "nowhere")))
 
 
 def test_a_replay_of_a_run_that_left_nothing_says_so(look, order, client, tmp_path):
     with OrderReader(source_from_records([order("O-1")])) as orders:
         push(orders, client, ledger=Ledger(tmp_path))
     with pytest.raises(EmptyExtractError, match="nothing to replay: 0 of 1 orders of the earlier run failed"):
-        look([{}], memory=PriorRuns(replay=Ledger(tmp_path)))
+        look([{}], prior=PriorRuns(replay=Ledger(tmp_path)))
 
 
 @pytest.mark.parametrize("on_drift", OnDrift)

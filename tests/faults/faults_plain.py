@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.engine.tables import LAST
+from airflow_provider_ecdp.orders.reader import SentOrders
 
 _ROWS = 2048
 _WARNINGS = pa.list_(pa.struct({"field": pa.string(), "rule": pa.string(), "got": pa.string()}))
@@ -27,7 +27,7 @@ def text_of(order_id: str) -> str:
 
 
 class PlainReader:
-    """Stands for an OrderReader; what ledgers hold is kept in a dict."""
+    """Stands for an OrderReader; it is its own selection."""
 
     name = "made-up orders"
     sharded = False
@@ -37,26 +37,29 @@ class PlainReader:
     def __init__(self, ids: list[str]) -> None:
         self.ids = ids
         self.count = self.rows = len(ids)
-        self._known: dict[str, str] = {}
+        self.repeated_ids = 0
+        self._sent: dict[str, str | None] = {}
 
-    def find_duplicates(self) -> int:
-        return 0
+    def select(self, *, sent: Iterable[SentOrders], only: None) -> PlainReader:
+        assert only is None
+        for orders in sent:
+            self._exclude(orders)
+        return self
 
-    def hold(self, rows: pa.RecordBatchReader, words: Mapping[str, str], *, many: bool) -> None:
-        del many
+    def _exclude(self, orders: SentOrders) -> None:
         newest: dict[str, tuple[Any, str, str]] = {}
-        for row in rows.read_all().to_pylist():
+        for row in orders.rows.read_all().to_pylist():
             if row["order_id"] not in newest or row["at"] >= newest[row["order_id"]][0]:
                 newest[row["order_id"]] = (row["at"], row["outcome"], row["content_hash"])
         for order_id, (_, outcome, content) in newest.items():
-            if outcome in words and content == _hash(text_of(order_id)):
-                self._known.setdefault(order_id, words[outcome])
+            if outcome in orders.skip_reasons and content == _hash(text_of(order_id)):
+                self._sent.setdefault(order_id, orders.skip_reasons[outcome])
 
     def read(self) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(self.ids), _ROWS):
             ids = self.ids[start : start + _ROWS]
-            known = [self._known.get(i) for i in ids]
-            texts = [text_of(i) + "," if word in (None, LAST) else "" for i, word in zip(ids, known, strict=True)]
+            reasons = [self._sent.get(i) for i in ids]
+            texts = [text_of(i) + "," if reason is None else "" for i, reason in zip(ids, reasons, strict=True)]
             yield pa.record_batch(
                 {
                     "order_id": pa.array(ids),
@@ -64,7 +67,8 @@ class PlainReader:
                     "json": pa.array(texts),
                     "problems": pa.nulls(len(ids), _WARNINGS),
                     "warnings": pa.nulls(len(ids), _WARNINGS),
-                    "known": pa.array(known, pa.string()),
+                    "skip_reason": pa.array(reasons, pa.string()),
+                    "send_last": pa.array([i in self._sent and self._sent[i] is None for i in ids]),
                 }
             )
 

@@ -150,10 +150,9 @@ class World:
 def _texts(extract: TableSource) -> dict[str, str]:
     """Return the JSON texts of the orders that are to be sent."""
     with OrderReader(extract) as orders:
-        orders.find_duplicates()
         return {
             order_id: text.rstrip(",")
-            for batch in orders.read()
+            for batch in orders.select().read()
             for order_id, text in zip(batch["order_id"].to_pylist(), batch["json"].to_pylist(), strict=True)
             if text
         }

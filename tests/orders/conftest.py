@@ -54,12 +54,12 @@ class Row:
     text: str
     problems: list[dict[str, str]]
     warnings: list[dict[str, str]]
-    known: str | None
+    skip_reason: str | None
 
     @property
     def sent(self) -> dict[str, Any]:
         """The order as a server reads it; numbers stay the text that they are."""
-        assert self.text.endswith(","), f"not sent: {self.problems}, {self.known}"
+        assert self.text.endswith(","), f"not sent: {self.problems}, {self.skip_reason}"
         return json.loads(self.text[:-1], parse_float=str, parse_int=str)
 
     @property
@@ -80,7 +80,7 @@ def rows_of(orders):
             text=row["json"],
             problems=row["problems"] or [],
             warnings=row["warnings"] or [],
-            known=row["known"],
+            skip_reason=row["skip_reason"],
         )
         for batch in orders.read()
         for row in batch.to_pylist()

@@ -1,4 +1,4 @@
-"""Orders as a stream: what is read and when, duplicate ids, what earlier runs hold, and a real shop's lines."""
+"""Orders as a stream: what is read and when, duplicate ids, orders of earlier runs, and a real shop's lines."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
+from airflow_provider_ecdp.orders.reader import SentOrders
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.table import TableSource
 
@@ -62,9 +63,9 @@ def test_only_the_columns_that_orders_are_made_of_are_read(many, open_orders):
     extract = many(3, note=pa.array(["x"] * 3), CURRENCY=pa.array(["EUR"] * 3))
     with open_orders(extract) as orders:
         assert extract.asked == []
-        orders.find_duplicates()
+        selection = orders.select()
         assert extract.asked == [["id"]]
-        assert ids(orders) == ["0", "1", "2"]
+        assert ids(selection) == ["0", "1", "2"]
 
     assert [set(columns) for columns in extract.asked] == [
         {"id"},
@@ -76,8 +77,7 @@ def test_only_the_columns_that_an_sql_text_needs_are_read(many, open_orders):
     extract = many(2, note=pa.array(["x"] * 2), shop=pa.array(["s"] * 2), rank=pa.array([2, 1]))
     sql = "SELECT shop || id AS id, date, totalValue, customer, products, note AS remark FROM extract ORDER BY rank"
     with open_orders(extract, sql=sql) as orders:
-        orders.find_duplicates()
-        assert ids(orders) == ["s1", "s0"]
+        assert ids(orders.select()) == ["s1", "s0"]
 
     assert [set(columns) for columns in extract.asked] == [
         {"id", "shop", "rank"},
@@ -113,17 +113,15 @@ def test_an_extract_may_join_itself(many, open_orders):
     assert len(extract.asked) == 2
 
 
-@pytest.mark.parametrize("known", [False, True])
-def test_the_first_orders_come_before_the_extract_is_read_to_its_end(many, open_orders, known, as_ledger):
-    """Neither a zone's name nor what earlier runs hold may make the engine hold all of the extract."""
+@pytest.mark.parametrize("prior", [False, True])
+def test_the_first_orders_come_before_the_extract_is_read_to_its_end(many, open_orders, prior, as_ledger):
+    """Neither a zone's name nor the rows of earlier runs may make the engine hold all of the extract."""
     count = 80_000
     extract = many(count, timeZone=pa.array(["UTC"] * count))
     held = pa.table({"order_id": [str(i) for i in range(count)], "content_hash": ["x"] * count})
     with open_orders(extract) as orders:
-        if known:
-            orders.hold(as_ledger(held), {"accepted": "known"})
-            orders.choose(held)
-        stream = orders.read()
+        sent = [SentOrders(as_ledger(held), {"accepted": "unchanged"})] if prior else []
+        stream = orders.select(sent=sent, only=held if prior else None, find_duplicates=False).read()
         next(stream)
         # what the engine holds ready is bounded by its bytes
         assert extract.read <= 25
@@ -140,7 +138,8 @@ def test_record_batches_have_the_columns_that_are_documented(open_orders, table,
     problems = pa.list_(pa.struct([("field", text), ("rule", text), ("got", text)]))
     assert [(f.name, f.type) for f in batch.schema if f.name not in ("problems", "warnings")] == [
         *(("order_id", text), ("content_hash", text), ("json", text)),
-        ("known", text),
+        ("skip_reason", text),
+        ("send_last", pa.bool_()),
     ]
     for name in ("problems", "warnings"):
         assert batch.schema.field(name).type.value_type == problems.value_type
@@ -193,8 +192,8 @@ def told(orders):
     found = {}
     for batch in orders.read():
         for row in batch.to_pylist():
-            assert not (row["known"] and row["json"])
-            outcome = row["known"] or ("sent" if row["json"] else [p["rule"] for p in row["problems"]])
+            assert not (row["skip_reason"] and row["json"])
+            outcome = row["skip_reason"] or ("sent" if row["json"] else [p["rule"] for p in row["problems"]])
             found.setdefault(row["order_id"], []).append(outcome)
     return found
 
@@ -208,8 +207,9 @@ def test_without_a_look_for_duplicates_each_order_comes_as_it_is(open_orders, re
 
 def test_of_equal_orders_one_is_sent_and_of_different_ones_none(open_orders, repeated):
     with open_orders(repeated) as orders:
-        assert orders.find_duplicates() == 4
-        found = told(orders)
+        selection = orders.select()
+        assert selection.repeated_ids == 4
+        found = told(selection)
 
     one_content = "one content for one id"
     assert found == {
@@ -224,8 +224,7 @@ def test_of_equal_orders_one_is_sent_and_of_different_ones_none(open_orders, rep
 
 def test_orders_with_one_id_all_come_and_say_how_many_they_are(open_orders, repeated):
     with open_orders(repeated) as orders:
-        orders.find_duplicates()
-        rows = [row for batch in orders.read() for row in batch.to_pylist()]
+        rows = [row for batch in orders.select().read() for row in batch.to_pylist()]
 
     assert Counter(row["order_id"] for row in rows) == Counter(repeated["id"].to_pylist())
     assert [row["problems"] for row in rows if row["order_id"] == "differs"] == 2 * [
@@ -241,16 +240,18 @@ def test_orders_with_one_id_all_come_and_say_how_many_they_are(open_orders, repe
 
 def test_an_extract_without_duplicates_has_none(many, open_orders):
     with open_orders(many(5000)) as orders:
-        assert orders.find_duplicates() == 0
-        assert ids(orders) == [str(i) for i in range(5000)]
+        selection = orders.select()
+        assert (selection.repeated_ids, selection.count) == (0, 5000)
+        assert ids(selection) == [str(i) for i in range(5000)]
 
 
 def test_an_empty_extract_has_no_orders_and_no_duplicates(open_orders, table):
     with open_orders(table()) as orders:
-        assert (orders.find_duplicates(), ids(orders), orders.rows) == (0, [], 0)
+        selection = orders.select()
+        assert (selection.repeated_ids, ids(selection), orders.rows) == (0, [], 0)
 
 
-# what earlier runs hold
+# orders of earlier runs
 
 
 def held(rows, **changed):
@@ -263,52 +264,75 @@ def held(rows, **changed):
     )
 
 
-def test_what_is_held_with_the_same_content_is_known(open_orders, read, many, as_ledger):
+def excluded(orders, *ledgers):
+    """Select the orders that none of the ledgers has; each is a reader of its rows, and the reason to skip them."""
+    return orders.select(
+        sent=[SentOrders(rows, {"accepted": reason}) for rows, reason in ledgers], find_duplicates=False
+    )
+
+
+def test_an_order_that_was_sent_with_the_same_content_is_skipped(open_orders, read, many, as_ledger):
     extract = many(4)
     rows = read(extract)
     with open_orders(extract) as orders:
-        orders.hold(as_ledger(held(rows[:2], **{"1": "another content"})), {"accepted": "it's there"})
-        assert told(orders) == {"0": ["it's there"], "1": ["sent"], "2": ["sent"], "3": ["sent"]}
+        selection = excluded(orders, (as_ledger(held(rows[:2], **{"1": "another content"})), "it's there"))
+        assert told(selection) == {"0": ["it's there"], "1": ["sent"], "2": ["sent"], "3": ["sent"]}
 
 
-def test_where_two_ledgers_hold_an_order_the_first_counts(open_orders, read, many, as_ledger):
+def test_where_two_ledgers_have_an_order_the_first_counts(open_orders, read, many, as_ledger):
     extract = many(3)
     rows = read(extract)
     with open_orders(extract) as orders:
-        orders.hold(as_ledger(held(rows[:1])), {"accepted": "first"})
-        orders.hold(as_ledger(held(rows[:2])), {"accepted": "second"})
-        assert told(orders) == {"0": ["first"], "1": ["second"], "2": ["sent"]}
+        selection = excluded(orders, (as_ledger(held(rows[:1])), "first"), (as_ledger(held(rows[:2])), "second"))
+        assert told(selection) == {"0": ["first"], "1": ["second"], "2": ["sent"]}
 
 
-def test_an_order_with_problems_keeps_them_though_it_is_held(open_orders, read, table, good, as_ledger):
+def test_an_order_without_a_reason_to_skip_it_is_sent_last(open_orders, read, many, as_ledger):
+    extract = many(3)
+    rows = read(extract)
+    with open_orders(extract) as orders:
+        selection = excluded(orders, (as_ledger(held(rows[:1])), None), (as_ledger(held(rows[:2])), "second"))
+        assert told(selection) == {"0": ["sent"], "1": ["second"], "2": ["sent"]}
+        assert [send for batch in selection.read() for send in batch.column("send_last").to_pylist()] == [
+            *(True, False, False)
+        ]
+
+
+def test_an_order_with_problems_keeps_them_though_it_was_sent(open_orders, read, table, good, as_ledger):
     # the text without the bad value is the same as that of the order that was accepted
     fine, bad = table(good), table(good | {"websiteId": 2**40})
     with open_orders(bad) as orders:
-        orders.hold(as_ledger(held(read(fine))), {"accepted": "held"})
-        (row,) = (row for batch in orders.read() for row in batch.to_pylist())
-    assert (row["known"], row["json"]) == ("held", "")
+        selection = excluded(orders, (as_ledger(held(read(fine))), "unchanged"))
+        (row,) = (row for batch in selection.read() for row in batch.to_pylist())
+    assert (row["skip_reason"], row["json"]) == ("unchanged", "")
     assert [p["field"] for p in row["problems"]] == ["websiteId"]
 
 
 def test_only_chosen_orders_are_read(open_orders, many):
     with open_orders(many(100)) as orders:
-        orders.choose(pa.table({"order_id": ["7", "7", "nobody", None]}))
-        assert ids(orders) == ["7"]
-        orders.choose(pa.table({"order_id": ["8"]}))
-        assert ids(orders) == ["8"]
-        orders.choose(pa.table({"order_id": pa.array([], pa.string())}))
-        assert ids(orders) == []
+        assert ids(orders.select(only=pa.table({"order_id": ["7", "7", "nobody", None]}))) == ["7"]
+        assert ids(orders.select(only=pa.table({"order_id": ["8"]}))) == ["8"]
+        assert ids(orders.select(only=pa.table({"order_id": pa.array([], pa.string())}))) == []
 
 
-def test_duplicates_are_chosen_and_known_like_others(open_orders, read, repeated, as_ledger):
+def test_a_selection_that_was_replaced_is_not_read(open_orders, many):
+    with open_orders(many(3)) as orders:
+        first = orders.select(only=pa.table({"order_id": ["1"]}))
+        assert ids(orders) == ["0", "1", "2"]
+        with pytest.raises(RuntimeError, match="out of date"):
+            ids(first)
+
+
+def test_duplicates_are_chosen_and_skipped_like_others(open_orders, read, repeated, as_ledger):
     rows = read(repeated)
     with open_orders(repeated) as orders:
-        orders.choose(pa.table({"order_id": ["same", "differs", "once"]}))
-        orders.hold(as_ledger(held([rows[1]])), {"accepted": "held"})
-        orders.find_duplicates()
-        assert told(orders) == {
+        selection = orders.select(
+            sent=[SentOrders(as_ledger(held([rows[1]])), {"accepted": "unchanged"})],
+            only=pa.table({"order_id": ["same", "differs", "once"]}),
+        )
+        assert told(selection) == {
             "once": ["sent"],
-            "same": ["held"] * 3,
+            "same": ["unchanged"] * 3,
             "differs": [["one content for one id"]] * 2,
         }
 
@@ -332,7 +356,7 @@ def test_a_file_that_breaks_in_the_middle_is_an_extract_error(open_orders, with_
             list(stream)
         assert not broken.value.transient
         with pytest.raises(ExtractError, match=r"orders\.parquet: cannot be read"):
-            orders.find_duplicates()
+            orders.select()
 
 
 def test_a_storage_that_fails_in_the_middle_may_answer_again(open_orders, with_columns):

@@ -32,7 +32,7 @@ def the_hook(orders: list[dict[str, Any]]) -> None:
         source = ParquetSource.open("orders.parquet")
         reading = hook.settings(OrderSettings, {"sql": "FROM extract"})
         assert_type(reading, OrderSettings)
-        report = hook.push(source, reading, PushSettings(canary=10), memory=PriorRuns(ledger=Ledger("results")))
+        report = hook.push(source, reading, PushSettings(canary=10), prior_runs=PriorRuns(ledger=Ledger("results")))
         assert_type(report, Report)
         hook.push(source, {"sql": "FROM extract"})  # type: ignore[arg-type]
 

@@ -24,17 +24,17 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
     return look(arguments, settings, PriorRuns(ledger=ledger))
 
 
-def look(arguments: Namespace, settings: PushSettings, memory: PriorRuns) -> int:
+def look(arguments: Namespace, settings: PushSettings, prior: PriorRuns) -> int:
     """Check as a push with these settings would, print the findings, and return the exit code."""
     with open_orders(arguments) as orders:
         with shown(arguments) as show:
-            found = check(orders, settings, memory, progress=show)
+            found = check(orders, settings, prior, progress=show)
         if arguments.json:
             output.out_json_text(found.json_text())
         elif not arguments.quiet:
             from airflow_provider_ecdp.cli.tables import findings  # noqa: PLC0415 - rich, which --json has no use for
 
-            compared = memory.ledger is not None or memory.history is not None
+            compared = prior.ledger is not None or prior.history is not None
             output.report(*findings(found, orders.name, settings, compared=compared))
     if found.drift and settings.on_drift is OnDrift.FAIL:
         output.err(

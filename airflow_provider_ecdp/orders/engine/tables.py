@@ -21,11 +21,8 @@ DIFFERS = "ecdp_differs"
 #: The time zones of `sql.timezones`, which the query joins where an order has one.
 ZONES = "ecdp_zones"
 
-#: Content hashes of what was accepted before; the ids to read; ids that stand more than once, with their contents.
+#: Content hashes of orders that were sent before; the ids to read; ids that appear more than once, and their contents.
 ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
-
-#: The word in the column `known` of an order that is sent, but after the others.
-LAST = "last"
 
 #: Of the ids that stand more than once, those that were read in an earlier part; and those of the part just read.
 READ_BEFORE, READ_NOW = "ecdp_read_before", "ecdp_read_now"

@@ -1,4 +1,4 @@
-"""What earlier runs hold of the orders that are read: in the engine's own tables, which spill, where Arrow's cannot.
+"""Orders that earlier runs have sent: in the engine's own tables, which spill, where Arrow's cannot.
 
 An order's text begins with its id. So orders with one hash of their text are one order with one content, and 16 bytes
 of each are all that has to be kept.
@@ -7,6 +7,7 @@ of each are all that has to be kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import duckdb
 import pyarrow as pa
@@ -15,40 +16,54 @@ from airflow_provider_ecdp.orders.engine.connection import reading_from
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.engine.tables import ACCEPTED, CHOSEN, LEDGER_ROWS
 
-_WHAT = "noting what earlier runs hold"
+_ACTION = "reading the outcomes of earlier runs"
+
+
+@dataclass(frozen=True, slots=True)
+class SentOrders:
+    """Orders of a ledger that need not be sent again with the same content.
+
+    :param rows: of the ledger, with the columns `order_id`, `content_hash`, `outcome` and `at`; the newest row of an
+        order counts. They are read once
+    :param skip_reasons: by the outcome in the ledger, what the column `skip_reason` then says; None sends the order,
+        after all others. Other outcomes do not count
+    :param many: whether the ledger is large: then the ids of the extract are read first, and only their rows are kept
+    """
+
+    rows: pa.RecordBatchReader
+    skip_reasons: Mapping[str, str | None]
+    many: bool = False
 
 
 class AlreadySent:
-    """Tables in an engine: ACCEPTED is what need not be sent, CHOSEN the only orders that are read."""
+    """Tables in an engine: ACCEPTED has the content of orders that need not be sent, CHOSEN the ids that are read."""
 
     def __init__(self, engine: duckdb.DuckDBPyConnection) -> None:
         self._engine = engine
-        #: whether the tables are there
+        #: whether the tables exist
         self.accepted = self.chosen = False
 
-    def hold(self, rows: pa.RecordBatchReader, words: Mapping[str, str], among: str | None = None) -> None:
-        """Take an order for known where its newest row has one of some outcomes, with the same content.
+    def add(self, orders: SentOrders, among: str | None = None) -> None:
+        """Add the orders of a ledger. An order that is there already stays as it is.
 
-        Where two calls hold an order, the first counts.
-
-        :param rows: with the columns `order_id`, `content_hash`, `outcome` and `at`
-        :param words: what the column `known` then says, by the outcome
-        :param among: a table of hashes of ids (`id_hash`) beside which no others are of use; None takes all
+        :param among: a table of hashes of ids (`id_hash`); other ids are left out. None takes all
         """
+        reasons = orders.skip_reasons
         # of one width, so that the groups can spill: DuckDB cannot write out what an aggregate holds of text
-        code = " ".join(f"WHEN {quote_literal(outcome)} THEN {i}" for i, outcome in enumerate(words, 1))
+        code = " ".join(f"WHEN {quote_literal(outcome)} THEN {i}" for i, outcome in enumerate(reasons, 1))
         some = f"AND hash(order_id) IN (SELECT id_hash FROM {among})" if among else ""
         newest = (
             'SELECT arg_max(TRY_CAST(content_hash AS UUID), "at") AS content, '
             f'arg_max((CASE outcome {code} ELSE 0 END)::UTINYINT, "at") AS code '
             f"FROM {LEDGER_ROWS} WHERE order_id IS NOT NULL {some} GROUP BY order_id"
         )
-        known = f"[{', '.join(map(quote_literal, words.values()))}][code]"
-        self._engine.execute(f"CREATE TEMP TABLE IF NOT EXISTS {ACCEPTED} (content UUID, known VARCHAR)")
+        texts = ", ".join("NULL" if reason is None else quote_literal(reason) for reason in reasons.values())
+        if not self.accepted:
+            self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {ACCEPTED} (content UUID, skip_reason VARCHAR)")
         self._take(
-            rows,
-            f"INSERT INTO {ACCEPTED} SELECT content, {known} FROM ({newest}) ANTI JOIN {ACCEPTED} USING (content) "
-            "WHERE code > 0",
+            orders.rows,
+            f"INSERT INTO {ACCEPTED} SELECT content, [{texts}][code] FROM ({newest}) "
+            f"ANTI JOIN {ACCEPTED} USING (content) WHERE code > 0",
         )
         self.accepted = True
 
@@ -59,5 +74,5 @@ class AlreadySent:
         self.chosen = True
 
     def _take(self, rows: pa.RecordBatchReader, sql: str) -> None:
-        with reading_from(self._engine, LEDGER_ROWS, rows, _WHAT):
+        with reading_from(self._engine, LEDGER_ROWS, rows, _ACTION):
             self._engine.execute(sql)

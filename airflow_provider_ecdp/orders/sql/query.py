@@ -7,6 +7,7 @@ problems, `hashed` adds the content hash, `outgoing` decides what is to be sent.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from airflow_provider_ecdp.orders.engine.marks import BROKEN
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
@@ -15,7 +16,6 @@ from airflow_provider_ecdp.orders.engine.tables import (
     CHOSEN,
     DIFFERS,
     DUPLICATES,
-    LAST,
     READ_BEFORE,
     ZONES,
 )
@@ -38,6 +38,14 @@ _AMBIGUOUS = (
 
 #: Columns of a table of what the orders with one id hold.
 CONTENTS = "(order_id VARCHAR, content VARCHAR, part INTEGER)"
+
+
+class Duplicates(Enum):
+    """Orders whose id appears more than once with one content, as the table DUPLICATES has them."""
+
+    IN_PLACE = "in place"  #: all orders as they come; there is no table
+    LEFT_OUT = "left out"
+    ONLY = "only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,34 +105,34 @@ class Query:
             f"FROM ({self.checked})"
         )
 
-    def outgoing(self, *, accepted: bool, chosen: bool, duplicates: bool | None, facts: bool = False) -> str:
-        """Return SQL of order_id, content_hash, json, problems, warnings, known, and of facts if they are asked for.
+    def outgoing(self, *, sent_before: bool, chosen: bool, duplicates: Duplicates, facts: bool = False) -> str:
+        """Return SQL of order_id, content_hash, json, problems, warnings, skip_reason, send_last, and of facts.
 
-        :param accepted: what ACCEPTED holds with the same content is known, by the word in its column `known`
-        :param chosen: read no other orders than those in CHOSEN
-        :param duplicates: None takes all orders as they come; False leaves out, and True returns nothing but, orders
-            that stand in DUPLICATES with one content
+        :param sent_before: whether there is the table ACCEPTED, with `skip_reason` by content, or NULL to send it last
+        :param chosen: whether there is the table CHOSEN; no other orders are read
+        :param facts: whether there is the column `facts`
         """
-        known, problems, joins, where = "CAST(NULL AS VARCHAR)", "h.problems", "", "TRUE"
-        if accepted:
+        problems, skip_reason, send_last, joins, where = "h.problems", "CAST(NULL AS VARCHAR)", "FALSE", "", "TRUE"
+        if sent_before:
             joins += f" LEFT JOIN {ACCEPTED} AS a ON a.content = TRY_CAST(h.content_hash AS UUID)"
-            known = "a.known"
+            skip_reason, send_last = "a.skip_reason", "a.content IS NOT NULL"
         if chosen:
             joins += f" SEMI JOIN {CHOSEN} AS c ON c.order_id = h.order_id"
-        if duplicates is not None:
+        if duplicates is not Duplicates.IN_PLACE:
             joins += f" LEFT JOIN {DUPLICATES} AS d ON d.order_id = h.order_id"
             problems = f"CASE WHEN d.contents > 1 THEN coalesce(h.problems, []) || {_AMBIGUOUS} ELSE h.problems END"
-            where = "d.contents = 1" if duplicates else "d.contents IS NULL OR d.contents > 1"
-        if duplicates:
+            where = "d.contents IS NULL OR d.contents > 1"
+        if duplicates is Duplicates.ONLY:
+            where = "d.contents = 1"
             joins += f" LEFT JOIN (SELECT DISTINCT order_id FROM {READ_BEFORE}) AS g ON g.order_id = h.order_id"
             again = "g.order_id IS NOT NULL OR row_number() OVER (PARTITION BY h.order_id) > 1"
-            known = f"coalesce(nullif({known}, '{LAST}'), CASE WHEN {again} THEN 'repeated' END, {known})"
+            skip_reason = f"coalesce({skip_reason}, CASE WHEN {again} THEN 'repeated' END)"
         return (
             "SELECT order_id, content_hash, "
-            f"CASE WHEN problems IS NULL AND coalesce(known, '{LAST}') = '{LAST}' THEN text || ',' ELSE '' END "
-            "AS json, "
-            f"problems, warnings, known{', facts' if facts else ''} FROM (SELECT h.order_id, h.content_hash, h.text, "
-            f"{problems} AS problems, h.warnings, {known} AS known, h.facts "
+            "CASE WHEN problems IS NULL AND skip_reason IS NULL THEN text || ',' ELSE '' END AS json, "
+            "problems, warnings, skip_reason, send_last AND skip_reason IS NULL AS send_last"
+            f"{', facts' if facts else ''} FROM (SELECT h.order_id, h.content_hash, h.text, "
+            f"{problems} AS problems, h.warnings, {skip_reason} AS skip_reason, {send_last} AS send_last, h.facts "
             f"FROM ({self.hashed}) AS h {joins} WHERE {where})"
         )
 

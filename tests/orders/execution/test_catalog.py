@@ -82,13 +82,13 @@ def test_extracts_are_joined_by_their_names():
 def test_only_the_columns_that_a_query_needs_are_read_of_each_extract():
     extracts = recorders()
     with OrderReader(extracts, OrderSettings(sql=SQL)) as orders:
-        orders.find_duplicates()
+        selection = orders.select()
         assert {name: extract.read for name, extract in extracts.items()} == {
             "orders": [["order_id", "customer_id"]],
             "items": [["order_id"]],
             "customers": [["customer_id"]],
         }
-        list(orders.read())
+        list(selection.read())
         assert {name: extract.read[1] for name, extract in extracts.items()} == {
             "orders": ["order_id", "customer_id", "placed"],
             "items": ["order_id", "sku", "price", "qty"],
@@ -154,7 +154,7 @@ def test_a_file_that_cannot_be_read_is_its_own_error_whichever_extract_it_is():
         OrderReader(extracts, OrderSettings(sql=SQL)) as orders,
         pytest.raises(ExtractError, match=r"^customers\.parquet: cannot be read$"),
     ):
-        orders.find_duplicates()
+        orders.select()
 
 
 @pytest.mark.parametrize(

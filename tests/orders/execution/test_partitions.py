@@ -18,7 +18,7 @@ from laws import examples
 from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError
 from airflow_provider_ecdp.orders.execution import partitions
 from airflow_provider_ecdp.orders.execution.partitions import keys_of
-from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings, SentOrders
 from airflow_provider_ecdp.orders.sources.table import TableSource
 
 NOON = dt.datetime(2026, 11, 22, 12, tzinfo=dt.UTC)
@@ -62,14 +62,14 @@ def small_parts(monkeypatch):
 def read(extracts, **more):
     source = TableSource("t", extracts) if isinstance(extracts, pa.Table) else extracts
     with OrderReader(source, OrderSettings(**more)) as orders:
-        twice = orders.find_duplicates()
-        rows = [row for batch in orders.read() for row in batch.to_pylist()]
-        return rows, twice, len(orders._parts)
+        selection = orders.select()
+        rows = [row for batch in selection.read() for row in batch.to_pylist()]
+        return rows, selection.repeated_ids, len(orders._parts)
 
 
 def content(rows):
     return sorted(
-        (str(r["order_id"]), r["content_hash"], r["json"], str(r["problems"]), r["known"] or "") for r in rows
+        (str(r["order_id"]), r["content_hash"], r["json"], str(r["problems"]), r["skip_reason"] or "") for r in rows
     )
 
 
@@ -111,9 +111,9 @@ def test_orders_of_lines_are_counted_before_they_are_read(parts, request):
     if parts:
         request.getfixturevalue("small_parts")
     with OrderReader(TableSource("t", lines(NUMBERS)), OrderSettings(mapping=MAPPING)) as orders:
-        assert orders.find_duplicates() == 0
-        assert (orders.count, len(orders._parts) > 1) == (200, parts)
-        assert sum(map(len, orders.read())) == 200
+        selection = orders.select()
+        assert (selection.repeated_ids, selection.count, len(orders._parts) > 1) == (0, 200, parts)
+        assert sum(map(len, selection.read())) == 200
 
 
 def test_small_extracts_are_not_cut():
@@ -136,8 +136,7 @@ def test_each_extract_is_read_once_however_many_parts_there_are(tmp_path, monkey
 
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with OrderReader(Once("t", lines(NUMBERS)), OrderSettings(sql=SQL, partition_by="no")) as orders:
-        orders.find_duplicates()
-        list(orders.read())
+        list(orders.select().read())
         assert len(orders._parts) > 3
         assert list(tmp_path.glob("ecdp-parts-*/*.arrow"))
     assert Once.times == 1
@@ -154,8 +153,8 @@ def test_ids_that_stand_twice_are_found_across_parts():
     rows, twice, parts = read(table, sql=sql, partition_by="no")
     assert (twice, len(rows)) == (50, 100)
     assert parts > 3
-    assert sorted(r["known"] or "" for r in rows) == [""] * 50 + ["repeated"] * 50
-    assert {r["order_id"] for r in rows if r["known"] is None} == {f"A-{i}" for i in range(50)}
+    assert sorted(r["skip_reason"] or "" for r in rows) == [""] * 50 + ["repeated"] * 50
+    assert {r["order_id"] for r in rows if r["skip_reason"] is None} == {f"A-{i}" for i in range(50)}
     assert not [r for r in rows if r["problems"]]
 
 
@@ -175,12 +174,12 @@ def test_what_is_accepted_or_not_chosen_is_left_out_in_every_part(as_ledger):
     whole = {r["order_id"]: r for r in read(table, sql=SQL)[0]}
     with OrderReader(TableSource("t", table), OrderSettings(sql=SQL, partition_by="no")) as orders:
         known = [str(i) for i in range(100)]
-        orders.hold(
-            as_ledger(pa.table({"order_id": known, "content_hash": [whole[i]["content_hash"] for i in known]})),
-            {"accepted": "resumed"},
+        ledger = pa.table({"order_id": known, "content_hash": [whole[i]["content_hash"] for i in known]})
+        selection = orders.select(
+            sent=[SentOrders(as_ledger(ledger), {"accepted": "resumed"})],
+            only=pa.table({"order_id": [str(i) for i in range(50, 200)]}),
         )
-        orders.choose(pa.table({"order_id": [str(i) for i in range(50, 200)]}))
-        rows = {row["order_id"]: row["known"] for batch in orders.read() for row in batch.to_pylist()}
+        rows = {row["order_id"]: row["skip_reason"] for batch in selection.read() for row in batch.to_pylist()}
         assert len(orders._parts) > 3
     assert rows == {str(i): "resumed" if i < 100 else None for i in range(50, 200)}
 
@@ -294,9 +293,9 @@ def test_a_part_for_which_the_memory_does_not_do_is_halved(monkeypatch):
     with OrderReader(
         TableSource("t", table), OrderSettings(sql=sorted_sql(), memory_limit="32MB", partition_by="no")
     ) as orders:
-        orders.find_duplicates()
+        selection = orders.select()
         before = len(orders._parts)
-        assert sum(len(batch) for batch in orders.read()) == 60_000
+        assert sum(len(batch) for batch in selection.read()) == 60_000
         assert len(orders._parts) > before
 
 
@@ -310,9 +309,8 @@ extracts = {name: ParquetSource.open(f"{folder}/{name}.parquet") for name in nam
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 settings = OrderSettings(sql=sql, memory_limit=limit, partition_by="order_id")
 with OrderReader(extracts, settings) as orders:
-    orders.find_duplicates()
     count = bad = 0
-    for batch in orders.read():
+    for batch in orders.select().read():
         count += len(batch)
         bad += len(batch) - batch.column("problems").null_count
 print(count, bad, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)

@@ -306,8 +306,9 @@ def test_text_that_claims_to_be_utf_8_and_is_not_is_that_orders_problem(read_col
 def test_different_ids_that_are_no_utf_8_are_not_one_id_that_stands_twice(open_orders, with_columns):
     text = pa.Array.from_buffers(pa.string(), 3, pa.array([b"\xff1", b"\xfe1", b"\xff1"]).buffers())
     with open_orders(with_columns(id=text)) as orders:
-        assert orders.find_duplicates() == 0
-        rows = [row for batch in orders.read() for row in batch.to_pylist()]
+        selection = orders.select()
+        assert selection.repeated_ids == 0
+        rows = [row for batch in selection.read() for row in batch.to_pylist()]
     problems = [{"field": "id", "rule": "text in UTF-8", "got": "bytes of another encoding"}]
     assert [(row["order_id"], row["problems"]) for row in rows] == [(None, problems)] * 3
 
