@@ -150,6 +150,6 @@ def test_airflow_finds_the_hook_by_the_type_of_a_connection(connect):
 
 
 def test_airflow_knows_the_setting_for_results():
-    from airflow_provider_ecdp.operators.version_compat import conf
+    from airflow_provider_ecdp.hooks.version_compat import conf
 
     assert conf.get("ecdp", "results_path") == ""

@@ -20,16 +20,16 @@ from airflow_provider_ecdp.errors import (
     PushError,
 )
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.hooks.version_compat import (
+    AirflowFailException,
+    AirflowSkipException,
+    get_hook_lineage_collector,
+)
 from airflow_provider_ecdp.operators.failures import explained
 from airflow_provider_ecdp.operators.parameters import attribute, check_literals, declare, parameters_of, shown_default
 from airflow_provider_ecdp.operators.retry_policy import is_transient, with_retry_policy
 from airflow_provider_ecdp.operators.settings import OnMissing, TaskSettings
 from airflow_provider_ecdp.operators.sharding import open_extract
-from airflow_provider_ecdp.operators.version_compat import (
-    AirflowFailException,
-    AirflowSkipException,
-    get_hook_lineage_collector,
-)
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.runs.progress import Progress
 from airflow_provider_ecdp.runs.throughput import Throughput

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.operators.version_compat import conf
+from airflow_provider_ecdp.hooks.version_compat import conf
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol

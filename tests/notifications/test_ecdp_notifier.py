@@ -6,9 +6,9 @@ import pytest
 from airflow.providers.http.notifications.http import HttpNotifier
 
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
 from airflow_provider_ecdp.notifications.ecdp import EcdpSyncNotifier, unusual_volume
 from airflow_provider_ecdp.operators.ecdp import EcdpPushOrdersOperator
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException
 
 
 class TaskInstance:

@@ -3,12 +3,12 @@ import pytest
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
 from airflow_provider_ecdp.operators.ecdp import (
     EcdpDeleteOrderOperator,
     EcdpGetOrderOperator,
     EcdpUpdateOrderStatusOperator,
 )
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException
 from airflow_provider_ecdp.sandbox.faults import Faults
 
 

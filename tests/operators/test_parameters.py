@@ -11,9 +11,9 @@ import pytest
 from airflow.sdk import DAG, ObjectStoragePath, task
 
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
 from airflow_provider_ecdp.operators import ecdp
 from airflow_provider_ecdp.operators.parameters import attribute, parameters_of, shown_default, templated
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException
 from airflow_provider_ecdp.sample import Sample
 from airflow_provider_ecdp.transfers import parquet_to_ecdp_changes
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator

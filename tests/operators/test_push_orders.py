@@ -1,8 +1,8 @@
 import pytest
 from airflow.sdk import DAG, task
 
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.operators.ecdp import EcdpPushOrdersOperator
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
 from airflow_provider_ecdp.ledger import store as ledger
 from airflow_provider_ecdp.operators.sharding import shards, summarise
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException
 from airflow_provider_ecdp.sample import Sample
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator

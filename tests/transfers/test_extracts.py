@@ -9,8 +9,8 @@ from airflow.sdk import DAG, BaseOperator
 from jinja2 import TemplateNotFound
 
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.operators.sharding import summarise
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.sample import Sample
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator

@@ -11,7 +11,7 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ExtractError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
 

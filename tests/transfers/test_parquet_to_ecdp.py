@@ -10,8 +10,8 @@ from airflow.sdk import DAG, Asset, ObjectStoragePath
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, MissingSourceError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator

@@ -12,9 +12,9 @@ from airflow.sdk import DAG, Asset
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.operators import base
 from airflow_provider_ecdp.operators.sharding import summarise
-from airflow_provider_ecdp.operators.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import (
     ParquetToEcdpDeletionsOperator,
