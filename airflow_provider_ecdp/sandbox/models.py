@@ -1,25 +1,32 @@
 """What the vendor's page says that a request may hold, as typed dictionaries that pydantic validates.
 
 Only documented limits are enforced, lengths count characters, and every optional field may be `null`, since the
-vendor's own shop plugins send it so. Numbers must be JSON numbers. Fields that the page does not know are let through.
+vendor's own shop plugins send it so. They also send numbers as strings and the status `Cancelled`, which are taken too.
+Fields that the page does not know are let through.
 Dictionaries and not `BaseModel`: a batch is validated in half the time.
 """
 
 from __future__ import annotations
 
+import functools
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, NotRequired
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, with_config
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict  # pydantic takes the one of `typing` from Python 3.12 on only
+from tzlocal import windows_tz
 
 #: codes of the refusals that the models raise themselves; `problems` words them
 DATE_TIME = "ecdp_date_time"
+TIME_ZONE = "ecdp_time_zone"
 NO_CONTACT = "ecdp_no_contact"
 
 MAX_ID_LENGTH = 128
+
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 class Mode(StrEnum):
@@ -47,6 +54,25 @@ def _on_the_calendar(text: str) -> str:
     return text
 
 
+def _number(value: object) -> object:
+    """Return the number in a string that is a JSON number, and anything else unchanged."""
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        return float(value) if set(value) & set(".eE") else int(value)
+    return value
+
+
+def _a_zone(name: str) -> str:
+    if name.lower() not in _zones():
+        raise PydanticCustomError(TIME_ZONE, "not a time zone")
+    return name
+
+
+@functools.cache
+def _zones() -> frozenset[str]:
+    """Return the names of time zones, lower case: those of Windows and IANA, and what the plugins send."""
+    return frozenset(name.lower() for name in [*windows_tz.win_tz, *windows_tz.tz_win, "UTC", "GMT"] if name)
+
+
 # `$date-time` is OpenAPI's name for RFC 3339: seconds and a zone are not optional
 DateTime = Annotated[
     str,
@@ -55,9 +81,10 @@ DateTime = Annotated[
 ]
 # an id of no characters has no path to GET or DELETE it by, and PUT documents a minimum of 1
 OrderId = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
-OrderStatus = Annotated[str, Field(pattern=r"^(?i:placed|paid|completed|canceled)$")]
-Double = Annotated[float, Field(allow_inf_nan=False)]
-Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1)]
+OrderStatus = Annotated[str, Field(pattern=r"^(?i:placed|paid|completed|cancell?ed)$")]
+Double = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
+Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_number)]
+TimeZone = Annotated[str, Field(max_length=100), AfterValidator(_a_zone)]
 Text128 = Annotated[str, Field(max_length=128)]
 Text2048 = Annotated[str, Field(max_length=2048)]
 
@@ -113,7 +140,7 @@ class Order(TypedDict):
     totalValue: Double
     customer: Annotated[Customer, AfterValidator(_is_somebody)]
     products: list[Product]
-    timeZone: NotRequired[Annotated[str, Field(max_length=100)] | None]
+    timeZone: NotRequired[TimeZone | None]
     websiteId: NotRequired[Int32 | None]
     status: NotRequired[OrderStatus | None]
     currency: NotRequired[Annotated[str, Field(min_length=3, max_length=3)] | None]

@@ -150,14 +150,14 @@ def test_equal_ids_in_a_batch_are_refused_for_add(sandbox, client, order):
 def test_one_bad_order_keeps_its_whole_batch_out(sandbox, client, order):
     batch = [order | {"id": f"A-{n}"} for n in range(500)]
     batch[317] = batch[317] | {"customer": {"email": None}}
-    batch[499] = batch[499] | {"totalValue": "12.5"}
+    batch[499] = batch[499] | {"totalValue": "12,5"}
 
     answer = client.post(*batch)
 
     assert answer.status_code == 400
     assert answer.json()["errors"] == [
         "data[317].customer: at least one of email, phone, crmId is required (order 'A-317')",
-        "data[499].totalValue: must be a JSON number (order 'A-499')",
+        "data[499].totalValue: must be a number (order 'A-499')",
     ]
     assert sandbox.store.count() == 0
 
@@ -300,6 +300,30 @@ def test_a_payload_of_the_plugins_is_stored(sandbox, client, status, match_by):
     assert client.post(order, matchBy=match_by).status_code == 201
     assert sandbox.store.get("100000017") == order
     assert client.get("100000017").json()["data"]["products"] == order["products"]
+
+
+def test_an_order_as_the_shop_plugin_of_woocommerce_writes_it_keeps_its_values(client):
+    line = {"id": "17", "name": "Mug", "price": "99.995", "quantity": "2", "returned": None, "url": None}
+    order = {
+        "id": "100000018",
+        "date": "2024-11-06T10:10:00.055123Z",
+        "timeZone": "UTC",
+        "websiteId": "7",
+        "status": "Cancelled",
+        "currency": "PLN",
+        "totalValue": "199.99",
+        "returnsValue": "0",
+        "customer": {"email": "customer@example.com", "phone": None, "crmId": None},
+        "products": [line],
+        "orderAttributes": None,
+    }
+
+    assert client.post(order, matchBy="Email").status_code == 201
+    read = client.get("100000018").json()["data"]
+    assert read | {"customer": order["customer"]} == order
+    assert Decimal(read["products"][0]["price"]) == Decimal("99.995")
+    assert client.put(orderId="100000018", orderStatus="cancelled", websiteId="7").status_code == 200
+    assert client.get("100000018").json()["data"]["status"] == "cancelled"
 
 
 def test_unknown_fields_are_stored(sandbox, client, order):
