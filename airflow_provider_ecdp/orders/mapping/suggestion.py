@@ -102,6 +102,9 @@ class Suggestion:
                     yield from self._comments(f"{name}.{inner}", "    ")
                     yield f"    {_json(inner)}: {_json(source)},"
                 yield from self._missing_in(name, value)
+                if self.lines and self.unused and name == "products":
+                    yield "    // columns that no field takes and that differ between the lines of an order:"
+                    yield f'    // "productAttributes": {_json({column: column for column in self.unused})},'
                 yield "  },"
             else:
                 yield from self._comments(name, "  ")
@@ -110,7 +113,7 @@ class Suggestion:
         for path, example in self.absent.items():
             yield f"  // {_json(path)}: {_json({'value': example})},  // no column has a name like it: a constant"
         if self.unused:
-            yield "  // columns that no field takes, as attributes of the order:"
+            yield "  // columns that no field takes, as attributes of the order, by the names that ECDP has for them:"
             yield f'  // "orderAttributes": {_json({name: name for name in self.unused})},'
 
     def _comments(self, path: str, indent: str) -> Iterator[str]:
