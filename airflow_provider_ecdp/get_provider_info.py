@@ -44,6 +44,14 @@ def get_provider_info() -> dict[str, Any]:
                 "python-module": "airflow_provider_ecdp.transfers.parquet_to_ecdp_changes",
             },
         ],
+        "asset-uris": [
+            {
+                "schemes": ["ecdp"],
+                "handler": "airflow_provider_ecdp.assets.ecdp.sanitize_uri",
+                "factory": "airflow_provider_ecdp.assets.ecdp.create_asset",
+                "to_openlineage_converter": "airflow_provider_ecdp.assets.ecdp.convert_asset_to_openlineage",
+            },
+        ],
         "notifications": ["airflow_provider_ecdp.notifications.ecdp.EcdpSyncNotifier"],
         "connection-types": [
             {

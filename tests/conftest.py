@@ -65,6 +65,7 @@ WITH_AIRFLOW = {
     "dags",
     "hooks",
     "notifications",
+    "observability",
     "operators",
     "transfers",
     "warehouses",

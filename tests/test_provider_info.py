@@ -37,7 +37,8 @@ def test_the_metadata_fit_the_schema_that_airflow_checks_when_it_discovers_provi
 
 
 @pytest.mark.parametrize(
-    "section", ["integrations", "hooks", "operators", "transfers", "notifications", "connection-types", "config"]
+    "section",
+    ["integrations", "hooks", "operators", "transfers", "asset-uris", "notifications", "connection-types", "config"],
 )
 def test_each_section_fits_the_stricter_schema_of_airflows_own_providers(section):
     strict = schema("provider.yaml.schema.json")
@@ -62,6 +63,8 @@ def test_every_module_and_class_that_is_named_exists():
         importlib.import_module(module)
     assert named(CONNECTION_TYPE["hook-class-name"]) is EcdpHook
     assert [named(path).__mro__[1] for path in info["notifications"]] == [BaseNotifier]
+    for asset in info["asset-uris"]:
+        assert all(callable(named(asset[key])) for key in asset.keys() - {"schemes"})
     assert CONNECTION_TYPE["connection-type"] == EcdpHook.conn_type
     assert CONNECTION_TYPE["hook-name"] == EcdpHook.hook_name
 
@@ -140,6 +143,15 @@ def test_airflow_serves_our_labels_to_its_connection_form():
     assert {name: field["schema"]["title"] for name, field in ours.extra_fields.items()} == {
         name: field["label"] for name, field in FORM.items()
     }
+
+
+def test_airflow_knows_the_scheme_of_our_assets():
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+
+    manager = ProvidersManagerTaskRuntime()
+    assert manager.asset_factories["ecdp"](host="api.ecdp.app").uri == "ecdp://api.ecdp.app/orders"
+    assert "ecdp" in manager.asset_uri_handlers
+    assert "ecdp" in manager.asset_to_openlineage_converters
 
 
 def test_airflow_finds_the_hook_by_the_type_of_a_connection(connect):

@@ -14,6 +14,7 @@ from airflow.sdk.log import mask_secret
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.assets.ecdp import uri_of
 from airflow_provider_ecdp.by_id.validation import listed_status
 from airflow_provider_ecdp.errors import (
     CancelledError,
@@ -24,6 +25,7 @@ from airflow_provider_ecdp.errors import (
 )
 from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
 from airflow_provider_ecdp.hooks.form import form_widgets
+from airflow_provider_ecdp.hooks.version_compat import get_hook_lineage_collector
 from airflow_provider_ecdp.orders.settings import OrderOptions, OrderSettings
 from airflow_provider_ecdp.push.settings import PushOptions, PushSettings
 from airflow_provider_ecdp.runs.cancellation import Cancellation
@@ -235,6 +237,9 @@ class EcdpHook(BaseHook):
         from airflow_provider_ecdp.push.run import push  # noqa: PLC0415
 
         kept = prior_runs or PriorRuns()
+        # of a TaskFlow function; an operator has lineage of its own
+        target = uri_of(self.get_conn().settings.base_url)
+        get_hook_lineage_collector().add_output_asset(context=self, uri=target)
         with OrderReader(extract, reading or self.settings(OrderSettings, {})) as orders:
             return push(
                 orders,

@@ -17,4 +17,9 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.lineage.hook import get_hook_lineage_collector  # type: ignore[import-not-found, no-redef]
 
-__all__ = ["AirflowFailException", "AirflowSkipException", "conf", "get_hook_lineage_collector"]
+try:
+    from airflow.sdk.observability import stats
+except ImportError:  # Airflow 3.1
+    from airflow.stats import Stats as stats  # type: ignore[no-redef]  # noqa: N813  # modules and classes change places
+
+__all__ = ["AirflowFailException", "AirflowSkipException", "conf", "get_hook_lineage_collector", "stats"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk import Asset, BaseOperator
 
+from airflow_provider_ecdp.assets.ecdp import uri_of
 from airflow_provider_ecdp.errors import (
     ConfigurationError,
     EcdpError,
@@ -25,6 +26,8 @@ from airflow_provider_ecdp.hooks.version_compat import (
     AirflowSkipException,
     get_hook_lineage_collector,
 )
+from airflow_provider_ecdp.observability.lineage import Lineage
+from airflow_provider_ecdp.observability.metrics import count_run, run_span
 from airflow_provider_ecdp.operators.failures import explained
 from airflow_provider_ecdp.operators.parameters import attribute, check_literals, declare, parameters_of, shown_default
 from airflow_provider_ecdp.operators.retry_policy import is_transient, with_retry_policy
@@ -36,6 +39,7 @@ from airflow_provider_ecdp.runs.throughput import Throughput
 from airflow_provider_ecdp.settings import Setting, build
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.ledger.store import Ledger
@@ -89,6 +93,10 @@ class EcdpOperator(BaseOperator):
         given = self._given().get("max_in_flight")
         return EcdpHook(conn_id, max_in_flight=in_flight.read(given) if in_flight and given is not None else None)
 
+    @cached_property
+    def _lineage(self) -> Lineage:
+        return Lineage()
+
     def on_kill(self) -> None:
         """Stop sending; what was sent is recorded."""
         if "hook" in self.__dict__:
@@ -119,7 +127,7 @@ class EcdpOperator(BaseOperator):
     def _to_airflow(self) -> Iterator[EcdpHook]:
         """Give the hook, and close it; turn errors that no retry can heal into one that Airflow does not retry."""
         try:
-            with self.hook as hook:
+            with run_span(type(self).__name__, {"task_id": self.task_id, "dag_id": self.dag_id}), self.hook as hook:
                 yield hook
         except EcdpError as error:
             if isinstance(error, MissingSourceError):
@@ -168,10 +176,36 @@ class EcdpOperator(BaseOperator):
         """Open an extract or a shard, and report it to Airflow's lineage."""
         urls, extract = open_extract(given, conn_id or None, partitions)
         self.log.info("Reading %s", extract.name)
-        for url in urls:
-            uri = url if "://" in url else Path(url).absolute().as_uri()
+        uris = [url if "://" in url else Path(url).absolute().as_uri() for url in urls]
+        self._lineage.inputs.append((uris, extract))
+        for uri in uris:
             get_hook_lineage_collector().add_input_asset(context=hook, uri=uri)
         return extract
+
+    def _note_run(self, context: Context, hook: EcdpHook, report: Report) -> None:
+        """Tell lineage, metrics and assets of a run."""
+        accepted = report.summary["accepted"]
+        self._lineage.target = uri_of(hook.get_conn().settings.base_url)
+        self._lineage.summary = report.summary
+        count_run(report.summary, {"dag_id": self.dag_id, "task_id": self.task_id})
+        for outlet in self.outlets:
+            if isinstance(outlet, Asset) and accepted:
+                context["outlet_events"][outlet].extra = {**report.summary, "results_path": report.results_path}
+        if not accepted:
+            self._no_events()
+
+    def _no_events(self) -> None:
+        """Take the outlets from this run of the task: nothing has changed in them."""
+        self._lineage.outlets = list(self.outlets)
+        self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002  # OpenLineage's
+        """Return what was read and written, for OpenLineage."""
+        return self._lineage.as_openlineage(self.outlets)
+
+    def get_openlineage_facets_on_failure(self, task_instance: object) -> OperatorLineage[Any, Any]:
+        """Return what was read and written until the task failed, for OpenLineage."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     def _progress_logger(self, *, dry_run: bool = False) -> ProgressLogger:
         return ProgressLogger(self.log.info, dry_run=dry_run)
@@ -181,6 +215,7 @@ class EcdpOperator(BaseOperator):
     ) -> dict[str, Any]:
         """Log what a dry run has found and return it for XCom, or raise where too much is invalid."""
         self.log.info("%s", text)
+        self._no_events()
         summary = value["summary"]
         if summary["invalid"] > tolerated.of(summary["total"]):
             if self.do_xcom_push:
@@ -192,9 +227,10 @@ class EcdpOperator(BaseOperator):
             )
         return value
 
-    def _conclude(self, context: Context, report: Report, tolerated: MaxFailed) -> dict[str, Any]:
+    def _conclude(self, context: Context, hook: EcdpHook, report: Report, tolerated: MaxFailed) -> dict[str, Any]:
         """Log the report and return it for XCom, or raise what it calls for; XCom is pushed in either case."""
         value = report.as_json()
+        self._note_run(context, hook, report)
         self.log.info("%s", summary_table(report.summary, report.warnings, report.results_path))
         try:
             report.raise_for_failures(tolerated)
@@ -207,9 +243,6 @@ class EcdpOperator(BaseOperator):
             self.log.warning("%s\nTolerated: %s", report.message(), tolerated)
         elif len(report.results) < report.summary["total"]:
             self.log.info("XCom lists %d of %d results", len(report.results), report.summary["total"])
-        for outlet in self.outlets or ():
-            if isinstance(outlet, Asset):
-                context["outlet_events"][outlet].extra = {**report.summary, "results_path": report.results_path}
         return value
 
 

@@ -90,7 +90,7 @@ class _ByIdOperator(EcdpOperator):
                 cancellation=hook.cancellation,
                 **settings,
             )
-            return self._conclude(context, report, task.max_failed)
+            return self._conclude(context, hook, report, task.max_failed)
 
 
 class EcdpGetOrderOperator(_ByIdOperator):

@@ -72,7 +72,7 @@ class PushOperator(EcdpOperator):
             failed_before=self._failed_before(context, hook, task, reading) if task.retry_failed else None,
             progress=self._progress_logger(),
         )
-        return self._conclude(context, replace(report, results_path=own), sending.max_failed)
+        return self._conclude(context, hook, replace(report, results_path=own), sending.max_failed)
 
     def _check(
         self, context: Context, hook: EcdpHook, reading: OrderSettings, sending: PushSettings, prior_runs: PriorRuns

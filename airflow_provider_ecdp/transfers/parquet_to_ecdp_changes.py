@@ -76,7 +76,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
                 progress=self._progress_logger(),
                 cancellation=hook.cancellation,
             )
-        return self._conclude(context, replace(report, results_path=own), settings.max_failed)
+        return self._conclude(context, hook, replace(report, results_path=own), settings.max_failed)
 
     def _queue(self, hook: EcdpHook) -> ChangeQueue:
         from airflow_provider_ecdp.by_id.queue import ChangeQueue  # noqa: PLC0415  # Arrow and DuckDB, as above

@@ -1,0 +1,1 @@
+"""What a run tells the systems that observe Airflow: lineage, metrics, traces."""
