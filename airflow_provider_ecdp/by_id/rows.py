@@ -21,8 +21,10 @@ from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running, statement
 from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
-from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
+from airflow_provider_ecdp.orders.mapping.compiled import CompiledField, texts
+from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver, unknown_fields
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path, from_json
+from airflow_provider_ecdp.orders.names import Expression
 from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sql.coercion import encode, present, why_not
 
@@ -73,7 +75,8 @@ class ChangeRows:
                 own = readable_schema(extract.schema).names
                 spelled = dict(zip(own, schema.names, strict=True))
                 schema = pa.schema([pa.field(name, f.type) for name, f in zip(own, schema, strict=True)])
-            self._query = self._select(source, ColumnResolver(_completed(given, schema), schema, spelled), with_status)
+            completed = _completed(given, schema)
+            self._query = self._select(source, completed, ColumnResolver(completed, schema, spelled), with_status)
             self._columns = self._sources.columns_read(self._query)
         except BaseException:
             self._stack.close()
@@ -103,16 +106,18 @@ class ChangeRows:
             # the extract is empty here: the message can quote nothing but the SQL text
             raise self._sources.sql_error(error) from None
 
-    def _select(self, source: str, find: ColumnResolver, with_status: bool) -> str:
-        found = {_ORDER_ID: _text(find, _ID, _ORDER_ID)}
+    def _select(self, source: str, mapping: ColumnMapping, find: ColumnResolver, with_status: bool) -> str:
+        fields = {_ORDER_ID: _text(find, _ID, _ORDER_ID)}
         if with_status:
-            found |= {"status": _text(find, _STATUS, "status"), "website_id": _website(find)}
-        if find.problems:
-            lines = "".join(f"\n  - {_OF_ID.sub(f'{_ORDER_ID}:', problem)}" for problem in find.problems)
+            fields |= {"status": _text(find, _STATUS, "status"), "website_id": _website(find)}
+        reasons = texts(CompiledField.of(None, (unknown_fields(mapping), *fields.values())).problems)
+        if reasons:
+            lines = "".join(f"\n  - {_OF_ID.sub(f'{_ORDER_ID}:', reason)}" for reason in reasons)
             what = "order ids and statuses" if with_status else "order ids"
             raise ColumnsError(f"{self.name} lacks columns of {what}:{lines}\n{self._sources.columns_text()}")
+        values = {name: field.value.sql for name, field in fields.items() if field.value is not None}
         nothing = "CAST(NULL AS VARCHAR)"
-        columns = ", ".join(f"{found.get(c) or nothing} AS {c}" for c in (_ORDER_ID, "status", "website_id"))
+        columns = ", ".join(f"{values.get(c, nothing)} AS {c}" for c in (_ORDER_ID, "status", "website_id"))
         return f"SELECT {columns} FROM ({source}\n) AS {ROWS}"
 
     @contextlib.contextmanager
@@ -161,30 +166,31 @@ def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMappin
     return ColumnMapping(sources)
 
 
-def _text(find: ColumnResolver, field: Field, name: str) -> str | None:
+def _text(find: ColumnResolver, field: Field, name: str) -> CompiledField:
     source = find.source(field.name)
     if not isinstance(source, Value):
-        find.note(f"{name}: required, but no column has this name, and the mapping names no other")
-        return None
-    found = find.find(field.name, source)
-    if found is None:
-        return None
-    encoded = encode(field, found.sql, found.type, None)
+        text = f"{name}: required, but no column has this name, and the mapping names no other"
+        return CompiledField.failed(field.name, text)
+    compiled = find.find(field.name, source)
+    if compiled.value is None:
+        return compiled
+    encoded = encode(field, compiled.value.sql, compiled.value.type, None)
     if encoded is None:
-        find.note(f"{name}: {why_not(field, found.type)}")
-        return None
-    return encoded.sql
+        return CompiledField.failed(field.name, f"{name}: {why_not(field, compiled.value.type)}")
+    return CompiledField.of(Expression(encoded.sql, pa.string()), (find.ambiguous(field.name), compiled))
 
 
-def _website(find: ColumnResolver) -> str | None:
+def _website(find: ColumnResolver) -> CompiledField:
     source = find.source(_WEBSITE.name)
-    found = find.find(_WEBSITE.name, source) if isinstance(source, Value) else None
-    if found is None:
-        return None
-    raw = present(_WEBSITE, found.sql, found.type)
-    encoded = encode(_WEBSITE, raw, found.type, None)
+    if not isinstance(source, Value):
+        return CompiledField()
+    compiled = find.find(_WEBSITE.name, source)
+    if compiled.value is None:
+        return compiled
+    raw = present(_WEBSITE, compiled.value.sql, compiled.value.type)
+    encoded = encode(_WEBSITE, raw, compiled.value.type, None)
     if encoded is None:
-        find.note(f"website_id: {why_not(_WEBSITE, found.type)}")
-        return None
+        return CompiledField.failed(_WEBSITE.name, f"website_id: {why_not(_WEBSITE, compiled.value.type)}")
     # a value that is not a website id is not the same as none
-    return f"coalesce({encoded.sql}, CAST({raw} AS VARCHAR))"
+    text = Expression(f"coalesce({encoded.sql}, CAST({raw} AS VARCHAR))", pa.string())
+    return CompiledField.of(text, (find.ambiguous(_WEBSITE.name), compiled))

@@ -20,7 +20,7 @@ from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, is_reserved
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
 from airflow_provider_ecdp.orders.execution.partitions import keys_of
-from airflow_provider_ecdp.orders.mapping.compiler import CompiledMapping, shape
+from airflow_provider_ecdp.orders.mapping.assembler import CompiledMapping, compile_mapping
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping
 from airflow_provider_ecdp.orders.mapping.suggestion import likely_columns
 from airflow_provider_ecdp.orders.settings import OrderSettings
@@ -120,7 +120,9 @@ def _of_mapping(
     types = readable_schema(catalog.extracts[EXTRACT].schema).types
     schema = pa.schema(list(zip(codes, types, strict=True)))
     problems = codes[PROBLEMS] if notes_problems(catalog.extracts[EXTRACT].schema) else None
-    compiled = shape(mapping, schema, codes, table, catalog.columns_text(), timezone=timezone, problems=problems)
+    compiled = compile_mapping(
+        mapping, schema, codes, table, catalog.columns_text(), timezone=timezone, problems=problems
+    )
     return _Shaped(compiled.sql, _result(engine, compiled.sql, catalog), "mapping's result", compiled)
 
 

@@ -1,4 +1,4 @@
-"""A mapping and the columns of an extract become one SELECT, which everything after it takes like a user's own.
+"""Compiles a mapping for the columns of an extract: each field of the contract by itself, into an immutable value.
 
 Order lines, one row each, are grouped by the order's id. What comes out does not depend on where the lines stand: an
 order's own values are the smallest of its lines, and its products are sorted. Values that mean something only together,
@@ -8,262 +8,190 @@ as those of a customer do, come from one line where the lines do not agree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
-from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ROWS
+from airflow_provider_ecdp.orders.mapping.compiled import CompiledField
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
-from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path
-from airflow_provider_ecdp.orders.mapping.sums import total
+from airflow_provider_ecdp.orders.mapping.spec import Features, Value, folded_path
 from airflow_provider_ecdp.orders.names import Expression, Scope
-from airflow_provider_ecdp.orders.sql.fields import column_problems
 
 #: The time of an order: in another zone it is another time.
 _MOMENT = ("date", "timeZone")
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledMapping:
-    """What became of a mapping.
+class FieldCompiler:
+    """Walks the contract; every method returns what it has compiled, and nothing else changes.
 
-    :param sql: one SELECT that returns columns named as the API's fields
-    :param key: the column by whose values order lines go together; None if it is no plain column, or a row is an order
-    :param lines: whether a row is an order line
-    :param explained: where each field comes from, in words, by its path
+    :param order_by: columns that order lines are sorted by
     """
 
-    sql: str
-    key: str | None
-    lines: bool
-    explained: dict[str, str]
+    def __init__(self, find: ColumnResolver, order_by: tuple[str, ...]) -> None:
+        self.find = find
+        self.order_by = order_by
 
+    def fields(self) -> dict[str, CompiledField]:
+        """Return each field of an order, with or without a value."""
+        fields = {field.name: self.field(field) for field in ORDER}
+        moment = {name: fields[name] for name in _MOMENT}
+        return fields | self.of_one_line("", moment, _MOMENT[-1:])
 
-def shape(
-    mapping: ColumnMapping,
-    schema: pa.Schema,
-    spelled: Mapping[str, str],
-    source: str,
-    held: str,
-    *,
-    timezone: str | None,
-    problems: str | None = None,
-) -> CompiledMapping:
-    """Compile `mapping` for an extract with the columns of `schema`.
+    def field(self, field: Field) -> CompiledField:
+        """Compile a field of the order."""
+        compiled = self._field(field)
+        return CompiledField.of(compiled.value, (self.find.ambiguous(field.name), compiled))
 
-    Fields that the mapping does not name are matched by the columns' names; `customer_email` is `customer.email`.
-
-    :param schema: names as in the extract, types as the engine has them
-    :param spelled: by the name of a column, its name in SQL
-    :param source: SQL that can stand after FROM
-    :param held: tells the columns of the extract, for messages
-    :param timezone: IANA name of the zone in which timestamps without a zone are read
-    :param problems: SQL name of the column in which the source notes problems of orders, if there is one
-    :raises ColumnsError: the mapping names what is not there, leaves out what is required, or a column's type cannot
-        serve; all of it at once
-    """
-    shaping = _Shaping(mapping, schema, spelled, timezone)
-    fields = shaping.fields()
-    result = pa.schema([(name, found.type) for name, found in fields.items()])
-    for path, problem in column_problems(result, timezone=timezone, explained=shaping.find.explained):
-        shaping.find.add(path, problem)
-    if shaping.find.problems:
-        lines = "".join(f"\n  - {problem}" for problem in shaping.find.problems)
-        raise ColumnsError(f"the mapping and the columns of the extract do not make orders:{lines}\n{held}")
-    return CompiledMapping(
-        shaping.select(fields, source, problems), shaping.key, shaping.find.lines, shaping.find.explained
-    )
-
-
-class _Shaping:
-    """Walks the contract and finds the SQL of each field."""
-
-    def __init__(
-        self, mapping: ColumnMapping, schema: pa.Schema, spelled: Mapping[str, str], timezone: str | None
-    ) -> None:
-        self.find = ColumnResolver(mapping, schema, spelled, timezone)
-        self.order_by = mapping.order_by
-        #: what order lines are grouped by
-        self.group: str | None = None
-        self.key: str | None = None
-        if self.order_by and not self.find.lines:
-            self.find.note("products.order_by goes with order lines, one row each; here a row is an order")
-
-    def fields(self) -> dict[str, Expression]:
-        """Return the SQL of each field of the order that something gives."""
-        found: dict[str, Expression] = {}
-        for field in ORDER:
-            if made := self.field(field):
-                found[field.name] = made
-            if field.name == _MOMENT[-1]:
-                moment = {name: found[name] for name in _MOMENT if name in found}
-                found |= self.of_one_line("", moment, _MOMENT[-1:])
-        return found
-
-    def field(self, field: Field) -> Expression | None:
-        """Return the SQL of a field of the order; None if nothing gives it."""
+    def _field(self, field: Field) -> CompiledField:
         if field.name == "id" and self.find.lines:
             return self.id()
         if field.name == "products":
             return self.lines(field) if self.find.lines else self.column(field)
         source = self.find.source(field.name)
-        if field.kind is Kind.OBJECT:
-            return self.members_of_rows(field) if source is None else self.column(field)
-        if field.kind is Kind.LIST and isinstance(source, Value):
+        if field.kind is Kind.OBJECT and source is None:
+            return self.members_of_rows(field)
+        if field.kind is Kind.OBJECT or (field.kind is Kind.LIST and isinstance(source, Value)):
             return self.column(field)
+        return self.single(field, source)
+
+    def single(self, field: Field, source: Value | Features | None) -> CompiledField:
+        """Compile a single value of the order, or attributes that are made of columns."""
+        if source is None:
+            return self.find.missing(field.name) if field.required else CompiledField()
         if isinstance(source, Value) and source.summed:
             return self.find.sum(field.name, source)
-        if source is None and field.required:
-            self.find.missing(field.name)
-        return self.find.find(field.name, source, each=field.name in _MOMENT) if source else None
+        return self.find.find(field.name, source, each=field.name in _MOMENT)
 
-    def id(self) -> Expression | None:
-        """Return the SQL of the id of an order whose lines are rows, and group by it."""
+    def id(self) -> CompiledField:
+        """Compile the id of an order whose lines are rows."""
         source = self.find.source("id")
         if not isinstance(source, Value):
-            self.find.missing("id")
-            return None
-        found = self.find.find("id", source, each=True)
-        if found and found.constant:
-            self.find.note("id: order lines are grouped by it, so it cannot be a constant")
-        if source.columns and not source.changes and source.default is None:
-            self.key = self.find.rows.column(source.columns[0])
-        self.group = found.sql if found else None
-        return found
+            return self.find.missing("id")
+        compiled = self.find.find("id", source, each=True)
+        if compiled.value and compiled.value.constant:
+            failed = CompiledField.failed("id", "id: order lines are grouped by it, so it cannot be a constant")
+            return CompiledField.of(compiled.value, (compiled, failed))
+        return compiled
 
-    def column(self, field: Field) -> Expression | None:
-        """Return the SQL of an object or a list that is a column, with what the mapping says of its members."""
+    def key(self) -> str | None:
+        """Return the column by whose values order lines go together; None if it is no plain column."""
+        source = self.find.source("id")
+        if not self.find.lines or not isinstance(source, Value):
+            return None
+        plain = source.columns and not source.changes and source.default is None
+        return self.find.rows.column(source.columns[0]) if plain else None
+
+    def column(self, field: Field) -> CompiledField:
+        """Compile an object or a list that is a column, with what the mapping says of its members."""
         source = self.find.source(field.name)
         if not isinstance(source, Value):
-            self.find.missing(field.name)
-            return None
-        given = {child: self.find.mapped(f"{field.name}.{child.name}") for child in field.fields}
-        names = {v.columns[0]: child for child, v in given.items() if isinstance(v, Value) and v.columns}
-        found = self.find.whole(field, field.name, source, names)
-        if found is None:
-            return None
-        members = found.type if field.kind is Kind.OBJECT else getattr(found.type, "value_type", pa.null())
-        if not pa.types.is_struct(members) or not (self.find.lines or any(given.values())):
-            # it is taken as it is; what has a wrong type is the matcher's to tell
-            return self.find.of_order(field.name, found)
+            return self.find.missing(field.name)
+        mapped = {child: self.find.mapped(f"{field.name}.{child.name}") for child in field.fields}
+        names = {v.columns[0]: child for child, v in mapped.items() if isinstance(v, Value) and v.columns}
+        whole = self.find.whole(field, field.name, source, names)
+        if whole.value is None:
+            return whole
+        column = whole.value
+        members = column.type if field.kind is Kind.OBJECT else getattr(column.type, "value_type", pa.null())
+        if not pa.types.is_struct(members) or not (self.find.lines or any(mapped.values())):
+            # as it is: a wrong type is reported when columns are matched with fields
+            return self.find.of_order(field.name, whole)
         if field.kind is Kind.LIST:
-            struct = _struct(self.members(field, Scope.of_struct("ecdp_p", members)))
+            inner = _struct(self.members(field, Scope.of_struct("ecdp_p", members)))
+            struct = _required(inner)
             each = f"lambda ecdp_p: CASE WHEN ecdp_p IS NOT NULL THEN {struct.sql} END"
-            made = Expression(f"list_transform({found.sql}, {each})", pa.list_(struct.type))
-            return self.find.of_order(field.name, made)
-        struct = _struct(self.members(field, Scope.of_struct(found.sql, members)))
-        sql = struct.sql if self.find.lines else f"CASE WHEN {found.sql} IS NOT NULL THEN {struct.sql} END"
-        return Expression(sql, struct.type)
+            made = Expression(f"list_transform({column.sql}, {each})", pa.list_(struct.type))
+            return self.find.of_order(field.name, CompiledField.of(made, (whole, inner)))
+        inner = _struct(self.members(field, Scope.of_struct(column.sql, members)))
+        struct = _required(inner)
+        sql = struct.sql if self.find.lines else f"CASE WHEN {column.sql} IS NOT NULL THEN {struct.sql} END"
+        return CompiledField.of(Expression(sql, struct.type), (whole, inner))
 
-    def members(self, field: Field, inner: Scope) -> dict[str, Expression]:
-        """Return the members of an object: those that the mapping names, and those that `inner` has by name."""
+    def members(self, field: Field, inner: Scope) -> dict[str, CompiledField]:
+        """Compile the members of an object: those that the mapping names, and those that `inner` has by name."""
         by_name = {folded_path(name): name for name in inner.types}
-        found = {}
+        members = {}
         for child in field.fields:
             path = f"{field.name}.{child.name}"
             name = by_name.get(folded_path(child.name))
             source = self.find.mapped(path) or (Value((name,)) if name else None)
-            member = self.find.find(path, source, inner, each=True) if source else None
-            if member:
-                found[child.name] = member
-        return found if field.kind is Kind.LIST else self.of_one_line(f"{field.name}.", found, found)
+            if source:
+                members[child.name] = self.find.find(path, source, inner, each=True)
+        return members if field.kind is Kind.LIST else self.of_one_line(f"{field.name}.", members, members)
 
-    def members_of_rows(self, field: Field) -> Expression | None:
-        """Return the SQL of an object whose members are columns of the extract."""
-        paths = {child.name: f"{field.name}.{child.name}" for child in field.fields}
-        sources = {name: source for name, path in paths.items() if (source := self.find.source(path))}
-        members = {n: found for n, source in sources.items() if (found := self.find.find(paths[n], source, each=True))}
-        if not members:
-            self.find.missing(field.name)
-        return _struct(self.of_one_line(f"{field.name}.", members, members)) if members else None
+    def members_of_rows(self, field: Field) -> CompiledField:
+        """Compile an object whose members are columns of the extract."""
+        members, ambiguous = {}, []
+        for child in field.fields:
+            path = f"{field.name}.{child.name}"
+            ambiguous.append(self.find.ambiguous(path))
+            if source := self.find.source(path):
+                members[child.name] = self.find.find(path, source, each=True)
+        struct = _struct(self.of_one_line(f"{field.name}.", members, members))
+        missing = [] if struct.value else [self.find.missing(field.name)]
+        return CompiledField.of(struct.value, (*ambiguous, struct, *missing))
 
-    def of_one_line(self, prefix: str, rows: dict[str, Expression], apart: Iterable[str]) -> dict[str, Expression]:
+    def of_one_line(
+        self, prefix: str, rows: Mapping[str, CompiledField], apart: Iterable[str]
+    ) -> dict[str, CompiledField]:
         """Return the values of an order from those of its rows: all from one line, where one in `apart` differs.
 
         :param prefix: what stands before their names in a path
         """
-        found = {name: self.find.of_order(f"{prefix}{name}", row) for name, row in rows.items()}
-        flags = [flag for name in apart if (flag := self.find.differing.get(f"{prefix}{name}"))]
-        if len(rows) < 2 or not flags:
-            return found
-        line, differ = f"min({_struct(rows).sql})", " OR ".join(flags)
+        merged = {name: self.find.of_order(f"{prefix}{name}", row) for name, row in rows.items()}
+        paths = {f"{prefix}{name}" for name in apart}
+        flags = [flag for field in merged.values() for path, flag in field.differing if path in paths]
+        struct = _struct(rows).value
+        if struct is None or len(struct.type) < 2 or not flags:
+            return merged
+        line, differ = f"min({struct.sql})", " OR ".join(flags)
         return {
-            name: Expression(
-                f"CASE WHEN {differ} THEN ({line}).{quote_identifier(name)} ELSE {merged.sql} END", merged.type
+            name: field.with_value(
+                Expression(
+                    f"CASE WHEN {differ} THEN ({line}).{quote_identifier(name)} ELSE {field.value.sql} END",
+                    field.value.type,
+                )
             )
-            for name, merged in found.items()
+            if field.value
+            else field
+            for name, field in merged.items()
         }
 
-    def lines(self, field: Field) -> Expression:
-        """Return the SQL of the products of an order whose lines are rows."""
-        members: dict[str, Expression] = {}
-        for i, name in enumerate(self.order_by):
-            if found := self.find.column("products.order_by", name, (self.find.rows,)):
-                # lists are sorted by their first member first; what has no field's name is not sent
-                members[f"ecdp_order_{i}"] = found
+    def lines(self, field: Field) -> CompiledField:
+        """Compile the products of an order whose lines are rows."""
+        # lists are sorted by their first member first; what has no field's name is not sent
+        members = {
+            f"ecdp_order_{i}": self.find.column("products.order_by", name, (self.find.rows,))
+            for i, name in enumerate(self.order_by)
+        }
         for child in field.fields:
             path = f"{field.name}.{child.name}"
             source = self.find.source(path)
-            member: Expression | None = None
             if isinstance(source, Value) and child.kind is Kind.LIST:
                 member = self.find.whole(child, path, source, {})
             elif source:
                 member = self.find.find(path, source, each=True)
-            elif child.required:
-                self.find.missing(path)
-            if member:
-                members[child.name] = member
-        by = ", ".join(self.order_by) or "all of a product's values"
-        self.find.explained["products"] = f"lines with one id, sorted by {by}"
+            else:
+                member = self.find.missing(path) if child.required else CompiledField()
+            members[child.name] = CompiledField.of(member.value, (self.find.ambiguous(path), member))
         struct = _struct(members)
+        by = ", ".join(self.order_by) or "all of a product's values"
+        origin = CompiledField().from_origin(field.name, f"lines with one id, sorted by {by}")
+        made = _required(struct)
         # sorted when it is whole: an aggregate with ORDER BY takes more memory
-        return Expression(f"list_sort(list({struct.sql}))", pa.list_(struct.type))
-
-    def select(self, fields: dict[str, Expression], source: str, noted: str | None) -> str:
-        """Return the SELECT.
-
-        :param noted: the column in which the source notes problems
-        """
-        columns = [f"{found.sql} AS {quote_identifier(name)}" for name, found in fields.items()]
-        told = [f"any_value({ROWS}.{name})" if self.group else f"{ROWS}.{name}" for name in self.find.told]
-        if noted:
-            noted = (
-                f"any_value({ROWS}.{quote_identifier(noted)})" if self.group else f"{ROWS}.{quote_identifier(noted)}"
-            )
-        if problems := _problems(told, noted):
-            columns.append(f"{problems} AS {PROBLEMS}")
-        if self.find.differing:
-            flags = ", ".join(f"{quote_literal(path)}: {sql}" for path, sql in self.find.differing.items())
-            columns.append(f"{{{flags}}} AS {DIFFERS}")
-        made = [f"{sql} AS {name}" for name, sql in self.find.computed.items()]
-        if made:
-            source = f"(SELECT {ROWS}.*, {', '.join(made)} FROM {source} AS {ROWS})"
-        sql = f"SELECT {', '.join(columns)} FROM {source} AS {ROWS}{f' GROUP BY {self.group}' if self.group else ''}"
-        return self.added(sql, bool(problems)) if self.find.sums else sql
-
-    def added(self, sql: str, told: bool) -> str:
-        """Return `sql` with the sums that it has gathered added up.
-
-        :param told: whether it has the column PROBLEMS
-        """
-        gathered = {path: f"{ROWS}.{quote_identifier(path)}" for path in self.find.sums}
-        replaced = [f"{total(found)} AS {quote_identifier(path)}" for path, found in gathered.items()]
-        more = [of.problem(path, gathered[path]) for path, of in self.find.sums.items()]
-        problems = f"{_problems(more, f'{ROWS}.{PROBLEMS}' if told else None)} AS {PROBLEMS}"
-        columns = f"{ROWS}.* REPLACE ({', '.join([*replaced, problems] if told else replaced)})"
-        return f"SELECT {columns}{'' if told else f', {problems}'} FROM ({sql}) AS {ROWS}"
+        value = Expression(f"list_sort(list({made.sql}))", pa.list_(made.type))
+        return CompiledField.of(value, (struct, origin))
 
 
-def _problems(told: Iterable[str], given: str | None) -> str:
-    """Return SQL of the list of those that are not NULL, behind those that are given; nothing if there are none."""
-    made = ", ".join(told)
-    lists = [f"coalesce({given}, [])"] if given else []
-    return " || ".join([*lists, f"list_filter([{made}], lambda ecdp_x: ecdp_x IS NOT NULL)"] if made else lists)
+def _struct(members: Mapping[str, CompiledField]) -> CompiledField:
+    """Return a struct of the members that have a value; without any, it has none."""
+    values = {name: member.value for name, member in members.items() if member.value is not None}
+    sql = ", ".join(f"{quote_literal(name)}: {value.sql}" for name, value in values.items())
+    type_ = pa.struct([(name, value.type) for name, value in values.items()])
+    return CompiledField.of(Expression(f"{{{sql}}}", type_) if values else None, members.values())
 
 
-def _struct(members: dict[str, Expression]) -> Expression:
-    sql = ", ".join(f"{quote_literal(name)}: {found.sql}" for name, found in members.items())
-    return Expression(f"{{{sql}}}", pa.struct([(name, found.type) for name, found in members.items()]))
+def _required(struct: CompiledField) -> Expression:
+    """Return the value of a struct; of one without members, which is refused later, an empty one."""
+    return struct.value or Expression("{}", pa.struct([]))

@@ -1,6 +1,6 @@
 """A mapping: which column, constant or sum is which field of the API, as the user writes it, in a dict or as JSON.
 
-Only its shape is looked at here. Which columns an extract has is the compiler's concern (`shaping.py`).
+Only its shape is looked at here. Which columns an extract has is the compiler's concern (`compiler.py`).
 """
 
 from __future__ import annotations
