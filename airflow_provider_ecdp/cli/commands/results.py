@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from airflow_provider_ecdp.cli import output
@@ -16,14 +14,10 @@ from airflow_provider_ecdp.ledger.compaction import compact, forget
 from airflow_provider_ecdp.ledger.query import Filter, Results, Row, Sort
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.table_csv import csv_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-_COLUMNS = ("order_id", "outcome", "reason", "http_status", "attempts", "run", "at")
-
-#: Rows of CSV that are written at a time.
-_CSV_ROWS = 1000
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG001 - every command has these two
@@ -109,29 +103,9 @@ def _history(results: Results, arguments: Namespace) -> int:
 
 
 def _print_csv(rows: Iterable[Row]) -> int:
-    for text in _csv(rows):
-        output.out_csv(text)
+    for text in csv_text(row.as_json() for row in rows):
+        output.out_csv(text.rstrip("\n"))
     return Exit.DONE
-
-
-def _csv(rows: Iterable[Row]) -> Iterator[str]:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for i, row in enumerate(rows, 1):
-        value = row.as_json()
-        writer.writerow([_plain(value[column]) for column in _COLUMNS])
-        if i % _CSV_ROWS == 0:
-            yield text.getvalue().rstrip("\n")
-            text.seek(0)
-            text.truncate()
-    if text.tell():
-        yield text.getvalue().rstrip("\n")
-
-
-def _plain(value: object) -> object:
-    # a spreadsheet would run what begins like a formula
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 def _forget(arguments: Namespace, order_ids: list[str]) -> int:
