@@ -10,16 +10,18 @@ import contextlib
 import datetime as dt
 import enum
 import os
-from collections import Counter
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Self
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.reader import files_in, read_rows
+from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, running
 from airflow_provider_ecdp.orders.sources.storage import display_path, without_credentials
@@ -34,10 +36,23 @@ _SCHEMA = pa.schema([*SCHEMA, pa.field("run", pa.string())])
 #: Folders of a results root whose rows are in the folders of the runs too.
 _SHARED = ("/history/", "/deleted=")
 
+#: Rows that are folded at a time.
+_ROWS = 10_000
+
+_FOLDS = pa.schema([(name, pa.string()) for name in ("outcome", "reason", "id", "fold")])
+
+#: Seconds of an interval, of which the shortest is taken that makes few enough intervals: a month is the longest run.
+_WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400)
+
+#: Orders that were in a request, and those that failed, in SQL.
+_SENT = "attempts > 0"
+_FAILED = f"outcome IN ({', '.join(repr(outcome.value) for outcome in Outcome if outcome.failed)})"
+
 #: `at` is a keyword of SQL.
 _ALL = ", ".join(f'"{column}"' for column in COLUMNS)
 
-_DISTINCT_REASONS = 1000
+#: What a fold depends on, besides the outcome: the reason, and the id if the reason names it.
+_FOLD_KEY = "struct_pack(reason := reason, id := CASE WHEN contains(reason, order_id) THEN order_id END)"
 
 
 class Sort(enum.StrEnum):
@@ -59,12 +74,16 @@ class Filter:
     :param outcomes: only these
     :param reason: a text in the reason, in any case
     :param order: a text in the order's id, in any case
+    :param text: a text in the order's id or in the reason, in any case
+    :param fold: a reason as `Results.reasons` lists it
     """
 
     failed: bool = False
     outcomes: Sequence[Outcome] = ()
     reason: str | None = None
     order: str | None = None
+    text: str | None = None
+    fold: str | None = None
 
     def condition(self) -> tuple[str, list[Any]]:
         """Return a condition in SQL, and its parameters."""
@@ -77,6 +96,12 @@ class Filter:
             if text:
                 conditions.append(f"contains(lower({column}), lower(?))")
                 values.append(text)
+        if self.text:
+            conditions.append("(contains(lower(order_id), lower(?)) OR contains(lower(reason), lower(?)))")
+            values += [self.text, self.text]
+        if self.fold is not None:
+            conditions.append(f"(outcome, {_FOLD_KEY}) IN (SELECT (outcome, key) FROM folds WHERE fold = ?)")
+            values.append(self.fold)
         return " AND ".join(conditions), values
 
 
@@ -126,6 +151,29 @@ class ReasonCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Interval:
+    """The orders that got their outcome in a part of a run.
+
+    :param start: when it began
+    :param seconds: how long it was
+    :param sent: orders that were in a request
+    :param failed: orders that failed, sent or not
+    :param repeated: orders that were in more than one request
+    """
+
+    start: dt.datetime
+    seconds: float
+    sent: int
+    failed: int
+    repeated: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        counts = {"sent": self.sent, "failed": self.failed, "repeated": self.repeated}
+        return {"start": self.start.isoformat(), "seconds": self.seconds, **counts}
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """The orders of one run by outcome, and when it wrote its first and last of them."""
 
@@ -158,15 +206,26 @@ class Results:
 
     :param path: folder, or fsspec URL of one
     :param filesystem: fsspec file system of `path`; None finds it from the URL
+    :param folders: only these folders inside, by their paths relative to it, such as those of several tasks; the newest
+        row of an order then counts in each of them, and their results are added up
     :param memory_limit: of the engine; beyond it, it spills to disk
     :raises ConfigurationError: there are no results
     :raises StorageError: the storage does not answer
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], filesystem: Any = None, *, memory_limit: str = "256MB", threads: int = 2
+        self,
+        path: str | os.PathLike[str],
+        filesystem: Any = None,
+        *,
+        folders: Sequence[str] | None = None,
+        memory_limit: str = "256MB",
+        threads: int = 2,
     ) -> None:
         self._folder = os.fspath(path)
+        self._folders = folders
+        self._folding = threading.Lock()
+        self._folded = False
         if filesystem is None:
             try:
                 filesystem, self._folder = fsspec.url_to_fs(self._folder)
@@ -192,23 +251,37 @@ class Results:
 
     def counts(self, wanted: Filter = Filter()) -> dict[Outcome, int]:
         """Return how many orders have each outcome."""
-        condition, values = wanted.condition()
+        condition, values = self._condition(wanted)
         rows = self._fetch(f"SELECT outcome, count(*) FROM newest WHERE {condition} GROUP BY outcome", values)
         counts = dict(rows)
         return {outcome: counts.get(outcome.value, 0) for outcome in Outcome}
 
     def reasons(self, wanted: Filter = Filter(failed=True), most: int = 10) -> list[ReasonCount]:
         """Return why orders failed, the commonest reasons first; ids, positions and amounts in them are folded."""
-        condition, values = wanted.condition()
-        counts: Counter[str] = Counter()
-        examples: dict[str, str | None] = {}
-        sql = f"SELECT outcome, reason, min(order_id), count(*) FROM newest WHERE {condition} GROUP BY ALL ORDER BY ALL"
-        for outcome, reason, order_id, count in self._fetch(sql, values):
-            text = folded(Outcome(outcome), reason, order_id)
-            if text in examples or len(examples) < _DISTINCT_REASONS:
-                counts[text] += count
-                examples.setdefault(text, order_id)
-        return [ReasonCount(text, count, examples[text]) for text, count in counts.most_common(most)]
+        self._fold()
+        condition, values = self._condition(wanted)
+        sql = (
+            f"SELECT fold, count(*) AS n, min(order_id) FROM (SELECT outcome, {_FOLD_KEY} AS key, order_id FROM newest "
+            f"WHERE {condition}) JOIN folds USING (outcome, key) GROUP BY fold ORDER BY n DESC, fold LIMIT {int(most)}"
+        )
+        return [ReasonCount(*row) for row in self._fetch(sql, values)]
+
+    def timeline(self, most: int = 60) -> list[Interval]:
+        """Return how the orders got their outcomes over time, in at most `most` intervals of one length."""
+        (first, last), *_ = self._fetch(f'SELECT min("at"), max("at") FROM newest WHERE {_SENT} OR {_FAILED}', [])
+        if first is None:
+            return []
+        seconds = (last - first).total_seconds()
+        width = next(width for width in _WIDTHS if seconds < most * width)
+        sql = (
+            f'SELECT epoch("at" - ?) // {width} AS i, count(*) FILTER ({_SENT}), count(*) FILTER ({_FAILED}), '
+            f"count(*) FILTER (attempts > 1) FROM newest WHERE {_SENT} OR {_FAILED} GROUP BY i ORDER BY i"
+        )
+        counts = {int(i): rest for i, *rest in self._fetch(sql, [first])}
+        return [
+            Interval((first + dt.timedelta(seconds=i * width)).astimezone(dt.UTC), width, *counts.get(i, (0, 0, 0)))
+            for i in range(max(counts) + 1)
+        ]
 
     def page(
         self,
@@ -220,7 +293,7 @@ class Results:
         limit: int = 100,
     ) -> Page:
         """Return the orders that meet a filter, from `offset` on, at most `limit` of them."""
-        condition, values = wanted.condition()
+        condition, values = self._condition(wanted)
         (total,) = next(self._fetch(f"SELECT count(*) FROM newest WHERE {condition}", values))
         direction = "DESC" if descending else "ASC"
         sql = (
@@ -231,7 +304,7 @@ class Results:
 
     def each(self, wanted: Filter = Filter()) -> Iterator[Row]:
         """Yield all orders that meet a filter, in the order of writing."""
-        condition, values = wanted.condition()
+        condition, values = self._condition(wanted)
         sql = f'SELECT {_ALL} FROM newest WHERE {condition} ORDER BY "at", order_id'
         yield from map(_row, self._fetch(sql, values))
 
@@ -258,6 +331,28 @@ class Results:
             found[run] = Run(run, min(known.first, first), max(known.last, last), counts)
         return sorted(found.values(), key=lambda run: run.last, reverse=True)
 
+    def _condition(self, wanted: Filter) -> tuple[str, list[Any]]:
+        if wanted.fold is not None:
+            self._fold()
+        return wanted.condition()
+
+    def _fold(self) -> None:
+        """Fold the reasons of failures, once: with an id in each of them, there are as many as failures."""
+        with self._folding:
+            if self._folded:
+                return
+            sql = f"SELECT DISTINCT outcome, reason, {_FOLD_KEY}.id FROM newest WHERE {_FAILED}"
+            rows = self._fetch(sql, [])
+            parts = iter(lambda: list(islice(rows, _ROWS)), [])
+            batches = (pa.RecordBatch.from_pylist([_fold(*row) for row in part], _FOLDS) for part in parts)
+            folds = pa.RecordBatchReader.from_batches(_FOLDS, batches)
+            with reading_from(self._engine, "incoming", folds, "folding reasons"):
+                self._engine.execute(
+                    "CREATE TABLE folds AS SELECT outcome, struct_pack(reason := reason, id := id) AS key, fold "
+                    "FROM incoming"
+                )
+            self._folded = True
+
     def _fetch(self, sql: str, values: list[Any]) -> Iterator[tuple[Any, ...]]:
         with running("asking the results"):
             cursor = self._engine.cursor()
@@ -267,24 +362,33 @@ class Results:
                 yield from rows
 
     def _load(self) -> None:
-        files = files_in(self._filesystem, self._folder, self.path, deep=True)
-        folders = list(dict.fromkeys(file.rpartition("/")[0] for file in files))
+        folders = self._folders_of_results()
         if not folders:
             raise ConfigurationError(f"{self.path} holds no results of a run")
         rows = pa.RecordBatchReader.from_batches(_SCHEMA, self._batches(folders))
         with reading_from(self._engine, "incoming", rows, "reading results"):
             self._engine.execute(f"CREATE TABLE results AS SELECT {_ALL} FROM incoming")
+        key = "order_id" if self._folders is None else "run, order_id"
         with running("looking for the newest rows"):
             self._engine.execute(
-                "CREATE TABLE repeated AS SELECT order_id FROM results WHERE order_id IS NOT NULL "
-                "GROUP BY order_id HAVING count(*) > 1"
+                f"CREATE TABLE repeated AS SELECT {key} FROM results WHERE order_id IS NOT NULL "
+                f"GROUP BY {key} HAVING count(*) > 1"
             )
+            ((repeated,),) = self._engine.execute("SELECT count(*) FROM repeated").fetchall()
             packed = ", ".join(f'"{column}" := "{column}"' for column in COLUMNS)
-            self._engine.execute(
-                "CREATE VIEW newest AS SELECT * FROM results ANTI JOIN repeated USING (order_id) UNION ALL "
+            of_repeated = (
+                f"ANTI JOIN repeated USING ({key}) UNION ALL "
                 f'SELECT unnest(row) FROM (SELECT arg_max(struct_pack({packed}), "at") AS row '
-                "FROM results SEMI JOIN repeated USING (order_id) GROUP BY order_id)"
+                f"FROM results SEMI JOIN repeated USING ({key}) GROUP BY {key})"
             )
+            self._engine.execute(f"CREATE VIEW newest AS SELECT {_ALL} FROM results {of_repeated if repeated else ''}")
+
+    def _folders_of_results(self) -> list[str]:
+        if self._folders is not None:
+            root = self._folder.rstrip("/")
+            return [f"{root}/{folder}" for folder in self._folders]
+        files = files_in(self._filesystem, self._folder, self.path, deep=True)
+        return list(dict.fromkeys(file.rpartition("/")[0] for file in files))
 
     def _batches(self, folders: list[str]) -> Iterator[pa.RecordBatch]:
         above = self._filesystem._strip_protocol(self._folder).rstrip("/") + "/"  # noqa: SLF001 - fsspec has no public name for it
@@ -300,6 +404,31 @@ class Results:
             for batch in read_rows(self._filesystem, self.path, listed, SCHEMA.names):
                 named = pa.repeat(pa.scalar(run or "."), len(batch))
                 yield pa.RecordBatch.from_arrays([*batch.columns, named], schema=_SCHEMA)
+
+
+def rows_of(filesystem: Any, folder: str, name: str, order_id: str) -> list[Row]:
+    """Return all rows of one order in a folder and those inside it, without reading all columns of the others.
+
+    :param name: what the user calls the folder, for messages
+    :raises ConfigurationError: a file is damaged
+    :raises StorageError: the storage does not answer
+    """
+    rows = []
+    for file in files_in(filesystem, folder, name, deep=True):
+        # a file that a compaction has removed meanwhile: its rows are in another
+        with contextlib.suppress(FileNotFoundError):
+            ids = read_file(filesystem, name, file, ["order_id", "outcome"])
+            if any(pc.any(pc.equal(batch.column("order_id"), order_id)).as_py() for batch in ids):
+                run = file.rpartition("/")[0]
+                for batch in read_file(filesystem, name, file, SCHEMA.names):
+                    of_order = batch.filter(pc.equal(batch.column("order_id"), order_id))
+                    rows += [_row((*values.values(), run)) for values in of_order.to_pylist()]
+    return rows
+
+
+def _fold(outcome: str, reason: str | None, order_id: str | None) -> dict[str, Any]:
+    fold = folded(Outcome(outcome), reason, order_id)
+    return {"outcome": outcome, "reason": reason, "id": order_id, "fold": fold}
 
 
 def _row(values: tuple[Any, ...]) -> Row:

@@ -7,9 +7,10 @@ import datetime as dt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.query import Filter, Results, Sort
+from airflow_provider_ecdp.ledger.query import Filter, Results, Sort, rows_of
 from airflow_provider_ecdp.ledger.store import SCHEMA
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -81,6 +82,8 @@ def test_what_is_searched_is_no_sql(root, text):
     with Results(root) as results:
         assert results.page(Filter(reason=text)).total == 0
         assert results.page(Filter(order=text)).total == 0
+        assert results.page(Filter(text=text)).total == 0
+        assert results.page(Filter(fold=text)).total == 0
         assert results.history(text) == []
 
 
@@ -113,3 +116,67 @@ def test_a_folder_without_results_is_a_wrong_setting(tmp_path):
 def test_results_in_an_object_storage(root):
     with Results(f"file://{root}/run1") as results:
         assert results.page(Filter(failed=True)).total == 3
+
+
+def test_one_text_is_searched_in_ids_and_in_reasons(root):
+    with Results(root / "run1") as results:
+        assert ids(results.page(Filter(text="PRODUCT 7"))) == ["C"]
+        assert ids(results.page(Filter(text="a"))) == ["A"]
+        assert results.page(Filter(text="a", failed=True)).total == 0
+
+
+def test_the_orders_of_a_reason_are_those_that_it_counts(root):
+    write(
+        root / "run3", ("D", "rejected", None, 0), ("E", "rejected", "order E: too large", 0), ("F", "invalid", "E", 0)
+    )
+    for run in ("run1", "run2", "run3"):
+        with Results(root / run) as results:
+            reasons = results.reasons()
+            pages = {one.reason: results.page(Filter(fold=one.reason)) for one in reasons}
+            assert {reason: page.total for reason, page in pages.items()} == {one.reason: one.count for one in reasons}
+            assert sum(one.count for one in reasons) == results.page(Filter(failed=True)).total
+            assert all(one.example in [*ids(pages[one.reason]), None] for one in reasons)
+
+
+def test_folders_that_are_named_are_added_up_each_with_its_own_newest_rows(root):
+    with Results(root, folders=["run1", "run2"]) as results:
+        assert {o.value: n for o, n in results.counts().items() if n} == {
+            "accepted": 2,
+            "rejected": 2,
+            "invalid": 1,
+            "unresolved": 1,
+            "skipped": 1,
+        }
+    write(root / "run1", ("B", "accepted", None, 2), name="later")
+    with Results(root, folders=["run1"]) as results:
+        assert results.page(Filter(order="B")).rows[0].outcome is Outcome.ACCEPTED
+        assert results.page().total == 4
+
+
+def test_a_timeline_has_all_orders_that_were_sent_or_failed(root):
+    with Results(root / "run1") as results:
+        intervals = results.timeline(most=10)
+    assert intervals[0].start == START
+    assert {one.seconds for one in intervals} == {600}
+    assert [(i, one.sent, one.failed) for i, one in enumerate(intervals) if one.sent] == [(0, 2, 1), (6, 2, 2)]
+    assert len(intervals) == 7
+    with Results(root / "run1") as results:
+        assert len(results.timeline(most=1)) == 1
+
+
+def test_a_run_in_which_nothing_was_sent_has_no_timeline(tmp_path):
+    (tmp_path / "run").mkdir()
+    rows = [{"order_id": "A", "outcome": "skipped", "attempts": 0, "at": START}]
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "run" / "a.parquet")
+    with Results(tmp_path / "run") as results:
+        assert results.timeline() == []
+
+
+def test_the_rows_of_one_order_are_found_in_a_folder_and_those_inside(root):
+    rows = rows_of(LocalFileSystem(), str(root), "results", "B")
+    assert {(row.run.rpartition("/")[2], row.outcome.value) for row in rows} == {
+        ("run1", "rejected"),
+        ("run2", "accepted"),
+    }
+    assert rows_of(LocalFileSystem(), str(root), "results", "b") == []
+    assert rows_of(LocalFileSystem(), str(root / "nowhere"), "results", "B") == []
