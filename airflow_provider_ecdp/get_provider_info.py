@@ -156,6 +156,17 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "s3://aws_default@my-bucket/ecdp-results",
                         "default": "",
                     },
+                    "results_roots": {
+                        "description": (
+                            "Further folders and object storage URLs, separated by commas, below which the API server "
+                            "may read results for the sync report: those of tasks with a results_path of their own. "
+                            "It always reads below results_path.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@my-bucket/ecdp-results,/mnt/shared/ecdp-results",
+                        "default": "",
+                    },
                 },
             },
         },

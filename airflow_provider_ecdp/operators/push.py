@@ -99,7 +99,7 @@ class PushOperator(EcdpOperator):
             ledger=open_ledger(own) if own else None,
             history=open_ledger(history_folder(root, ti, task.ecdp_conn_id)) if root and task.only_changed else None,
             replay=open_ledger(task.replay_from) if task.replay_from else None,
-            columns=open_ledger(columns_folder(root, ti)) if root else None,
+            columns=open_ledger(columns_folder(root, ti.dag_id, ti.task_id)) if root else None,
             deletions=open_ledger(deletions_folder(root, task.ecdp_conn_id)) if root and task.only_changed else None,
         )
 

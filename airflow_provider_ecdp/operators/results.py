@@ -32,10 +32,20 @@ def own_folder(root: str, ti: RuntimeTaskInstanceProtocol, *, resume: bool = Fal
     :raises ConfigurationError: Airflow has no file system for this URL, or the storage refuses to list the folder
     :raises StorageError: the storage does not answer
     """
-    mapped = [] if ti.map_index is None or ti.map_index < 0 else [ti.map_index]
-    epochs = _join(root, ti.dag_id, ti.run_id, ti.task_id, *mapped)
+    epochs = instance_folder(root, ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
     newest = _newest_epoch(epochs) if resume else None
     return _join(epochs, ti.max_tries if newest is None else newest)
+
+
+def instance_folder(root: str, dag_id: str, run_id: str, task_id: str, map_index: int | None = None) -> str:
+    """Return the folder above the epochs of a task instance: `{root}/{dag_id}/{run_id}/{task_id}[/{map_index}]`."""
+    mapped = [] if map_index is None or map_index < 0 else [map_index]
+    return _join(root, dag_id, run_id, task_id, *mapped)
+
+
+def run_folder(root: str, dag_id: str, run_id: str) -> str:
+    """Return the folder of a DAG run: `{root}/{dag_id}/{run_id}`."""
+    return _join(root, dag_id, run_id)
 
 
 def _newest_epoch(folder: str) -> int | None:
@@ -67,9 +77,9 @@ def deletions_folder(root: str, conn_id: str) -> str:
     return f"{root.rstrip('/')}/deleted={_segment(conn_id)}"
 
 
-def columns_folder(root: str, ti: RuntimeTaskInstanceProtocol) -> str:
+def columns_folder(root: str, dag_id: str, task_id: str) -> str:
     """Return the folder where a task keeps which columns its extract has: `{root}/{dag_id}/{task_id}/columns`."""
-    return _join(root, ti.dag_id, ti.task_id, "columns")
+    return _join(root, dag_id, task_id, "columns")
 
 
 def open_storage(path: str | ObjectStoragePath, conn_id: str | None = None) -> tuple[str, str, Any]:

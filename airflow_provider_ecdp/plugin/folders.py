@@ -1,0 +1,138 @@
+"""Which folder a report is read from: computed from the ids of the task, below a root that the deployment names.
+
+No path of an XCom, of a rendered field or of a request is read: whoever writes a DAG could make the API server read
+files that only the API server may read, or results of a DAG that the reader of the report may not see.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider_ecdp.ledger.query import Row, rows_of
+from airflow_provider_ecdp.ledger.reader import files_in
+from airflow_provider_ecdp.operators.results import instance_folder, open_storage, run_folder
+from airflow_provider_ecdp.hooks.version_compat import conf
+
+
+@dataclass(frozen=True, slots=True)
+class TaskKey:
+    """A task instance."""
+
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder of results, and those inside it that count, relative to it."""
+
+    folder: str
+    inside: tuple[str, ...]
+
+    def of(self, inside: str) -> str:
+        """Return one of the folders."""
+        return f"{self.folder}/{inside}"
+
+
+def configured_roots() -> list[str]:
+    """Return the folders and URLs below which the API server reads results, without a slash at the end."""
+    texts = [conf.get("ecdp", "results_path", fallback=""), conf.get("ecdp", "results_roots", fallback="")]
+    roots = [root.strip().rstrip("/") for text in texts for root in re.split(r"[,\n]", text or "")]
+    return list(dict.fromkeys(root for root in roots if root))
+
+
+def results_of(key: TaskKey, reported: str | None) -> Place | None:
+    """Return where the newest results of a task instance are, None if no root has any.
+
+    :param reported: the folder that the task itself names; it chooses among the roots, and is not read
+    :raises ConfigurationError: Airflow has no file system for a root, or the storage refuses to list it
+    :raises StorageError: the storage does not answer
+    """
+    for root in _likeliest_first(reported):
+        folder = instance_folder(root, key.dag_id, key.run_id, key.task_id, key.map_index)
+        epochs = [inside for inside in _folders_with_results(root, folder) if inside.isdecimal()]
+        if epochs:
+            return Place(folder, (max(epochs, key=int),))
+    return None
+
+
+def results_of_run(dag_id: str, run_id: str, keys: Mapping[tuple[str, ...], TaskKey]) -> dict[TaskKey, Place]:
+    """Return where the newest results of task instances of one DAG run are, with one listing for each root.
+
+    :param keys: the task instances by their folders inside that of the run, as `inside_run` names them
+    :raises ConfigurationError: Airflow has no file system for a root, or the storage refuses to list it
+    :raises StorageError: the storage does not answer
+    """
+    places: dict[TaskKey, Place] = {}
+    for root in configured_roots():
+        folder = run_folder(root, dag_id, run_id)
+        newest: dict[TaskKey, int] = {}
+        for inside in _folders_with_results(root, folder):
+            *parts, epoch = inside.split("/")
+            key = keys.get(tuple(parts))
+            if key is not None and epoch.isdecimal():
+                newest[key] = max(int(epoch), newest.get(key, -1))
+        for key, epoch_number in newest.items():
+            places.setdefault(key, Place(folder, ("/".join([*inside_run(key), str(epoch_number)]),)))
+    return places
+
+
+def inside_run(key: TaskKey) -> tuple[str, ...]:
+    """Return the folder of a task instance inside that of its DAG run, in parts."""
+    above = run_folder("", key.dag_id, key.run_id)
+    folder = instance_folder("", key.dag_id, key.run_id, key.task_id, key.map_index)
+    return tuple(folder.removeprefix(f"{above}/").split("/"))
+
+
+def root_of(key: TaskKey, reported: str) -> str | None:
+    """Return the root of the folder that a task names, None if the folder is not that of the task."""
+    root, found, _ = reported.rpartition(instance_folder("", key.dag_id, key.run_id, key.task_id, key.map_index) + "/")
+    return root if found else None
+
+
+def readable(root: str) -> bool:
+    """Whether the API server may read below a root."""
+    return root.rstrip("/") in configured_roots()
+
+
+def rows_of_order(dag_id: str, run_id: str, task_id: str | None, order_id: str) -> list[Row]:
+    """Return what a DAG run has kept of one order, in any of its tasks or in one, and in all of their epochs.
+
+    :raises ConfigurationError: Airflow has no file system for a root, or a file is damaged
+    :raises StorageError: the storage does not answer
+    """
+    rows = []
+    for root in configured_roots():
+        folder = run_folder(root, dag_id, run_id) if task_id is None else instance_folder(root, dag_id, run_id, task_id)
+        if _inside(folder, root):
+            url, path, filesystem = open_storage(folder)
+            rows += rows_of(filesystem, path, url, order_id)
+    return rows
+
+
+def _likeliest_first(reported: str | None) -> list[str]:
+    return sorted(configured_roots(), key=lambda root: not (reported or "").startswith(f"{root}/"))
+
+
+def _folders_with_results(root: str, folder: str) -> list[str]:
+    """Return the folders inside a folder that hold files of results, relative to it."""
+    if not _inside(folder, root):
+        return []
+    url, path, filesystem = open_storage(folder)
+    above = filesystem._strip_protocol(path).rstrip("/") + "/"  # noqa: SLF001 - fsspec has no public name for it
+    files = files_in(filesystem, path, url, deep=True)
+    inner = (filesystem._strip_protocol(file).removeprefix(above).rpartition("/")[0] for file in files)  # noqa: SLF001 - as above
+    return list(dict.fromkeys(name for name in inner if name))
+
+
+def _inside(folder: str, root: str) -> bool:
+    """Whether no link leads out of a root on the local disk."""
+    if "://" in root:
+        return True
+    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))

@@ -1,0 +1,296 @@
+"""The report of a task instance and of a DAG run, as the page gets it: plain JSON types."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from airflow_provider_ecdp.errors import EcdpError
+from airflow_provider_ecdp.ledger.query import Results
+from airflow_provider_ecdp.operators.results import columns_folder, open_ledger
+from airflow_provider_ecdp.orders.sources.storage import without_credentials
+from airflow_provider_ecdp.plugin import access, folders, press_again, records
+from airflow_provider_ecdp.plugin.folders import Place, TaskKey
+from airflow_provider_ecdp.plugin.open_results import OpenResults
+from airflow_provider_ecdp.plugin.records import RunState, TaskState
+from airflow_provider_ecdp.results.outcome import Outcome
+
+#: Reasons that a report lists.
+_REASONS = 20
+
+#: Parameters of a task that say what was read and sent, in the order of the page.
+_READ = ("path", "extracts", "partitions", "mapping", "sql", "partition_by")
+_SENT = ("mode", "only_changed", "replay_from", "on_clear", "max_failed", "ecdp_conn_id", "check_only")
+
+
+def task_report(session: Session, user: Any, run: RunState, state: TaskState, opened: OpenResults) -> dict[str, Any]:
+    """Return the report of a task instance."""
+    key = state.key
+    dag = records.serialized_dag(session, key.dag_id)
+    value = records.reported(session, key)
+    body: dict[str, Any] = {"task": _task(state), "run": _run(run)}
+    if value is None and key.task_id not in dag.tasks:
+        return {**body, "kind": "other"}
+    xcom = value or {}
+    place, notes = _place(key, xcom, state)
+    path: str | None = xcom.get("results_path") or (place.of(place.inside[0]) if place else None)
+    body |= {
+        "kind": "orders",
+        "summary": xcom.get("summary"),
+        "warnings": xcom.get("warnings") or {},
+        "check": xcom.get("check"),
+        "results_path": path and without_credentials(path),
+        "settings": _settings(records.rendered_fields(session, key)),
+        "columns": place and _columns(place, key),
+        "earlier": _earlier(session, run, [key.task_id], key.map_index),
+        "paused": run.paused,
+        "replay": press_again.replay(
+            run, dag, key.task_id, _without_secret(path), records.next_logical_date(session, run)
+        )
+        | {"allowed": access.may_trigger(user, key.dag_id)},
+        "clear": press_again.clear(run, dag, key) | {"allowed": access.may_clear(user, key.dag_id)},
+    }
+    if place is not None:
+        try:
+            with opened.of(place.folder, place.inside) as results:
+                return {**body, **_of_results(results), "notes": notes}
+        except EcdpError as error:
+            notes.append(_note("error", f"The results cannot be read: {error}"))
+    return {**body, **_of_xcom(xcom), "notes": notes}
+
+
+def _without_secret(path: str | None) -> str | None:
+    """Return a path, None if it holds a password: the page shows the configuration of a replay."""
+    return path if path and without_credentials(path) == path else None
+
+
+def _task(state: TaskState) -> dict[str, Any]:
+    key = state.key
+    return {
+        "dag_id": key.dag_id,
+        "run_id": key.run_id,
+        "task_id": key.task_id,
+        "map_index": key.map_index,
+        "state": state.state,
+        "unfinished": state.unfinished,
+        "try_number": state.try_number,
+        "start": _text(state.start),
+        "end": _text(state.end),
+    }
+
+
+def _run(run: RunState) -> dict[str, Any]:
+    return {"dag_id": run.dag_id, "run_id": run.run_id, "state": run.state, "logical_date": _text(run.logical_date)}
+
+
+def _text(moment: dt.datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _note(level: str, text: str) -> dict[str, str]:
+    return {"level": level, "text": text}
+
+
+def _place(key: TaskKey, xcom: Mapping[str, Any], state: TaskState) -> tuple[Place | None, list[dict[str, str]]]:
+    """Return where the results are, and what the reader has to know if the API server sees none."""
+    reported = xcom.get("results_path")
+    reported = reported if isinstance(reported, str) else None
+    try:
+        place = folders.results_of(key, reported)
+    except EcdpError as error:
+        return None, [_note("error", f"The results cannot be read: {error}")]
+    if place is not None:
+        return place, []
+    if reported is not None:
+        return None, [_note("warning", _unseen(key, reported))]
+    if xcom or state.unfinished:
+        return None, []
+    return None, [_note("info", _nothing())]
+
+
+def _unseen(key: TaskKey, reported: str) -> str:
+    root, path = folders.root_of(key, reported), without_credentials(reported)
+    where = f"The outcome of every order is in {path}"
+    if root is None:
+        return (
+            f"{where}, which is not the folder of this task instance: this page does not read it. Below is what XCom "
+            f"holds. In a terminal: ecdp results '{path}' --failed"
+        )
+    if not folders.readable(root):
+        return (
+            f"{where}. The API server does not read there: add {without_credentials(root)} to results_roots in the "
+            "section [ecdp] of its configuration. Below is what XCom holds."
+        )
+    return (
+        f"{where}, and the API server finds nothing there. A folder on a worker's disk is not on the API server: use "
+        "an object storage, or a disk that both have, as results_path. Below is what XCom holds."
+    )
+
+
+def _nothing() -> str:
+    if folders.configured_roots():
+        return (
+            "This task instance has left no outcomes: it failed before it read an order, or it was skipped. "
+            "Its log says why."
+        )
+    return (
+        "This task instance has left nothing in XCom, and the API server knows of no results: set results_path in the "
+        "section [ecdp] of Airflow's configuration, or results_roots for tasks with a results_path of their own."
+    )
+
+
+def _of_results(results: Results) -> dict[str, Any]:
+    return {
+        "source": "results",
+        "outcomes": _outcomes({outcome.value: count for outcome, count in results.counts().items()}),
+        "reasons": [reason.as_json() for reason in results.reasons(most=_REASONS)],
+        "timeline": [interval.as_json() for interval in results.timeline()],
+    }
+
+
+def _of_xcom(xcom: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what XCom holds in place of results: some of them, failures first."""
+    if not xcom:
+        return {"source": None, "outcomes": [], "reasons": [], "timeline": [], "results": []}
+    check = xcom.get("check")
+    reasons = xcom.get("reasons") or (_broken_rules(check) if isinstance(check, dict) else [])
+    return {
+        "source": "xcom",
+        "outcomes": _outcomes(xcom["summary"]),
+        "reasons": reasons,
+        "timeline": [],
+        "results": [{k: v for k, v in one.items() if k != "order"} for one in xcom.get("results") or []],
+    }
+
+
+def _broken_rules(check: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "reason": f"{Outcome.INVALID.value}: {rule['field']}: {rule['rule']}",
+            "count": rule["count"],
+            "example": next(iter(rule.get("examples") or ()), None),
+        }
+        for rule in check.get("problems") or ()
+    ]
+
+
+def _outcomes(counts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "outcome": outcome.value,
+            "count": int(counts.get(outcome.value) or 0),
+            "failed": outcome.failed,
+            "meaning": outcome.meaning,
+        }
+        for outcome in Outcome
+    ]
+
+
+def _settings(fields: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+    """Return what the task read, and how it sent it, as its templates were rendered."""
+    return {
+        name: [
+            {"name": one, "value": _shown(fields[one])} for one in names if fields.get(one) not in (None, "None", "")
+        ]
+        for name, names in (("read", _READ), ("sent", _SENT))
+    }
+
+
+def _shown(value: Any) -> str:
+    return without_credentials(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def _columns(place: Place, key: TaskKey) -> dict[str, Any] | None:
+    """Return the columns that the task has read last, with their types by extract; None if none are kept."""
+    root = folders.root_of(key, place.of(place.inside[0]))
+    if root is None:
+        return None
+    try:
+        note = open_ledger(columns_folder(root, key.dag_id, key.task_id)).kept("schema")
+        kept = json.loads(note) if note else None
+    except (EcdpError, ValueError):
+        return None
+    return {"at": kept["at"], "extracts": kept["columns"]} if kept else None
+
+
+def _earlier(
+    session: Session, run: RunState, task_ids: list[str], map_index: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the counts of this run and of those before it, the oldest first; the sum of mapped tasks."""
+    runs: dict[str, dict[str, Any]] = {}
+    for run_id, moment, summary in records.earlier_summaries(session, run, task_ids, map_index):
+        if summary.get("dry_run") and run_id != run.run_id:
+            continue
+        row = runs.setdefault(run_id, {"run_id": run_id, "at": moment.isoformat(), **dict.fromkeys(Outcome, 0)})
+        for outcome in Outcome:
+            row[outcome] += int(summary.get(outcome.value) or 0)
+    return [{str(name): value for name, value in row.items()} for row in reversed(runs.values())]
+
+
+def run_report(session: Session, run: RunState, opened: OpenResults) -> dict[str, Any]:
+    """Return the report of a DAG run: its mapped tasks and several operators added up."""
+    dag = records.serialized_dag(session, run.dag_id)
+    body: dict[str, Any] = {"run": _run(run)}
+    states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
+    if not states:
+        return {**body, "kind": "other"}
+    values = records.reports(session, run.dag_id, run.run_id, list(dag.tasks))
+    notes: list[dict[str, str]] = []
+    try:
+        places = run_places(run, states)
+    except EcdpError as error:
+        places = {}
+        notes.append(_note("error", f"The results cannot be read: {error}"))
+    tasks = [
+        _task(state) | {"counts": _counts_of(values.get((state.key.task_id, state.key.map_index)))} for state in states
+    ]
+    body |= {
+        "kind": "orders",
+        "tasks": tasks,
+        "earlier": _earlier(session, run, list(dag.tasks)),
+        "unfinished": any(state.unfinished for state in states),
+    }
+    return {**body, **_added_up(places, values, opened, notes), "notes": notes}
+
+
+def run_places(run: RunState, states: Iterable[TaskState]) -> dict[TaskKey, Place]:
+    """Return where the newest results of each task instance are."""
+    keys = {folders.inside_run(state.key): state.key for state in states}
+    return folders.results_of_run(run.dag_id, run.run_id, keys)
+
+
+def together(places: Mapping[TaskKey, Place]) -> Place | None:
+    """Return the places of one folder as one; None without any."""
+    if not places:
+        return None
+    first = next(iter(places.values())).folder
+    return Place(first, tuple(sorted(p.inside[0] for p in places.values() if p.folder == first)))
+
+
+def _counts_of(value: Mapping[str, Any] | None) -> dict[str, int] | None:
+    if value is None:
+        return None
+    return {outcome.value: int(value["summary"].get(outcome.value) or 0) for outcome in Outcome}
+
+
+def _added_up(
+    places: Mapping[TaskKey, Place],
+    values: Mapping[tuple[str, int], Mapping[str, Any]],
+    opened: OpenResults,
+    notes: list[dict[str, str]],
+) -> dict[str, Any]:
+    place = together(places)
+    if place is not None:
+        try:
+            with opened.of(place.folder, place.inside) as results:
+                return _of_results(results)
+        except EcdpError as error:
+            notes.append(_note("error", f"The results cannot be read: {error}"))
+    total = {
+        outcome.value: sum(int(v["summary"].get(outcome.value) or 0) for v in values.values()) for outcome in Outcome
+    }
+    return _of_xcom({"summary": total} if values else {})

@@ -1,0 +1,180 @@
+"""The routes that give data: each checks the login and the permission for the DAG before anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from airflow.api_fastapi.common.db.common import SessionDep
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.responses import StreamingResponse
+
+from airflow_provider_ecdp.ledger.query import Filter, Sort
+from airflow_provider_ecdp.plugin import folders, records, report
+from airflow_provider_ecdp.plugin.access import READER, GetUserDep
+from airflow_provider_ecdp.plugin.folders import Place
+from airflow_provider_ecdp.plugin.open_results import OpenResults
+from airflow_provider_ecdp.plugin.records import RunState, TaskState
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.table_csv import csv_text
+
+data = APIRouter(dependencies=READER)
+
+#: Of all requests of this process.
+opened = OpenResults()
+
+_RUN = "/{dag_id}/{run_id}"
+_TASK = _RUN + "/{task_id}/{map_index}"
+
+#: Most rows of one page of the table.
+_MOST_ROWS = 200
+
+
+def _run(dag_id: str, run_id: str, session: SessionDep) -> RunState:
+    run = records.run_state(session, dag_id, run_id)
+    if run is None:
+        raise HTTPException(404, "There is no such DAG run.")
+    return run
+
+
+_Run = Annotated[RunState, Depends(_run)]
+
+
+def _task(run: _Run, task_id: str, map_index: str, session: SessionDep) -> TaskState:
+    # of a task that is not mapped, Airflow leaves the placeholder in the address
+    index = int(map_index) if map_index.isdecimal() else -1
+    states = records.task_states(session, run.dag_id, run.run_id, [task_id], index)
+    if not states:
+        raise HTTPException(404, "There is no such task instance.")
+    return states[0]
+
+
+_Task = Annotated[TaskState, Depends(_task)]
+
+
+def _place_of_run(run: _Run, session: SessionDep) -> Place:
+    dag = records.serialized_dag(session, run.dag_id)
+    states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
+    return _found(report.together(report.run_places(run, states)))
+
+
+def _place_of_task(task: _Task, session: SessionDep) -> Place:
+    value = records.reported(session, task.key) or {}
+    return _found(folders.results_of(task.key, value.get("results_path")))
+
+
+def _found(place: Place | None) -> Place:
+    if place is None:
+        raise HTTPException(404, "The API server has no results of this run.")
+    return place
+
+
+_PlaceOfRun = Annotated[Place, Depends(_place_of_run)]
+_PlaceOfTask = Annotated[Place, Depends(_place_of_task)]
+
+
+def _wanted(
+    outcome: Annotated[list[Outcome] | None, Query()] = None,
+    text: Annotated[str | None, Query(max_length=500)] = None,
+    reason: Annotated[str | None, Query(max_length=8000)] = None,
+    *,
+    failed: bool = False,
+) -> Filter:
+    """Return which orders a request asks for; `reason` is one that the report lists."""
+    return Filter(failed=failed, outcomes=outcome or (), text=text or None, fold=reason)
+
+
+_Wanted = Annotated[Filter, Depends(_wanted)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """Which rows a request asks for."""
+
+    sort: Sort = Sort.AT
+    descending: bool = False
+    offset: Annotated[int, Query(ge=0)] = 0
+    limit: Annotated[int, Query(ge=1, le=_MOST_ROWS)] = 50
+
+    def of(self, place: Place, wanted: Filter) -> dict[str, Any]:
+        """Return the rows, and how many orders meet the filter."""
+        with opened.of(place.folder, place.inside) as results:
+            page = results.page(
+                wanted, sort=self.sort, descending=self.descending, offset=self.offset, limit=self.limit
+            )
+        return {"total": page.total, "rows": [row.as_json() for row in page.rows]}
+
+
+_PageDep = Annotated[_Page, Depends()]
+_OrderId = Annotated[str, Query(max_length=1000)]
+
+
+@data.get("/data" + _RUN)
+def run_report(run: _Run, session: SessionDep) -> dict[str, Any]:
+    """Return the report of a DAG run."""
+    return report.run_report(session, run, opened)
+
+
+@data.get("/data" + _TASK)
+def task_report(run: _Run, task: _Task, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
+    """Return the report of a task instance."""
+    return report.task_report(session, user, run, task, opened)
+
+
+@data.get("/orders" + _RUN)
+def orders_of_run(place: _PlaceOfRun, wanted: _Wanted, page: _PageDep) -> dict[str, Any]:
+    """Return a page of the orders of a DAG run."""
+    return page.of(place, wanted)
+
+
+@data.get("/orders" + _TASK)
+def orders_of_task(place: _PlaceOfTask, wanted: _Wanted, page: _PageDep) -> dict[str, Any]:
+    """Return a page of the orders of a task instance."""
+    return page.of(place, wanted)
+
+
+@data.get("/csv" + _RUN)
+def csv_of_run(place: _PlaceOfRun, wanted: _Wanted) -> StreamingResponse:
+    """Return orders of a DAG run as CSV."""
+    return _csv(place, wanted)
+
+
+@data.get("/csv" + _TASK)
+def csv_of_task(place: _PlaceOfTask, wanted: _Wanted) -> StreamingResponse:
+    """Return orders of a task instance as CSV."""
+    return _csv(place, wanted)
+
+
+@data.get("/history" + _RUN)
+def history_of_run(run: _Run, order_id: _OrderId, session: SessionDep) -> dict[str, Any]:
+    """Return the outcomes of an order in this run and those before it, in all tasks."""
+    return _history(session, run, order_id, None)
+
+
+@data.get("/history" + _TASK)
+def history_of_task(run: _Run, task: _Task, order_id: _OrderId, session: SessionDep) -> dict[str, Any]:
+    """Return the outcomes of an order in this run and those before it, in all instances of a task."""
+    return _history(session, run, order_id, task.key.task_id)
+
+
+def _csv(place: Place, wanted: Filter) -> StreamingResponse:
+    def lines() -> Iterator[str]:
+        with opened.of(place.folder, place.inside) as results:
+            yield from csv_text(row.as_json() for row in results.each(wanted))
+
+    # what cannot be opened is an answer of its own, and not a file that ends early
+    with opened.of(place.folder, place.inside):
+        pass
+    headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}
+    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _history(session: Any, run: RunState, order_id: str, task_id: str | None) -> dict[str, Any]:
+    runs = records.earlier_runs(session, run)
+    rows = [
+        {**row.as_json(), "run": run_id, "this_run": run_id == run.run_id}
+        for run_id in runs
+        for row in folders.rows_of_order(run.dag_id, run_id, task_id, order_id)
+    ]
+    return {"order_id": order_id, "runs": len(runs), "rows": sorted(rows, key=lambda row: str(row["at"]))}

@@ -1,0 +1,190 @@
+// Charts without a library: outcomes as one bar, a run over time, and a run beside those before it.
+
+import { airflowLink, counted, el, IDS, moment, number, svg, words } from "./page.js";
+
+/** One bar of all orders, a part for each outcome; the legend below it has the numbers. */
+export function outcomeBar(outcomes) {
+  const total = outcomes.reduce((sum, { count }) => sum + count, 0);
+  const bar = el("div.bar", { "aria-hidden": "true" });
+  for (const { outcome, count } of outcomes) {
+    if (!count) continue;
+    const part = el(`span.part.${outcome}`, { title: `${counted(count, "order")} ${words(outcome)}` });
+    // a few failures among a million are still seen
+    part.style.flex = `${count} 1 4px`;
+    bar.append(part);
+  }
+  if (!total) bar.append(el("span.part.none"));
+  return bar;
+}
+
+const WIDTH = 640;
+const HEIGHT = 150;
+const LEFT = 44;
+const BOTTOM = 20;
+const TOP = 8;
+
+function frame(label, most, ...children) {
+  const lines = [0, 0.5, 1].map((share) => {
+    const y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - share);
+    return [
+      svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y, y2: y }),
+      svg("text", { class: "tick", x: LEFT - 6, y: y + 4, "text-anchor": "end" }, short(most * share)),
+    ];
+  });
+  const attributes = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "chart" };
+  return svg("svg", attributes, lines, children);
+}
+
+function short(value) {
+  if (value >= 1e6) return `${Number((value / 1e6).toPrecision(3))}M`;
+  if (value >= 1e4) return `${Number((value / 1e3).toPrecision(3))}k`;
+  return number(Number(value.toPrecision(3)));
+}
+
+/** The next number that reads well on an axis. */
+function ceiling(value) {
+  const power = 10 ** Math.floor(Math.log10(value || 1));
+  return [1, 2, 2.5, 5, 10].find((step) => step * power >= value) * power;
+}
+
+function xTick(x, text, anchor) {
+  return svg("text", { class: "tick", x, y: HEIGHT - 4, "text-anchor": anchor }, text);
+}
+
+/** A chart's numbers for those who cannot see it, and for those who want them. */
+function asTable(heads, rows) {
+  return el(
+    "details.numbers",
+    {},
+    el("summary", {}, "Show as a table"),
+    el(
+      "div.scroll",
+      { tabindex: "0", role: "region", "aria-label": "Numbers of the chart" },
+      el(
+        "table",
+        {},
+        el("thead", {}, el("tr", {}, heads.map((head, i) => el(i ? "th.figure" : "th", { scope: "col" }, head)))),
+        el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, i) => el(i ? "td.figure" : "td", {}, cell))))),
+      ),
+    ),
+  );
+}
+
+/** Orders a second over the time of a run, with those that failed or went out more than once. */
+export function timeline(intervals) {
+  const rates = intervals.map(({ sent, seconds }) => sent / seconds);
+  const most = ceiling(Math.max(...rates, ...intervals.map(({ failed, seconds }) => failed / seconds)));
+  const step = (WIDTH - LEFT) / intervals.length;
+  const scale = (HEIGHT - TOP - BOTTOM) / most;
+  const bar = (i, rate, kind, base = 0) =>
+    svg("rect", {
+      class: kind,
+      x: LEFT + i * step + Math.min(1, step / 6),
+      y: HEIGHT - BOTTOM - (base + rate) * scale,
+      width: Math.max(1, Math.min(step - Math.min(2, step / 3), 48)),
+      height: Math.max(rate ? 1 : 0, rate * scale),
+    });
+  const bars = intervals.map(({ sent, failed, repeated, seconds, start }, i) => {
+    const bad = Math.min(failed, sent) / seconds;
+    const again = Math.min(repeated, sent - Math.min(failed, sent)) / seconds;
+    const good = sent / seconds - bad - again;
+    const title = `${moment(start)}: ${number(Math.round(sent / seconds))} orders/s, ${number(failed)} failed`;
+    return svg(
+      "g",
+      {},
+      svg("title", {}, title),
+      bar(i, good, "accepted"),
+      bar(i, again, "again", good),
+      bar(i, bad, "rejected", good + again),
+    );
+  });
+  const [first, last] = [intervals[0], intervals.at(-1)];
+  const label = `Orders sent a second, from ${moment(first.start)} to ${moment(last.start)} UTC`;
+  return el(
+    "figure",
+    {},
+    frame(
+      label,
+      most,
+      bars,
+      xTick(LEFT, moment(first.start).slice(11), "start"),
+      intervals.length > 1 && xTick(WIDTH, moment(last.start).slice(11), "end"),
+    ),
+    el(
+      "figcaption.legend",
+      {},
+      key("accepted", "orders a second"),
+      intervals.some(({ repeated }) => repeated) && key("again", "in more than one request"),
+      intervals.some(({ failed }) => failed) && key("rejected", "failed"),
+    ),
+    asTable(
+      ["Time (UTC)", "Orders a second", "Sent", "Failed", "In more than one request"],
+      intervals.map(({ start, seconds, sent, failed, repeated }) => [
+        moment(start),
+        number(Number((sent / seconds).toPrecision(3))),
+        number(sent),
+        number(failed),
+        number(repeated),
+      ]),
+    ),
+  );
+}
+
+const key = (kind, text) => el("span.key", {}, el(`span.dot.${kind}`, { "aria-hidden": "true" }), text);
+
+/** Accepted, unchanged and failed orders of this run and of those before it. */
+export function earlierRuns(runs) {
+  const parts = runs.map((run) => ({
+    run_id: run.run_id,
+    at: run.at,
+    accepted: run.accepted,
+    skipped: run.skipped,
+    rejected: run.rejected + run.invalid + run.unresolved + run.not_attempted,
+  }));
+  const most = ceiling(Math.max(...parts.map((one) => one.accepted + one.skipped + one.rejected), 1));
+  const step = (WIDTH - LEFT) / Math.max(parts.length, 8);
+  const scale = (HEIGHT - TOP - BOTTOM) / most;
+  const current = decodeURIComponent(IDS[1]);
+  const bars = parts.map((one, i) => {
+    let below = 0;
+    const rects = ["accepted", "skipped", "rejected"].map((kind) => {
+      const height = one[kind] ? Math.max(one[kind] * scale, 1.5) : 0;
+      below += height;
+      const at = { x: LEFT + i * step + step * 0.15, y: HEIGHT - BOTTOM - below };
+      return svg("rect", { class: kind, ...at, width: step * 0.7, height });
+    });
+    const title = `${moment(one.at)}: ${number(one.accepted)} accepted, ${number(one.skipped)} skipped, ${number(one.rejected)} failed`;
+    const mark = one.run_id === current && svg("rect", {
+      class: "current",
+      x: LEFT + i * step + step * 0.15,
+      y: HEIGHT - BOTTOM + 3,
+      width: step * 0.7,
+      height: 3,
+    });
+    return svg("g", {}, svg("title", {}, title), rects, mark);
+  });
+  return el(
+    "figure",
+    {},
+    frame(`Orders of ${counted(parts.length, "run")}, the newest on the right`, most, bars),
+    el(
+      "figcaption.legend",
+      {},
+      key("accepted", "accepted"),
+      key("skipped", "skipped"),
+      key("rejected", "failed"),
+      key("current", "this run"),
+    ),
+    asTable(
+      ["Run (UTC)", "Accepted", "Skipped", "Failed"],
+      parts
+        .toReversed()
+        .map((one) => [
+          airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(one.run_id)}`, moment(one.at)),
+          number(one.accepted),
+          number(one.skipped),
+          number(one.rejected),
+        ]),
+    ),
+  );
+}

@@ -1,0 +1,291 @@
+// The table of orders: searched, filtered, sorted and cut into pages by the server; a click shows an order's history.
+
+import {
+  airflowLink, announce, counted, dataUrl, el, IDS, moment, number, read, readBlob, RequestError, words,
+} from "./page.js";
+
+const PAGE = 50;
+const SEARCH_DELAY = 250;
+
+/** The columns, and what the server calls them where it can sort by them. */
+const COLUMNS = [
+  ["Order", "order_id"],
+  ["Outcome", "outcome"],
+  ["Reason", "reason"],
+  ["HTTP status", "http_status"],
+  ["Requests", "attempts"],
+  ["Time (UTC)", "at"],
+];
+const FIGURES = new Set(["http_status", "attempts"]);
+
+export class OrderTable {
+  /** @param {Array} outcomes of the report */
+  constructor(outcomes) {
+    this.outcomes = outcomes;
+    this.failed = outcomes.some(({ failed, count }) => failed && count);
+    this.state = { show: this.failed ? "failed" : "all", text: "", reason: null, sort: "order_id", descending: false, offset: 0 };
+    this.asked = 0;
+    this.body = el("tbody");
+    this.heads = COLUMNS.map(([title, column]) => this.head(title, column));
+    this.status = el("p.quiet", { role: "status" });
+    this.previous = el("button", { type: "button", onclick: () => this.turn(-1) }, "Previous");
+    this.next = el("button", { type: "button", onclick: () => this.turn(1) }, "Next");
+    this.chip = el("span.chip", { hidden: true });
+    this.element = this.assembled();
+  }
+
+  assembled() {
+    const table = el(
+      "table.orders",
+      {},
+      el("caption.unseen", {}, "Orders with their outcomes"),
+      el("thead", {}, el("tr", {}, this.heads)),
+      this.body,
+    );
+    this.region = el("div.scroll", { tabindex: "0", role: "region", "aria-label": "Orders" }, table);
+    return el(
+      "section.card",
+      { "aria-labelledby": "orders" },
+      el("div.head", {}, el("h2", { id: "orders" }, "Orders"), this.toolbar()),
+      this.chip,
+      this.region,
+      el("div.pager", {}, this.status, el("span.buttons", {}, this.previous, this.next)),
+    );
+  }
+
+  toolbar() {
+    let timer;
+    this.search = el("input", {
+      type: "search",
+      placeholder: "Search id or reason",
+      "aria-label": "Search order ids and reasons",
+      maxlength: "500",
+      oninput: () => {
+        clearTimeout(timer);
+        timer = setTimeout(() => this.change({ text: this.search.value.trim() }), SEARCH_DELAY);
+      },
+    });
+    const option = (value, text) => el("option", { value, selected: value === this.state.show }, text);
+    this.select = el(
+      "select",
+      { "aria-label": "Outcome", onchange: () => this.change({ show: this.select.value }) },
+      option("failed", "All failed"),
+      option("all", "All orders"),
+      this.outcomes.filter(({ count }) => count).map(({ outcome, count }) => option(outcome, `${words(outcome)} (${number(count)})`)),
+    );
+    this.download = el("button", { type: "button", onclick: () => this.save() }, "Download CSV");
+    return el("div.tools", {}, this.search, this.select, this.download);
+  }
+
+  head(title, column) {
+    return el(
+      "th",
+      { scope: "col", class: FIGURES.has(column) ? "figure" : null },
+      el("button.sort", { type: "button", onclick: () => this.sort(column) }, title),
+    );
+  }
+
+  sort(column) {
+    const descending = this.state.sort === column && !this.state.descending;
+    this.change({ sort: column, descending });
+  }
+
+  /** Show what the rest of the page asks for, and move there. */
+  filter({ show, reason = null }) {
+    this.select.value = show;
+    this.search.value = "";
+    this.change({ show, reason, text: "" });
+    this.element.scrollIntoView({ behavior: "smooth", block: "start" });
+    this.region.focus({ preventScroll: true });
+  }
+
+  change(changes) {
+    this.state = { ...this.state, offset: 0, ...changes };
+    return this.load();
+  }
+
+  turn(by) {
+    this.state.offset = Math.max(0, this.state.offset + by * PAGE);
+    return this.load();
+  }
+
+  parameters() {
+    const { show, text, reason } = this.state;
+    const parameters = new URLSearchParams();
+    if (show === "failed") parameters.set("failed", "true");
+    else if (show !== "all") parameters.set("outcome", show);
+    if (text) parameters.set("text", text);
+    if (reason) parameters.set("reason", reason);
+    return parameters;
+  }
+
+  async load() {
+    const asked = ++this.asked;
+    const { sort, descending, offset } = this.state;
+    const parameters = this.parameters();
+    for (const [name, value] of Object.entries({ sort, descending, offset, limit: PAGE })) parameters.set(name, value);
+    this.region.setAttribute("aria-busy", "true");
+    try {
+      const page = await read("orders", parameters);
+      // an answer that a later question has overtaken
+      if (asked === this.asked) this.show(page);
+    } catch (error) {
+      if (asked !== this.asked) return;
+      this.body.replaceChildren();
+      this.status.textContent = error.message;
+      if (!(error instanceof RequestError)) throw error;
+    } finally {
+      if (asked === this.asked) this.region.removeAttribute("aria-busy");
+    }
+  }
+
+  show({ rows, total }) {
+    const { offset, sort, descending } = this.state;
+    COLUMNS.forEach(([, column], i) => {
+      const order = descending ? "descending" : "ascending";
+      if (column === sort) this.heads[i].setAttribute("aria-sort", order);
+      else this.heads[i].removeAttribute("aria-sort");
+    });
+    this.body.replaceChildren(...rows.map((row) => this.row(row)));
+    this.region.scrollTop = 0;
+    const range = `${number(offset + 1)} to ${number(offset + rows.length)} of ${counted(total, "order")}`;
+    this.status.textContent = total ? range : "No order matches.";
+    this.previous.disabled = offset === 0;
+    this.next.disabled = offset + rows.length >= total;
+    this.showReason();
+  }
+
+  showReason() {
+    const { reason } = this.state;
+    this.chip.hidden = !reason;
+    const clear = el("button.plain", { type: "button", onclick: () => this.change({ reason: null }) }, "Show all reasons");
+    this.chip.replaceChildren(...(reason ? ["Reason: ", el("strong", {}, reason), " ", clear] : []));
+  }
+
+  row({ order_id, outcome, reason, http_status, attempts, at }) {
+    const id = order_id === null
+      ? el("span.quiet", {}, "without an id")
+      : el("button.plain", { type: "button", title: "Show its history", onclick: () => showHistory(order_id) }, order_id);
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, id),
+      el("td", {}, badge(outcome)),
+      el("td.reason", {}, reason ?? ""),
+      el("td.figure", {}, http_status ?? ""),
+      el("td.figure", {}, attempts ?? ""),
+      el("td.time", {}, moment(at)),
+    );
+  }
+
+  async save() {
+    const parameters = this.parameters();
+    if (!localStorage.getItem("token")) {
+      // the browser writes it to the disk as it comes
+      const link = el("a", { href: dataUrl("csv", parameters), download: "orders.csv" });
+      link.click();
+      return;
+    }
+    this.download.disabled = true;
+    try {
+      const url = URL.createObjectURL(await readBlob("csv", parameters));
+      el("a", { href: url, download: "orders.csv" }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60_000);
+    } catch (error) {
+      this.status.textContent = error.message;
+    } finally {
+      this.download.disabled = false;
+    }
+  }
+}
+
+export const badge = (outcome) => el(`span.badge.${outcome}`, {}, words(outcome));
+
+/** The orders that XCom lists, where there are no results to ask. */
+export function listedOrders(results, total) {
+  const rows = results.map(({ order_id, outcome, reason, http_status, attempts }) =>
+    el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, order_id ?? el("span.quiet", {}, "without an id")),
+      el("td", {}, badge(outcome)),
+      el("td.reason", {}, reason ?? ""),
+      el("td.figure", {}, http_status ?? ""),
+      el("td.figure", {}, attempts ?? ""),
+    ),
+  );
+  const heads = COLUMNS.slice(0, 5).map(([title, column]) => el("th", { scope: "col", class: FIGURES.has(column) ? "figure" : null }, title));
+  return el(
+    "section.card",
+    { "aria-labelledby": "orders" },
+    el("div.head", {}, el("h2", { id: "orders" }, "Orders in XCom")),
+    el(
+      "p.quiet",
+      {},
+      `XCom lists ${number(results.length)} of ${counted(total, "order")}, failures first. `,
+      "With results_path, the outcome of every order is kept, and this page lists, searches and exports all of them.",
+    ),
+    el(
+      "div.scroll",
+      { tabindex: "0", role: "region", "aria-label": "Orders in XCom" },
+      el("table.orders", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows)),
+    ),
+  );
+}
+
+/** An order over runs, in a dialog. */
+export async function showHistory(orderId) {
+  const content = el("div", { "aria-live": "polite" }, el("p.quiet", {}, "Looking in the results of earlier runs…"));
+  const dialog = el(
+    "dialog.wide",
+    { "aria-labelledby": "history", onclose: () => dialog.remove(), onclick: (event) => event.target === dialog && dialog.close() },
+    el(
+      "div.head",
+      {},
+      el("h2", { id: "history" }, "Order ", el("span.id", {}, orderId)),
+      el("button", { type: "button", onclick: () => dialog.close() }, "Close"),
+    ),
+    content,
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+  try {
+    const { rows, runs } = await read("history", new URLSearchParams({ order_id: orderId }));
+    content.replaceChildren(
+      el("p.quiet", {}, `${counted(rows.length, "outcome")} in this run and up to ${number(runs - 1)} before it, the newest first.`),
+      historyTable(rows),
+    );
+  } catch (error) {
+    content.replaceChildren(el("p.note.error", {}, error.message));
+  }
+}
+
+function historyTable(rows) {
+  const line = (row) =>
+    el(
+      "tr",
+      {},
+      el("td.time", {}, moment(row.at)),
+      el("td", {}, badge(row.outcome)),
+      el("td.reason", {}, row.reason ?? ""),
+      el("td.figure", {}, row.http_status ?? ""),
+      el(
+        "td.id",
+        {},
+        row.this_run ? "this run" : airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(row.run)}`, row.run),
+      ),
+    );
+  const heads = ["Time (UTC)", "Outcome", "Reason", "HTTP status", "Run"];
+  return el(
+    "div.scroll",
+    { tabindex: "0", role: "region", "aria-label": "History of the order" },
+    el(
+      "table.orders",
+      {},
+      el("thead", {}, el("tr", {}, heads.map((head) => el("th", { scope: "col", class: head === "HTTP status" ? "figure" : null }, head)))),
+      el("tbody", {}, rows.toReversed().map(line)),
+    ),
+  );
+}
+
+export { announce };

@@ -1,0 +1,167 @@
+// What all parts of the page share: elements, numbers, requests with the reader's login, and Airflow's light or dark.
+
+const UP = document.documentElement.dataset.up;
+
+/** The address of Airflow itself, also behind a base path. */
+export const AIRFLOW = new URL(`${UP}/../`, location.href);
+
+/** The ids of the page's address, as they stand there: DAG, run, and for a task also the task and its map index. */
+export const IDS = location.pathname.split("/").slice(UP === "../.." ? -2 : -4);
+
+export const ON_ITS_OWN = window.parent === window;
+
+/**
+ * Make an element. Text becomes text and never markup.
+ *
+ * @param {string} name tag, with classes behind dots
+ * @param {object} attributes `on...` are listeners, `true` and `false` set and leave out
+ */
+export function el(name, attributes = {}, ...children) {
+  const [tag, ...classes] = name.split(".");
+  const element = document.createElement(tag);
+  if (classes.length) element.className = classes.join(" ");
+  return filled(element, attributes, children);
+}
+
+export function svg(name, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", name), attributes, children);
+}
+
+function filled(element, attributes, children) {
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (value === true) element.setAttribute(key, "");
+    else if (value !== false && value !== null && value !== undefined) element.setAttribute(key, value);
+  }
+  element.append(...children.flat(2).filter((child) => child !== null && child !== undefined && child !== false));
+  return element;
+}
+
+const NUMBER = new Intl.NumberFormat("en-US");
+export const number = (value) => NUMBER.format(value);
+export const counted = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
+
+export function size(bytes) {
+  const units = [["GB", 1e9], ["MB", 1e6], ["kB", 1e3]];
+  const [unit, one] = units.find(([, least]) => bytes >= least) ?? ["bytes", 1];
+  return `${one === 1 ? number(bytes) : (bytes / one).toFixed(1)} ${unit}`;
+}
+
+export function duration(seconds) {
+  if (seconds < 10) return `${Number(seconds.toFixed(1))} s`;
+  if (seconds < 120) return `${Math.round(seconds)} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/** A moment in UTC, as Airflow's own pages write it by default. */
+export function moment(text, { seconds = true } = {}) {
+  if (!text) return "";
+  return text.slice(0, seconds ? 19 : 16).replace("T", " ");
+}
+
+export const words = (outcome) => outcome.replaceAll("_", " ");
+
+/** Say something to screen readers. */
+export function announce(text) {
+  document.getElementById("announcer").textContent = text;
+}
+
+export class RequestError extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+function login() {
+  // Airflow before 3.1.8 reads no cookie; its pages keep the token here
+  const token = localStorage.getItem("token")?.replace(/^"|"$/g, "");
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
+
+async function request(url, options = {}) {
+  let response;
+  try {
+    response = await fetch(url, { ...options, headers: { ...login(), ...options.headers } });
+  } catch {
+    throw new RequestError(0, "Airflow does not answer. Check the network, then try again.");
+  }
+  if (!response.ok) throw new RequestError(response.status, await detailOf(response));
+  return response;
+}
+
+async function detailOf(response) {
+  if (response.status === 401) return "You are not logged in to Airflow, or your login has expired. Log in again.";
+  if (response.status === 403) return "You have no permission for this in Airflow.";
+  try {
+    const { detail } = await response.json();
+    return typeof detail === "string" ? detail : JSON.stringify(detail);
+  } catch {
+    return `Airflow answered with status ${response.status}.`;
+  }
+}
+
+export const dataUrl = (kind, parameters = "") =>
+  new URL(`${UP}/${kind}/${IDS.join("/")}${parameters ? `?${parameters}` : ""}`, location.href);
+
+export const read = async (kind, parameters) => (await request(dataUrl(kind, parameters))).json();
+
+export const readBlob = async (kind, parameters) => (await request(dataUrl(kind, parameters))).blob();
+
+/** Ask Airflow's public API for something. */
+export async function ask(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  const url = new URL(`api/v2/${path}`, AIRFLOW);
+  return (await request(url, { method: "POST", headers, body: JSON.stringify(body) })).json();
+}
+
+/** A link to one of Airflow's own pages. The frame may open no window, but what it adds to Airflow's page may. */
+export function airflowLink(path, ...children) {
+  const href = new URL(path, AIRFLOW).href;
+  return el("a", { href, onclick: (event) => ON_ITS_OWN || leave(event, href) }, ...children);
+}
+
+function leave(event, href) {
+  event.preventDefault();
+  const outside = window.parent.document;
+  const link = outside.createElement("a");
+  link.href = href;
+  if (event.ctrlKey || event.metaKey) link.target = "_blank";
+  outside.body.append(link);
+  link.click();
+  link.remove();
+}
+
+/** Names of the page's colours that Airflow's pages have too; a deployment may have chosen its own. */
+const COLOURS = [
+  "bg", "bg-subtle", "bg-muted", "bg-warning", "bg-info", "fg", "fg-muted", "border", "border-emphasized",
+  "brand-solid", "brand-contrast", "brand-fg", "brand-focus-ring", "success-subtle", "success-fg", "failed-subtle",
+  "failed-fg",
+];
+
+/** Follow Airflow's choice of light or dark and its colours, also when they change while the page is open. */
+export function followTheme() {
+  const own = document.documentElement;
+  const outside = ON_ITS_OWN ? null : window.parent.document.documentElement;
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => {
+    const chosen = outside
+      ? ["dark", "light"].find((theme) => outside.classList.contains(theme))
+      : localStorage.getItem("theme");
+    own.dataset.theme = ["dark", "light"].includes(chosen) ? chosen : dark.matches ? "dark" : "light";
+    if (outside) takeColours(own, getComputedStyle(outside));
+  };
+  apply();
+  dark.addEventListener("change", apply);
+  window.addEventListener("storage", apply);
+  if (outside) new MutationObserver(apply).observe(outside, { attributes: true, attributeFilter: ["class"] });
+}
+
+function takeColours(own, style) {
+  for (const name of COLOURS) {
+    const colour = style.getPropertyValue(`--chakra-colors-${name}`);
+    if (colour) own.style.setProperty(`--${name}`, colour);
+    else own.style.removeProperty(`--${name}`);
+  }
+}

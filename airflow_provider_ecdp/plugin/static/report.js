@@ -1,0 +1,382 @@
+// The sync report: of a task instance, or of a DAG run.
+
+import { earlierRuns, outcomeBar, timeline } from "./charts.js";
+import { badge, listedOrders, OrderTable } from "./orders.js";
+import {
+  airflowLink, AIRFLOW, announce, ask, counted, duration, el, followTheme, IDS, moment, number, ON_ITS_OWN, read,
+  size, words,
+} from "./page.js";
+
+const OF_RUN = IDS.length === 2;
+const POLL = 5000;
+const main = document.getElementById("report");
+
+followTheme();
+load();
+
+async function load(verdictBefore = null) {
+  let report;
+  try {
+    report = await read("data");
+  } catch (error) {
+    show(el("section.card", {}, el("p.note.error", { role: "alert" }, error.message), loginLink(error)));
+    return;
+  }
+  const sections = report.kind === "other" ? otherKind() : assembled(report);
+  show(ON_ITS_OWN ? [trail(), ...sections] : sections);
+  const verdict = main.querySelector("h1")?.textContent ?? null;
+  if (verdict && verdict !== verdictBefore) announce(verdict);
+  const unfinished = report.unfinished ?? report.task?.unfinished;
+  if (unfinished) poll(verdict);
+}
+
+/** A run that goes on is looked at again, unless the reader has begun to work with the page. */
+function poll(verdict) {
+  const timer = setInterval(async () => {
+    if (document.hidden || main.contains(document.activeElement) || document.querySelector("dialog")) return;
+    clearInterval(timer);
+    await load(verdict);
+  }, POLL);
+}
+
+function show(...sections) {
+  main.replaceChildren(...sections.flat(2).filter(Boolean));
+  main.removeAttribute("aria-busy");
+}
+
+function loginLink(error) {
+  if (error.status !== 401) return null;
+  return el("p", {}, airflowLink(`auth/login?next=${encodeURIComponent(location.href)}`, "Log in"));
+}
+
+function trail() {
+  const [dag, run, task] = IDS.map(decodeURIComponent);
+  const at = `dags/${IDS[0]}`;
+  const links = [airflowLink(at, dag), airflowLink(`${at}/runs/${IDS[1]}`, run)];
+  if (task) links.push(airflowLink(`${at}/runs/${IDS[1]}/tasks/${IDS[2]}`, task));
+  return el("nav.trail", { "aria-label": "Where this is" }, el("ol", {}, links.map((link) => el("li", {}, link))));
+}
+
+function otherKind() {
+  const text = OF_RUN
+    ? "No task of this DAG sends orders to ExpertSender CDP, so there is nothing to report here."
+    : "This task sends no orders to ExpertSender CDP, so there is nothing to report here.";
+  return [el("section.card", {}, el("p.quiet", {}, text))];
+}
+
+function assembled(report) {
+  const { outcomes, source } = report;
+  const total = outcomes.reduce((sum, { count }) => sum + count, 0);
+  const orders = source === "results" ? new OrderTable(outcomes) : null;
+  orders?.load();
+  return [
+    summary(report, total, orders),
+    report.notes.map(({ level, text }) => el(`p.note.${level}`, { role: "note" }, text)),
+    report.replay && again(report),
+    reasons(report.reasons, orders),
+    orders?.element ?? (report.results?.length ? listedOrders(report.results, total) : null),
+    OF_RUN && tasks(report.tasks),
+    charts(report),
+    OF_RUN ? null : details(report),
+  ];
+}
+
+// what happened
+
+function summary(report, total, orders) {
+  const failed = report.outcomes.filter((one) => one.failed).reduce((sum, { count }) => sum + count, 0);
+  const legend = report.outcomes.filter(({ count }) => count).map((one) => legendEntry(one, orders));
+  return el(
+    "section.card",
+    { "aria-labelledby": "verdict" },
+    el("h1", { id: "verdict" }, verdict(report, total, failed)),
+    facts(report),
+    total > 0 && outcomeBar(report.outcomes),
+    el("ul.outcomes", {}, legend),
+  );
+}
+
+function verdict(report, total, failed) {
+  const unfinished = report.unfinished ?? report.task?.unfinished;
+  if (report.source === null) return unfinished ? "No outcome yet" : "No outcomes";
+  if (report.summary?.dry_run) {
+    const invalid = report.outcomes.find(({ outcome }) => outcome === "invalid").count;
+    return `Dry run: ${number(total - invalid)} of ${counted(total, "order")} could be sent, nothing was`;
+  }
+  const of = unfinished ? `${counted(total, "order")} so far` : counted(total, "order");
+  if (total === 0) return unfinished ? "No outcome yet" : "There were no orders";
+  return failed ? `${number(failed)} of ${of} failed` : `${unfinished ? "No failure among" : "None of"} ${of}${unfinished ? "" : " failed"}`;
+}
+
+function facts({ summary: cost }) {
+  if (!cost) return null;
+  const parts = [cost.mode ?? cost.operation];
+  if (cost.requests !== undefined && !cost.dry_run) {
+    const repeated = cost.retries ? `, ${number(cost.retries)} repeated` : "";
+    parts.push(counted(cost.requests, "request") + repeated, size(cost.bytes ?? 0));
+    if (cost.in_flight > 1) parts.push(`${number(cost.in_flight)} at a time`);
+  }
+  if (cost.duration_seconds) {
+    parts.push(duration(cost.duration_seconds));
+    const sent = cost.total - cost.skipped - cost.invalid - cost.not_attempted;
+    if (sent > 0) parts.push(`${number(Math.round(sent / cost.duration_seconds))} orders/s`);
+  }
+  return el("p.quiet.facts", {}, parts.filter(Boolean).map((part) => el("span", {}, part)));
+}
+
+function legendEntry({ outcome, count, meaning }, orders) {
+  const inside = [
+    el("span.top", {}, el(`span.dot.${outcome}`, { "aria-hidden": "true" }), words(outcome)),
+    el("strong", {}, number(count)),
+    el("span.quiet", {}, meaning),
+  ];
+  if (!orders) return el("li", {}, el("span.tile", {}, inside));
+  const click = () => orders.filter({ show: outcome });
+  return el("li", {}, el("button.tile", { type: "button", title: "Show these orders", onclick: click }, inside));
+}
+
+// why
+
+function reasons(rows, orders) {
+  if (!rows.length) return null;
+  const line = ({ reason, count, example }) => {
+    const [outcome, text] = split(reason);
+    const label = orders
+      ? el("button.plain", { type: "button", title: "Show these orders", onclick: () => orders.filter({ show: "failed", reason }) }, text)
+      : text;
+    return el(
+      "tr",
+      {},
+      el("td.figure", {}, number(count)),
+      el("td", {}, badge(outcome)),
+      el("td.reason", {}, label),
+      el("td.id", {}, example ?? ""),
+    );
+  };
+  return el(
+    "section.card",
+    { "aria-labelledby": "why" },
+    el("h2", { id: "why" }, "Why orders failed"),
+    el(
+      "div.scroll",
+      { tabindex: "0", role: "region", "aria-labelledby": "why" },
+      el(
+        "table",
+        {},
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            el("th.figure", { scope: "col" }, "Orders"),
+            el("th", { scope: "col" }, "Outcome"),
+            el("th", { scope: "col" }, "Reason"),
+            el("th", { scope: "col" }, "For example"),
+          ),
+        ),
+        el("tbody", {}, rows.map(line)),
+      ),
+    ),
+  );
+}
+
+function split(reason) {
+  const at = reason.indexOf(": ");
+  return [reason.slice(0, at), reason.slice(at + 2)];
+}
+
+// what next
+
+function again(report) {
+  const failed = report.outcomes.filter((one) => one.failed).reduce((sum, { count }) => sum + count, 0);
+  if (report.task.unfinished || (!failed && report.source !== null) || report.summary?.dry_run) return null;
+  const options = [];
+  if (failed && report.replay.conf) options.push(replayOption(report));
+  options.push(clearOption(report));
+  return el(
+    "section.card",
+    { "aria-labelledby": "again" },
+    el("h2", { id: "again" }, failed ? "Correct the orders, then send them again" : "Run it again"),
+    el("div.options", {}, options),
+  );
+}
+
+function replayOption({ replay, paused }) {
+  const conf = el("pre", { tabindex: "0" }, JSON.stringify(replay.conf, null, 2));
+  const title = el("h3", {}, "Send the failed orders again");
+  const text = el("p.quiet", {}, "A new run of the DAG sends only the orders that failed here, with their current content.");
+  if (replay.paste) {
+    return el(
+      "div.option",
+      {},
+      title,
+      text,
+      el("p", {}, "The DAG takes no ", el("code", {}, "replay_from"), " yet. Write into it:"),
+      copyable(replay.paste),
+      el("p", {}, "Then this button triggers it. Or now, in a terminal, with ", el("code", {}, "--replay-from"), ":"),
+      copyable(`ecdp push EXTRACT --replay-from '${replay.conf.replay_from}'`),
+    );
+  }
+  const button = el("button.primary", { type: "button" }, "Send failed orders again");
+  button.addEventListener("click", () =>
+    confirmed("Send the failed orders again?", [text.cloneNode(true), el("p", {}, "The configuration of the run:"), conf.cloneNode(true), paused && pausedNote()], "Trigger", async () => {
+      const run = await ask(`dags/${IDS[0]}/dagRuns`, replay.request);
+      return el("p", {}, "Triggered: ", airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(run.dag_run_id)}`, run.dag_run_id));
+    }),
+  );
+  if (replay.allowed) return el("div.option", {}, title, text, button);
+  return el(
+    "div.option",
+    {},
+    title,
+    text,
+    el("p", {}, "You may not trigger this DAG. Give this to someone who may, as the configuration of a run:"),
+    copyable(JSON.stringify(replay.conf, null, 2)),
+  );
+}
+
+const pausedNote = () => el("p.note.warning", {}, "The DAG is paused: the run begins when it is unpaused.");
+
+function clearOption({ clear, task }) {
+  const title = el("h3", {}, "Run this task again");
+  const text = el("p.quiet", {}, `Clears the task and those after it. ${clear.effect}`);
+  if (!clear.allowed) {
+    return el("div.option", {}, title, text, el("p", {}, `You may not clear this task. Ask someone who may to clear ${task.task_id} in run ${task.run_id}.`));
+  }
+  const button = el("button", { type: "button" }, "Clear task");
+  button.addEventListener("click", () =>
+    confirmed("Run this task again?", [text.cloneNode(true)], "Clear", async () => {
+      await ask(`dags/${IDS[0]}/clearTaskInstances`, clear.request);
+      setTimeout(load, 1500);
+      return el("p", {}, "The task is cleared, and runs again soon.");
+    }),
+  );
+  return el("div.option", {}, title, text, button);
+}
+
+function confirmed(title, content, verb, act) {
+  const body = el("div", {}, content);
+  const cancel = el("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
+  const go = el("button.primary", { type: "button" }, verb);
+  const foot = el("div.foot", {}, cancel, go);
+  const dialog = el(
+    "dialog",
+    { "aria-labelledby": "question", onclose: () => dialog.remove() },
+    el("h2", { id: "question" }, title),
+    body,
+    foot,
+  );
+  go.addEventListener("click", async () => {
+    go.disabled = true;
+    try {
+      const done = await act();
+      body.replaceChildren(el("div.note.success", { role: "status" }, done));
+      cancel.textContent = "Close";
+      go.remove();
+      cancel.focus();
+    } catch (error) {
+      body.append(el("p.note.error", { role: "alert" }, error.message));
+      go.disabled = false;
+    }
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+function copyable(text) {
+  const button = el("button.copy", { type: "button" }, "Copy");
+  button.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      button.textContent = "Copied";
+    } catch {
+      // a frame without the right to the clipboard: what is marked can be copied by hand
+      getSelection().selectAllChildren(button.previousElementSibling);
+    }
+  });
+  return el("div.copyable", {}, el("pre", { tabindex: "0" }, text), button);
+}
+
+// over time
+
+function charts({ timeline: intervals, earlier }) {
+  const over = intervals.length > 1 && el("section.card", { "aria-labelledby": "time" }, el("h2", { id: "time" }, "Orders a second"), timeline(intervals));
+  const before = earlier?.length > 1 && el("section.card", { "aria-labelledby": "runs" }, el("h2", { id: "runs" }, "Compared with earlier runs"), earlierRuns(earlier));
+  return over || before ? el("div.pair", {}, over, before) : null;
+}
+
+// of a DAG run
+
+function tasks(rows) {
+  const failedOf = (counts) => counts.rejected + counts.invalid + counts.unresolved + counts.not_attempted;
+  const line = ({ task_id, map_index, state, counts }) => {
+    const at = `dags/${IDS[0]}/runs/${IDS[1]}/tasks/${encodeURIComponent(task_id)}`;
+    const link = map_index < 0 ? airflowLink(`${at}/plugin/ecdp-report`, task_id) : airflowLink(`${at}/mapped/${map_index}/plugin/ecdp-report`, `${task_id} [${map_index}]`);
+    const figures = counts ? [counts.accepted, counts.skipped, failedOf(counts)].map(number) : ["", "", ""];
+    return el("tr", {}, el("th", { scope: "row" }, link), el("td", {}, state ?? "none"), figures.map((one) => el("td.figure", {}, one)));
+  };
+  const first = (row) => (row.counts ? -failedOf(row.counts) : 0);
+  const sorted = rows.toSorted((a, b) => first(a) - first(b));
+  const heads = ["Accepted", "Skipped", "Failed"].map((head) => el("th.figure", { scope: "col" }, head));
+  return el(
+    "section.card",
+    { "aria-labelledby": "tasks" },
+    el("h2", { id: "tasks" }, counted(rows.length, "task instance")),
+    el(
+      "div.scroll.long",
+      { tabindex: "0", role: "region", "aria-labelledby": "tasks" },
+      el(
+        "table",
+        {},
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Task"), el("th", { scope: "col" }, "State"), heads)),
+        el("tbody", {}, sorted.map(line)),
+      ),
+    ),
+  );
+}
+
+// of a task instance
+
+function details({ settings, columns, check, warnings, results_path: path }) {
+  const parts = [
+    path && el("div.detail", {}, el("h3", {}, "Results of every order"), copyable(path)),
+    settings.read.length > 0 && el("div.detail", {}, el("h3", {}, "Read"), list(settings.read)),
+    settings.sent.length > 0 && el("div.detail", {}, el("h3", {}, "Sent"), list(settings.sent)),
+    Object.keys(warnings).length > 0 && el("div.detail", {}, el("h3", {}, "Warnings"), warningTable(warnings)),
+    check?.columns && el("div.detail", {}, el("h3", {}, "Columns that the dry run has read"), el("p", {}, check.columns.used.join(", "))),
+    columns && el("div.detail", {}, el("h3", {}, `Columns, as read since ${moment(columns.at, { seconds: false })} UTC`), columnTables(columns.extracts)),
+  ].filter(Boolean);
+  if (!parts.length) return null;
+  return el("section.card", { "aria-labelledby": "details" }, el("h2", { id: "details" }, "What was read and sent"), el("div.details", {}, parts));
+}
+
+function list(entries) {
+  const value = (text) => (text.includes("\n") ? el("pre", { tabindex: "0" }, text) : el("code", {}, text));
+  return el("dl", {}, entries.map((one) => [el("dt", {}, one.name === "check_only" ? "dry_run" : one.name), el("dd", {}, value(one.value))]));
+}
+
+function warningTable(warnings) {
+  const line = ([name, { count, example }]) => el("tr", {}, el("td.figure", {}, number(count)), el("td", {}, words(name)), el("td.id", {}, example ?? ""));
+  const heads = [el("th.figure", { scope: "col" }, "Orders"), el("th", { scope: "col" }, "Warning"), el("th", { scope: "col" }, "For example")];
+  return el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, Object.entries(warnings).map(line)));
+}
+
+function columnTables(extracts) {
+  const many = Object.keys(extracts).length > 1;
+  return Object.entries(extracts).map(([extract, columns]) =>
+    el(
+      "details",
+      { open: !many },
+      el("summary", {}, `${many ? `${extract}: ` : ""}${counted(Object.keys(columns).length, "column")}`),
+      el(
+        "table",
+        {},
+        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Column"), el("th", { scope: "col" }, "Type"))),
+        el("tbody", {}, Object.entries(columns).map(([name, type]) => el("tr", {}, el("td.id", {}, name), el("td", {}, el("code", {}, type))))),
+      ),
+    ),
+  );
+}
+
+export { AIRFLOW };

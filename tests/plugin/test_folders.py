@@ -1,0 +1,94 @@
+"""What the API server reads: folders that it computes itself, below roots that the deployment names."""
+
+import pytest
+
+SUMMARY = {"mode": "Add", "total": 1, "accepted": 1}
+
+
+@pytest.fixture
+def reported(server):
+    """Leave a results path in XCom, and return the report."""
+
+    def report(path, **other):
+        server.push_xcom({"summary": SUMMARY, "results": [], "results_path": str(path), **other})
+        return server.get(f"data/shop/{server.run}/push/-1").json()
+
+    return report
+
+
+@pytest.fixture
+def elsewhere(tmp_path, server):
+    """Results outside of the roots."""
+    server.write(tmp_path / "0", ("SECRET", "accepted", None, 0), ("SECRET-2", "rejected", "x", 0))
+    return tmp_path / "0"
+
+
+def test_a_path_in_xcom_is_not_read(server, reported, elsewhere):
+    other_dag = server.folder(dag_id="secret")
+    server.write(other_dag, ("SECRET", "accepted", None, 0), ("SECRET-2", "accepted", None, 0))
+    inside = server.folder()
+    for path in (
+        elsewhere,
+        other_dag,
+        f"{inside.parent}/../../../secret/{other_dag.relative_to(server.results / 'secret')}",
+        f"file://{elsewhere}",
+        f"local://{elsewhere}",
+        f"http://127.0.0.1:1/{inside.relative_to(server.results)}",
+        f"simplecache::file://{elsewhere}",
+        "memory://x",
+        "/",
+        "",
+    ):
+        report = reported(path)
+        assert report["source"] == "xcom", path
+        assert "SECRET" not in str(report), path
+        assert server.get(f"orders/shop/{server.run}/push/-1").status_code == 404
+
+
+def test_a_reader_is_told_which_root_to_configure(server, reported, tmp_path, monkeypatch):
+    folder = tmp_path / server.folder().relative_to(server.results)
+    server.write(folder, ("A", "accepted", None, 0))
+    (note,) = reported(folder)["notes"]
+    assert str(folder) in note["text"]
+    assert f"add {tmp_path} to results_roots in the section [ecdp]" in note["text"]
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_ROOTS", f"/nowhere, {tmp_path}/")
+    report = reported(folder)
+    assert (report["notes"], report["source"]) == ([], "results")
+
+
+def test_a_reader_is_told_that_the_api_server_has_not_the_workers_disk(server, reported):
+    (note,) = reported(server.folder())["notes"]
+    assert "the API server finds nothing there" in note["text"]
+
+
+def test_a_path_with_credentials_is_shown_without_them(reported):
+    report = reported("s3://user:hunter2@bucket/x")
+    assert "hunter2" not in str(report)
+
+
+def test_links_that_lead_out_of_a_root_are_not_followed(server, reported, elsewhere):
+    folder = server.folder()
+    folder.parent.mkdir(parents=True)
+    folder.parent.rmdir()
+    folder.parent.symlink_to(elsewhere.parent)
+    report = reported(folder)
+    assert report["source"] == "xcom"
+    assert server.get(f"history/shop/{server.run}/push/-1", order_id="SECRET").json()["rows"] == []
+    assert server.get(f"history/shop/{server.run}", order_id="SECRET").json()["rows"] == []
+    folder.parent.unlink()
+
+
+def test_the_results_of_the_newest_epoch_are_read(server, reported):
+    for epoch in (2, 10, 9):
+        server.write(server.folder(epoch=epoch), (f"epoch {epoch}", "accepted", None, 0))
+    report = reported(server.folder(epoch=2))
+    assert [one["count"] for one in report["outcomes"] if one["count"]] == [1]
+    (order,) = server.get(f"orders/shop/{server.run}/push/-1").json()["rows"]
+    assert order["order_id"] == "epoch 10"
+
+
+def test_a_storage_without_an_answer_is_a_note(reported, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", "nosuch://bucket/x")
+    report = reported("x")
+    assert report["source"] == "xcom"
+    assert "cannot be read: " in report["notes"][0]["text"]

@@ -1,0 +1,193 @@
+"""What a report says."""
+
+import csv
+import io
+import json
+
+import pytest
+
+WEIRD = """<script>alert('1')</script>"'; DROP TABLE results --"""
+
+
+@pytest.fixture
+def pushed(server):
+    """The results of a push in which orders have failed."""
+    server.write(
+        server.folder(),
+        *[(f"ok-{i}", "accepted", None, i) for i in range(5)],
+        ("R-1", "rejected", "order R-1: unknown product 7", 3),
+        ("R-2", "rejected", "order R-2: unknown product 8", 3),
+        (WEIRD, "invalid", "currency: exactly 3 characters, got 2 characters", 0),
+        (None, "invalid", "id: required, got missing", 0),
+        ("U", "not_attempted", None, 9),
+    )
+    server.push_xcom(
+        {
+            "summary": {"mode": "Add", "total": 10, "accepted": 5, "rejected": 2, "invalid": 2, "not_attempted": 1},
+            "results": [],
+            "results_path": str(server.folder()),
+            "warnings": {"old_date": {"count": 1, "example": "ok-1"}},
+            "reasons": [],
+        }
+    )
+    return f"shop/{server.run}/push/-1"
+
+
+def counts(report):
+    return {one["outcome"]: one["count"] for one in report["outcomes"] if one["count"]}
+
+
+def ids(answer):
+    return [row["order_id"] for row in answer.json()["rows"]]
+
+
+def test_a_task_instance(server, pushed):
+    report = server.get(f"data/{pushed}").json()
+    assert counts(report) == {"accepted": 5, "rejected": 2, "invalid": 2, "not_attempted": 1}
+    assert (report["source"], report["summary"]["mode"], report["notes"]) == ("results", "Add", [])
+    assert report["reasons"][0] == {"reason": "rejected: order …: unknown product N", "count": 2, "example": "R-1"}
+    assert sum(one["sent"] for one in report["timeline"]) == 7
+    assert report["warnings"]["old_date"]["count"] == 1
+    assert report["results_path"] == str(server.folder())
+
+
+def test_the_placeholder_of_a_task_that_is_not_mapped(server, pushed):
+    assert server.get(f"data/{pushed.removesuffix('-1')}{{MAP_INDEX}}").json()["source"] == "results"
+
+
+def test_orders_are_searched_filtered_sorted_and_cut_into_pages(server, pushed):
+    path = f"orders/{pushed}"
+    assert server.get(path).json()["total"] == 10
+    assert ids(server.get(path, failed=True, sort="order_id")) == [WEIRD, "R-1", "R-2", "U", None]
+    assert ids(server.get(path, outcome="rejected", sort="order_id", descending=True)) == ["R-2", "R-1"]
+    assert ids(server.get(path, outcome=["rejected", "not_attempted"], sort="order_id", limit=1, offset=2)) == ["U"]
+    assert ids(server.get(path, text="PRODUCT 8")) == ["R-2"]
+    assert ids(server.get(path, reason="rejected: order …: unknown product N", sort="order_id")) == ["R-1", "R-2"]
+    for wrong in ({"limit": 201}, {"offset": -1}, {"sort": "run; --"}, {"outcome": "good"}, {"text": "x" * 501}):
+        assert server.get(path, **wrong).status_code == 422, wrong
+
+
+@pytest.mark.parametrize("text", [WEIRD, "'", '"', "%", "\\", "\x00", "' OR 1=1 --"])
+def test_odd_texts_are_looked_for_and_nothing_else(server, pushed, text):
+    expected = [WEIRD] if text in WEIRD else []
+    assert ids(server.get(f"orders/{pushed}", text=text)) == expected
+    assert server.get(f"orders/{pushed}", reason=text).json()["total"] == 0
+    rows = server.get(f"history/{pushed}", order_id=text).json()["rows"]
+    assert [row["order_id"] for row in rows] == ([WEIRD] if text == WEIRD else [])
+
+
+def test_the_csv_has_what_the_filter_lets_through(server, pushed):
+    server.write(server.folder(), ("=1+1", "rejected", "@x", 0), name="formula")
+    answer = server.get(f"csv/{pushed}", outcome="rejected")
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert answer.headers["content-disposition"] == 'attachment; filename="orders.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert sorted(row["order_id"] for row in rows) == ["'=1+1", "R-1", "R-2"]
+
+
+def test_the_history_of_an_order_is_that_of_the_task_in_this_run_and_those_before(server, pushed):
+    before = f"scheduled__{server.day.replace(month=10, day=31).isoformat()}"
+    server.write(server.folder(run_id=before), ("R-1", "accepted", None, -86400))
+    server.write(server.folder("push_more", run_id=before), ("R-1", "accepted", None, -86400))
+    rows = server.get(f"history/{pushed}", order_id="R-1").json()["rows"]
+    assert [(row["run"], row["outcome"], row["this_run"]) for row in rows] == [
+        (before, "accepted", False),
+        (server.run, "rejected", True),
+    ]
+    # seen from the run before, this one has not been yet
+    assert len(server.get(f"history/shop/{before}/push/-1", order_id="R-1").json()["rows"]) == 1
+    assert len(server.get(f"history/shop/{server.run}", order_id="R-1").json()["rows"]) == 3
+
+
+def test_a_run_is_compared_with_those_before(server, pushed):
+    before = f"scheduled__{server.day.replace(month=10, day=31).isoformat()}"
+    server.push_xcom({"summary": {"total": 4, "accepted": 3, "skipped": 1}}, run_id=before)
+    server.push_xcom({"summary": {"total": 9, "accepted": 9}}, "push_more", run_id=before)
+    earlier = server.get(f"data/{pushed}").json()["earlier"]
+    assert [(one["run_id"], one["accepted"], one["skipped"], one["rejected"]) for one in earlier] == [
+        (before, 3, 1, 0),
+        (server.run, 5, 0, 2),
+    ]
+    of_run = server.get(f"data/shop/{server.run}").json()["earlier"]
+    assert [(one["accepted"], one["skipped"]) for one in of_run] == [(12, 1), (5, 0)]
+
+
+def test_without_results_there_is_what_xcom_holds(server):
+    one = {
+        "order_id": "A",
+        "outcome": "rejected",
+        "reason": "no",
+        "http_status": 400,
+        "attempts": 1,
+        "order": {"customer": 1},
+    }
+    summary = {"operation": "read", "total": 2, "accepted": 1, "rejected": 1}
+    reasons = [{"reason": "rejected: no", "count": 1, "example": "A"}]
+    server.push_xcom({"summary": summary, "results": [one], "results_path": None, "warnings": {}, "reasons": reasons})
+    report = server.get(f"data/shop/{server.run}/push/-1").json()
+    assert (report["source"], report["reasons"], report["notes"]) == ("xcom", reasons, [])
+    assert counts(report) == {"accepted": 1, "rejected": 1}
+    # orders that were read are customers' data
+    assert report["results"] == [{k: v for k, v in one.items() if k != "order"}]
+
+
+def test_a_dry_run_says_which_rules_are_broken(server):
+    rule = {"field": "currency", "rule": "required", "count": 2, "examples": ["A"]}
+    summary = {"mode": "Add", "total": 3, "invalid": 2, "not_attempted": 1, "dry_run": True}
+    server.push_xcom({"summary": summary, "results": [], "results_path": None, "check": {"problems": [rule]}})
+    report = server.get(f"data/shop/{server.run}/push/-1").json()
+    assert report["reasons"] == [{"reason": "invalid: currency: required", "count": 2, "example": "A"}]
+
+
+def test_a_task_that_has_left_nothing(server, monkeypatch):
+    path = f"data/shop/{server.run}/push/-1"
+    assert "Its log says why" in server.get(path).json()["notes"][0]["text"]
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", "")
+    assert "set results_path in the section [ecdp]" in server.get(path).json()["notes"][0]["text"]
+
+
+def test_a_task_of_another_kind(server):
+    server.push_xcom({"summary": "of another kind"}, "other")
+    assert server.get(f"data/shop/{server.run}/other/-1").json()["kind"] == "other"
+
+
+def test_xcom_of_any_shape_is_harmless(server):
+    for value in (None, 1, "x", [], {"summary": []}, {"summary": {"total": 1}, "results": None, "reasons": None}):
+        server.push_xcom(value)
+        assert server.get(f"data/shop/{server.run}/push/-1").status_code == 200, value
+
+
+@pytest.mark.usefixtures("pushed")
+def test_a_dag_run_adds_up_its_tasks(server):
+    server.write(server.folder("push_more"), ("R-1", "accepted", None, 0))
+    for index in range(2):
+        server.write(server.folder("push_shards", index, epoch=1), (f"S-{index}", "accepted", None, 0))
+        server.write(server.folder("push_shards", index), ("older", "rejected", "x", 0))
+        server.push_xcom({"summary": {"total": 1, "accepted": 1}}, "push_shards", index)
+    report = server.get(f"data/shop/{server.run}").json()
+    assert counts(report) == {"accepted": 8, "rejected": 2, "invalid": 2, "not_attempted": 1}
+    assert [(one["task_id"], one["map_index"]) for one in report["tasks"]] == [
+        ("push", -1),
+        ("push_more", -1),
+        ("push_shards", 0),
+        ("push_shards", 1),
+    ]
+    assert report["tasks"][0]["counts"]["rejected"] == 2
+    assert server.get(f"orders/shop/{server.run}").json()["total"] == 13
+    assert len(list(csv.DictReader(io.StringIO(server.get(f"csv/shop/{server.run}").text)))) == 13
+
+
+def test_a_dag_run_without_results_adds_up_xcom(server):
+    server.push_xcom({"summary": {"total": 2, "accepted": 2}})
+    server.push_xcom({"summary": {"total": 3, "rejected": 3}}, "push_more")
+    report = server.get(f"data/shop/{server.run}").json()
+    assert (report["source"], counts(report)) == ("xcom", {"accepted": 2, "rejected": 3})
+
+
+def test_the_columns_that_were_read(server, pushed):
+    folder = server.results / "shop" / "push" / "columns"
+    folder.mkdir(parents=True)
+    kept = {"at": "2026-11-01T03:00:00+00:00", "columns": {"extract": {"id": "string"}}}
+    (folder / "_schema-20261101T030000.000000-abcdefgh.json").write_text(json.dumps(kept))
+    columns = server.get(f"data/{pushed}").json()["columns"]
+    assert columns == {"at": kept["at"], "extracts": kept["columns"]}
