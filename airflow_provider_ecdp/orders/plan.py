@@ -43,11 +43,13 @@ class Plan:
 
     :param compiled: the mapping, None without one
     :param keys: the column by which each extract can be cut into partitions
+    :param row_by_row: whether each order is made of one row, and of nothing else
     """
 
     query: Query
     compiled: CompiledMapping | None
     keys: dict[str, str]
+    row_by_row: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,15 @@ def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSet
     shaped = _shaped(engine, catalog, settings)
     if shaped.compiled and shaped.compiled.key and not keys:
         keys = keys_of(shaped.compiled.key, catalog.extracts)
-    if settings.sql is not None or (shaped.compiled and shaped.compiled.lines):
+    row_by_row = settings.sql is None and not (shaped.compiled and shaped.compiled.lines)
+    if not row_by_row:
         _refuse_torn_orders(catalog.extracts, keys, shaped.compiled)
     plain, shaped = shaped, _with_json_read(shaped)
     fields = _matched(shaped, settings)
     future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     checks = order_checks(fields, matching=settings.matching, future=quote_literal(future))
     errors, warnings = errors_and_warnings(checks, settings.promoted)
-    return Plan(Query(shaped.sql, fields, errors, warnings, plain.sql), shaped.compiled, keys)
+    return Plan(Query(shaped.sql, fields, errors, warnings, plain.sql), shaped.compiled, keys, row_by_row)
 
 
 def _check_settings(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> None:

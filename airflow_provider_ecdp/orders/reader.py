@@ -18,7 +18,8 @@ from airflow_provider_ecdp.orders.execution.already_sent import SentOrders
 from airflow_provider_ecdp.orders.execution.catalog import Catalog
 from airflow_provider_ecdp.orders.execution.partitions import Partitions
 from airflow_provider_ecdp.orders.execution.runner import PartRunner
-from airflow_provider_ecdp.orders.execution.selection import ROWS, Reading, Selection
+from airflow_provider_ecdp.orders.execution.segments import ROWS
+from airflow_provider_ecdp.orders.execution.selection import Reading, Selection
 from airflow_provider_ecdp.orders.plan import bind
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.base import Source
@@ -77,9 +78,18 @@ class OrderReader:
             folder = self._stack.enter_context(scratch_folder("parts"))
             keys = self._bound.keys
             self._parts = Partitions(self._sources.extracts, self._all, keys, self._engine, folder)
-            runner = PartRunner(self._engine, self._sources, self._parts, subject=self._subject, partitioned=bool(keys))
+            runner = PartRunner(
+                self._engine,
+                self._sources,
+                self._parts,
+                subject=self._subject,
+                partitioned=bool(keys),
+                row_by_row=self._bound.row_by_row,
+                lines_key=self._bound.compiled.key if self._bound.compiled else None,
+            )
             grouped = self._bound.compiled is not None and self._bound.compiled.lines
-            self._reading = Reading(runner, self._query, ids, self._all, one_row_per_id=grouped)
+            limit = self.settings.memory_limit
+            self._reading = Reading(runner, self._query, ids, self._all, one_row_per_id=grouped, memory_limit=limit)
         except BaseException:
             self._stack.close()
             raise

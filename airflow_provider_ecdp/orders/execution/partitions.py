@@ -95,7 +95,7 @@ class Partitions:
         self._parts[place:] = [half for whole in self._parts[place:] for half in _halves(whole)]
 
     def _cut(self) -> None:
-        budget = _memory_limit(self._engine) // _SHARE
+        budget = memory_limit(self._engine) // _SHARE
         sizes = [self._guess(name) for name in self._keys]
         # what may be of any size is cut as finely as can be
         guess = sum(size if size is not None else _MOST * budget for size in sizes)
@@ -198,7 +198,8 @@ def _width(type_: pa.DataType) -> int:
         return _TEXT_BYTES
 
 
-def _memory_limit(engine: duckdb.DuckDBPyConnection) -> int:
+def memory_limit(engine: duckdb.DuckDBPyConnection) -> int:
+    """Return the bytes of the engine's memory limit."""
     told = str(engine.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
     number, _, unit = told.partition(" ")
     return int(float(re.sub(r"[^0-9.]", "", number)) * 1024 ** _UNITS.get(unit, 0))

@@ -26,11 +26,12 @@ from airflow_provider_ecdp.orders.execution.already_sent import AlreadySent, Sen
 from airflow_provider_ecdp.orders.execution.catalog import Columns
 from airflow_provider_ecdp.orders.execution.deduplication import count_ids, find_repeats
 from airflow_provider_ecdp.orders.execution.partitions import Part
-from airflow_provider_ecdp.orders.execution.runner import PartRunner
+from airflow_provider_ecdp.orders.execution.runner import PartRunner, TooLarge
+from airflow_provider_ecdp.orders.execution.segments import ROWS
 from airflow_provider_ecdp.orders.sql.query import CONTENTS, Duplicates, Query, compared, hashed_ids
 
-#: Orders of one record batch: the engine's own vector, so that nothing is copied to make larger ones.
-ROWS = 2048
+#: Orders of one record batch where each is made of several rows: nothing tells before how large they are.
+_ROWS_OF_LINES = 256
 
 _READING = "reading orders"
 
@@ -42,6 +43,7 @@ class Reading:
     :param ids: the columns that the ids are made of
     :param all: the columns that orders are made of
     :param one_row_per_id: whether the query groups by id, so that no id appears twice
+    :param memory_limit: the setting, for messages
     """
 
     runner: PartRunner
@@ -49,6 +51,7 @@ class Reading:
     ids: Columns
     all: Columns
     one_row_per_id: bool
+    memory_limit: str
 
 
 class Selection:
@@ -100,14 +103,22 @@ class Selection:
             sql = self._reading.query.outgoing(
                 sent_before=self._prior.accepted, chosen=self._prior.chosen, duplicates=duplicates, facts=facts
             )
-            run = partial(self._read_part, sql, duplicates)
-            yield from self._reading.runner.run(self._reading.all, _READING, run)
+            large = self._reading.query.too_large(
+                self._reading.memory_limit, chosen=self._prior.chosen, duplicates=duplicates, facts=facts
+            )
+            yield from self._reading.runner.run(
+                self._reading.all,
+                _READING,
+                partial(self._read_part, sql, duplicates),
+                TooLarge(self._reading.ids, partial(self._read_part, large, Duplicates.IN_PLACE)),
+            )
 
     def _read_part(self, sql: str, duplicates: Duplicates, _: Part) -> Iterator[pa.RecordBatch]:
         runner = self._reading.runner
         read: list[list[str]] = []
-        for batch in record_batches(self._engine, sql, ROWS, lambda: runner.errors(_READING)):
-            if duplicates is Duplicates.ONLY and len(runner.parts) > 1:
+        rows = ROWS if runner.row_by_row else _ROWS_OF_LINES
+        for batch in record_batches(self._engine, sql, rows, lambda: runner.errors(_READING)):
+            if duplicates is Duplicates.ONLY and (len(runner.parts) > 1 or runner.row_by_row):
                 # copied: a column of a batch keeps all of it alive, the orders' texts too
                 read.append(batch.column("order_id").to_pylist())
             yield batch
@@ -140,10 +151,17 @@ class Selection:
             lambda part: f"INSERT INTO {REPEATED_CONTENTS} {reading.query.contents(REPEATED_IDS, part.number)}",
             reading.all,
             action,
+            TooLarge(reading.ids, lambda part: self._note_unread(part, action)),
         )
         with reading.runner.errors(action):
             engine.execute(f"CREATE OR REPLACE TEMP TABLE {DUPLICATES} AS {compared(REPEATED_CONTENTS)}")
             engine.execute(f"DROP TABLE {REPEATED_CONTENTS}")
+
+    def _note_unread(self, part: Part, action: str) -> Iterator[pa.RecordBatch]:
+        with self._reading.runner.errors(action):
+            sql = self._reading.query.unread_contents(REPEATED_IDS, part.number)
+            self._engine.execute(f"INSERT INTO {REPEATED_CONTENTS} {sql}")
+        yield from ()
 
     def _execute_on_ids(self, sql: str, action: str) -> None:
         self._reading.runner.execute(lambda _: sql, self._reading.ids, action)

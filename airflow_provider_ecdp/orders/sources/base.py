@@ -12,8 +12,8 @@ from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
 #: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
 BATCH_ROWS = 4096
 
-#: Bytes of the larger batches that `gathered` makes.
-_GATHERED = 16_000_000
+#: Bytes of one record batch, as far as they are known before it is read, and of those that `gathered` makes.
+BATCH_BYTES = 16_000_000
 
 
 #: Marks the column in which a source notes problems of orders: a user's column may have its name.
@@ -58,7 +58,7 @@ def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         held.append(batch)
         size += batch.nbytes
-        if size >= _GATHERED:
+        if size >= BATCH_BYTES:
             yield pa.concat_batches(held)
             held, size = [], 0
     if held:

@@ -21,7 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_ecdp.errors import ExtractError, MissingSourceError, SourceChangedError
 from airflow_provider_ecdp.orders.names import listed
 from airflow_provider_ecdp.orders.sources import hive
-from airflow_provider_ecdp.orders.sources.base import BATCH_ROWS
+from airflow_provider_ecdp.orders.sources.base import BATCH_BYTES, BATCH_ROWS
 from airflow_provider_ecdp.orders.sources.common_types import CannotMeetError, cast, common_type
 from airflow_provider_ecdp.orders.sources.discovery import find_files, is_pattern
 from airflow_provider_ecdp.orders.sources.storage import (
@@ -34,6 +34,9 @@ from airflow_provider_ecdp.orders.sources.storage import (
     without_credentials,
 )
 from airflow_provider_ecdp.orders.sources.utf8 import marked
+
+#: What a value takes in memory, as far as its type tells.
+_TEXT_BYTES, _NUMBER_BYTES = 24, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +225,9 @@ def _rows(parquet: pq.ParquetFile, wanted: range | None, columns: list[str]) -> 
         start, end = end, end + parquet.metadata.row_group(group).num_rows
         if wanted is not None and (end <= wanted.start or wanted.stop <= start):
             continue
+        rows = _batch_rows(parquet.metadata.row_group(group), columns)
         # group by group: with pre_buffer, all row groups that are named are fetched ahead
-        for batch in parquet.iter_batches(BATCH_ROWS, row_groups=[group], columns=columns):
+        for batch in parquet.iter_batches(rows, row_groups=[group], columns=columns):
             if wanted is None:
                 yield batch
                 continue
@@ -233,6 +237,19 @@ def _rows(parquet: pq.ParquetFile, wanted: range | None, columns: list[str]) -> 
             if start > wanted.start:
                 skipped = max(0, wanted.start - first)
                 yield batch.slice(skipped, min(start, wanted.stop) - first - skipped)
+
+
+def _batch_rows(group: pq.RowGroupMetaData, columns: list[str]) -> int:
+    """Return how many rows of a row group make a batch of at most 16 MB, as its footer tells."""
+    begins = tuple(f"{column}." for column in columns)
+    size = 0
+    for i in range(group.num_columns):
+        chunk = group.column(i)
+        if f"{chunk.path_in_schema}.".startswith(begins):
+            # values that repeat are few bytes in the file, and many in memory
+            width = _TEXT_BYTES if chunk.physical_type == "BYTE_ARRAY" else _NUMBER_BYTES
+            size += max(chunk.total_uncompressed_size, chunk.num_values * width)
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * int(group.num_rows) // max(size, 1)))
 
 
 def _aligned(

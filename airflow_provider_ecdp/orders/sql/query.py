@@ -144,6 +144,29 @@ class Query:
             f"FROM ({self.hashed}) SEMI JOIN {ids} USING (order_id)"
         )
 
+    def too_large(self, limit: str, *, chosen: bool, duplicates: Duplicates, facts: bool = False) -> str:
+        """Return SQL of the columns of `outgoing`, of orders that the engine's memory has no room for.
+
+        :param limit: what they exceed, for the message
+        """
+        rule = quote_literal(f"an order that fits memory_limit (--memory-limit), which is {limit}")
+        problems = f"[{{'field': 'order', 'rule': {rule}, 'got': 'a larger one'}}]"
+        text = "CAST(NULL AS VARCHAR)"
+        columns = f"order_id, {text} AS content_hash, '' AS json, {problems} AS problems, "
+        columns += "CAST(NULL AS STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)[]) AS warnings, "
+        columns += f"{text} AS skip_reason, FALSE AS send_last"
+        if facts:
+            members = ", ".join(f"'{name}': {text}" for name in FACTS)
+            columns += f", {{{members}}} AS facts"
+        join = f" SEMI JOIN {CHOSEN} USING (order_id)" if chosen else ""
+        # they are no duplicates, as their contents are not known
+        where = "FALSE" if duplicates is Duplicates.ONLY else "TRUE"
+        return f"SELECT {columns} FROM ({self.ids}){join} WHERE {where}"
+
+    def unread_contents(self, ids: str, part: int) -> str:
+        """As `contents`, of orders that the engine's memory has no room for."""
+        return f"SELECT order_id, 'not read', {part} FROM ({self.ids}) SEMI JOIN {ids} USING (order_id)"
+
     @property
     def _facts(self) -> str:
         """SQL of what tells at a glance whether these are the orders that were meant."""

@@ -1,0 +1,169 @@
+"""Orders too large for the memory, and many large ones: the others are read, and what is held together is bounded."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from airflow_provider_ecdp.orders.execution.large_orders import FilteredSource, largest_order
+from airflow_provider_ecdp.orders.execution.segments import Segments, pieces
+from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
+from airflow_provider_ecdp.orders.sources import parquet
+from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
+from airflow_provider_ecdp.orders.sources.table import TableSource
+
+LIMIT = 16_000_000
+
+
+def orders(sizes, ids=None):
+    """One order of as many products as each of `sizes` says."""
+    count, total = len(sizes), sum(sizes)
+    ids = ids or [f"ORD-{n}" for n in range(count)]
+    offsets = [0]
+    for size in sizes:
+        offsets.append(offsets[-1] + size)
+    names = pa.array([f"P{n}" for n in range(total)])
+    price, quantity = pa.repeat(pa.scalar(Decimal("1.25")), total), pa.repeat(pa.scalar(1), total)
+    products = pa.StructArray.from_arrays([names, names, price, quantity], ["id", "name", "price", "quantity"])
+    columns = {
+        "id": pa.array(ids),
+        "date": pa.repeat(pa.scalar("2026-11-22T10:00:00Z"), count),
+        "total_value": pa.repeat(pa.scalar(Decimal("12.50")), count),
+        "customer": pa.StructArray.from_arrays([pa.array(ids)], ["crmId"]),
+        "products": pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), products),
+    }
+    return pa.table(columns)
+
+
+def lines(sizes):
+    """The same as order lines."""
+    ids = [f"ORD-{n}" for n, size in enumerate(sizes) for _ in range(size)]
+    count = len(ids)
+    return pa.table(
+        {
+            "no": pa.array(ids),
+            "date": pa.repeat(pa.scalar("2026-11-22T10:00:00Z"), count),
+            "total": pa.repeat(pa.scalar(Decimal("12.50")), count),
+            "crm": pa.array(ids),
+            "sku": pa.array([f"P{n}" for n in range(count)]),
+            "price": pa.repeat(pa.scalar(Decimal("1.25")), count),
+            "quantity": pa.repeat(pa.scalar(1), count),
+        }
+    )
+
+
+MAPPING = {
+    "id": "no",
+    "date": "date",
+    "totalValue": "total",
+    "customer.crmId": "crm",
+    "products.id": "sku",
+    "products.name": "sku",
+    "products.price": "price",
+    "products.quantity": "quantity",
+}
+
+
+def read(source, **settings):
+    """Return the outcome of each order by its id, a problem or None, and the bytes of the largest batch."""
+    outcomes, largest = [], 0
+    with OrderReader(source, OrderSettings(memory_limit="16MB", **settings)) as reader:
+        for batch in reader.select().read():
+            largest = max(largest, batch.column("json").nbytes)
+            problems = [p and p[0] for p in batch.column("problems").to_pylist()]
+            outcomes += zip(batch.column("order_id").to_pylist(), problems, strict=True)
+    return outcomes, largest
+
+
+def test_many_large_orders_are_handed_over_a_few_at_a_time(tmp_path):
+    table = orders([1_000] * 60 + [2] * 3_000 + [1_000] * 60)
+    pq.write_table(table, tmp_path / "orders.parquet")
+
+    outcomes, largest = read(ParquetSource.open(tmp_path / "orders.parquet"))
+
+    assert outcomes == [(order_id, None) for order_id in table["id"].to_pylist()]
+    # of 8 MB of JSON
+    assert largest < LIMIT / 8
+
+
+@pytest.mark.parametrize(
+    ("source", "settings"),
+    [
+        (TableSource("t", orders([2, 60_000, 3, 60_000, 2])), {}),
+        (TableSource("t", lines([2, 60_000, 3, 60_000, 2])), {"mapping": MAPPING}),
+    ],
+    ids=["orders", "lines"],
+)
+def test_an_order_that_the_memory_has_no_room_for_is_invalid_and_the_others_are_read(source, settings):
+    outcomes, _ = read(source, **settings)
+
+    problem = {
+        "field": "order",
+        "rule": "an order that fits memory_limit (--memory-limit), which is 16MB",
+        "got": "a larger one",
+    }
+    expected = {"ORD-0": None, "ORD-1": problem, "ORD-2": None, "ORD-3": problem, "ORD-4": None}
+    assert len(outcomes) == 5
+    assert dict(outcomes) == expected
+
+
+def test_with_another_of_its_id_neither_is_read():
+    outcomes, _ = read(TableSource("t", orders([2, 60_000, 3], ["A", "B", "B"])))
+
+    assert sorted((order_id, problem and problem["field"]) for order_id, problem in outcomes) == [
+        ("A", None),
+        ("B", "id"),
+        ("B", "order"),
+    ]
+
+
+def test_a_batch_is_cut_into_pieces_by_its_bytes():
+    batch = orders([1] * 100 + [500] + [1] * 100).to_batches()[0]
+
+    cut = list(pieces(batch, 10_000))
+
+    assert pa.Table.from_batches(cut) == pa.Table.from_batches([batch])
+    assert all(piece.nbytes <= 10_000 or len(piece) == 1 for piece in cut)
+    assert list(pieces(batch, batch.nbytes)) == [batch]
+
+
+def test_what_shares_a_dictionary_is_not_cut():
+    words = pa.DictionaryArray.from_arrays(pa.array([0] * 1_000), pa.array(["x" * 100_000]))
+    batch = pa.record_batch({"word": words})
+
+    assert list(pieces(batch, 10_000)) == [batch]
+
+
+def test_segments_are_complete_though_nothing_reads_them():
+    segments = Segments(TableSource("t", orders([500] * 10)), ["id", "products"], 640_000)
+
+    assert [segment.single for segment in segments] == [True] * 10
+    segments = Segments(TableSource("t", orders([5] * 10_000)), ["id", "products"], 16_000_000)
+    assert [segment.single for segment in segments] == [False]
+
+
+def test_a_row_group_is_read_in_batches_of_bounded_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "BATCH_BYTES", 100_000)
+    pq.write_table(orders([100] * 100), tmp_path / "orders.parquet", row_group_size=50)
+
+    source = ParquetSource.open(tmp_path / "orders.parquet")
+
+    assert [len(batch) for batch in source.batches(["id"])] == [50, 50]
+    assert max(batch.nbytes for batch in source.batches(["id", "products"])) <= 100_000
+
+
+@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "dictionary"])
+def test_the_largest_order_is_found_and_left_out(encoded):
+    table = lines([2, 9, 1])
+    if encoded:
+        table = table.set_column(0, "no", table["no"].dictionary_encode())
+    source = TableSource("t", table)
+
+    assert largest_order(source, "no") == "ORD-1"
+    rest = FilteredSource(source, "no", ["ORD-1"], among=False)
+    assert [batch.num_rows for batch in rest.batches(["sku"])] == [3]
+    assert largest_order(rest, "no") == "ORD-0"
+    assert largest_order(FilteredSource(source, "no", ["ORD-0", "ORD-1"], among=False), "no") is None
