@@ -117,8 +117,11 @@ def test_the_hook_gives_airflow_3_1_the_same_fields(monkeypatch):
 
     wtforms = types.ModuleType("wtforms")
     wtforms.BooleanField, wtforms.IntegerField, wtforms.StringField = map(field, ("boolean", "integer", "text"))
-    wtforms.validators = types.SimpleNamespace(Optional=lambda: "optional", any_of=list)
+    # a module of its own, as Airflow puts it in place: `wtforms.validators` of the other is not it
+    validators = types.ModuleType("wtforms.validators")
+    validators.Optional, validators.any_of = lambda: "optional", list
     monkeypatch.setitem(sys.modules, "wtforms", wtforms)
+    monkeypatch.setitem(sys.modules, "wtforms.validators", validators)
     widgets = EcdpHook.get_connection_form_widgets()
     assert {name: label for name, (_, label, _) in widgets.items()} == {
         name: described["label"] for name, described in FORM.items()

@@ -15,14 +15,15 @@ def form_widgets() -> dict[str, Any]:
 
 
 def _widget(field: Mapping[str, Any]) -> Any:
-    # in this function: no other version of Airflow has them
-    from wtforms import BooleanField, IntegerField, StringField, validators  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415
+    # in this function: no other version of Airflow has them, and 3.1 replaces each by its name in these very modules
+    from wtforms import BooleanField, IntegerField, StringField  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415
+    from wtforms.validators import Optional, any_of  # type: ignore[import-not-found,import-untyped,unused-ignore]  # noqa: PLC0415
 
     schema = field["schema"]
     kind, _ = schema["type"]
     # text for a number: WTForms' field for it is not among those that Airflow takes, and text is read
     widget = {"boolean": BooleanField, "integer": IntegerField}.get(kind, StringField)
-    checks = [validators.Optional()]
+    checks = [Optional()]
     if "enum" in schema:
-        checks.append(validators.any_of(schema["enum"]))
+        checks.append(any_of(schema["enum"]))
     return widget(field["label"], validators=checks, description=field["description"], default=schema.get("default"))
