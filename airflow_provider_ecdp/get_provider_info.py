@@ -32,6 +32,12 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [
             {"integration-name": "ExpertSender CDP", "python-modules": ["airflow_provider_ecdp.operators.ecdp"]},
         ],
+        "sensors": [
+            {"integration-name": "ExpertSender CDP", "python-modules": ["airflow_provider_ecdp.sensors.ecdp"]},
+        ],
+        "triggers": [
+            {"integration-name": "ExpertSender CDP", "python-modules": ["airflow_provider_ecdp.triggers.ecdp"]},
+        ],
         "transfers": [
             {
                 "source-integration-name": "Parquet",

@@ -67,6 +67,7 @@ WITH_AIRFLOW = {
     "notifications",
     "observability",
     "operators",
+    "sensors",
     "transfers",
     "warehouses",
     "test_demo.py",

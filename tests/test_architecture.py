@@ -33,7 +33,8 @@ MAY_IMPORT = {name: {*imported, name} for name, imported in drawn("folder").item
 MAY_IMPORT["errors"] = set()
 
 #: The folders of the package that may import Airflow.
-ADAPTERS = {"assets", "hooks", "notifications", "observability", "operators", "plugin", "transfers"}
+ADAPTERS = {"assets", "hooks", "notifications", "observability", "operators", "plugin"}
+ADAPTERS |= {"sensors", "transfers", "triggers"}
 
 #: The folders in `orders`, likewise.
 ORDERS_MAY_IMPORT = drawn("folder of orders")

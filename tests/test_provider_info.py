@@ -17,6 +17,9 @@ from airflow_provider_ecdp.hooks.connection import read_settings
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.push.run import PushSettings
 
+#: The parts of the metadata that name modules.
+MODULES = ("hooks", "operators", "sensors", "triggers")
+
 CONNECTION_TYPE = get_provider_info()["connection-types"][0]
 FORM = CONNECTION_TYPE["conn-fields"]
 BEHAVIOUR = CONNECTION_TYPE["ui-field-behaviour"]
@@ -38,7 +41,18 @@ def test_the_metadata_fit_the_schema_that_airflow_checks_when_it_discovers_provi
 
 @pytest.mark.parametrize(
     "section",
-    ["integrations", "hooks", "operators", "transfers", "asset-uris", "notifications", "connection-types", "config"],
+    [
+        "integrations",
+        "hooks",
+        "operators",
+        "sensors",
+        "triggers",
+        "transfers",
+        "asset-uris",
+        "notifications",
+        "connection-types",
+        "config",
+    ],
 )
 def test_each_section_fits_the_stricter_schema_of_airflows_own_providers(section):
     strict = schema("provider.yaml.schema.json")
@@ -57,7 +71,7 @@ def test_the_package_name_is_that_of_the_installed_distribution():
 
 def test_every_module_and_class_that_is_named_exists():
     info = get_provider_info()
-    modules = [module for part in ("hooks", "operators") for group in info[part] for module in group["python-modules"]]
+    modules = [module for part in MODULES for group in info[part] for module in group["python-modules"]]
     modules += [transfer["python-module"] for transfer in info["transfers"]]
     for module in modules:
         importlib.import_module(module)
@@ -72,7 +86,7 @@ def test_every_module_and_class_that_is_named_exists():
 def test_every_integration_that_is_named_is_listed():
     info = get_provider_info()
     listed = {integration["integration-name"] for integration in info["integrations"]}
-    named = {group["integration-name"] for part in ("hooks", "operators") for group in info[part]}
+    named = {group["integration-name"] for part in MODULES for group in info[part]}
     for transfer in info["transfers"]:
         named |= {transfer["source-integration-name"], transfer["target-integration-name"]}
     assert named == listed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 try:
     from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 except ImportError:  # Airflow 3.1
@@ -22,4 +24,20 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.stats import Stats as stats  # type: ignore[no-redef]  # noqa: N813  # modules and classes change places
 
-__all__ = ["AirflowFailException", "AirflowSkipException", "conf", "get_hook_lineage_collector", "stats"]
+try:
+    from airflow.providers.common.compat.connection import get_async_connection
+except ImportError:  # compat before 1.9, with Airflow 3.1
+
+    async def get_async_connection(conn_id: str, hook: Any = None) -> Any:  # type: ignore[misc]
+        """Return a connection."""
+        return await hook.aget_connection(conn_id)
+
+
+__all__ = [
+    "AirflowFailException",
+    "AirflowSkipException",
+    "conf",
+    "get_async_connection",
+    "get_hook_lineage_collector",
+    "stats",
+]

@@ -83,6 +83,13 @@ def test_a_message_goes_to_a_webhook_where_failures_are_tolerated(airflow, webho
     assert second.pull("push_orders", "ecdp_volumes") == [100, 100]
 
 
+def test_an_order_is_waited_for(airflow, sandbox):
+    run = airflow.run("example_ecdp_wait_for_order")
+    assert run.state == "success"
+    assert run.xcom["wait_for_order"] == {"order_id": "wait-1", "status": "Paid"}
+    assert sandbox.store.count() == 1
+
+
 def test_order_lines(airflow, sandbox):
     lines = {
         "InvoiceNo": ["1001", "1001", "C1002", "1003"],

@@ -1,0 +1,98 @@
+"""The trigger behind `EcdpOrderSensor`: asks ECDP for one order, once an interval. It only reads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.retry import RetryPolicy
+from airflow_provider_ecdp.errors import EcdpError, NotFoundError
+from airflow_provider_ecdp.hooks.connection import api_key, read_settings
+from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.hooks.version_compat import get_async_connection
+from airflow_provider_ecdp.orders.contract import STATUSES
+
+log = logging.getLogger(__name__)
+
+#: Requests of all triggers of one triggerer at once; the threads of asyncio itself are fewer, and others need them.
+_THREADS = 32
+
+_executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="ecdp-order-trigger")
+
+
+class EcdpOrderTrigger(BaseTrigger):
+    """Waits until ECDP has an order, or until the order has one of some statuses.
+
+    An outage, a limit or a time-out is waited out: the next request is sent an interval later. A refused key or a wrong
+    address ends the wait with an event of an error.
+
+    :param order_id: the id of the order
+    :param statuses: in the spelling of the API; empty for any
+    :param ecdp_conn_id: the connection, of type `ecdp`
+    :param poke_interval: seconds between the starts of two requests
+    """
+
+    def __init__(self, *, order_id: str, statuses: Sequence[str], ecdp_conn_id: str, poke_interval: float) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow's
+        self.order_id = order_id
+        self.statuses = list(statuses)
+        self.ecdp_conn_id = ecdp_conn_id
+        self.poke_interval = poke_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class and its arguments, for the database."""
+        names = ("order_id", "statuses", "ecdp_conn_id", "poke_interval")
+        return (f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names})
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Yield one event: `{"order_id", "status"}`, or `{"error"}` if waiting is of no use."""
+        # the sensor has just asked; many sensors that began together do not all ask at once
+        start = time.monotonic() + random.uniform(0, self.poke_interval)  # noqa: S311  # no secret
+        try:
+            connection = await get_async_connection(self.ecdp_conn_id, EcdpHook)
+            key, settings = api_key(connection), read_settings(connection).client
+            with EcdpClient(key, settings, policy=RetryPolicy(max_attempts=1)) as client:
+                while True:
+                    await asyncio.sleep(max(0.0, start - time.monotonic()))
+                    found = await asyncio.get_running_loop().run_in_executor(
+                        _executor, look_for_order, client, self.order_id, self.statuses
+                    )
+                    if found is not None:
+                        yield TriggerEvent(found)  # type: ignore[no-untyped-call]  # Airflow's
+                        return
+                    # an answer that took long does not shorten the pause for the server
+                    start = max(start, time.monotonic() - self.poke_interval) + self.poke_interval
+        except EcdpError as error:
+            yield TriggerEvent({"error": str(error)})  # type: ignore[no-untyped-call]  # Airflow's
+
+
+def look_for_order(client: EcdpClient, order_id: str, statuses: Sequence[str]) -> dict[str, str | None] | None:
+    """Return the order's id and status if it is as it is waited for, None if it is not yet, or if ECDP cannot tell.
+
+    :raises EcdpError: waiting is of no use
+    """
+    try:
+        order = client.get_order(order_id)
+    except NotFoundError:
+        log.info("ECDP has no order %s yet", order_id)
+        return None
+    except EcdpError as error:
+        if not error.transient:
+            raise
+        log.warning("ECDP does not answer for order %s, waiting: %s", order_id, error)
+        return None
+    status = str(order.get("status") or "")
+    # a status that the API's page does not list is compared as it is
+    status = STATUSES.get(status.strip().lower(), status)
+    if statuses and status not in statuses:
+        log.info("Order %s is %s, waiting for %s", order_id, status or "without a status", " or ".join(statuses))
+        return None
+    return {"order_id": order_id, "status": status or None}
