@@ -40,13 +40,14 @@ type HTTP.
     },
     tags=["ecdp"],
 ):
-    # [START howto_notifier_ecdp]
+
     def by_webhook(text: str) -> Callable[[Any], object]:
         """Return a notifier that posts the text."""
         from airflow.providers.http.notifications.http import HttpNotifier
 
         return HttpNotifier(http_conn_id="webhook", json={"text": text})
 
+    # [START howto_notifier_ecdp]
     tell = EcdpSyncNotifier(by_webhook, volume_change="50%")
 
     ParquetToEcdpOperator(

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_provider_ecdp.hooks.version_compat import conf
 from airflow_provider_ecdp.ledger.query import Row, rows_of
 from airflow_provider_ecdp.ledger.reader import files_in
 from airflow_provider_ecdp.operators.results import instance_folder, open_storage, run_folder
-from airflow_provider_ecdp.hooks.version_compat import conf
 
 
 @dataclass(frozen=True, slots=True)
