@@ -23,13 +23,36 @@ _NONE = f"CAST([] AS {PROBLEM}[])"
 
 
 @dataclass(frozen=True, slots=True)
+class Path:
+    """Where a value is in an order, such as `products[3].name`: text, and SQL of positions between it."""
+
+    text: str = ""
+    before: tuple[str, ...] = ()
+
+    def member(self, name: str) -> Path:
+        """Return the path of a field in what this is the path of."""
+        return Path(f"{self.text}.{name}" if self.text or self.before else name, self.before)
+
+    def element(self, position: str) -> Path:
+        """Return the path of an element of the list that this is the path of.
+
+        :param position: SQL of a number; the first is 0
+        """
+        return Path("]", (*self.before, quote_literal(f"{self.text}["), position))
+
+    def sql(self) -> str:
+        """Return SQL of the path as text."""
+        return " || ".join([*self.before, quote_literal(self.text)])
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """`broken` is SQL, true where the rule is broken; `rule` and `got` are SQL; `warning` is its name if it is one.
 
     `watched` says that the query finds the orders for which this may be broken by a cheaper look at all of their text.
     """
 
-    path: str
+    path: Path
     broken: str
     rule: str
     got: str
@@ -39,7 +62,9 @@ class Check:
     @property
     def problem(self) -> str:
         """SQL of the problem, NULL where there is none."""
-        return f"CASE WHEN {self.broken} THEN {{'field': {self.path}, 'rule': {self.rule}, 'got': {self.got}}} END"
+        return (
+            f"CASE WHEN {self.broken} THEN {{'field': {self.path.sql()}, 'rule': {self.rule}, 'got': {self.got}}} END"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,29 +112,32 @@ def order_checks(fields: FieldBinding, *, matching: str | None, future: str) -> 
     :param matching: the customer's field that the business unit matches by: `email`, `phone` or `crmId`
     :param future: SQL timestamp with time zone; a later date is odd
     """
-    checks = list(_fields(fields.nodes, ""))
+    order = Path()
+    checks = list(_fields(fields.nodes, order))
     customer = fields.field("customer")
     if customer:
         checks += _customer(customer, matching)
     products = fields.field("products")
     if products:
-        checks.append(_warning("no_products", "'products'", f"len({products.raw}) = 0", "'an empty list'"))
+        checks.append(_warning("no_products", order.member("products"), f"len({products.raw}) = 0", "'an empty list'"))
         if mismatch := _total(fields, products):
             checks.append(mismatch)
     date = fields.field("date")
     if date:
         # encoded values of one form compare as the times that they are
-        checks.append(_warning("future_date", "'date'", f"{date.encoded} > {future}", "'a later date'"))
+        checks.append(_warning("future_date", order.member("date"), f"{date.encoded} > {future}", "'a later date'"))
     status = fields.field("status")
     if status:
         checks.append(
-            _warning("status_spelling", "'status'", f"{listed_status(status.raw)} = 'cancelled'", "'cancelled'"),
+            _warning(
+                "status_spelling", order.member("status"), f"{listed_status(status.raw)} = 'cancelled'", "'cancelled'"
+            ),
         )
     checks += [
-        _warning("lines_differ", quote_literal(path), f"o.{DIFFERS}.{quote_identifier(path)}", "'more than one value'")
+        _warning("lines_differ", Path(path), f"o.{DIFFERS}.{quote_identifier(path)}", "'more than one value'")
         for path in fields.differs
     ]
-    levels = [_elements(node, "") for node in fields.nodes if node.field.kind is Kind.LIST]
+    levels = [_elements(node, order) for node in fields.nodes if node.field.kind is Kind.LIST]
     return Level(None, tuple(checks), tuple(levels))
 
 
@@ -128,43 +156,43 @@ def _index(node: Node) -> str:
     return f"{node.var}_index"
 
 
-def _elements(node: Node, outer: str) -> Level:
+def _elements(node: Node, outer: Path) -> Level:
     # positions count from 0, as in the JSON that is sent and in the API's own messages
-    prefix = f"{outer}'{node.field.name}[' || ({_index(node)} - 1) || ']"
-    element = Check(f"{prefix}'", f"{node.var} IS NULL", "'required'", "'missing'")
-    checks = [element, *_fields(node.children, f"{prefix}.", outer=f"{node.var} IS NOT NULL AND ")]
+    path = outer.member(node.field.name).element(f"({_index(node)} - 1)")
+    element = Check(path, f"{node.var} IS NULL", "'required'", "'missing'")
+    checks = [element, *_fields(node.children, path, outer=f"{node.var} IS NOT NULL AND ")]
     quantity = node.child("quantity")
     if quantity:
         checks.append(
             _warning(
                 "negative_quantity",
-                f"{prefix}.quantity'",
+                path.member("quantity"),
                 f"TRY_CAST({quantity.encoded} AS INTEGER) < 0",
                 disclosed_sql(quantity.encoded),
             )
         )
     if node.field.name == "products":
         checks += [
-            _warning("empty_text", f"{prefix}.{name}'", f"{child.encoded} = ''", "'no characters'")
+            _warning("empty_text", path.member(name), f"{child.encoded} = ''", "'no characters'")
             for name in ("id", "name")
             if (child := node.child(name))
         ]
-    nested = [_elements(c, f"{prefix}.' || ") for c in node.children if c.field.kind is Kind.LIST]
+    nested = [_elements(c, path) for c in node.children if c.field.kind is Kind.LIST]
     return Level(node, tuple(checks), tuple(nested))
 
 
-def _fields(nodes: Sequence[Node], prefix: str, outer: str = "") -> Iterator[Check]:
+def _fields(nodes: Sequence[Node], parent: Path, outer: str = "") -> Iterator[Check]:
     for node in nodes:
-        path = f"{prefix or chr(39)}{node.field.name}'"
+        path = parent.member(node.field.name)
         if node.field.required:
             yield Check(path, f"{outer}{node.raw} IS NULL", "'required'", "'missing'")
         if node.field.kind is Kind.OBJECT:
-            yield from _fields(node.children, f"{prefix or chr(39)}{node.field.name}.")
+            yield from _fields(node.children, path)
         elif node.field.kind is not Kind.LIST:
             yield from _value(node, path)
 
 
-def _value(node: Node, path: str) -> Iterator[Check]:
+def _value(node: Node, path: Path) -> Iterator[Check]:
     field, raw, encoded = node.field, node.raw, node.encoded
     if node.rule:
         yield Check(path, f"{raw} IS NOT NULL AND {encoded} IS NULL", quote_literal(node.rule), _got(node))
@@ -188,7 +216,7 @@ def _value(node: Node, path: str) -> Iterator[Check]:
             yield Check(path, f"strlen({encoded}) < {low}", quote_literal(rule), "'no characters'")
 
 
-def _marked(path: str, encoded: str) -> Check:
+def _marked(path: Path, encoded: str) -> Check:
     """Return the check of what could not become text, and was marked."""
     other = f"split_part({encoded}, {quote_literal(OTHER_KIND)}, 2)"
     twice = f"contains({encoded}, {quote_literal(REPEATED_KEY)})"
@@ -206,9 +234,10 @@ def _got(node: Node) -> str:
 
 
 def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
+    path = Path().member("customer")
     absent = [f"{child.encoded} IS NULL" for child in customer.children]
     yield Check(
-        "'customer'",
+        path,
         f"{customer.raw} IS NOT NULL AND {' AND '.join(absent)}",
         "'at least one of email, phone, crmId'",
         "'none'",
@@ -218,12 +247,12 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
         missing = f"{node.encoded} IS NULL" if node else "TRUE"
         rule = f"required by the matching mode {matching}"
         yield Check(
-            f"'customer.{matching}'", f"{customer.raw} IS NOT NULL AND {missing}", quote_literal(rule), "'missing'"
+            path.member(matching), f"{customer.raw} IS NOT NULL AND {missing}", quote_literal(rule), "'missing'"
         )
     email = customer.child("email")
     if email:
         broken = f"NOT contains({email.encoded}, '@')"
-        yield _warning("email_without_at", "'customer.email'", broken, f"length({email.encoded}) || ' characters'")
+        yield _warning("email_without_at", path.member("email"), broken, f"length({email.encoded}) || ' characters'")
 
 
 def _total(fields: FieldBinding, products: Node) -> Check | None:
@@ -233,8 +262,8 @@ def _total(fields: FieldBinding, products: Node) -> Check | None:
     line = f"TRY_CAST({price.encoded} AS DOUBLE) * TRY_CAST({quantity.encoded} AS DOUBLE)"
     lines = f"list_transform({products.raw}, lambda {products.var}: {line})"
     broken = f"abs(TRY_CAST({total.encoded} AS DOUBLE) - list_sum({lines})) > 0.0100001"
-    return _warning("total_mismatch", "'totalValue'", broken, "'another total than its products'")
+    return _warning("total_mismatch", Path("totalValue"), broken, "'another total than its products'")
 
 
-def _warning(name: str, path: str, broken: str, got: str) -> Check:
+def _warning(name: str, path: Path, broken: str, got: str) -> Check:
     return Check(path, broken, quote_literal(f"{name}: {WARNINGS[name]}"), got, name)
