@@ -206,6 +206,18 @@ def test_a_part_imports_only_what_is_below_it(name):
     assert {n: parts for n, parts in reached.items() if parts} == {}
 
 
+def test_a_dry_run_imports_no_module_that_sends():
+    harmless = {
+        "push": {"settings"},
+        "by_id": {"settings", "queue"},
+        "api": {"mode", "redaction"},
+        "runs": {"progress"},
+    }
+    paths = [path for name, path in MODULES.items() if part(name) == "dry_run"]
+    own = [i.split(".") for path in paths for i in imports(path) if i.startswith("airflow_provider_ecdp.")]
+    assert {f"{names[1]}.{names[2]}" for names in own if names[2] not in harmless.get(names[1], {names[2]})} == set()
+
+
 def test_the_folders_of_orders_are_those_that_are_drawn():
     assert {path.name for path in (PACKAGE / "orders").iterdir() if (path / "__init__.py").exists()} == set(
         ORDERS_MAY_IMPORT

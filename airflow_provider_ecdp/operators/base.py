@@ -84,6 +84,8 @@ class EcdpOperator(BaseOperator):
         if not getattr(self, "_BaseOperator__from_mapped", False):
             with self._naming_this():
                 check_literals(self.parameters, given, self.template_ext)
+        with self._naming_this():
+            self._check_combination(given)
 
     @cached_property
     def hook(self) -> EcdpHook:
@@ -109,6 +111,13 @@ class EcdpOperator(BaseOperator):
             yield
         except ConfigurationError as error:
             raise ConfigurationError(f"{type(self).__name__} {self.task_id}: {error}") from None
+
+    def _check_combination(self, given: Mapping[str, Any]) -> None:
+        """Refuse parameters that do not go together.
+
+        :param given: what the DAG's file gives, templates too
+        :raises ConfigurationError: they do not
+        """
 
     def _given(self) -> dict[str, Any]:
         """Return the parameters by name, as templates have left them; what they leave empty is not there."""

@@ -12,10 +12,13 @@ from airflow_provider_ecdp.operators.results import deletions_folder, open_ledge
 from airflow_provider_ecdp.operators.settings import ByIdTaskSettings, DeletionTaskSettings
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow.sdk import XComArg
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+    from airflow_provider_ecdp.operators.parameters import Templated
     from airflow_provider_ecdp.orders.sources.base import Source
     from airflow_provider_ecdp.results.report import Report
 
@@ -31,13 +34,46 @@ class EcdpPushOrdersOperator(PushOperator):
         returns one, called with the keywords `context` and `jinja_env` when the task runs
     """
 
+    orders: Any
+
     template_fields: Sequence[str] = ("orders",)
     #: what says how an extract becomes orders, which these are, and what opens an extract again
     left_out: ClassVar[frozenset[str]] = frozenset({"sql", "mapping", "partition_by", "retry_failed"})
 
-    def __init__(self, *, orders: _Orders | XComArg | Callable[..., _Orders], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.orders: Any = orders
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            task_id: str,
+            orders: _Orders | XComArg | Callable[..., _Orders],
+            timezone: Templated | None = ...,
+            warnings_as_errors: Iterable[str] | Templated = ...,
+            memory_limit: Templated = ...,
+            max_in_flight: int | Templated = ...,
+            max_failed: Any = ...,
+            results_limit: int | Templated = ...,
+            max_duration: float | timedelta | Templated | None = ...,
+            mode: Templated = ...,
+            batch_size: int | Templated = ...,
+            batch_bytes: int | Templated = ...,
+            request_budget: int | Templated = ...,
+            canary: int | Templated = ...,
+            on_drift: Templated = ...,
+            ecdp_conn_id: Templated = ...,
+            results_path: Templated | None = ...,
+            on_empty: Templated = ...,
+            on_clear: Templated = ...,
+            dry_run: bool | Templated = ...,
+            only_changed: bool | Templated = ...,
+            replay_from: Templated | None = ...,
+            **kwargs: Any,
+        ) -> None: ...
+    else:
+
+        def __init__(self, *, orders: _Orders | XComArg | Callable[..., _Orders], **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.orders = orders
 
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         # Airflow stores rendered fields and shows them; orders hold e-mail addresses and telephone numbers

@@ -7,9 +7,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 from airflow_provider_ecdp.settings import Setting, settings_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
+#: What every parameter takes beside values of its own type: a template, or the output of a task.
+Templated = Union[str, "XComArg"]
 
 #: Settings that are no parameters: a connection has the first two, and `on_empty` says the third.
 _NOT_PARAMETERS = {"matching", "match_by", "allow_empty"}

@@ -7,18 +7,20 @@ Functions, for TaskFlow: call `shards` in a task, expand `ParquetToEcdpOperator`
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.results import open_storage
-from airflow_provider_ecdp.results import merge
+from airflow_provider_ecdp.results.merge import summarise
 
 if TYPE_CHECKING:
     from airflow.sdk import ObjectStoragePath
 
     from airflow_provider_ecdp.orders.sources.base import Source
+
+__all__ = ["open_extract", "shards", "summarise"]
 
 log = logging.getLogger(__name__)
 
@@ -51,20 +53,6 @@ def shards(
     url, inner, filesystem = open_storage(path, object_storage_conn_id)
     extract = ParquetSource.open(inner, filesystem=filesystem, partitions=partitions)
     return cut(extract, most, path=url, order_id=order_id, scattered=scattered, partitions=partitions)
-
-
-def summarise(
-    results: Iterable[Mapping[str, Any] | None], *, expected: int | None = None, results_limit: int = 100
-) -> dict[str, Any]:
-    """Return the sum of what mapped tasks have returned, in the shape of what each of them returned; it raises nothing.
-
-    Each result is looked at once and let go, so that those of many tasks are never in memory together.
-
-    :param results: the output of the mapped operator
-    :param expected: how many shards there are; those of them without a result are `summary.shards_missing`
-    :param results_limit: how many failed orders are listed
-    """
-    return merge.summarise(results, expected=expected, results_limit=results_limit)
 
 
 def open_extract(

@@ -19,10 +19,10 @@ def summarise(
 ) -> dict[str, Any]:
     """Return the sum of what mapped tasks have returned, in the shape of what each of them returned; it raises nothing.
 
-    Each result is looked at once and let go, so that those of many tasks are never in memory together.
+    Results are read one after the other, so that those of many tasks are never in memory at the same time.
 
     :param results: in XCom's shape, such as `push.output` of a mapped operator
-    :param expected: how many shards there are; those of them without a result are `summary.shards_missing`
+    :param expected: the number of shards; `summary.shards_missing` counts those without a result
     :param results_limit: how many failed orders are listed
     """
     summary: dict[str, Any] = {"mode": None, **dict.fromkeys(_SUMS, 0), "in_flight": 0, "duration_seconds": 0.0}
@@ -39,7 +39,7 @@ def summarise(
         counts["shards_failed"] += any(found[outcome.value] for outcome in Outcome if outcome.failed)
         counts["longest_shard_seconds"] = max(counts["longest_shard_seconds"], found["duration_seconds"])
         summary["mode"] = summary["mode"] or found.get("mode", found.get("operation"))
-        # how many shards are pushed at a time is not known here, so there is no sum of these
+        # the number of shards that are pushed at a time is unknown here, so there is no sum of these
         summary["in_flight"] = max(summary["in_flight"], found.get("in_flight", 0))
         for name in (*_SUMS, "duration_seconds"):
             # changes and orders by id have no warnings

@@ -11,8 +11,12 @@ from airflow_provider_ecdp.operators.push import PushOperator
 from airflow_provider_ecdp.operators.settings import ExtractSettings, refuse_unnamed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import timedelta
+
     from airflow.sdk.definitions.context import Context
 
+    from airflow_provider_ecdp.operators.parameters import Templated
     from airflow_provider_ecdp.orders.sources.base import Source
 
 
@@ -31,16 +35,52 @@ class ParquetToEcdpOperator(PushOperator):
     template_ext: Sequence[str] = (".sql", ".json")
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "mapping": "json"}
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        with self._naming_this():
-            if (kwargs.get("path") is None) == (kwargs.get("extracts") is None):
-                raise ConfigurationError("give path, or extracts (a path for each name)")
-            if kwargs.get("mapping") is not None and kwargs.get("sql") is not None:
-                raise ConfigurationError("sql and mapping exclude each other; keep one of them")
-            extracts, partitions = kwargs.get("extracts"), kwargs.get("partitions")
-            if isinstance(extracts, Mapping) and isinstance(partitions, Mapping):
-                refuse_unnamed(partitions, extracts)
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            task_id: str,
+            path: Any = ...,
+            partitions: Mapping[str, Any] | Templated | None = ...,
+            object_storage_conn_id: Templated | None = ...,
+            on_missing: Templated = ...,
+            extracts: Mapping[str, Any] | Templated | None = ...,
+            sql: Templated | None = ...,
+            mapping: Mapping[str, Any] | Templated | None = ...,
+            partition_by: Mapping[str, str] | Templated | None = ...,
+            timezone: Templated | None = ...,
+            warnings_as_errors: Iterable[str] | Templated = ...,
+            memory_limit: Templated = ...,
+            max_in_flight: int | Templated = ...,
+            max_failed: Any = ...,
+            results_limit: int | Templated = ...,
+            max_duration: float | timedelta | Templated | None = ...,
+            mode: Templated = ...,
+            batch_size: int | Templated = ...,
+            batch_bytes: int | Templated = ...,
+            request_budget: int | Templated = ...,
+            canary: int | Templated = ...,
+            on_drift: Templated = ...,
+            ecdp_conn_id: Templated = ...,
+            results_path: Templated | None = ...,
+            on_empty: Templated = ...,
+            on_clear: Templated = ...,
+            dry_run: bool | Templated = ...,
+            only_changed: bool | Templated = ...,
+            replay_from: Templated | None = ...,
+            retry_failed: bool | Templated = ...,
+            **kwargs: Any,
+        ) -> None: ...
+
+    def _check_combination(self, given: Mapping[str, Any]) -> None:
+        if (given.get("path") is None) == (given.get("extracts") is None):
+            raise ConfigurationError("give path, or extracts (a path for each name)")
+        if given.get("mapping") is not None and given.get("sql") is not None:
+            raise ConfigurationError("sql and mapping exclude each other; keep one of them")
+        extracts, partitions = given.get("extracts"), given.get("partitions")
+        if isinstance(extracts, Mapping) and isinstance(partitions, Mapping):
+            refuse_unnamed(partitions, extracts)
 
     def _extract(
         self,

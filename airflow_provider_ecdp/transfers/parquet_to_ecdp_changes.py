@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,14 +15,17 @@ from airflow_provider_ecdp.operators.settings import FileSettings, OnClear, OnEm
 from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.by_id.queue import ChangeQueue
     from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+    from airflow_provider_ecdp.operators.parameters import Templated
 
 
 class _ParquetToEcdpChangesOperator(EcdpOperator):
-    """What the two transfers share: the memory of a task instance, and the way of one run."""
+    """What the two transfers share: the results of a task instance, and one run."""
 
     template_ext: Sequence[str] = (".sql", ".json")
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "mapping": "json"}
@@ -30,11 +33,9 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
     operation: ClassVar[Operation]
     sending: ClassVar[type[ChangeSettings]]
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if kwargs.get("mapping") is not None and kwargs.get("sql") is not None:
-            with self._naming_this():
-                raise ConfigurationError("sql and mapping exclude each other; keep one of them")
+    def _check_combination(self, given: Mapping[str, Any]) -> None:
+        if given.get("mapping") is not None and given.get("sql") is not None:
+            raise ConfigurationError("sql and mapping exclude each other; keep one of them")
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Send the changes, and return `summary`, `results`, `results_path`, `warnings` and `reasons`."""
@@ -100,6 +101,32 @@ class ParquetToEcdpStatusesOperator(_ParquetToEcdpChangesOperator):
     operation = Operation.UPDATE_STATUS
     sending = ChangeSettings
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            task_id: str,
+            path: Any,
+            partitions: Mapping[str, Any] | Templated | None = ...,
+            object_storage_conn_id: Templated | None = ...,
+            on_missing: Templated = ...,
+            sql: Templated | None = ...,
+            mapping: Mapping[str, Any] | Templated | None = ...,
+            memory_limit: Templated = ...,
+            max_in_flight: int | Templated = ...,
+            max_failed: Any = ...,
+            results_limit: int | Templated = ...,
+            max_duration: float | timedelta | Templated | None = ...,
+            missing: Templated = ...,
+            ecdp_conn_id: Templated = ...,
+            results_path: Templated | None = ...,
+            on_empty: Templated = ...,
+            on_clear: Templated = ...,
+            dry_run: bool | Templated = ...,
+            **kwargs: Any,
+        ) -> None: ...
+
 
 class ParquetToEcdpDeletionsOperator(_ParquetToEcdpChangesOperator):
     """Marks orders as deleted: a row of the Parquet files for each of them, with `order_id`.
@@ -113,3 +140,30 @@ class ParquetToEcdpDeletionsOperator(_ParquetToEcdpChangesOperator):
     tables: ClassVar[tuple[type, ...]] = (FileSettings, ChangeRowSettings, DeletionSettings, RunTaskSettings)
     operation = Operation.DELETE
     sending = DeletionSettings
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            task_id: str,
+            path: Any,
+            partitions: Mapping[str, Any] | Templated | None = ...,
+            object_storage_conn_id: Templated | None = ...,
+            on_missing: Templated = ...,
+            sql: Templated | None = ...,
+            mapping: Mapping[str, Any] | Templated | None = ...,
+            memory_limit: Templated = ...,
+            max_in_flight: int | Templated = ...,
+            max_failed: Any = ...,
+            results_limit: int | Templated = ...,
+            max_duration: float | timedelta | Templated | None = ...,
+            missing: Templated = ...,
+            max_deletions: int | Templated | None = ...,
+            ecdp_conn_id: Templated = ...,
+            results_path: Templated | None = ...,
+            on_empty: Templated = ...,
+            on_clear: Templated = ...,
+            dry_run: bool | Templated = ...,
+            **kwargs: Any,
+        ) -> None: ...

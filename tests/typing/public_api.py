@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, assert_type
+
+from airflow.sdk import XComArg
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
@@ -11,6 +14,7 @@ from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.operators.ecdp import EcdpPushOrdersOperator
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -19,6 +23,11 @@ from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.progress import Progress
+from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
+from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import (
+    ParquetToEcdpDeletionsOperator,
+    ParquetToEcdpStatusesOperator,
+)
 
 
 def the_hook(orders: list[dict[str, Any]]) -> None:
@@ -35,6 +44,15 @@ def the_hook(orders: list[dict[str, Any]]) -> None:
         report = hook.push(source, reading, PushSettings(canary=10), prior_runs=PriorRuns(ledger=Ledger("results")))
         assert_type(report, Report)
         hook.push(source, {"sql": "FROM extract"})  # type: ignore[arg-type]
+
+
+def the_operators(orders: list[dict[str, Any]], listed: XComArg) -> None:
+    ParquetToEcdpOperator(task_id="push", path="{{ ds }}.parquet", batch_size="{{ params.size }}", retries=3)
+    ParquetToEcdpOperator(task_id="push", path=listed, batch_size=[500])  # type: ignore[arg-type]
+    ParquetToEcdpOperator(path="orders.parquet")  # type: ignore[call-arg]
+    ParquetToEcdpDeletionsOperator(task_id="delete", path=listed, max_duration=timedelta(hours=1), dry_run=True)
+    ParquetToEcdpStatusesOperator(task_id="change")  # type: ignore[call-arg]
+    EcdpPushOrdersOperator(task_id="push", orders=orders, mode=Mode.ADD, max_failed="1%")
 
 
 def the_core(key: str) -> None:
