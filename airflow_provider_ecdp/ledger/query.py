@@ -268,18 +268,19 @@ class Results:
 
     def timeline(self, most: int = 60) -> list[Interval]:
         """Return how the orders got their outcomes over time, in at most `most` intervals of one length."""
-        (first, last), *_ = self._fetch(f'SELECT min("at"), max("at") FROM newest WHERE {_SENT} OR {_FAILED}', [])
+        timed = f"{_SENT} OR {_FAILED}"
+        ((first, last),) = self._fetch(f'SELECT epoch_us(min("at")), epoch_us(max("at")) FROM newest WHERE {timed}', [])
         if first is None:
             return []
-        seconds = (last - first).total_seconds()
-        width = next(width for width in _WIDTHS if seconds < most * width)
+        width = next((width for width in _WIDTHS if last - first < most * width * 1_000_000), _WIDTHS[-1])
         sql = (
-            f'SELECT epoch("at" - ?) // {width} AS i, count(*) FILTER ({_SENT}), count(*) FILTER ({_FAILED}), '
-            f"count(*) FILTER (attempts > 1) FROM newest WHERE {_SENT} OR {_FAILED} GROUP BY i ORDER BY i"
+            f'SELECT (epoch_us("at") - {first}) // {width * 1_000_000} AS i, count(*) FILTER ({_SENT}), '
+            f"count(*) FILTER ({_FAILED}), count(*) FILTER (attempts > 1) FROM newest WHERE {timed} GROUP BY i"
         )
-        counts = {int(i): rest for i, *rest in self._fetch(sql, [first])}
+        counts = {i: rest for i, *rest in self._fetch(sql, [])}
+        began = dt.datetime.fromtimestamp(first / 1_000_000, dt.UTC)
         return [
-            Interval((first + dt.timedelta(seconds=i * width)).astimezone(dt.UTC), width, *counts.get(i, (0, 0, 0)))
+            Interval(began + dt.timedelta(seconds=i * width), width, *counts.get(i, (0, 0, 0)))
             for i in range(max(counts) + 1)
         ]
 

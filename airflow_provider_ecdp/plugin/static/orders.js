@@ -1,10 +1,10 @@
 // The table of orders: searched, filtered, sorted and cut into pages by the server; a click shows an order's history.
 
 import {
-  airflowLink, announce, counted, dataUrl, el, IDS, moment, number, read, readBlob, RequestError, words,
+  airflowLink, counted, dataUrl, el, IDS, moment, number, read, readBlob, RequestError, words,
 } from "./page.js";
 
-const PAGE = 50;
+const PAGE = 25;
 const SEARCH_DELAY = 250;
 
 /** The columns, and what the server calls them where it can sort by them. */
@@ -165,7 +165,7 @@ export class OrderTable {
   row({ order_id, outcome, reason, http_status, attempts, at }) {
     const id = order_id === null
       ? el("span.quiet", {}, "without an id")
-      : el("button.plain", { type: "button", title: "Show its history", onclick: () => showHistory(order_id) }, order_id);
+      : el("button.plain", { type: "button", title: `Show the history of ${order_id}`, onclick: () => showHistory(order_id) }, order_id);
     return el(
       "tr",
       {},
@@ -252,7 +252,7 @@ export async function showHistory(orderId) {
   try {
     const { rows, runs } = await read("history", new URLSearchParams({ order_id: orderId }));
     content.replaceChildren(
-      el("p.quiet", {}, `${counted(rows.length, "outcome")} in this run and up to ${number(runs - 1)} before it, the newest first.`),
+      el("p.quiet", {}, `${counted(rows.length, "outcome")} in ${runs > 1 ? `this run and the ${number(runs - 1)} before it` : "this run"}, the newest first.`),
       historyTable(rows),
     );
   } catch (error) {
@@ -270,7 +270,7 @@ function historyTable(rows) {
       el("td.reason", {}, row.reason ?? ""),
       el("td.figure", {}, row.http_status ?? ""),
       el(
-        "td.id",
+        row.this_run ? "td" : "td.id",
         {},
         row.this_run ? "this run" : airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(row.run)}`, row.run),
       ),
@@ -287,5 +287,3 @@ function historyTable(rows) {
     ),
   );
 }
-
-export { announce };

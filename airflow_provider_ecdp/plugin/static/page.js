@@ -135,7 +135,7 @@ function leave(event, href) {
 
 /** Names of the page's colours that Airflow's pages have too; a deployment may have chosen its own. */
 const COLOURS = [
-  "bg", "bg-subtle", "bg-muted", "bg-warning", "bg-info", "fg", "fg-muted", "border", "border-emphasized",
+  "bg", "bg-subtle", "bg-muted", "bg-warning", "bg-info", "fg", "fg-muted", "fg-info", "border", "border-emphasized",
   "brand-solid", "brand-contrast", "brand-fg", "brand-focus-ring", "success-subtle", "success-fg", "failed-subtle",
   "failed-fg",
 ];

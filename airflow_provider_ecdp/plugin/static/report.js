@@ -1,9 +1,9 @@
 // The sync report: of a task instance, or of a DAG run.
 
 import { earlierRuns, outcomeBar, timeline } from "./charts.js";
-import { badge, listedOrders, OrderTable } from "./orders.js";
+import { badge, listedOrders, OrderTable, showHistory } from "./orders.js";
 import {
-  airflowLink, AIRFLOW, announce, ask, counted, duration, el, followTheme, IDS, moment, number, ON_ITS_OWN, read,
+  airflowLink, announce, ask, counted, duration, el, followTheme, IDS, moment, number, ON_ITS_OWN, read,
   size, words,
 } from "./page.js";
 
@@ -72,8 +72,8 @@ function assembled(report) {
   return [
     summary(report, total, orders),
     report.notes.map(({ level, text }) => el(`p.note.${level}`, { role: "note" }, text)),
-    report.replay && again(report),
     reasons(report.reasons, orders),
+    report.replay && again(report),
     orders?.element ?? (report.results?.length ? listedOrders(report.results, total) : null),
     OF_RUN && tasks(report.tasks),
     charts(report),
@@ -150,7 +150,7 @@ function reasons(rows, orders) {
       el("td.figure", {}, number(count)),
       el("td", {}, badge(outcome)),
       el("td.reason", {}, label),
-      el("td.id", {}, example ?? ""),
+      el("td", {}, example && orders ? el("button.plain", { type: "button", onclick: () => showHistory(example) }, example) : (example ?? "")),
     );
   };
   return el(
@@ -363,20 +363,12 @@ function warningTable(warnings) {
 }
 
 function columnTables(extracts) {
-  const many = Object.keys(extracts).length > 1;
-  return Object.entries(extracts).map(([extract, columns]) =>
-    el(
-      "details",
-      { open: !many },
-      el("summary", {}, `${many ? `${extract}: ` : ""}${counted(Object.keys(columns).length, "column")}`),
-      el(
-        "table",
-        {},
-        el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "Column"), el("th", { scope: "col" }, "Type"))),
-        el("tbody", {}, Object.entries(columns).map(([name, type]) => el("tr", {}, el("td.id", {}, name), el("td", {}, el("code", {}, type))))),
-      ),
-    ),
-  );
+  return Object.entries(extracts).map(([extract, columns]) => {
+    const count = counted(Object.keys(columns).length, "column");
+    const name = Object.keys(extracts).length > 1 ? `${extract}: ${count}` : count;
+    const line = ([column, type]) => el("tr", {}, el("td.id", {}, column), el("td", {}, el("code", {}, type)));
+    const heads = ["Column", "Type"].map((head) => el("th", { scope: "col" }, head));
+    const table = el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, Object.entries(columns).map(line)));
+    return [el("p.quiet", {}, name), el("div.scroll.columns", { tabindex: "0", role: "region", "aria-label": name }, table)];
+  });
 }
-
-export { AIRFLOW };
