@@ -58,6 +58,10 @@ def get_provider_info() -> dict[str, Any]:
                 "to_openlineage_converter": "airflow_provider_ecdp.assets.ecdp.convert_asset_to_openlineage",
             },
         ],
+        "extra-links": [
+            "airflow_provider_ecdp.operators.links.SyncReportLink",
+            "airflow_provider_ecdp.operators.links.ResultsFolderLink",
+        ],
         "notifications": ["airflow_provider_ecdp.notifications.ecdp.EcdpSyncNotifier"],
         "connection-types": [
             {

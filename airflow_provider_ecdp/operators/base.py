@@ -29,6 +29,7 @@ from airflow_provider_ecdp.hooks.version_compat import (
 from airflow_provider_ecdp.observability.lineage import Lineage
 from airflow_provider_ecdp.observability.metrics import count_run, run_span
 from airflow_provider_ecdp.operators.failures import explained
+from airflow_provider_ecdp.operators.links import ResultsFolderLink, SyncReportLink
 from airflow_provider_ecdp.operators.parameters import attribute, check_literals, declare, parameters_of, shown_default
 from airflow_provider_ecdp.operators.retry_policy import is_transient, with_retry_policy
 from airflow_provider_ecdp.operators.settings import OnMissing, TaskSettings
@@ -66,6 +67,9 @@ class EcdpOperator(BaseOperator):
     parameters: ClassVar[Mapping[str, Setting]]
 
     ui_color = "#e3eefb"
+    operator_extra_links = (SyncReportLink(), ResultsFolderLink())
+    #: where the run keeps the outcome of every order, for the link to it
+    results_folder: str | None = None
     ecdp_conn_id: str
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -60,6 +60,7 @@ class PushOperator(EcdpOperator):
         reading, sending = hook.settings(OrderSettings, options), hook.settings(PushSettings, options)
         root = results_root(task.results_path)
         own = own_folder(root, context["ti"], resume=task.on_clear is OnClear.RESUME) if root else None
+        self.results_folder = own
         prior_runs = self._prior_runs(context["ti"], task, own)
         if task.dry_run:
             return self._check(context, hook, reading, sending, prior_runs)

@@ -59,6 +59,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         settings = hook.settings(self.sending, options)
         root = results_root(task.results_path)
         own = own_folder(root, ti, resume=task.on_clear is OnClear.RESUME) if root else None
+        self.results_folder = own
         ledger = open_ledger(own) if own else None
         deleted = deletions_folder(root, task.ecdp_conn_id) if root and self.operation is Operation.DELETE else None
         if task.dry_run:

@@ -191,3 +191,10 @@ def test_the_columns_that_were_read(server, pushed):
     (folder / "_schema-20261101T030000.000000-abcdefgh.json").write_text(json.dumps(kept))
     columns = server.get(f"data/{pushed}").json()["columns"]
     assert columns == {"at": kept["at"], "extracts": kept["columns"]}
+
+
+def test_airflow_gives_the_links_that_the_worker_has_kept(server):
+    server.push_xcom("ecdp/report/shop/run/push/-1", key="_link_SyncReportLink")
+    path = f"/api/v2/dags/shop/dagRuns/{server.run}/taskInstances/push/links"
+    links = server.client.get(path, headers=server.headers()).json()["extra_links"]
+    assert links == {"Sync report": "ecdp/report/shop/run/push/-1", "Results folder": None}
