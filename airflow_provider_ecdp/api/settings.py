@@ -20,7 +20,7 @@ DEFAULT_BASE_URL = "https://api.ecdp.app"
 ID_OF_NO_ORDER = "airflow-provider-ecdp-connection-test"
 
 
-def _verify(value: object) -> bool | str:
+def _certificates(value: object) -> bool | str:
     if not isinstance(value, bool | str):
         raise TypeError
     return value
@@ -31,21 +31,21 @@ class ClientSettings:
     """The settings of an EcdpClient; a wrong one raises ConfigurationError.
 
     `base_url` is normalised: no trailing slash, and a trailing `/orders` is dropped. Timeouts are in seconds; the read
-    timeout also bounds sending the body, and both together one request with its answer. `verify` is whether the
+    timeout also bounds sending the body, and both together one request with its answer. `ca_bundle` is whether the
     server's certificate is checked, or the path of a CA bundle. Plain http is for loopback, beyond it only with
     `allow_http`. `requests_per_second` None is no limit.
     `max_in_flight` is the number of connections kept open: as many as threads use the client.
 
-    Proxies and, for `verify=True`, a CA bundle are taken from the environment as requests does (HTTPS_PROXY, NO_PROXY,
-    REQUESTS_CA_BUNDLE), once, when the client is made. A .netrc file is not read.
+    Proxies and, for `ca_bundle=True`, a CA bundle are taken from the environment as requests does (HTTPS_PROXY,
+    NO_PROXY, REQUESTS_CA_BUNDLE), once, when the client is made. A .netrc file is not read.
     """
 
     base_url: str = setting(DEFAULT_BASE_URL, text(metavar="URL"), help="URL of ECDP")
     connect_timeout: float = setting(10, number("seconds"), help="Seconds to wait for a connection")
     read_timeout: float = setting(60, number("seconds"), help="Seconds to wait for an answer")
-    verify: bool | str = setting(
+    ca_bundle: bool | str = setting(
         default=True,
-        kind=Kind("true, false or the path of a CA bundle", _verify, "FILE"),
+        kind=Kind("true, false or the path of a CA bundle", _certificates, "FILE"),
         help="Certificates to trust, if those of the system are not enough",
     )
     allow_http: bool = setting(
@@ -58,8 +58,10 @@ class ClientSettings:
     def __post_init__(self) -> None:
         check(self)
         object.__setattr__(self, "base_url", _base_url(self.base_url, self.allow_http))
-        if isinstance(self.verify, str) and not Path(self.verify).exists():
-            raise ConfigurationError(f"verify is the path of a CA bundle, and there is no such file: {self.verify!r}")
+        if isinstance(self.ca_bundle, str) and not Path(self.ca_bundle).exists():
+            raise ConfigurationError(
+                f"ca_bundle is the path of a CA bundle, and there is no such file: {self.ca_bundle!r}"
+            )
         if not (self.user_agent_suffix.isascii() and self.user_agent_suffix.isprintable()):
             raise ConfigurationError("user_agent_suffix is sent in a header; use printable ASCII characters")
 

@@ -54,7 +54,7 @@ class Transport:
         self._session.mount("http://", adapter)
         # looked up once: it reads the environment, and on some systems the registry, for each request
         self._send_options: dict[str, Any] = {
-            **self._session.merge_environment_settings(settings.base_url, {}, True, settings.verify, None),
+            **self._session.merge_environment_settings(settings.base_url, {}, True, settings.ca_bundle, None),
             "timeout": (settings.connect_timeout, settings.read_timeout),
             "allow_redirects": False,
         }
@@ -276,7 +276,7 @@ def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError
         return ConfigurationError(f"the base URL, or a proxy in the environment, is malformed ({type(error).__name__})")
     if not isinstance(error, (requests.RequestException, HTTPError)):
         # requests raises a plain OSError, before it connects, for a CA bundle that is not there
-        return ConfigurationError("the CA bundle (`verify`, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE) cannot be read")
+        return ConfigurationError("the CA bundle (`ca_bundle`, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE) cannot be read")
     broken = NoAnswerError(f"{call}: the connection broke before a response arrived ({_reason(chain[-1])})")
     # while sending: the server does not take what it is sent
     broken.timed_out = any(isinstance(link, TimeoutError) for link in chain)
@@ -289,7 +289,7 @@ def _not_connected(refused: NewConnectionError, call: str, settings: ClientSetti
     if isinstance(tls, ssl.SSLCertVerificationError):
         return ConfigurationError(
             f"the server's certificate is not trusted ({tls.verify_message}); check the host of the base URL."
-            " For a private certificate authority, set `verify` to the path of its CA bundle"
+            " For a private certificate authority, set `ca_bundle` to the path of its CA bundle"
         )
     # An end of file in the handshake is an overloaded or restarting server; other TLS errors do not pass by themselves.
     if tls is not None and not isinstance(tls, (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)):

@@ -29,9 +29,6 @@ before its first `=`: ./dt=2026-11-22.
 """
 
 
-#: Options whose names are not those of their settings.
-_NAMES = {"verify": "--ca-bundle"}
-
 #: Options that take a text, or the name of a file that holds it.
 _TEXTS = {"sql", "mapping"}
 
@@ -56,8 +53,7 @@ def add_settings(
             # the settings themselves parse it, and say what is wrong in one line
             value = {"metavar": one.kind.metavar}
             how = (flag if one.kind.metavar is None else value) | special.get(one.name, {})
-            option = _NAMES.get(one.name, f"--{one.name.replace('_', '-')}")
-            group.add_argument(option, dest=one.name, default=None, help=_help(one), **how)
+            group.add_argument(f"--{one.name.replace('_', '-')}", dest=one.name, default=None, help=_help(one), **how)
 
 
 def _help(one: Setting) -> str:

@@ -21,11 +21,8 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-#: Fields of the form by the settings that they are, where the names differ.
-_NAMES = {"verify": "ca_bundle"}
-
 #: What every part of the package reads on its own: the form's fields for the client, and those for pushes.
-_OF_CLIENT = ("connect_timeout", "read_timeout", "requests_per_second", "max_in_flight", "verify", "allow_http")
+_OF_CLIENT = ("connect_timeout", "read_timeout", "requests_per_second", "max_in_flight", "ca_bundle", "allow_http")
 _OF_PUSH = ("batch_size", "batch_bytes")
 
 
@@ -111,11 +108,7 @@ class _Fields:
 
     def settings(self, table: type, names: Collection[str]) -> dict[str, Any]:
         """Return the settings of a class that the form has, by their names; those that are empty are left out."""
-        read = {
-            one.name: self.read(_NAMES.get(one.name, one.name), one.parse)
-            for one in settings_of(table)
-            if one.name in names
-        }
+        read = {one.name: self.read(one.name, one.parse) for one in settings_of(table) if one.name in names}
         return {name: value for name, value in read.items() if value is not None}
 
     def read(self, name: str, parse: Callable[[Any], _T]) -> _T | None:

@@ -65,7 +65,7 @@ def test_plain_http_beyond_loopback_is_for_who_asks_for_it():
         {"connect_timeout": float("nan")},
         {"requests_per_second": 0},
         {"max_in_flight": 0},
-        {"verify": "/no/such/bundle.pem"},
+        {"ca_bundle": "/no/such/bundle.pem"},
         {"user_agent_suffix": "a\r\nx-injected: 1"},
     ],
 )

@@ -301,13 +301,13 @@ def test_a_large_body_may_take_longer_than_the_connect_timeout(server, make_clie
 
 
 def test_a_certificate_that_nobody_vouches_for_is_a_setting_to_correct(tls_server, make_client):
-    with pytest.raises(ConfigurationError, match=r"certificate is not trusted.*verify"):
+    with pytest.raises(ConfigurationError, match=r"certificate is not trusted.*ca_bundle"):
         post(make_client(tls_server.url))
     assert tls_server.requests == []
 
 
 def test_a_private_certificate_is_trusted_through_its_bundle(tls_server, make_client, certificate):
-    client = make_client(tls_server.url, verify=certificate)
+    client = make_client(tls_server.url, ca_bundle=certificate)
     post(client)
     post(client)
     assert tls_server.connections == 1
@@ -334,7 +334,7 @@ def test_a_bundle_that_is_none_is_a_setting_to_correct(tls_server, make_client, 
     bundle = tmp_path / "bundle.pem"
     bundle.write_bytes(content)
     with pytest.raises(ConfigurationError, match="CA bundle"):
-        post(make_client(tls_server.url, verify=str(bundle)))
+        post(make_client(tls_server.url, ca_bundle=str(bundle)))
 
 
 def test_a_bundle_of_the_environment_that_is_missing_is_a_setting_to_correct(tls_server, make_client, monkeypatch):
@@ -365,7 +365,7 @@ def test_a_handshake_that_breaks_proves_that_nothing_was_sent(make_client, linge
 
 
 def test_a_break_after_the_handshake_proves_nothing(tls_server, make_client, certificate):
-    client = make_client(tls_server.url, verify=certificate)
+    client = make_client(tls_server.url, ca_bundle=certificate)
     tls_server.close_without_answer()
     with pytest.raises(NoAnswerError):
         post(client)

@@ -141,7 +141,7 @@ def test_the_form_and_a_uri_give_the_same_settings(tmp_path):
         "http://gateway",
         connect_timeout=1.5,
         read_timeout=20.0,
-        verify=str(bundle),
+        ca_bundle=str(bundle),
         allow_http=True,
         requests_per_second=2.5,
         max_in_flight=8,
