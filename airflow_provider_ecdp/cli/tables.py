@@ -71,6 +71,9 @@ def summary(report: Report) -> Iterator[RenderableType]:
     yield outcomes(report)
     if again := report.summary.get("failed_before"):
         yield f"{number_of(again, 'order')} of these had failed in earlier runs."
+    if "verified" in report.summary:
+        verified, differ = report.summary["verified"], report.summary["verified_differ"]
+        yield f"{number_of(verified, 'accepted order')} read back: {differ:,} not as sent."
     if report.reasons:
         reasons = ((f"{r['count']:,}", r["reason"], r["example"]) for r in report.reasons)
         yield rows(reasons, "orders", "why they failed", "for example")

@@ -316,6 +316,10 @@ def summary_table(
         lines[-1] += f", {summary['in_flight']:,} at a time"
     if summary.get("failed_before"):
         lines.append(f"  {summary['failed_before']:,} of these orders had failed in earlier runs")
+    if "verified" in summary:
+        lines.append(
+            f"  {summary['verified']:,} accepted orders read back, {summary['verified_differ']:,} of them differ"
+        )
     if results_path:
         lines.append(f"  results of every order: {results_path}")
     return "\n".join(lines)

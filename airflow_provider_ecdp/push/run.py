@@ -19,6 +19,7 @@ from airflow_provider_ecdp.push.bisection import BatchSender
 from airflow_provider_ecdp.push.failed_before import FailedBefore
 from airflow_provider_ecdp.push.pools import Pool
 from airflow_provider_ecdp.push.settings import PushSettings
+from airflow_provider_ecdp.push.verification import Sample, verify
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, reason
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
@@ -102,6 +103,8 @@ class _Push:
             cancellation=cancellation,
         )
         self.rows = 0
+        self.sample = Sample(settings.verify)
+        self.verified: dict[str, int] = {}
         self.halted: str | None = None
         if prior.history is not None:
             check_target(prior.history, client.settings.base_url, client.key_fingerprint)
@@ -183,6 +186,8 @@ class _Push:
 
     def record(self, result: list[BatchOutcome]) -> None:
         """Record the outcomes of a batch."""
+        if self.sample.size:
+            self.sample.add(result)
         self.run.recorder.add_all(result)
 
     def most_pending(self, item: pa.RecordBatch | Pool) -> int:
@@ -190,14 +195,16 @@ class _Push:
         return 0 if isinstance(item, Pool) else self.settings.most_pending(batching.size(item))
 
     def close(self) -> None:
-        """Take off the list what no longer fails, or is no longer there."""
+        """Take off the list what no longer fails, or is no longer there, and read back what is to be verified."""
+        if self.sample.size and not self.run.cancellation.cancelled:
+            self.verified = verify(self.run.client, self.sample)
         if self.failed_before is not None:
             replaying = self.prior.replay is not None
             self.failed_before.close(complete=not (replaying or self.halted or self.run.cancellation.cancelled))
 
     def report(self) -> Report:
         """Add up."""
-        facts = {"warnings": self.run.recorder.tally.with_warnings}
+        facts = {"warnings": self.run.recorder.tally.with_warnings, **self.verified}
         if self.failed_before is not None:
             facts["failed_before"] = self.failed_before.sent_again
         return self.run.report(

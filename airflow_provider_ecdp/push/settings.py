@@ -42,6 +42,11 @@ class PushSettings(RunSettings):
         help="Maximum consecutive requests of one refused batch that settle no order",
     )
     canary: int = setting(0, whole(), help="Send this many orders first; if one of them fails, send no others")
+    verify: int = setting(
+        0,
+        whole(most=10_000),
+        help="Read this many random accepted orders back after the push, and report those that ECDP holds otherwise",
+    )
     on_drift: OnDrift = setting(
         OnDrift.WARN.value,
         choice(OnDrift),
@@ -63,4 +68,5 @@ class PushOptions(RunOptions, total=False):
     batch_bytes: int
     request_budget: int
     canary: int
+    verify: int
     on_drift: OnDrift | str

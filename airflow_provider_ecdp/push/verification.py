@@ -1,0 +1,68 @@
+"""Reads a random sample of accepted orders back after a push, and compares them with what was sent."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.push.readback import read_back
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
+
+log = logging.getLogger(__name__)
+
+#: Ids that the log lists.
+_LISTED = 20
+
+
+@dataclass(slots=True)
+class Sample:
+    """At most `size` orders, each order that was accepted with the same chance. Not thread-safe.
+
+    :param draw: returns a number from [0, 1)
+    """
+
+    size: int
+    draw: random.Random = field(default_factory=random.SystemRandom)
+    #: the order of the smallest number is the first to make room: number, id, JSON text
+    _kept: list[tuple[float, str, str]] = field(default_factory=list)
+
+    def add(self, settled: Iterable[BatchOutcome]) -> None:
+        """Take some of the orders that were accepted."""
+        for one in settled:
+            if one.outcome is not Outcome.ACCEPTED:
+                continue
+            ids, texts = one.orders.column("order_id"), one.orders.column("json")
+            for i in range(len(ids)):
+                number = self.draw.random()
+                # an order is copied only if it is kept: a batch is megabytes
+                if len(self._kept) < self.size:
+                    heapq.heappush(self._kept, (number, ids[i].as_py(), texts[i].as_py()))
+                elif number > self._kept[0][0]:
+                    heapq.heapreplace(self._kept, (number, ids[i].as_py(), texts[i].as_py()))
+
+    @property
+    def orders(self) -> pa.RecordBatch:
+        """The orders, with the columns `order_id` and `json`."""
+        return pa.RecordBatch.from_pydict(
+            {"order_id": [one[1] for one in self._kept], "json": [one[2] for one in self._kept]},
+            pa.schema([("order_id", pa.string()), ("json", pa.string())]),
+        )
+
+
+def verify(client: EcdpClient, sample: Sample) -> dict[str, int]:
+    """Read the orders of a sample back, one `GET` each; return the counts, and log the ids of those that differ."""
+    orders = sample.orders
+    answer = read_back(client, orders, range(len(orders)))
+    for positions, what in ((answer.different, "other content than was sent"), (answer.absent, "no such order")):
+        if positions:
+            ids = ", ".join(str(orders.column("order_id")[i]) for i in positions[:_LISTED])
+            log.warning("verify: ECDP has %s for %d accepted orders, such as %s", what, len(positions), ids)
+    if answer.error is not None:
+        log.warning("verify: only %d of %d orders could be read: %s", len(answer.positions), len(orders), answer.error)
+    return {"verified": len(answer.positions), "verified_differ": len(answer.different) + len(answer.absent)}
