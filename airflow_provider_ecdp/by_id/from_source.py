@@ -19,6 +19,7 @@ from airflow_provider_ecdp.by_id.requests import MAY_BE_GONE, NOT_REACHED, Answe
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, Operation
 from airflow_provider_ecdp.errors import ApiError
 from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.ledger.target import check_target
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
@@ -47,8 +48,11 @@ def apply_changes(
     :param cancellation: ends the run in order: nothing new is sent, and every change has an outcome
     :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
     :raises ExtractError: there are more rows than `max_deletions`
+    :raises ConfigurationError: the ledger is that of another base URL
     """
     settings.refuse(queue)
+    if ledger is not None:
+        check_target(ledger, client.settings.base_url, client.key_fingerprint)
     job = _Changes(queue, client, settings, ledger, history, progress=progress, cancellation=cancellation)
     queue.recall(ledger)
     job.run.execute()

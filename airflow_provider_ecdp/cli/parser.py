@@ -150,6 +150,11 @@ def _push(command: argparse.ArgumentParser) -> None:
         help="send only what is new or other than in earlier runs; this folder is what they remember",
     )
     results.add_argument(
+        "--full-resync",
+        action="store_true",
+        help="send all orders, changed or not, and record them in the folder of --only-changed",
+    )
+    results.add_argument(
         "--retry-failed",
         metavar="DIR",
         help="send also what earlier runs left rejected or unresolved, if their extracts still have it; this folder is "

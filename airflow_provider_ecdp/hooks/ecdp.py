@@ -250,6 +250,7 @@ class EcdpHook(BaseHook):
                 replay=kept.replay,
                 columns=kept.columns,
                 deletions=kept.deletions,
+                only_changed=kept.only_changed,
                 failed_before=failed_before,
                 progress=progress,
                 cancellation=self.cancellation,

@@ -28,7 +28,8 @@ class PriorRuns:
     """Where earlier runs have kept the outcomes of orders.
 
     :param ledger: of this run, which may have been tried before
-    :param history: of all runs, for a run that sends only what has changed since
+    :param history: of all runs: every run notes its outcomes there
+    :param only_changed: whether orders that `history` has with the same content are skipped
     :param replay: of an earlier run, or of all its mapped tasks: only the orders that failed there are read
     :param deletions: what was deleted over the same connection: an order whose newest row is there is sent again
     :param columns: where the columns that a run reads are kept; None is `history`, or else `ledger`
@@ -39,6 +40,7 @@ class PriorRuns:
     replay: Ledger | None = None
     columns: Ledger | None = None
     deletions: Ledger | None = None
+    only_changed: bool = True
 
     def of_columns(self, on_drift: OnDrift) -> Ledger | None:
         """Return where the columns that a run reads are kept, None for nowhere.
@@ -86,7 +88,7 @@ def carry_over(orders: OrderReader, prior: PriorRuns, on_drift: OnDrift) -> Carr
     # sent last: what may have stopped a run is not what the next begins with
     unchanged[Outcome.UNRESOLVED.value] = None
     own = _sent_orders(prior.ledger, unchanged | {Outcome.ACCEPTED.value: RESUMED})
-    history = _sent_orders(prior.history, unchanged, prior.deletions)
+    history = _sent_orders(prior.history, unchanged, prior.deletions) if prior.only_changed else None
     sent = tuple(rows for rows in (own, history) if rows is not None)
     if prior.replay is None:
         return CarriedOver(sent, resumed=bool(sent))

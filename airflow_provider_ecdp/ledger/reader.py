@@ -27,13 +27,21 @@ _ROWS = 65_536
 
 
 def files_in(
-    filesystem: Any, folder: str, name: str, *, start: str = "", end: str = ".parquet", deep: bool = False
+    filesystem: Any,
+    folder: str,
+    name: str,
+    *,
+    start: str = "",
+    end: str = ".parquet",
+    deep: bool = False,
+    notes: bool = False,
 ) -> dict[str, int]:
     """Return the sizes of the files in a folder, by their paths, sorted; empty if there is no such folder.
 
     :param name: what the user called the folder, for messages
     :param start: of the names; without it, names that begin with `.` or `_` do not count
     :param deep: whether files in folders inside count too
+    :param notes: whether files whose names begin with `.` or `_` count too
     :raises StorageError: the storage does not answer
     """
     # what another process has added since is not cached
@@ -44,7 +52,7 @@ def files_in(
         except (FileNotFoundError, NotADirectoryError):
             return {}
     above = filesystem._strip_protocol(folder).rstrip("/") + "/"  # noqa: SLF001 - fsspec has no public name for it
-    hidden = () if start else (".", "_")
+    hidden = () if start or notes else (".", "_")
     files = {}
     for entry in entries:
         path = entry["name"]

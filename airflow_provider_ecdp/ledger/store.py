@@ -17,6 +17,7 @@ from typing import Any
 
 import fsspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
@@ -48,6 +49,9 @@ _MERGED_FILES = 16
 #: Bytes from which a ledger is not held in memory as a whole: half a million rows, which take 100 MB there.
 LARGE = 10_000_000
 
+
+#: The note of the newest time of other ledgers.
+_CLOCK = "clock"
 
 #: An order and its content.
 _KEY = pa.schema([SCHEMA.field("order_id"), SCHEMA.field("content_hash")])
@@ -172,6 +176,29 @@ class Ledger:
         with accessing(self.path):
             self._put(f"_{what}-{self._stamp()}.json", note)
 
+    def share_clock(self, other: Ledger) -> None:
+        """Have the times of two ledgers grow together: what is written next is newer than all that either holds.
+
+        :raises StorageError: the storage does not answer
+        """
+        clock = self._order_of_writing()
+        clock.see(other._all_files())
+        other._times = clock
+
+    def mark_time(self) -> None:
+        """Leave a note of the time, for those who write here next and have not seen what shares the clock of this.
+
+        :raises ConfigurationError: nothing can be written here
+        :raises StorageError: nothing can be written now
+        """
+        earlier = self._files_here(f"_{_CLOCK}-", ".json")
+        self.keep(_CLOCK, b"{}")
+        with accessing(self.path):
+            for file in earlier:
+                # another run may have been first
+                with contextlib.suppress(FileNotFoundError):
+                    self._filesystem.rm_file(file)
+
     def kept(self, what: str) -> bytes | None:
         """Return the newest note of its kind, None if there is none."""
         notes = self._files_here(f"_{what}-", ".json")
@@ -181,6 +208,14 @@ class Ledger:
     def exists(self) -> bool:
         """Whether an earlier run has written here."""
         return bool(self._files_here())
+
+    def has_accepted(self) -> bool:
+        """Whether ECDP has accepted an order of those that are noted here.
+
+        :raises StorageError: the storage does not answer
+        """
+        sent = pa.array([outcome.value for outcome in Outcome if outcome.counts_as_sent])
+        return any(pc.any(pc.is_in(rows.column(0), sent)).as_py() for rows in self.rows(["outcome"]) or ())
 
     @property
     def large(self) -> bool:
@@ -208,10 +243,13 @@ class Ledger:
     def _files_here(self, start: str = "", end: str = ".parquet", *, deep: bool = False) -> dict[str, int]:
         return files_in(self._filesystem, self._folder, self.path, start=start, end=end, deep=deep)
 
+    def _all_files(self) -> dict[str, int]:
+        return files_in(self._filesystem, self._folder, self.path, end="", notes=True)
+
     def _order_of_writing(self) -> WriteClock:
         if self._times is None:
             self._times = WriteClock()
-            self._times.see(self._files_here())
+            self._times.see(self._all_files())
         return self._times
 
     def _stamp(self) -> str:

@@ -1,4 +1,4 @@
-"""Which ECDP a history is about: its base URL, and a salted fingerprint of the key. The key itself is not kept."""
+"""Which ECDP a ledger is about: its base URL, and a salted fingerprint of the key. The key itself is not kept."""
 
 from __future__ import annotations
 
@@ -15,44 +15,48 @@ log = logging.getLogger(__name__)
 _NOTE = "target"
 
 
-def check_target(history: Ledger, base_url: str, fingerprint: Callable[[bytes], str]) -> None:
-    """Compare what a history is about with what a run sends to; a history that does not say yet says so from now on.
+def check_target(ledger: Ledger, base_url: str, fingerprint: Callable[[bytes], str]) -> None:
+    """Compare what a ledger is about with what a run sends to; one that does not say yet says so from now on.
+
+    A ledger without accepted orders takes another base URL: the one before may have been a mistake.
 
     :param fingerprint: of the key, by a salt
-    :raises ConfigurationError: the history is that of another base URL
+    :raises ConfigurationError: orders in it were accepted under another base URL
+    :raises StorageError: the storage does not answer
     """
-    kept = _kept(history)
-    if kept is None:
-        _keep(history, base_url, secrets.token_bytes(16), fingerprint)
+    kept = _kept(ledger)
+    if kept is None or (kept[0] != base_url and not ledger.has_accepted()):
+        _keep(ledger, base_url, fingerprint)
         return
     known_url, salt, known_key = kept
     if known_url != base_url:
         raise ConfigurationError(
-            f"{history.path} is the history of {known_url}, and this run sends to {base_url}: orders that one has "
-            "accepted are not in the other. Use another folder (--only-changed) or another connection; if both are the "
-            "same ECDP, delete the files _target-*.json in that folder"
+            f"{ledger.path} holds results of {known_url}, and this run sends to {base_url}: orders that one has "
+            "accepted are not in the other. Use another folder (results_path, --results, --only-changed) or another "
+            "connection; if both are the same ECDP, delete the files _target-*.json in that folder"
         )
     if known_key != fingerprint(salt):
         log.warning(
             "%s was written with another API key; if the key is that of another business unit, use another folder or "
             "connection: orders that one has accepted are not in the other",
-            history.path,
+            ledger.path,
         )
-        _keep(history, base_url, secrets.token_bytes(16), fingerprint)
+        _keep(ledger, base_url, fingerprint)
 
 
-def _kept(history: Ledger) -> tuple[str, bytes, str] | None:
-    note = history.kept(_NOTE)
+def _kept(ledger: Ledger) -> tuple[str, bytes, str] | None:
+    note = ledger.kept(_NOTE)
     if note is None:
         return None
     try:
         facts = json.loads(note)
         return str(facts["base_url"]), bytes.fromhex(facts["salt"]), str(facts["key"])
     except (ValueError, KeyError, TypeError):
-        log.warning("%s: the note about its base URL cannot be read; it is written again", history.path)
+        log.warning("%s: the note about its base URL cannot be read; it is written again", ledger.path)
         return None
 
 
-def _keep(history: Ledger, base_url: str, salt: bytes, fingerprint: Callable[[bytes], str]) -> None:
+def _keep(ledger: Ledger, base_url: str, fingerprint: Callable[[bytes], str]) -> None:
+    salt = secrets.token_bytes(16)
     facts = {"base_url": base_url, "salt": salt.hex(), "key": fingerprint(salt)}
-    history.keep(_NOTE, json.dumps(facts, indent=1).encode())
+    ledger.keep(_NOTE, json.dumps(facts, indent=1).encode())

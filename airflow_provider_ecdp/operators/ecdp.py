@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+    from airflow_provider_ecdp.ledger.store import Ledger
     from airflow_provider_ecdp.operators.parameters import Templated
     from airflow_provider_ecdp.orders.sources.base import Source
     from airflow_provider_ecdp.results.report import Report
@@ -124,9 +125,14 @@ class _ByIdOperator(EcdpOperator):
                 results_limit=task.results_limit,
                 progress=self._progress_logger(),
                 cancellation=hook.cancellation,
+                **self._ledgers(task),
                 **settings,
             )
             return self._conclude(context, hook, report, task.max_failed)
+
+    def _ledgers(self, task: Any) -> dict[str, Ledger | None]:  # noqa: ARG002  # deletions need it
+        """Return where the outcomes are noted, by the parameters of the use case."""
+        return {}
 
 
 class EcdpGetOrderOperator(_ByIdOperator):
@@ -221,12 +227,11 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
         """Delete the orders, and return `summary` and `results`."""
         from airflow_provider_ecdp.by_id.from_ids import delete_orders  # noqa: PLC0415  # Arrow, at parse time
 
-        root = results_root(None)
-        history = None
-        if root:
-            conn_id = self._settings(DeletionTaskSettings).ecdp_conn_id
-            history = open_ledger(deletions_folder(root, conn_id))
-        return self._run(context, delete_orders, _listed(self.order_id), history=history)
+        return self._run(context, delete_orders, _listed(self.order_id))
+
+    def _ledgers(self, task: DeletionTaskSettings) -> dict[str, Ledger | None]:
+        root = results_root(task.results_path)
+        return {"history": open_ledger(deletions_folder(root, task.ecdp_conn_id)) if root else None}
 
 
 def _listed(given: Any) -> list[Any]:

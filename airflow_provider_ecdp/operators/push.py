@@ -96,12 +96,17 @@ class PushOperator(EcdpOperator):
             raise ConfigurationError(
                 "only_changed needs results_path: set it, or results_path in the section [ecdp] of Airflow"
             )
+        history = open_ledger(history_folder(root, ti, task.ecdp_conn_id)) if root else None
+        if history is not None and not task.only_changed and not history.exists():
+            # once there is one, a run that sends everything notes it too: what it sends is what ECDP holds
+            history = None
         return PriorRuns(
             ledger=open_ledger(own) if own else None,
-            history=open_ledger(history_folder(root, ti, task.ecdp_conn_id)) if root and task.only_changed else None,
+            history=history,
+            only_changed=task.only_changed,
             replay=open_ledger(task.replay_from) if task.replay_from else None,
             columns=open_ledger(columns_folder(root, ti.dag_id, ti.task_id)) if root else None,
-            deletions=open_ledger(deletions_folder(root, task.ecdp_conn_id)) if root and task.only_changed else None,
+            deletions=open_ledger(deletions_folder(root, task.ecdp_conn_id)) if root and history is not None else None,
         )
 
     def _failed_before(

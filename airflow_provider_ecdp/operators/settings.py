@@ -100,6 +100,12 @@ class DeletionTaskSettings(ByIdTaskSettings):
     """What an operator is told that deletes orders by id."""
 
     missing: Missing = same(DeletionSettings, "missing")
+    results_path: str | None = setting(
+        None,
+        _FOLDER,
+        help="The `results_path` of pushes with `only_changed`, which then send a deleted order again; None takes "
+        "`[ecdp] results_path`",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, PriorRuns, carry_over, no_orders
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.ledger.target import check_target
@@ -48,6 +49,7 @@ def push(
     replay: Ledger | None = None,
     columns: Ledger | None = None,
     deletions: Ledger | None = None,
+    only_changed: bool = True,
     failed_before: FailedBefore | None = None,
     progress: OnProgress = no_progress,
     cancellation: Cancellation | None = None,
@@ -55,7 +57,8 @@ def push(
     """Send `orders`, and return the outcome of each. Refusals and outages are in the report, not raised.
 
     :param ledger: where this run's outcomes are kept; what it holds as accepted with the same content is not sent again
-    :param history: where the outcomes of all runs are kept, for a run that sends only what has changed since
+    :param history: where the outcomes of all runs are kept: this run notes its own there
+    :param only_changed: whether orders that `history` has with the same content are skipped; False sends all
     :param replay: of an earlier run: only the orders that failed in it are read
     :param columns: where the columns that a run reads are kept, for the next to compare; None is history, or ledger
     :param deletions: orders that were deleted by id or from an extract; `history` is not believed of these
@@ -67,9 +70,12 @@ def push(
     :raises ColumnsError: the columns are not those of the previous run, and `on_drift` is FAIL
     :raises ExtractError: the extract cannot be read to its end; what was sent until then is in the ledger
     """
-    settings, prior = settings or PushSettings(), PriorRuns(ledger, history, replay, columns, deletions)
+    settings, prior = settings or PushSettings(), PriorRuns(ledger, history, replay, columns, deletions, only_changed)
     job = _Push(orders, client, settings, prior, failed_before, progress=progress, cancellation=cancellation)
-    job.run.execute()
+    try:
+        job.run.execute()
+    finally:
+        job.mark_time()
     job.close()
     return job.report()
 
@@ -106,8 +112,10 @@ class _Push:
         self.sample = Sample(settings.verify)
         self.verified: dict[str, int] = {}
         self.halted: str | None = None
-        if prior.history is not None:
-            check_target(prior.history, client.settings.base_url, client.key_fingerprint)
+        for ledger in filter(None, (prior.ledger, prior.history)):
+            check_target(ledger, client.settings.base_url, client.key_fingerprint)
+        if prior.history is not None and prior.deletions is not None:
+            prior.history.share_clock(prior.deletions)
         self.carried = carry_over(orders, prior, settings.on_drift)
         self.selection = orders.select(sent=self.carried.sent, only=self.carried.only)
         if self.selection.repeated_ids:
@@ -193,6 +201,15 @@ class _Push:
     def most_pending(self, item: pa.RecordBatch | Pool) -> int:
         """Return how many batches like this one may be read ahead."""
         return 0 if isinstance(item, Pool) else self.settings.most_pending(batching.size(item))
+
+    def mark_time(self) -> None:
+        """Let deletions that follow be newer than what this run has sent, whatever the clock of their machine says."""
+        if self.prior.history is None or self.prior.deletions is None:
+            return
+        try:
+            self.prior.deletions.mark_time()
+        except EcdpError as error:
+            log.warning("%s", error)
 
     def close(self) -> None:
         """Take off the list what no longer fails, or is no longer there, and read back what is to be verified."""

@@ -153,6 +153,22 @@ def test_only_changed_remembers_across_runs_with_results_of_their_own(pointed, e
     assert pointed.store.total_writes() == 30
 
 
+@pytest.mark.usefixtures("pointed")
+def test_a_full_resync_sends_all_and_is_remembered(ecdp, sample, tmp_path):
+    memory, extract = tmp_path / "memory", sample(orders=10)
+
+    def push(*more):
+        summary = ecdp("push", extract, "--only-changed", memory, "--json", *more).json["summary"]
+        return summary["accepted"], summary["skipped"]
+
+    assert push() == (10, 0)
+    assert push("--full-resync") == (10, 0)
+    assert push() == (0, 10)
+    alone = ecdp("push", extract, "--full-resync")
+    assert alone.code == 2
+    assert "--full-resync goes with --only-changed DIR" in alone.err
+
+
 def test_results_and_only_changed_in_one_folder_are_refused(pointed, ecdp, sample, tmp_path):
     run = ecdp("push", sample(orders=3), "--only-changed", tmp_path / "x", "--results", tmp_path / "x")
 

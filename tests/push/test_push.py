@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import threading
 
@@ -22,6 +23,7 @@ from airflow_provider_ecdp.errors import (
     PushStoppedError,
     ServerError,
 )
+from airflow_provider_ecdp.ledger import write_clock
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.records import source_from_records
@@ -37,12 +39,14 @@ FAILURES = ("rejected", "invalid", "unresolved", "not_attempted")
 
 def pushed(client, source, *, progress=lambda _: None, order=None, cancellation=None, **changes):
     ledgers = {name: changes.pop(name, None) for name in ("ledger", "history", "replay", "deletions")}
+    only_changed = changes.pop("only_changed", True)
     with OrderReader(source, order) as orders:
         return push(
             orders,
             client,
             PushSettings(**changes),
             **ledgers,
+            only_changed=only_changed,
             progress=progress,
             cancellation=cancellation,
         )
@@ -341,9 +345,62 @@ class TestLedger:
         facts = json.loads(note.read_text())
         assert client._api_key not in note.read_text()
         note.write_text(json.dumps({**facts, "base_url": "https://other.example.com"}))
-        with pytest.raises(ConfigurationError, match=r"is the history of https://other\.example\.com, and this run"):
+        with pytest.raises(ConfigurationError, match=r"holds results of https://other\.example\.com, and this run"):
             pushed(client, extract(3), history=Ledger(folder))
         assert len(foreign.posts) == posts
+
+    def test_results_of_another_ecdp_are_not_resumed(self, foreign, client, extract, tmp_path):
+        folder = tmp_path / "results"
+        pushed(client, extract(3), ledger=Ledger(folder))
+        (note,) = folder.glob("_target-*.json")
+        note.write_text(json.dumps({**json.loads(note.read_text()), "base_url": "https://other.example.com"}))
+        with pytest.raises(ConfigurationError, match=r"holds results of https://other\.example\.com, and this run"):
+            pushed(client, extract(3), ledger=Ledger(folder))
+        assert len(foreign.posts) == 1
+
+    def test_results_without_an_accepted_order_take_another_base_url(self, foreign, client, extract, tmp_path):
+        folder = tmp_path / "results"
+        foreign.refuse = lambda *_: (400, {"title": "Bad request", "status": 400}, {})
+        assert counts(pushed(client, extract(3), ledger=Ledger(folder))) == {"rejected": 3}
+        (note,) = folder.glob("_target-*.json")
+        note.write_text(json.dumps({**json.loads(note.read_text()), "base_url": "https://typo.example.com"}))
+        foreign.refuse = lambda *_: None
+        assert counts(pushed(client, extract(3), ledger=Ledger(folder))) == {"accepted": 3}
+        assert counts(pushed(client, extract(3), ledger=Ledger(folder))) == {"skipped": 3}
+
+    def test_a_run_that_sends_everything_is_noted_in_the_history(self, client, extract, tmp_path):
+        folder = tmp_path / "history"
+        assert counts(pushed(client, extract(3), history=Ledger(folder))) == {"accepted": 3}
+        changed = extract(3, {n: {"status": "Paid"} for n in (1, 2, 3)})
+        assert counts(pushed(client, changed, history=Ledger(folder), only_changed=False)) == {"accepted": 3}
+        # ECDP has the second version, so the first is a change
+        assert counts(pushed(client, extract(3), history=Ledger(folder))) == {"accepted": 3}
+        assert counts(pushed(client, extract(3), history=Ledger(folder))) == {"skipped": 3}
+
+    def test_a_deletion_is_newer_than_what_was_pushed_before_it_whatever_the_clocks_say(
+        self, client, extract, tmp_path, monkeypatch
+    ):
+        class Clock(dt.datetime):
+            day = 9
+
+            @classmethod
+            def now(cls, tz=None):
+                return dt.datetime(2026, 1, cls.day, tzinfo=tz)
+
+        def push():
+            kept = {"history": Ledger(tmp_path / "history"), "deletions": Ledger(tmp_path / "deleted")}
+            return counts(pushed(client, extract(3), **kept))
+
+        monkeypatch.setattr(write_clock.dt, "datetime", Clock)
+        assert push() == {"accepted": 3}
+        Clock.day = 5
+        deletions = Ledger(tmp_path / "deleted")
+        deletions.note_deleted(["ORD-000001"])
+        deletions.flush()
+        Clock.day = 3
+        assert push() == {"accepted": 1, "skipped": 2}
+        assert push() == {"skipped": 3}
+        assert len([*(tmp_path / "deleted").glob("_clock-*")]) == 1
 
     def test_another_key_is_a_warning_once(self, client, extract, tmp_path, caplog):
         folder = tmp_path / "history"

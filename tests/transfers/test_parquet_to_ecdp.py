@@ -12,9 +12,11 @@ from airflow_provider_ecdp.errors import ConfigurationError, MissingSourceError,
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, AirflowSkipException
 from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.operators.ecdp import EcdpDeleteOrderOperator
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
+from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import ParquetToEcdpDeletionsOperator
 
 DAY = dt.date(2026, 11, 1)
 
@@ -196,6 +198,41 @@ def test_only_changed_orders_are_sent_in_later_runs(push, make_context, sandbox,
     second = push(path=changed, results_path=results, only_changed=True).execute(make_context(run_id="second"))
     assert (second["summary"]["accepted"], second["summary"]["skipped"]) == (1, 39)
     assert sandbox.store.repeated_writes() == {"ORD-00000005": 2}
+
+
+def test_a_full_resync_is_noted_in_a_history_that_is_there(push, make_context, tmp_path):
+    results, changed = str(tmp_path / "results"), tmp_path / "changed.parquet"
+    duckdb.sql(
+        f"""COPY (SELECT * REPLACE ('canceled' AS status) FROM '{tmp_path}/orders_2026-11-01.parquet') TO '{changed}'"""
+    )
+
+    def run(run_id, **arguments):
+        return push(results_path=results, **arguments).execute(make_context(run_id=run_id))["summary"]
+
+    # nobody compares: no history is made
+    assert run("one")["accepted"] == 40
+    assert not list(tmp_path.glob("results/*/*/history"))
+    assert run("two", only_changed=True)["accepted"] == 40
+    assert run("resync", path=changed)["accepted"] == 40
+    assert run("three", only_changed=True)["accepted"] == 40
+    assert run("four", only_changed=True)["skipped"] == 40
+
+
+@pytest.mark.parametrize("from_files", [False, True])
+def test_an_order_that_another_task_has_deleted_is_sent_again(push, make_context, tmp_path, from_files):
+    results = str(tmp_path / "results")
+    push(results_path=results, only_changed=True).execute(make_context(run_id="one"))
+    ids = tmp_path / "deletions.parquet"
+    duckdb.sql(f"COPY (SELECT 'ORD-00000005' AS order_id) TO '{ids}'")
+    how = {"task_id": "delete", "results_path": results}
+    operator = (
+        ParquetToEcdpDeletionsOperator(path=str(ids), **how)
+        if from_files
+        else EcdpDeleteOrderOperator(order_id="ORD-00000005", **how)
+    )
+    operator.execute(make_context(run_id="one"))
+    two = push(results_path=results, only_changed=True).execute(make_context(run_id="two"))["summary"]
+    assert (two["accepted"], two["skipped"]) == (1, 39)
 
 
 def test_what_another_connection_took_is_no_reason_to_skip(push, make_context, sandbox, connect, tmp_path):

@@ -30,8 +30,11 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     ledger, history, replay = (
         Ledger(path) if path else None for path in (arguments.results, arguments.only_changed, arguments.replay_from)
     )
+    if arguments.full_resync and history is None:
+        raise ConfigurationError("--full-resync goes with --only-changed DIR; without it, all orders are sent anyway")
+    only_changed = not arguments.full_resync
     if arguments.dry_run:
-        return look(arguments, settings, PriorRuns(ledger, history, replay))
+        return look(arguments, settings, PriorRuns(ledger, history, replay, only_changed=only_changed))
     failed = failed_before(arguments) if arguments.retry_failed else None
     with (
         shown(arguments) as show,
@@ -45,6 +48,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
             ledger=ledger,
             history=history,
             replay=replay,
+            only_changed=only_changed,
             failed_before=failed,
             progress=show,
             cancellation=interruption.cancellation,
