@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -136,33 +137,39 @@ class EcdpOperator(BaseOperator):
         """
         return build(table, self._given() | more)
 
-    @contextmanager
-    def _to_airflow(self) -> Iterator[EcdpHook]:
-        """Give the hook, and close it; turn errors that no retry can heal into one that Airflow does not retry."""
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Do the work of the task, and return what goes to XCom.
+
+        :raises AirflowFailException: the same would fail again, so that Airflow does not retry
+        :raises EcdpError: it may pass
+        """
         try:
             with run_span(type(self).__name__, {"task_id": self.task_id, "dag_id": self.dag_id}), self.hook as hook:
-                yield hook
+                return self._execute(context, hook)
         except EcdpError as error:
-            if isinstance(error, MissingSourceError):
-                self._note_missing(error)
-            # not the settings: one of them may be what is wrong
-            conn_id = str(self._given().get("ecdp_conn_id", EcdpHook.default_conn_name))
-            text = explained(error, conn_id, self.retries)
-            if is_transient(error):
-                error.args = (text,)
-                # the message says what the client of the storage has said, whose tracebacks are long
-                raise error from None
-            # `from None`: the message says it all, and a log that shows it twice hides it
-            raise AirflowFailException(text) from None
+            self.log.debug("The task has failed", exc_info=True)
+            failure = self._for_airflow(error)
+        # the message says what to do, and a traceback of the inside of this package would hide it in the log
+        raise failure.with_traceback(None) from None
 
-    def _note_missing(self, error: MissingSourceError) -> None:
-        """Do as `on_missing` says, where an operator has it."""
-        if "on_missing" not in self.parameters:
-            return
-        on_missing = self.parameters["on_missing"].read(self._given().get("on_missing"))
-        if on_missing is OnMissing.SKIP:
-            raise AirflowSkipException(str(error)) from None
-        error.expected = on_missing is OnMissing.RETRY
+    @abstractmethod
+    def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
+        """Do the work of the task, and return what goes to XCom."""
+
+    def _for_airflow(self, error: EcdpError) -> Exception:
+        """Return the exception with which Airflow skips the task, retries it, or does not retry it."""
+        if isinstance(error, MissingSourceError) and "on_missing" in self.parameters:
+            on_missing = self.parameters["on_missing"].read(self._given().get("on_missing"))
+            if on_missing is OnMissing.SKIP:
+                return AirflowSkipException(str(error))
+            error.expected = on_missing is OnMissing.RETRY
+        # not the settings: one of them may be what is wrong
+        conn_id = str(self._given().get("ecdp_conn_id", EcdpHook.default_conn_name))
+        text = explained(error, conn_id, self.retries)
+        if not is_transient(error):
+            return AirflowFailException(text)
+        error.args = (text,)
+        return error
 
     def _unless_empty(self, run: Callable[[], dict[str, Any]], on_empty: str) -> dict[str, Any]:
         """Run; where there are no orders at all and `on_empty` says so, skip the task."""

@@ -114,21 +114,20 @@ class _ByIdOperator(EcdpOperator):
     tables: ClassVar[tuple[type, ...]] = (ByIdTaskSettings,)
 
     def _run(
-        self, context: Context, use_case: Callable[..., Report], given: Sequence[Any], **settings: Any
+        self, context: Context, hook: EcdpHook, use_case: Callable[..., Report], given: Sequence[Any], **settings: Any
     ) -> dict[str, Any]:
-        with self._to_airflow() as hook:
-            task: ByIdTaskSettings = self._settings(self.tables[0])
-            report = use_case(
-                hook.get_conn(),
-                given,
-                missing=task.missing,
-                results_limit=task.results_limit,
-                progress=self._progress_logger(),
-                cancellation=hook.cancellation,
-                **self._ledgers(task),
-                **settings,
-            )
-            return self._conclude(context, hook, report, task.max_failed)
+        task: ByIdTaskSettings = self._settings(self.tables[0])
+        report = use_case(
+            hook.get_conn(),
+            given,
+            missing=task.missing,
+            results_limit=task.results_limit,
+            progress=self._progress_logger(),
+            cancellation=hook.cancellation,
+            **self._ledgers(task),
+            **settings,
+        )
+        return self._conclude(context, hook, report, task.max_failed)
 
     def _ledgers(self, task: Any) -> dict[str, Ledger | None]:  # noqa: ARG002  # deletions need it
         """Return where the outcomes are noted, by the parameters of the use case."""
@@ -156,11 +155,11 @@ class EcdpGetOrderOperator(_ByIdOperator):
         self.order_id = order_id
         self.include_customer = include_customer
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
         """Read the orders, and return `summary` and `results`."""
         from airflow_provider_ecdp.by_id.from_ids import get_orders  # noqa: PLC0415  # Arrow, at parse time
 
-        return self._run(context, get_orders, _listed(self.order_id), include_customer=self.include_customer)
+        return self._run(context, hook, get_orders, _listed(self.order_id), include_customer=self.include_customer)
 
 
 class EcdpUpdateOrderStatusOperator(_ByIdOperator):
@@ -197,7 +196,7 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
         self.website_id = website_id
         self.updates = updates
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
         """Change the statuses, and return `summary` and `results`."""
         from airflow_provider_ecdp.by_id.from_ids import update_order_statuses  # noqa: PLC0415  # Arrow, at parse time
 
@@ -206,7 +205,7 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
             updates = [{"order_id": order_id, "status": self.status} for order_id in _listed(self.order_id)]
         if self.website_id is not None:
             updates = [{"website_id": self.website_id, **update} for update in updates]
-        return self._run(context, update_order_statuses, updates)
+        return self._run(context, hook, update_order_statuses, updates)
 
 
 class EcdpDeleteOrderOperator(_ByIdOperator):
@@ -223,11 +222,11 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
         super().__init__(**kwargs)
         self.order_id = order_id
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
         """Delete the orders, and return `summary` and `results`."""
         from airflow_provider_ecdp.by_id.from_ids import delete_orders  # noqa: PLC0415  # Arrow, at parse time
 
-        return self._run(context, delete_orders, _listed(self.order_id))
+        return self._run(context, hook, delete_orders, _listed(self.order_id))
 
     def _ledgers(self, task: DeletionTaskSettings) -> dict[str, Ledger | None]:
         root = results_root(task.results_path)

@@ -43,11 +43,10 @@ class PushOperator(EcdpOperator):
 
     tables: ClassVar[tuple[type, ...]] = (OrderSettings, PushSettings, PushTaskSettings)
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
         """Send the orders, and return `summary`, `results`, `results_path`, `warnings` and `reasons`."""
-        with self._to_airflow() as hook:
-            task = self._settings(PushTaskSettings)
-            return self._unless_empty(lambda: self._run(context, hook, task), task.on_empty)
+        task = self._settings(PushTaskSettings)
+        return self._unless_empty(lambda: self._run(context, hook, task), task.on_empty)
 
     def _run(self, context: Context, hook: EcdpHook, task: PushTaskSettings) -> dict[str, Any]:
         # a try that was killed may have stored orders that no ledger knows of

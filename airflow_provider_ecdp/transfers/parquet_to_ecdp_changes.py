@@ -37,11 +37,10 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         if given.get("mapping") is not None and given.get("sql") is not None:
             raise ConfigurationError("sql and mapping exclude each other; keep one of them")
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
         """Send the changes, and return `summary`, `results`, `results_path`, `warnings` and `reasons`."""
-        with self._to_airflow() as hook:
-            task = self._settings(RunTaskSettings)
-            return self._unless_empty(lambda: self._run(context, hook, task), task.on_empty)
+        task = self._settings(RunTaskSettings)
+        return self._unless_empty(lambda: self._run(context, hook, task), task.on_empty)
 
     def _run(self, context: Context, hook: EcdpHook, task: RunTaskSettings) -> dict[str, Any]:
         # Arrow and DuckDB, at parse time

@@ -336,6 +336,28 @@ def test_a_missing_file_is_a_failure_a_retry_or_a_skip(push, context, sandbox):
     assert not sandbox.store.requests
 
 
+@pytest.mark.parametrize(("on_missing", "kind"), [("fail", AirflowFailException), ("retry", MissingSourceError)])
+def test_the_log_of_a_failed_task_has_one_line_of_this_package_in_its_traceback(push, context, on_missing, kind):
+    with pytest.raises(kind) as failed:
+        push(path="/no/such/file.parquet", on_missing=on_missing, retries=3).execute(context)
+    ours = [frame.name for frame in traceback.extract_tb(failed.tb) if "airflow_provider_ecdp" in frame.filename]
+    assert ours == ["execute"]
+    assert "".join(traceback.format_exception(failed.value)).count("Traceback") == 1
+
+
+def test_the_message_of_a_failed_task_says_what_to_do_with_what_why_and_how_to_list_the_orders(
+    push, context, sandbox, tmp_path
+):
+    sandbox.faults = Faults(reject_ids=frozenset({"ORD-00000013"}))
+    with pytest.raises(AirflowFailException) as failed:
+        push(results_path=str(tmp_path / "results"), retries=3).execute(context)
+    first, *_, last = lines = str(failed.value).splitlines()
+    assert first == "Correct the orders that failed: the reasons follow (connection 'ecdp_default')."
+    assert last == "Airflow does not retry this, even where the task has retries: the same would fail again."
+    path = context["ti"].xcoms["return_value"]["results_path"]
+    assert f"To list the failed orders: ecdp results {path} --failed" in lines
+
+
 def test_an_extract_without_orders_is_a_failure_a_skip_or_a_success(push, context, tmp_path):
     path = tmp_path / "empty.parquet"
     Sample(orders=0, day=DAY).write(path)
