@@ -11,7 +11,7 @@ import datetime as dt
 import enum
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
@@ -28,10 +28,13 @@ from airflow_provider_ecdp.orders.sources.storage import display_path, without_c
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import folded
 
-#: The columns of the answers: the ledger's, and the folder of the run, relative to the folder that was asked.
-COLUMNS = (*SCHEMA.names, "run")
+#: The ledger's columns that are read; a content hash takes more time than all others, and says nothing to people.
+_READ = tuple(name for name in SCHEMA.names if name != "content_hash")
 
-_SCHEMA = pa.schema([*SCHEMA, pa.field("run", pa.string())])
+#: The columns of the answers: the ledger's, and the folder of the run, relative to the folder that was asked.
+COLUMNS = (*_READ, "run")
+
+_SCHEMA = pa.schema([*(SCHEMA.field(name) for name in _READ), pa.field("run", pa.string())])
 
 #: Folders of a results root whose rows are in the folders of the runs too.
 _SHARED = ("/history/", "/deleted=")
@@ -39,7 +42,7 @@ _SHARED = ("/history/", "/deleted=")
 #: Rows that are folded at a time.
 _ROWS = 10_000
 
-_FOLDS = pa.schema([(name, pa.string()) for name in ("outcome", "reason", "id", "fold")])
+_FOLDS = pa.schema([(name, pa.string()) for name in ("outcome", "fold_key", "fold")])
 
 #: Seconds of an interval, of which the shortest is taken that makes few enough intervals: a month is the longest run.
 _WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400)
@@ -51,8 +54,8 @@ _FAILED = f"outcome IN ({', '.join(repr(outcome.value) for outcome in Outcome if
 #: `at` is a keyword of SQL.
 _ALL = ", ".join(f'"{column}"' for column in COLUMNS)
 
-#: What a fold depends on, besides the outcome: the reason, and the id if the reason names it.
-_FOLD_KEY = "struct_pack(reason := reason, id := CASE WHEN contains(reason, order_id) THEN order_id END)"
+#: Reasons that differ only in the id of their order: one of them is folded for all.
+_FOLD_KEY = "coalesce(replace(reason, order_id, '…'), reason, '')"
 
 
 class Sort(enum.StrEnum):
@@ -100,7 +103,7 @@ class Filter:
             conditions.append("(contains(lower(order_id), lower(?)) OR contains(lower(reason), lower(?)))")
             values += [self.text, self.text]
         if self.fold is not None:
-            conditions.append(f"(outcome, {_FOLD_KEY}) IN (SELECT (outcome, key) FROM folds WHERE fold = ?)")
+            conditions.append(f"(outcome, {_FOLD_KEY}) IN (SELECT (outcome, fold_key) FROM folds WHERE fold = ?)")
             values.append(self.fold)
         return " AND ".join(conditions), values
 
@@ -110,7 +113,6 @@ class Row:
     """The outcome of one order in one run."""
 
     order_id: str | None
-    content_hash: str | None
     outcome: Outcome
     reason: str | None
     http_status: int | None
@@ -261,10 +263,11 @@ class Results:
         self._fold()
         condition, values = self._condition(wanted)
         sql = (
-            f"SELECT fold, count(*) AS n, min(order_id) FROM (SELECT outcome, {_FOLD_KEY} AS key, order_id FROM newest "
-            f"WHERE {condition}) JOIN folds USING (outcome, key) GROUP BY fold ORDER BY n DESC, fold LIMIT {int(most)}"
+            "SELECT fold, sum(n) AS count, min(id) FROM (SELECT outcome, "
+            f"{_FOLD_KEY} AS fold_key, count(*) AS n, min(order_id) AS id FROM newest WHERE {condition} GROUP BY ALL) "
+            f"JOIN folds USING (outcome, fold_key) GROUP BY fold ORDER BY count DESC, fold LIMIT {int(most)}"
         )
-        return [ReasonCount(*row) for row in self._fetch(sql, values)]
+        return [ReasonCount(fold, int(count), example) for fold, count, example in self._fetch(sql, values)]
 
     def timeline(self, most: int = 60) -> list[Interval]:
         """Return how the orders got their outcomes over time, in at most `most` intervals of one length."""
@@ -338,20 +341,21 @@ class Results:
         return wanted.condition()
 
     def _fold(self) -> None:
-        """Fold the reasons of failures, once: with an id in each of them, there are as many as failures."""
+        """Fold the reasons of failures, once."""
         with self._folding:
             if self._folded:
                 return
-            sql = f"SELECT DISTINCT outcome, reason, {_FOLD_KEY}.id FROM newest WHERE {_FAILED}"
+            sql = (
+                "SELECT outcome, fold_key, one.reason, one.id FROM (SELECT outcome, "
+                f"{_FOLD_KEY} AS fold_key, min(struct_pack(id := order_id, reason := reason)) AS one FROM newest "
+                f"WHERE {_FAILED} GROUP BY ALL)"
+            )
             rows = self._fetch(sql, [])
             parts = iter(lambda: list(islice(rows, _ROWS)), [])
-            batches = (pa.RecordBatch.from_pylist([_fold(*row) for row in part], _FOLDS) for part in parts)
+            batches = (pa.RecordBatch.from_arrays(_folds(part), schema=_FOLDS) for part in parts)
             folds = pa.RecordBatchReader.from_batches(_FOLDS, batches)
             with reading_from(self._engine, "incoming", folds, "folding reasons"):
-                self._engine.execute(
-                    "CREATE TABLE folds AS SELECT outcome, struct_pack(reason := reason, id := id) AS key, fold "
-                    "FROM incoming"
-                )
+                self._engine.execute("CREATE TABLE folds AS SELECT * FROM incoming")
             self._folded = True
 
     def _fetch(self, sql: str, values: list[Any]) -> Iterator[tuple[Any, ...]]:
@@ -402,7 +406,7 @@ class Results:
             def listed(folder: str = folder) -> list[str]:
                 return list(files_in(self._filesystem, folder, self.path))
 
-            for batch in read_rows(self._filesystem, self.path, listed, SCHEMA.names):
+            for batch in read_rows(self._filesystem, self.path, listed, _READ):
                 named = pa.repeat(pa.scalar(run or "."), len(batch))
                 yield pa.RecordBatch.from_arrays([*batch.columns, named], schema=_SCHEMA)
 
@@ -421,15 +425,16 @@ def rows_of(filesystem: Any, folder: str, name: str, order_id: str) -> list[Row]
             ids = read_file(filesystem, name, file, ["order_id", "outcome"])
             if any(pc.any(pc.equal(batch.column("order_id"), order_id)).as_py() for batch in ids):
                 run = file.rpartition("/")[0]
-                for batch in read_file(filesystem, name, file, SCHEMA.names):
+                for batch in read_file(filesystem, name, file, _READ):
                     of_order = batch.filter(pc.equal(batch.column("order_id"), order_id))
                     rows += [_row((*values.values(), run)) for values in of_order.to_pylist()]
     return rows
 
 
-def _fold(outcome: str, reason: str | None, order_id: str | None) -> dict[str, Any]:
-    fold = folded(Outcome(outcome), reason, order_id)
-    return {"outcome": outcome, "reason": reason, "id": order_id, "fold": fold}
+def _folds(rows: Iterable[tuple[str, str, str | None, str | None]]) -> list[pa.Array]:
+    """Return the columns of `_FOLDS` for outcomes, keys, and the reason and the id of one order of each."""
+    values = ((outcome, key, folded(Outcome(outcome), reason, order_id)) for outcome, key, reason, order_id in rows)
+    return [pa.array(column, pa.string()) for column in zip(*values, strict=True)]
 
 
 def _row(values: tuple[Any, ...]) -> Row:

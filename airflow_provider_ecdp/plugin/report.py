@@ -6,6 +6,7 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy.orm import Session
 
@@ -143,7 +144,17 @@ def _nothing() -> str:
     )
 
 
+#: What was added up of results that are still open: they never change.
+_added: WeakKeyDictionary[Results, dict[str, Any]] = WeakKeyDictionary()
+
+
 def _of_results(results: Results) -> dict[str, Any]:
+    if results not in _added:
+        _added[results] = _overview(results)
+    return _added[results]
+
+
+def _overview(results: Results) -> dict[str, Any]:
     return {
         "source": "results",
         "outcomes": _outcomes({outcome.value: count for outcome, count in results.counts().items()}),

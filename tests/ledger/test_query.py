@@ -138,6 +138,18 @@ def test_the_orders_of_a_reason_are_those_that_it_counts(root):
             assert all(one.example in [*ids(pages[one.reason]), None] for one in reasons)
 
 
+def test_reasons_that_differ_in_the_id_of_the_order_are_one(tmp_path):
+    rows = [(f"{i}", "rejected", f"order {i}: HTTP 400, unknown product {i}", 0) for i in range(100, 600)]
+    write(tmp_path, *rows, ("", "rejected", "x", 0), ("x", "rejected", "x", 0), (None, "rejected", "x", 0))
+    with Results(tmp_path) as results:
+        assert [(one.reason, one.count) for one in results.reasons()] == [
+            ("rejected: order N: HTTP 400, unknown product N", 500),
+            ("rejected: x", 2),
+            ("rejected: …", 1),
+        ]
+        assert [results.page(Filter(fold=one.reason)).total for one in results.reasons()] == [500, 2, 1]
+
+
 def test_folders_that_are_named_are_added_up_each_with_its_own_newest_rows(root):
     with Results(root, folders=["run1", "run2"]) as results:
         assert {o.value: n for o, n in results.counts().items() if n} == {
