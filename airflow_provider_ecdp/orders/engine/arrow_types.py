@@ -1,7 +1,7 @@
 """Kinds of Arrow types, and the types in which the engine gets them.
 
 The engine has no type for halves of floats and for decimals beyond 38 digits, and fails on a time that its microseconds
-cannot hold. Such columns reach it in another type, with every value as it is.
+cannot hold, and on malformed text in a column of JSON. Such columns reach it in another type, with the same values.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ import pyarrow.compute as pc
 #: Digits of the engine's widest decimal.
 WIDEST = 38
 
+#: Digits of Arrow's decimals, by their bits.
+_DECIMAL_DIGITS = {32: 9, 64: 18, 128: 38, 256: 76}
+
 #: What the engine reads as a time without end: stands for a time that its microseconds cannot hold.
 _INFINITY = 2**63 - 1
 
@@ -21,6 +24,8 @@ _MICROSECONDS = {"s": 1_000_000, "ms": 1_000}
 
 def engine_type(type_: pa.DataType) -> pa.DataType | None:
     """Return the type in which the engine gets a column of `type_`; None if it has none for it, or for a part of it."""
+    if is_json(type_):
+        return type_.storage_type
     if pa.types.is_dictionary(type_):
         inner = engine_type(type_.value_type)
         return type_ if inner == type_.value_type else inner
@@ -42,21 +47,31 @@ def engine_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
     """Return `array` in its engine type."""
     if array.type == type_:
         return array
+    if wide(array.type):
+        return _digits(array)
     try:
-        return array.cast(type_)
+        if not _holds_wide(array.type):
+            return array.cast(type_)
     except pa.ArrowInvalid:
-        # a copy without offsets: what lies around a slice is not part of it
-        return _clamped(array.take(pa.array(range(len(array)))), type_)
+        pass
+    # a copy without offsets: what lies around a slice is not part of it
+    return _by_parts(array.take(pa.array(range(len(array)))), type_)
 
 
 def wide(type_: pa.DataType) -> bool:
     """Whether `type_` is a decimal that the engine gets as text, for it has too many digits."""
-    return bool(pa.types.is_decimal(type_) and pa.types.is_string(_engine_decimal(type_)))
+    return bool(pa.types.is_decimal(type_) and _engine_decimal(type_) == pa.string())
 
 
 def is_text(type_: pa.DataType) -> bool:
     """Whether `type_` is one of Arrow's three kinds of text."""
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def is_json(type_: pa.DataType) -> bool:
+    """Whether `type_` is Arrow's or the engine's own type JSON, whose values are text."""
+    # pyarrow 18 has no class for it
+    return str(type_).startswith("extension<arrow.json")
 
 
 def is_bytes(type_: pa.DataType) -> bool:
@@ -74,12 +89,16 @@ def engine_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([f.with_type(engine_type(f.type)) for f in readable_schema(schema)])
 
 
-def _engine_decimal(type_: pa.DataType) -> pa.DataType:
-    digits = type_.precision - min(type_.scale, 0)
-    if digits > WIDEST or type_.scale > WIDEST:
+def _engine_decimal(type_: pa.DataType) -> pa.DataType | None:
+    if type_.scale > _DECIMAL_DIGITS[type_.bit_width]:
+        # Arrow itself has no text for it
+        return None
+    # the engine has no scale below zero, and none beyond the precision
+    digits, scale = max(type_.precision - min(type_.scale, 0), type_.scale), max(type_.scale, 0)
+    if digits > WIDEST:
         return pa.string()
-    changed = pa.types.is_decimal256(type_) or type_.scale < 0
-    return pa.decimal128(digits, max(type_.scale, 0)) if changed else type_
+    changed = pa.types.is_decimal256(type_) or (digits, scale) != (type_.precision, type_.scale)
+    return pa.decimal128(digits, scale) if changed else type_
 
 
 def _engine_nested(type_: pa.DataType) -> pa.DataType | None:
@@ -99,8 +118,22 @@ def _engine_nested(type_: pa.DataType) -> pa.DataType | None:
     return pa.large_list(made[0]) if pa.types.is_large_list(type_) else pa.list_(made[0])
 
 
-def _clamped(array: pa.Array, type_: pa.DataType) -> pa.Array:
-    """Return an array that has a time which does not fit, in its engine type."""
+def _holds_wide(type_: pa.DataType) -> bool:
+    if pa.types.is_dictionary(type_):
+        return wide(type_.value_type)
+    return any(wide(inner) or _holds_wide(inner) for inner in (type_.field(i).type for i in range(type_.num_fields)))
+
+
+def _digits(array: pa.Array) -> pa.Array:
+    """Return the text of decimals without exponents."""
+    text = array.cast(pa.string())
+    if not pc.any(pc.match_substring(text, "E")).as_py():
+        return text
+    return pa.array([None if value is None else format(value, "f") for value in array.to_pylist()], pa.string())
+
+
+def _by_parts(array: pa.Array, type_: pa.DataType) -> pa.Array:
+    """Return an array in its engine type where a cast fails: it holds wide decimals, or a time that does not fit."""
     if pa.types.is_timestamp(array.type):
         most = _INFINITY // _MICROSECONDS[array.type.unit]
         numbers = array.cast(pa.int64())

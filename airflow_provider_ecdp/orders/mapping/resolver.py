@@ -22,7 +22,7 @@ from airflow_provider_ecdp.orders.mapping.sums import digits, scale, summed
 from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, single, undictionaried
 from airflow_provider_ecdp.orders.names import Expression, Scope, likely, nearest
 from airflow_provider_ecdp.orders.sql import json_columns
-from airflow_provider_ecdp.orders.sql.coercion import why_not
+from airflow_provider_ecdp.orders.sql.coercion import scalar, why_not
 from airflow_provider_ecdp.orders.sql.timezones import is_zone
 
 
@@ -184,11 +184,14 @@ class ColumnResolver:
         column = self.column(path, source.columns[0], scopes) if source.columns else CompiledField()
         if source.columns and column.value is None:
             return column
+        field = FIELDS.get(folded_path(path), ("", ATTRIBUTE[1]))[1]
+        if column.value and not field.fields:
+            one = Expression(*scalar(field, column.value.sql, column.value.type), column.value.constant)
+            column = column.with_value(one)
         type_ = column.value.type if column.value else None
         if column.value and (source.changes or source.default is not None) and attribute_text(column.value) is None:
             text = f"{path}: map and default are for single values, and {source.columns[0]} is {type_}"
             return CompiledField.failed(path, text)
-        field = FIELDS.get(folded_path(path), ("", ATTRIBUTE[1]))[1]
         value = single(field, column.value, source, self._timezone)
         if column.value and value is None:
             return CompiledField.failed(path, f"{path} ({source}): {why_not(field, column.value.type)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.engine.arrow_types import WIDEST, wide
+from airflow_provider_ecdp.orders.engine.arrow_types import WIDEST, engine_type, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.names import Expression
 
@@ -53,7 +53,7 @@ def digits(type_: pa.DataType) -> int:
     if pa.types.is_floating(type_):
         return 1
     if pa.types.is_decimal(type_):
-        return 0 if wide(type_) else int(type_.precision)
+        return 0 if wide(type_) else int(_engine_decimal(type_).precision)
     return _DIGITS[type_.bit_width] if pa.types.is_integer(type_) else 0
 
 
@@ -61,7 +61,7 @@ def scale(factors: Sequence[Expression]) -> int:
     """Return the digits behind the point of the product of `factors`; 0 if it is floating."""
     if any(pa.types.is_floating(f.type) for f in factors):
         return 0
-    return sum(f.type.scale for f in factors if pa.types.is_decimal(f.type))
+    return sum(_engine_decimal(f.type).scale for f in factors if pa.types.is_decimal(f.type))
 
 
 def summed(factors: Sequence[Expression]) -> Sum:
@@ -81,6 +81,11 @@ def summed(factors: Sequence[Expression]) -> Sum:
     given = " AND ".join(f"{f.sql} IS NOT NULL" for f in factors)
     gathered = f"CASE WHEN bool_and({given}) THEN list(TRY({product})) END"
     return Sum(Expression(gathered, type_), scale(factors))
+
+
+def _engine_decimal(type_: pa.DataType) -> pa.DataType:
+    """Return a decimal as the engine has it: with no scale below zero, and none beyond the precision."""
+    return engine_type(type_) or type_
 
 
 def _decimal(factor: Expression) -> str:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUS_SPELLINGS, Field, Kind
-from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_text, readable, wide
+from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_json, is_text, readable, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
-
-_JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+from airflow_provider_ecdp.orders.sql.json_columns import JSON_NUMBER, single
 
 # what the engine's cast takes beyond ISO 8601 (`epoch`, a zone's name, blanks) it also reads as no offset at all
 _DATE = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
@@ -23,6 +22,7 @@ _OFFSET = "(Z| UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
 
 #: Times of the contract, and those that another zone may bring into it; the engine fails near the ends of its own.
 _YEARS = "TIMESTAMPTZ '0001-01-01 00:00:00Z' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999Z'"
+_CALENDAR_YEARS = "TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
 _LOCAL_YEARS = "TIMESTAMP '0001-01-01 00:00:00' - INTERVAL 2 DAYS AND TIMESTAMP '9999-12-31 23:59:59' + INTERVAL 2 DAYS"
 
 #: Blanks around a status, which columns of a fixed width add.
@@ -78,11 +78,20 @@ def plain(raw: str, type_: pa.DataType) -> tuple[str, pa.DataType]:
     return (f"CAST({raw} AS VARCHAR)" if is_text(type_.value_type) else raw), type_.value_type
 
 
+def scalar(field: Field, raw: str, type_: pa.DataType) -> tuple[str, pa.DataType]:
+    """Return a column that is to be a single value without its dictionary, and JSON as the value that it holds."""
+    raw, type_ = plain(raw, type_)
+    return (single(field, raw), pa.string()) if is_json(type_) else (raw, type_)
+
+
 def present(field: Field, raw: str, type_: pa.DataType) -> str:
     """Return SQL of the column `raw` in which text without characters is absent, where `field` may be absent."""
-    empty = "''::BLOB" if is_bytes(type_) else "''"
-    optional = not field.required and (is_text(type_) or is_bytes(type_))
-    return f"nullif({raw}, {empty})" if optional else raw
+    if field.required:
+        return raw
+    if is_bytes(type_):
+        return f"nullif({raw}, ''::BLOB)"
+    # the engine's own types can come as text, and no text is a UUID without characters
+    return f"nullif(CAST({raw} AS VARCHAR), '')" if is_text(type_) else raw
 
 
 def why_not(field: Field, type_: pa.DataType) -> str:
@@ -114,7 +123,7 @@ def decimal_text(raw: str, type_: pa.DataType) -> str:
     """Return SQL of the digits of a decimal, as JSON writes them."""
     digits = f"CAST({raw} AS VARCHAR)"
     # the engine writes .50 where no digit can stand before the point
-    return rf"regexp_replace({digits}, '^(-?)[.]', '\10.')" if type_.precision == type_.scale else digits
+    return rf"regexp_replace({digits}, '^(-?)[.]', '\10.')" if type_.precision <= type_.scale else digits
 
 
 def listed_status(raw: str) -> str:
@@ -125,7 +134,7 @@ def listed_status(raw: str) -> str:
 def _text(raw: str, type_: pa.DataType) -> EncodedValue | None:
     whole = pa.types.is_integer(type_) or (pa.types.is_decimal(type_) and type_.scale == 0)
     if is_text(type_) or whole or pa.types.is_boolean(type_) or _is_text_extension(type_):
-        # nothing to cast for text; but what SQL makes of type UUID or JSON comes as text too
+        # nothing to cast for text; but what SQL makes of type UUID comes as text too
         return EncodedValue(f"CAST({raw} AS VARCHAR)")
     if is_bytes(type_):
         # some writers leave out the mark that says a BYTE_ARRAY is text
@@ -142,14 +151,14 @@ def _attribute(raw: str, type_: pa.DataType) -> EncodedValue | None:
         return EncodedValue(f"CASE WHEN isfinite({raw}) THEN {text} END", NUMBER)
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         moment = f"TRY_CAST({raw} AS {'TIMESTAMPTZ' if getattr(type_, 'tz', None) else 'TIMESTAMP'})"
-        years = _YEARS if getattr(type_, "tz", None) else _LOCAL_YEARS
+        years = _YEARS if getattr(type_, "tz", None) else _CALENDAR_YEARS
         return EncodedValue(f"CASE WHEN {moment} BETWEEN {years} THEN {text} END", LOCAL)
     return EncodedValue(text) if pa.types.is_time(type_) else _text(raw, type_)
 
 
 def _is_text_extension(type_: pa.DataType) -> bool:
     # pyarrow has classes for some of them only
-    return str(type_).startswith(("extension<arrow.uuid", "extension<arrow.json", "extension<arrow.bool8"))
+    return str(type_).startswith(("extension<arrow.uuid", "extension<arrow.bool8"))
 
 
 def _number(raw: str, type_: pa.DataType) -> EncodedValue | None:
@@ -163,7 +172,7 @@ def _number(raw: str, type_: pa.DataType) -> EncodedValue | None:
         return EncodedValue(f"CASE WHEN isfinite({raw}) THEN CAST({digits} AS VARCHAR) END", NUMBER)
     if is_text(type_):
         finite = f"isfinite(TRY_CAST({raw} AS DOUBLE))"
-        return EncodedValue(f"CASE WHEN regexp_full_match({raw}, '{_JSON_NUMBER}') AND {finite} THEN {raw} END", NUMBER)
+        return EncodedValue(f"CASE WHEN regexp_full_match({raw}, '{JSON_NUMBER}') AND {finite} THEN {raw} END", NUMBER)
     return None
 
 

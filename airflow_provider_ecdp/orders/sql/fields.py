@@ -16,7 +16,7 @@ from airflow_provider_ecdp.orders.engine.arrow_types import readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
 from airflow_provider_ecdp.orders.names import folded_name, likely, listed
-from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present, shown, why_not
+from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present, scalar, shown, why_not
 
 #: What a time zone breaks that is not in it.
 ZONE = "a Windows or IANA time zone"
@@ -152,11 +152,11 @@ class _Matcher:
         return tuple(nodes), [c.name for left in named.values() for c in left]
 
     def node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
-        raw, type_ = plain(raw, type_)
         if field.kind is Kind.OBJECT:
-            return self.object_node(field, type_, raw, path)
+            return self.object_node(field, *plain(raw, type_), path)
         if field.kind is Kind.LIST:
-            return self.list_node(field, type_, raw, path)
+            return self.list_node(field, *plain(raw, type_), path)
+        raw, type_ = scalar(field, raw, type_)
         raw = present(field, raw, type_)
         encoded = encode(field, raw, type_, self.timezone)
         if encoded is None:
@@ -169,14 +169,14 @@ class _Matcher:
             return Node(field, raw, "o.ecdp_date", encoded.rule, shown=shown(raw, type_), made=encoded.sql)
         return Node(field, raw, encoded.sql, encoded.rule, shown=shown(raw, type_))
 
-    def object_node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
+    def object_node(self, field: Field, raw: str, type_: pa.DataType, path: str) -> Node:
         if not pa.types.is_struct(type_):
             self.note(path, f"must be a struct, not {type_}")
             return Node(field, raw, raw)
         children, _ = self.match(field.fields, _members(type_), raw, f"{path}.")
         return Node(field, raw, raw, children=children)
 
-    def list_node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:
+    def list_node(self, field: Field, raw: str, type_: pa.DataType, path: str) -> Node:
         var = "a" if field.name.endswith("Attributes") else "p"
         if pa.types.is_map(type_) and var == "a":
             # what a MAP of features is called is its key

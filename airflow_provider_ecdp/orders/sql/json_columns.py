@@ -15,7 +15,7 @@ from types import MappingProxyType
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import ATTRIBUTE, ORDER, Field, Kind
-from airflow_provider_ecdp.orders.engine.arrow_types import is_text
+from airflow_provider_ecdp.orders.engine.arrow_types import is_json, is_text
 from airflow_provider_ecdp.orders.engine.marks import DIGITS, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, ROWS
@@ -28,6 +28,11 @@ _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _CAPITAL = r"^\s*\[?\s*\{\s*\"[A-Z]"
 
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+
+#: Blanks around a JSON value.
+_BLANKS = "e' \\t\\n\\r'"
+
+JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
 #: A comma that JSON does not allow.
 _COMMA = r",\s*[\]}]"
@@ -52,7 +57,7 @@ def may_be_json(type_: pa.DataType) -> bool:
     """Whether a column of `type_` can hold JSON: text, or the engine's own type JSON."""
     if pa.types.is_dictionary(type_):
         return may_be_json(type_.value_type)
-    return is_text(type_) or str(type_).startswith("extension<arrow.json")
+    return is_text(type_) or is_json(type_)
 
 
 def parsed(field: Field, raw: str, further: Mapping[str, Field] = MappingProxyType({})) -> tuple[str, pa.DataType]:
@@ -70,6 +75,19 @@ def parsed(field: Field, raw: str, further: Mapping[str, Field] = MappingProxyTy
         type_ = members if field.kind is Kind.OBJECT else pa.list_(members)
     # the list of one element is a name for the text
     return f"list_transform([{_exact(f'CAST({raw} AS VARCHAR)')}], lambda ecdp_t: {found})[1]", type_
+
+
+def single(field: Field, raw: str) -> str:
+    """Return SQL of the text of the JSON value in `raw`; of a mark that the checks find, if it cannot be `field`'s."""
+    number = "-?[0-9]+" if _is_free_text(field) else JSON_NUMBER
+    kind = f"CASE WHEN TRY(json_valid(ecdp_v)) THEN {_kind('ecdp_v')} ELSE 'text that is not JSON' END"
+    text = (
+        "CASE WHEN ecdp_v = 'null' THEN NULL "
+        f"WHEN ecdp_v IN ('true', 'false') OR regexp_full_match(ecdp_v, '{number}') THEN ecdp_v "
+        "WHEN starts_with(ecdp_v, '\"') AND TRY(json_valid(ecdp_v)) THEN json_extract_string(ecdp_v, '$') "
+        f"WHEN ecdp_v IS NOT NULL THEN {quote_literal(OTHER_KIND)} || {kind} END"
+    )
+    return f"list_transform([trim(CAST({raw} AS VARCHAR), {_BLANKS})], lambda ecdp_v: {text})[1]"
 
 
 def _objects(field: Field, further: Mapping[str, Field]) -> tuple[str, pa.DataType]:
@@ -180,19 +198,23 @@ def _text(value: str, *, fractions: str) -> str:
     """
     long = "substr(ecdp_v, 3, length(ecdp_v) - 3)"
     number = f"CASE WHEN starts_with(ecdp_v, '\"{DIGITS}') THEN {long} ELSE ecdp_v END"
-    kind = (
-        "CASE WHEN ecdp_v[1] = '{' THEN 'an object' WHEN ecdp_v[1] = '[' THEN 'a list' "
-        f"WHEN regexp_matches(ecdp_v, '^\"?{DIGITS}?-?[0-9]') THEN 'a number with a fraction' "
-        "ELSE 'NaN or infinity' END"
-    )
     text = (
         f"CASE WHEN starts_with(ecdp_v, '\"') AND NOT starts_with(ecdp_v, '\"{DIGITS}') "
         "THEN json_extract_string(ecdp_v, '$') "
         f"WHEN ecdp_v IN ('true', 'false') OR regexp_full_match({number}, '-?[0-9]+') "
         f"OR ({fractions} AND regexp_full_match({number}, '-?[0-9].*')) THEN {number} "
-        f"WHEN ecdp_v IS NOT NULL THEN {quote_literal(OTHER_KIND)} || {kind} END"
+        f"WHEN ecdp_v IS NOT NULL THEN {quote_literal(OTHER_KIND)} || {_kind('ecdp_v')} END"
     )
     return f"list_transform([CAST({value} AS VARCHAR)], lambda ecdp_v: {text})[1]"
+
+
+def _kind(value: str) -> str:
+    """Return SQL of the kind, in words, of a JSON value that cannot be text."""
+    return (
+        f"CASE WHEN {value}[1] = '{{' THEN 'an object' WHEN {value}[1] = '[' THEN 'a list' "
+        f"WHEN regexp_matches({value}, '^\"?{DIGITS}?-?[0-9]') THEN 'a number with a fraction' "
+        "ELSE 'NaN or infinity' END"
+    )
 
 
 def _spellings(name: str) -> list[str]:

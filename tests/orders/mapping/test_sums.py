@@ -57,6 +57,10 @@ SUMS = {
         numbers(decimals(9, "1500.25", "1"), decimals(9, "2", "1"), rate=decimals(9, "0.5", "1")),
         "1501.250000000000000000000000000",
     ),
+    "whole thousands": (
+        numbers(pa.array([Decimal("12E+3"), Decimal("1E+3")], pa.decimal128(5, -3)), decimals(2, "1.25", "2")),
+        "17000.00",
+    ),
     "the largest sum there is": (numbers(decimals(0, 5 * 10**37, 5 * 10**37 - 1), pa.array([1, 1])), "9" * 38),
     "unsigned numbers of 64 bits": (
         numbers(pa.array([2**64 - 1], pa.uint64()), pa.array([10**18], pa.uint64())),

@@ -34,7 +34,7 @@ TEXTS = {
     "large_binary": (pa.array([b"a", b"", None], pa.large_binary()), ["a", "", None]),
     "binary_view": (pa.array([b"a", b"b", None], pa.binary_view()), ["a", "b", None]),
     "uuid": (pa.array([U[0].bytes, U[1].bytes, None], pa.uuid()), [str(U[0]), str(U[1]), None]),
-    "json": (pa.array(['{"a":1}', '"b"', None], pa.json_()), ['{"a":1}', '"b"', None]),
+    "json": (pa.array(['"b"', "7", None], pa.json_()), ["b", "7", None]),
     "null": (pa.nulls(3), [None] * 3),
 }
 NUMBERS = {
@@ -192,6 +192,22 @@ def test_an_order_id_is_taken_from(read_column, name):
     assert [row.order_id for row in rows] == expected
     assert [row.sent["id"] for row in rows[:2]] == expected[:2]
     assert rows[2].faults == {"id": "required"}
+
+
+def test_a_value_of_type_json_is_what_its_text_says_or_that_order_s_problem(read, good):
+    texts = ['"Ł"', ' "x" ', "true", "null", "7.0", "NaN", '{"a":1}', "[1]", "", "nul", '"\\u0041"']
+    customer = pa.StructArray.from_arrays(
+        [pa.array(["1"] * len(texts)), pa.array(texts, pa.json_())],
+        ["phone", "crmId"],
+    )
+    plain = pa.Table.from_pylist([good] * len(texts)).drop("customer").append_column("customer", customer)
+    for settings in ({}, {"mapping": {"customer": "customer", "customer.crmId": "crmId"}}):
+        rows = read(plain, **settings)
+        told = [row.problems[0]["got"] if row.problems else row.sent["customer"].get("crmId") for row in rows]
+        assert told[:4] == ["Ł", "x", "true", None]
+        assert told[4:8] == ["a number with a fraction", "NaN or infinity", "an object", "a list"]
+        assert told[8:] == ["text that is not JSON"] * 2 + ["A"]
+        assert all(row.problems[0]["field"] == "customer.crmId" for row in rows[4:10])
 
 
 def test_text_that_is_no_json_number_is_that_orders_problem(read_column):
