@@ -54,6 +54,24 @@ def test_the_nightly_push(airflow, sandbox):
     assert sandbox.store.count() == 1992
 
 
+def test_a_late_extract_is_waited_for(airflow, sandbox, monkeypatch):
+    monkeypatch.setenv("AIRFLOW_CONN_FS_DEFAULT", "fs://")
+    Sample(orders=20, day=DAY).write(airflow.extracts / "orders_2026-09-01.parquet")
+    run = airflow.run("example_ecdp_late_extract", logical_date=dt.datetime(2026, 9, 1, tzinfo=dt.UTC))
+    assert run.states == {"wait_for_orders": "success", "push_orders": "success"}
+    assert sandbox.store.count() == 20
+
+
+def test_the_sensor_waits_while_the_extract_is_not_there(airflow, monkeypatch, context):
+    monkeypatch.setenv("AIRFLOW_CONN_FS_DEFAULT", "fs://")
+    sensor = airflow.bag.dags["example_ecdp_late_extract"].task_dict["wait_for_orders"]
+    waiting = sensor.prepare_for_execution()
+    waiting.filepath = str(airflow.extracts / "orders_2026-09-02.parquet")
+    assert waiting.poke(context) is False
+    Sample(orders=1, day=DAY).write(waiting.filepath)
+    assert waiting.poke(context) is True
+
+
 def test_a_night_with_too_many_faults_fails_once_and_xcom_tells_which(airflow, sandbox):
     Sample(orders=200, faulty=3, day=DAY).write(airflow.extracts / "orders_2026-11-02.parquet")
     run = airflow.run("example_ecdp_nightly_push", logical_date=NIGHT + dt.timedelta(days=1))

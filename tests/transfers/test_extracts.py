@@ -217,6 +217,14 @@ def test_a_dry_run_tells_all_and_sends_nothing(faulty, context, sandbox, tmp_pat
     assert summarise([xcom, xcom])["summary"]["not_attempted"] == 76
 
 
+def test_the_progress_of_a_dry_run_counts_invalid_orders_and_no_failed_ones(faulty, context, capsys, monkeypatch):
+    monkeypatch.setattr("airflow_provider_ecdp.operators.base.PROGRESS_SECONDS", -1)
+    operator(path=faulty, dry_run=True, max_failed=2).execute(context)
+    log = capsys.readouterr().out
+    assert "40 of 40 (100 %) orders checked, 2 invalid" in log
+    assert "failed" not in log
+
+
 def test_a_dry_run_fails_where_the_run_would_have_too_many_invalid_orders(faulty, context):
     with pytest.raises(AirflowFailException, match="dry run: 2 of 40 orders are invalid; the log says why"):
         operator(path=faulty, dry_run=True, max_failed=1).execute(context)
