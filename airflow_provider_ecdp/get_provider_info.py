@@ -62,6 +62,10 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_provider_ecdp.operators.links.SyncReportLink",
             "airflow_provider_ecdp.operators.links.ResultsFolderLink",
         ],
+        "task-decorators": [
+            {"name": "ecdp_push", "class-name": "airflow_provider_ecdp.decorators.ecdp.ecdp_push_task"},
+        ],
+        "cli": ["airflow_provider_ecdp.airflow_cli.definition.get_ecdp_cli_commands"],
         "notifications": ["airflow_provider_ecdp.notifications.ecdp.EcdpSyncNotifier"],
         "connection-types": [
             {

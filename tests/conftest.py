@@ -63,6 +63,8 @@ hypothesis.settings.load_profile("suite")
 #: The folders and files whose tests need Airflow; what one test of another folder needs of it is marked `slow`.
 WITH_AIRFLOW = {
     "dags",
+    "airflow_cli",
+    "decorators",
     "hooks",
     "notifications",
     "observability",

@@ -34,7 +34,7 @@ MAY_IMPORT["errors"] = set()
 
 #: The folders of the package that may import Airflow.
 ADAPTERS = {"assets", "hooks", "notifications", "observability", "operators", "plugin"}
-ADAPTERS |= {"sensors", "transfers", "triggers"}
+ADAPTERS |= {"airflow_cli", "decorators", "sensors", "transfers", "triggers"}
 
 #: The folders in `orders`, likewise.
 ORDERS_MAY_IMPORT = drawn("folder of orders")

@@ -12,6 +12,7 @@ from airflow.sdk import BaseNotifier
 
 from airflow_provider_ecdp.api.mode import MatchBy
 from airflow_provider_ecdp.api.settings import DEFAULT_BASE_URL, ClientSettings
+from airflow_provider_ecdp.decorators.ecdp import ecdp_push_task
 from airflow_provider_ecdp.get_provider_info import get_provider_info
 from airflow_provider_ecdp.hooks.connection import read_settings
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
@@ -49,6 +50,8 @@ def test_the_metadata_fit_the_schema_that_airflow_checks_when_it_discovers_provi
         "triggers",
         "transfers",
         "asset-uris",
+        "task-decorators",
+        "cli",
         "notifications",
         "connection-types",
         "config",
@@ -77,6 +80,8 @@ def test_every_module_and_class_that_is_named_exists():
         importlib.import_module(module)
     assert named(CONNECTION_TYPE["hook-class-name"]) is EcdpHook
     assert [named(path).__mro__[1] for path in info["notifications"]] == [BaseNotifier]
+    assert [named(one["class-name"]) for one in info["task-decorators"]] == [ecdp_push_task]
+    assert [[command.name for command in named(path)()] for path in info["cli"]] == [["ecdp"]]
     for asset in info["asset-uris"]:
         assert all(callable(named(asset[key])) for key in asset.keys() - {"schemes"})
     assert CONNECTION_TYPE["connection-type"] == EcdpHook.conn_type

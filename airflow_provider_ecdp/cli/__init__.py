@@ -11,7 +11,7 @@ import logging
 import sys
 import traceback
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exit_codes import Exit
@@ -27,13 +27,17 @@ from airflow_provider_ecdp.errors import (
 )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, defaults: Mapping[str, object] | None = None) -> int:
     """Run one command and return its exit code.
 
     :param argv: the arguments without the program's name; None takes those of the process
+    :param defaults: values of options that the arguments leave out, by their names
     """
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv)
+        for name, value in (defaults or {}).items():
+            if getattr(arguments, name, ...) is None:
+                setattr(arguments, name, value)
     except SystemExit as end:
         # argparse ends with 0 after --help and --version, and with 2 after a mistake
         return int(end.code or 0)

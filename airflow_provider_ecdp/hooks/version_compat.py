@@ -20,6 +20,11 @@ except ImportError:  # Airflow 3.1
     from airflow.lineage.hook import get_hook_lineage_collector  # type: ignore[import-not-found, no-redef]
 
 try:
+    from airflow.sdk.bases.decorator import determine_kwargs
+except ImportError:  # Airflow 3.1
+    from airflow.utils.operator_helpers import determine_kwargs  # type: ignore[attr-defined]
+
+try:
     from airflow.sdk.observability import stats
 except ImportError:  # Airflow 3.1
     from airflow.stats import Stats as stats  # type: ignore[no-redef]  # noqa: N813  # modules and classes change places
@@ -37,6 +42,7 @@ __all__ = [
     "AirflowFailException",
     "AirflowSkipException",
     "conf",
+    "determine_kwargs",
     "get_async_connection",
     "get_hook_lineage_collector",
     "stats",

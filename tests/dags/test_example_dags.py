@@ -108,6 +108,13 @@ def test_an_order_is_waited_for(airflow, sandbox):
     assert sandbox.store.count() == 1
 
 
+def test_a_function_that_returns_orders_is_a_push(airflow, sandbox):
+    run = airflow.run("example_ecdp_decorator")
+    assert run.state == "success"
+    assert run.xcom["push_orders"]["summary"]["accepted"] == 3
+    assert sandbox.store.get("2026-11-01-3")["totalValue"] == Decimal("29.90")
+
+
 def test_order_lines(airflow, sandbox):
     lines = {
         "InvoiceNo": ["1001", "1001", "C1002", "1003"],

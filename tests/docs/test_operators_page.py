@@ -80,7 +80,7 @@ def plain(text):
 
 def test_every_operator_is_listed(page):
     listed = {row["operator"].strip("[").partition("]")[0] for row in page("operators").table("Operators", "operator")}
-    assert listed == OPERATORS.keys() | {"EcdpHook", "EcdpOrderSensor"}
+    assert listed == OPERATORS.keys() | {"EcdpHook", "EcdpOrderSensor", "@task.ecdp_push"}
 
 
 def test_every_method_of_the_hook_is_documented(page):

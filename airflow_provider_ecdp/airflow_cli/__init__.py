@@ -1,0 +1,1 @@
+"""`airflow ecdp`: the command line with the connections of Airflow."""

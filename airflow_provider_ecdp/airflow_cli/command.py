@@ -1,0 +1,49 @@
+"""Runs `airflow ecdp`: the connection's key and settings stand in for the environment and for options."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from dataclasses import fields
+
+from airflow.exceptions import AirflowNotFoundException  # type: ignore[attr-defined]  # it comes and goes lazily
+from airflow.models.connection import Connection
+from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+
+from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.cli import main, output
+from airflow_provider_ecdp.cli.exit_codes import Exit
+from airflow_provider_ecdp.cli.output import KEY_VARIABLE
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.hooks.connection import api_key, read_settings
+
+#: Commands that send something.
+_SENDING = {"push", "get", "status", "delete"}
+
+
+@providers_configuration_loaded
+def run(arguments: Namespace) -> None:
+    """Run a command of `ecdp`, and end with its exit code.
+
+    :raises SystemExit: always
+    """
+    given = [one for one in arguments.arguments if one != "--"]
+    if not given or given[0] not in _SENDING or {"-h", "--help"} & set(given):
+        raise SystemExit(main(given or ["--help"]))
+    # as Airflow's own commands read connections: from its database too
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
+    try:
+        connection = Connection.get_connection_from_secrets(arguments.conn_id)
+        key, settings = api_key(connection), read_settings(connection)
+    except AirflowNotFoundException:
+        raise _wrong(f"there is no connection {arguments.conn_id}; --conn-id names another") from None
+    except ConfigurationError as error:
+        raise _wrong(str(error)) from None
+    os.environ[KEY_VARIABLE] = key
+    client = {one.name: getattr(settings.client, one.name) for one in fields(ClientSettings)}
+    raise SystemExit(main(given, defaults={**client, **settings.runs}))
+
+
+def _wrong(message: str) -> SystemExit:
+    output.err(f"airflow ecdp: {message}")
+    return SystemExit(Exit.USAGE)
