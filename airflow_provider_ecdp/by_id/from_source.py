@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from typing import Any
 
 import pyarrow as pa
@@ -88,6 +89,8 @@ class _Changes:
         self.history = history if queue.operation is Operation.DELETE else None
         self.own = [ledger] if ledger is not None else []
         resumed = settings.resumed or (ledger is not None and ledger.exists())
+        # an earlier try has sent others: what it left open may be at fault, where a GET is answered
+        self.sent_before = ledger is not None and ledger.has_accepted()
         self.requester = OrderRequester(client, queue.operation, settings.missing, resumed)
         self.run: Run[pa.RecordBatch | SetAside, tuple[pa.RecordBatch, Answer] | None] = Run(
             client,
@@ -148,6 +151,8 @@ class _Changes:
         content = may_be_content(answer.error) and not self.client.interrupted
         if content:
             breaker.failed(alone=True)
+        if content and breaker.is_open:
+            breaker.left_open = self._left_by_earlier_run(answer)
         if not content or breaker.is_open:
             self.run.cancellation.stop(answer.error)
             return item, answer
@@ -156,7 +161,11 @@ class _Changes:
 
     def _send_again(self, item: SetAside) -> Answer:
         """Send a change that failed alone once more; it is refused if its answer says so and others are answered."""
-        if not self.run.breaker.answers and item.answer.error is not None:
+        if (
+            not self.run.breaker.answers
+            and item.answer.error is not None
+            and not self._left_by_earlier_run(item.answer)
+        ):
             # nothing was ever answered: this is an outage, not a change
             self.run.cancellation.stop(item.answer.error)
         if self.run.cancellation.cancelled:
@@ -168,11 +177,18 @@ class _Changes:
             return answer
         return self._judge(item, answer, answer.error)
 
+    def _left_by_earlier_run(self, answer: Answer) -> bool:
+        """Whether it is rather the changes that fail than the server: an earlier run has left them and sent others."""
+        suspect = self.sent_before and not self.run.breaker.answers and answer.http_status != HTTPStatus.FORBIDDEN
+        return suspect and not self._server_fails()
+
     def _judge(self, item: SetAside, answer: Answer, error: ApiError) -> Answer:
         if self._server_fails():
             self.run.cancellation.stop(error)
             return answer
-        maybe_done = Outcome.UNRESOLVED in (answer.outcome, item.answer.outcome)
+        # a GET is no answer to a change
+        unproven = not self.run.breaker.answers
+        maybe_done = unproven or Outcome.UNRESOLVED in (answer.outcome, item.answer.outcome)
         outcome = Outcome.UNRESOLVED if maybe_done or error.transient else Outcome.REJECTED
         return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)
 

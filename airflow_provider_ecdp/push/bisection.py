@@ -70,6 +70,7 @@ class BatchSender:
     :param request_budget: most POST requests for one batch in a row that settle no order; orders that are left then
         are `unresolved`
     :param resumed: whether an earlier try of this run may have stored orders that it could not record
+    :param sent_before: whether an earlier run had orders accepted
     """
 
     client: EcdpClient
@@ -78,6 +79,7 @@ class BatchSender:
     request_budget: int
     match_by: MatchBy | None = None
     resumed: bool = False
+    sent_before: bool = False
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     set_aside: SetAside = field(default_factory=SetAside)
     size_limit: SizeLimit = field(default_factory=SizeLimit)
@@ -99,9 +101,10 @@ class BatchSender:
         return GroupTest(self).run(Pool(batch, earlier_run=self.resumed))
 
     def _isolate(self, pool: Pool) -> list[BatchOutcome]:
-        if not self.breaker.answers and pool.failure is not None:
+        error = pool.failure
+        if not self.breaker.answers and error is not None and not self.left_by_earlier_run(pool, error):
             # nothing was ever answered: this is an outage, not an order
-            self.cancellation.stop(pool.failure)
+            self.cancellation.stop(error)
         return GroupTest(self, until=self.cancellation.clock() + ISOLATION_SECONDS).run(pool)
 
     def leave(self, pool: Pool) -> list[BatchOutcome]:
@@ -142,6 +145,14 @@ class BatchSender:
             elif self._control is not None:
                 self.breaker.excuse()
             return error is None
+
+    def left_by_earlier_run(self, pool: Pool, error: ApiError) -> bool:
+        """Whether it is rather these orders that fail than the server, though nothing was answered yet.
+
+        An earlier run has left them and sent others, and a GET is answered. 403 may be the key's.
+        """
+        suspect = self.sent_before and pool.all_left_open and error.status != HTTPStatus.FORBIDDEN
+        return suspect and bool(self.try_server(reading=True))
 
     def _post(self, orders: pa.RecordBatch, attempts: int | None = None) -> PostResult:
         return self.client.post_orders(
@@ -408,7 +419,7 @@ class GroupTest:
         pool.failed_alone = alone = len(pool) == 1
         pool.answers = breaker.answers
         breaker.failed(alone=alone)
-        if self.until is None and breaker.is_open and not self._only_content(error):
+        if self.until is None and breaker.is_open and not self._only_content(pool, error):
             self._stop(pool, error)
         elif self.until is None:
             self.sender.set_aside.add(pool)
@@ -418,11 +429,14 @@ class GroupTest:
         else:
             self.positive.append(pool)
 
-    def _only_content(self, error: ApiError) -> bool:
+    def _only_content(self, pool: Pool, error: ApiError) -> bool:
         """Whether it may be the orders, though others fail too: many bad ones stand together, and GET is answered."""
         breaker = self.sender.breaker
         if breaker.answers:
             return breaker.in_a_row < _FAILURES and bool(self.sender.try_server(reading=True))
+        if self.sender.left_by_earlier_run(pool, error):
+            breaker.left_open = True
+            return not breaker.is_open
         if breaker.reads or error.status == HTTPStatus.FORBIDDEN:
             return False
         breaker.reads = bool(self.sender.try_server(reading=True))
@@ -437,7 +451,7 @@ class GroupTest:
         sender = self.sender
         self.unconfirmed += 1
         reason = f"sent alone, {error}"[:REASON_CHARACTERS]
-        refused = not (error.transient or pool.maybe_stored)
+        refused = sender.breaker.answers > 0 and not (error.transient or pool.maybe_stored)
         if (refused and sender.breaker.answers == pool.answers) or self.unconfirmed >= _UNCONFIRMED:
             refused = bool(sender.try_server(reading=True)) and refused
             self.unconfirmed = 0

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ApiError, RequestRejectedError
 from airflow_provider_ecdp.orders import batching
@@ -77,6 +78,11 @@ class Pool:
     def left_open(self) -> bool:
         """Whether an earlier run left the first of these orders without a definite answer."""
         return bool(self.orders.column("send_last")[0].as_py())
+
+    @property
+    def all_left_open(self) -> bool:
+        """Whether an earlier run left each of these orders without a definite answer."""
+        return bool(pc.all(self.orders.column("send_last")).as_py())
 
     def part(self, orders: pa.RecordBatch) -> Pool:
         """Return some of the orders, with the same past."""

@@ -112,7 +112,8 @@ class _Push:
         self.sample = Sample(settings.verify)
         self.verified: dict[str, int] = {}
         self.halted: str | None = None
-        for ledger in filter(None, (prior.ledger, prior.history)):
+        kept = [ledger for ledger in (prior.ledger, prior.history) if ledger is not None]
+        for ledger in kept:
             check_target(ledger, client.settings.base_url, client.key_fingerprint)
         if prior.history is not None and prior.deletions is not None:
             prior.history.share_clock(prior.deletions)
@@ -132,6 +133,7 @@ class _Push:
             breaker=self.run.breaker,
             # what Add repeats is refused; the other modes repeat without harm
             resumed=sent_before and not settings.mode.repeatable,
+            sent_before=any(ledger.has_accepted() for ledger in kept),
         )
         # for each the ledgers that note it. The history has it of the run that sent it, and unchanged orders are not
         # written to it again. A ledger is asked by id: the outcome of a repeated order is that of the one that is sent

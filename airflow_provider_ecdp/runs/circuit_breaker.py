@@ -23,6 +23,9 @@ _ALONE = 5
 _IN_A_ROW_AT_FIRST = 1
 _ALONE_AT_FIRST = 2
 
+#: The same of orders that an earlier run left open, which may all be bad, where a GET is answered.
+_ALONE_LEFT_OPEN = 10
+
 
 class CircuitBreaker:
     """Counts failures in a row; safe for threads."""
@@ -34,6 +37,8 @@ class CircuitBreaker:
         self.answers = 0
         #: whether a GET was answered while no request was
         self.reads = False
+        #: whether an earlier run has left open what fails, and had others accepted
+        self.left_open = False
 
     def answered(self) -> None:
         """Note an answer that shows the server at work: a success, or a refusal in its own words."""
@@ -78,7 +83,11 @@ class CircuitBreaker:
     @property
     def is_open(self) -> bool:
         """Whether other content fails too, so that nothing more is to be sent."""
-        return self.in_doubt and self._alone >= (_ALONE if self.answers or self.reads else _ALONE_AT_FIRST)
+        if self.left_open and not self.answers:
+            limit = _ALONE_LEFT_OPEN
+        else:
+            limit = _ALONE if self.answers or self.reads else _ALONE_AT_FIRST
+        return self.in_doubt and self._alone >= limit
 
     def limit(self, in_flight: int) -> int:
         """Return how many requests may be in flight, of `in_flight` that could be."""

@@ -31,7 +31,7 @@ def pushed(server, ids, *, ledger=None, policy=RetryPolicy(), **settings):  # no
         return push(PlainReader(ids), client, PushSettings(**settings), ledger=ledger, cancellation=cancellation)
 
 
-def changed(server, operation, ids):
+def changed(server, operation, ids, ledger=None):
     clock = FakeClock()
     rows = {"order_id": ids, "status": ["paid"] * len(ids)}
     source = TableSource("changes", pa.table(rows if operation is Operation.UPDATE_STATUS else {"order_id": ids}))
@@ -40,7 +40,7 @@ def changed(server, operation, ids):
     client = EcdpClient(KEY, about, policy=policy, clock=clock, sleep=clock.sleep)
     with client, ChangeQueue(source, operation) as queue:
         return apply_changes(
-            queue, client, ChangeSettings(missing=Missing.FAIL), cancellation=Cancellation(clock=clock)
+            queue, client, ChangeSettings(missing=Missing.FAIL), ledger=ledger, cancellation=Cancellation(clock=clock)
         )
 
 
@@ -175,6 +175,54 @@ def test_an_outage_after_a_poison_change_ends_within_sixty_requests(outage, oper
     assert server.since_outage <= 60
     assert report.summary["rejected"] == 0
     assert report.summary["accepted"] == len(server.statuses)
+
+
+@pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
+@pytest.mark.parametrize("answer", ["500", "reset", "429"])
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_resume_of_nothing_but_poison_orders_is_no_outage(count, answer, mode, tmp_path):
+    ids = ids_of(300)
+    poison = set(ids[10 : 10 + count])
+    server = HostileServer(poison=dict.fromkeys(poison, answer))
+    with serving(server):
+        for _ in range(2):
+            report = pushed(server, ids, mode=mode, batch_size=100, ledger=Ledger(tmp_path))
+            assert report.stopped is None
+            assert failed(report).keys() == poison
+            assert {r["outcome"] for r in failed(report).values()} == {"unresolved"}
+
+        # a server that answers no GET either is an outage
+        server.outage, before = answer, server.methods.total()
+        report = pushed(server, ids, mode=mode, batch_size=100, ledger=Ledger(tmp_path))
+    assert report.stopped is not None
+    assert server.methods.total() - before <= 60
+
+
+def test_a_resume_of_many_orders_that_fail_is_an_outage(tmp_path):
+    ids = ids_of(300)
+    server = HostileServer(poison=dict.fromkeys(ids[10:90], "500"))
+    with serving(server):
+        assert pushed(server, ids, batch_size=100, ledger=Ledger(tmp_path)).stopped is None
+        before = server.methods.total()
+        assert pushed(server, ids, batch_size=100, ledger=Ledger(tmp_path)).stopped is not None
+    assert server.methods.total() - before <= 60
+
+
+@pytest.mark.parametrize("operation", [Operation.UPDATE_STATUS, Operation.DELETE])
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_resume_of_nothing_but_poison_changes_is_no_outage(count, operation, tmp_path):
+    ids = ids_of(100)
+    poison = set(ids[10::11][:count])
+    server = HostileServer(poison=dict.fromkeys(poison, "500"), stored={order_id: {} for order_id in ids})
+    with serving(server):
+        for _ in range(2):
+            report = changed(server, operation, ids, Ledger(tmp_path))
+            assert report.stopped is None
+            assert failed(report).keys() == poison
+
+        server.outage, before = "500", server.methods.total()
+        assert changed(server, operation, ids, Ledger(tmp_path)).stopped is not None
+    assert server.methods.total() - before <= 60
 
 
 def test_a_refused_key_is_one_request_and_a_refused_one_with_403_three():
