@@ -57,12 +57,14 @@ def _schema(param: Any) -> Mapping[str, Any]:
     return inner if isinstance(inner, dict) else {}
 
 
-def clear(run: RunState, dag: SerializedDag, key: TaskKey) -> dict[str, Any]:
-    """Return the request that clears a task instance and what follows it, and its effect in words."""
-    task = dag.tasks.get(key.task_id, {})
-    if task.get("on_clear") == "resume":
+def clear(run: RunState, key: TaskKey, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request that clears a task instance and what follows it, and its effect in words.
+
+    :param parameters: of the task
+    """
+    if parameters.get("on_clear") == "resume":
         effect = "It sends the orders that its results do not hold as accepted."
-    elif task.get("only_changed"):
+    elif str(parameters.get("only_changed")).lower() == "true":
         effect = "It starts over, and sends only orders that are new or have changed since they were accepted."
     else:
         effect = "It starts over, and sends every order of the extract again."

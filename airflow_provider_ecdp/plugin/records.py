@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from airflow_provider_ecdp.plugin.folders import TaskKey
+from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport
 
 #: Runs that a report is compared with.
 EARLIER_RUNS = 20
@@ -116,14 +117,14 @@ def task_states(
     ]
 
 
-def reported(session: Session, key: TaskKey) -> dict[str, Any] | None:
+def reported(session: Session, key: TaskKey) -> TaskReport | None:
     """Return the report that a task instance has left in XCom, None if it left none."""
     return next(iter(reports(session, key.dag_id, key.run_id, [key.task_id], key.map_index).values()), None)
 
 
 def reports(
     session: Session, dag_id: str, run_id: str, task_ids: Sequence[str], map_index: int | None = None
-) -> dict[tuple[str, int], dict[str, Any]]:
+) -> dict[tuple[str, int], TaskReport]:
     """Return the reports that task instances have left in XCom, by task id and map index."""
     wanted = [
         XComModel.dag_id == dag_id,
@@ -134,12 +135,8 @@ def reports(
     if map_index is not None:
         wanted.append(XComModel.map_index == map_index)
     rows = session.execute(select(XComModel.task_id, XComModel.map_index, XComModel.value).where(*wanted))
-    # with an object storage as the backend of XCom, the database holds where a value is
-    return {(task_id, index): value for task_id, index, value in rows if _is_report(value)}
-
-
-def _is_report(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("summary"), dict) and "total" in value["summary"]
+    read = {(task_id, index): TaskReport.read(value) for task_id, index, value in rows}
+    return {key: report for key, report in read.items() if report}
 
 
 def earlier_summaries(

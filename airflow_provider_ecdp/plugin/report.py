@@ -16,8 +16,9 @@ from airflow_provider_ecdp.operators.results import columns_folder, open_ledger
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.plugin import access, folders, press_again, records
 from airflow_provider_ecdp.plugin.folders import Place, TaskKey
+from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport, counts_of
 from airflow_provider_ecdp.plugin.open_results import OpenResults
-from airflow_provider_ecdp.plugin.records import RunState, TaskState
+from airflow_provider_ecdp.plugin.records import RunState, SerializedDag, TaskState
 from airflow_provider_ecdp.results.outcome import Outcome
 
 #: Reasons that a report lists.
@@ -32,36 +33,62 @@ def task_report(session: Session, user: Any, run: RunState, state: TaskState, op
     """Return the report of a task instance."""
     key = state.key
     dag = records.serialized_dag(session, key.dag_id)
-    value = records.reported(session, key)
+    left = records.reported(session, key)
     body: dict[str, Any] = {"task": _task(state), "run": _run(run)}
-    if value is None and key.task_id not in dag.tasks:
+    if left is None and key.task_id not in dag.tasks:
         return {**body, "kind": "other"}
-    xcom = value or {}
-    place, notes = _place(key, xcom, state)
-    path: str | None = xcom.get("results_path") or (place.of(place.inside[0]) if place else None)
+    fields = records.rendered_fields(session, key)
+    place, notes = _place(key, left, state)
+    path = (left and left.results_path) or (place.of(place.inside[0]) if place else None)
     body |= {
         "kind": "orders",
-        "summary": xcom.get("summary"),
-        "warnings": xcom.get("warnings") or {},
-        "check": xcom.get("check"),
+        "summary": left and left.summary,
+        "warnings": left.warnings if left else {},
+        "columns_used": left.columns_used if left else [],
         "results_path": path and without_credentials(path),
-        "settings": _settings(records.rendered_fields(session, key)),
+        "settings": _settings(fields),
         "columns": place and _columns(place, key),
         "earlier": _earlier(session, run, [key.task_id], key.map_index),
         "paused": run.paused,
-        "replay": press_again.replay(
-            run, dag, key.task_id, _without_secret(path), records.next_logical_date(session, run)
-        )
-        | {"allowed": access.may_trigger(user, key.dag_id)},
-        "clear": press_again.clear(run, dag, key) | {"allowed": access.may_clear(user, key.dag_id)},
+        **_press_again(session, user, run, dag=dag, key=key, fields=fields, path=path),
     }
-    if place is not None:
-        try:
-            with opened.of(place.folder, place.inside) as results:
-                return {**body, **_of_results(results), "notes": notes}
-        except EcdpError as error:
-            notes.append(_note("error", f"The results cannot be read: {error}"))
-    return {**body, **_of_xcom(xcom), "notes": notes}
+    return {**body, **_outcomes_of(place, left, opened, notes), "notes": notes}
+
+
+def _outcomes_of(
+    place: Place | None, left: TaskReport | None, opened: OpenResults, notes: list[dict[str, str]]
+) -> dict[str, Any]:
+    if place is None:
+        return _of_xcom(left)
+    try:
+        with opened.of(place.folder, place.inside) as results:
+            added_up = _of_results(results)
+    except EcdpError as error:
+        notes.append(_note("error", f"The results cannot be read: {error}"))
+        return _of_xcom(left)
+    if left and left.results_path == place.of(place.inside[0]):
+        # all orders of the extract: of an id that it holds more than once, results have one row
+        return {**added_up, "outcomes": _outcomes(left.counts)}
+    return added_up
+
+
+def _press_again(
+    session: Session,
+    user: Any,
+    run: RunState,
+    *,
+    dag: SerializedDag,
+    key: TaskKey,
+    fields: Mapping[str, Any],
+    path: str | None,
+) -> dict[str, Any]:
+    parameters = {**dag.tasks.get(key.task_id, {}), **fields}
+    date = records.next_logical_date(session, run)
+    replay = press_again.replay(run, dag, key.task_id, _without_secret(path), date)
+    return {
+        "replay": {**replay, "allowed": access.may_trigger(user, key.dag_id)},
+        "clear": {**press_again.clear(run, key, parameters), "allowed": access.may_clear(user, key.dag_id)},
+    }
 
 
 def _without_secret(path: str | None) -> str | None:
@@ -96,10 +123,9 @@ def _note(level: str, text: str) -> dict[str, str]:
     return {"level": level, "text": text}
 
 
-def _place(key: TaskKey, xcom: Mapping[str, Any], state: TaskState) -> tuple[Place | None, list[dict[str, str]]]:
+def _place(key: TaskKey, left: TaskReport | None, state: TaskState) -> tuple[Place | None, list[dict[str, str]]]:
     """Return where the results are, and what the reader has to know if the API server sees none."""
-    reported = xcom.get("results_path")
-    reported = reported if isinstance(reported, str) else None
+    reported = left.results_path if left else None
     try:
         place = folders.results_of(key, reported)
     except EcdpError as error:
@@ -108,7 +134,7 @@ def _place(key: TaskKey, xcom: Mapping[str, Any], state: TaskState) -> tuple[Pla
         return place, []
     if reported is not None:
         return None, [_note("warning", _unseen(key, reported))]
-    if xcom or state.unfinished:
+    if left or state.unfinished:
         return None, []
     return None, [_note("info", _nothing())]
 
@@ -163,37 +189,24 @@ def _overview(results: Results) -> dict[str, Any]:
     }
 
 
-def _of_xcom(xcom: Mapping[str, Any]) -> dict[str, Any]:
+def _of_xcom(left: TaskReport | None) -> dict[str, Any]:
     """Return what XCom holds in place of results: some of them, failures first."""
-    if not xcom:
+    if left is None:
         return {"source": None, "outcomes": [], "reasons": [], "timeline": [], "results": []}
-    check = xcom.get("check")
-    reasons = xcom.get("reasons") or (_broken_rules(check) if isinstance(check, dict) else [])
     return {
         "source": "xcom",
-        "outcomes": _outcomes(xcom["summary"]),
-        "reasons": reasons,
+        "outcomes": _outcomes(left.counts),
+        "reasons": left.reasons,
         "timeline": [],
-        "results": [{k: v for k, v in one.items() if k != "order"} for one in xcom.get("results") or []],
+        "results": left.results,
     }
 
 
-def _broken_rules(check: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [
-        {
-            "reason": f"{Outcome.INVALID.value}: {rule['field']}: {rule['rule']}",
-            "count": rule["count"],
-            "example": next(iter(rule.get("examples") or ()), None),
-        }
-        for rule in check.get("problems") or ()
-    ]
-
-
-def _outcomes(counts: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _outcomes(counts: Mapping[str, int]) -> list[dict[str, Any]]:
     return [
         {
             "outcome": outcome.value,
-            "count": int(counts.get(outcome.value) or 0),
+            "count": counts[outcome.value],
             "failed": outcome.failed,
             "meaning": outcome.meaning,
         }
@@ -236,10 +249,10 @@ def _earlier(
     for run_id, moment, summary in records.earlier_summaries(session, run, task_ids, map_index):
         if summary.get("dry_run") and run_id != run.run_id:
             continue
-        row = runs.setdefault(run_id, {"run_id": run_id, "at": moment.isoformat(), **dict.fromkeys(Outcome, 0)})
-        for outcome in Outcome:
-            row[outcome] += int(summary.get(outcome.value) or 0)
-    return [{str(name): value for name, value in row.items()} for row in reversed(runs.values())]
+        row = runs.setdefault(run_id, {"run_id": run_id, "at": moment.isoformat(), **counts_of({})})
+        for outcome, count in counts_of(summary).items():
+            row[outcome] += count
+    return list(reversed(runs.values()))
 
 
 def run_report(session: Session, run: RunState, opened: OpenResults) -> dict[str, Any]:
@@ -249,23 +262,25 @@ def run_report(session: Session, run: RunState, opened: OpenResults) -> dict[str
     states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
     if not states:
         return {**body, "kind": "other"}
-    values = records.reports(session, run.dag_id, run.run_id, list(dag.tasks))
-    notes: list[dict[str, str]] = []
-    try:
-        places = run_places(run, states)
-    except EcdpError as error:
-        places = {}
-        notes.append(_note("error", f"The results cannot be read: {error}"))
-    tasks = [
-        _task(state) | {"counts": _counts_of(values.get((state.key.task_id, state.key.map_index)))} for state in states
-    ]
+    left = records.reports(session, run.dag_id, run.run_id, list(dag.tasks))
     body |= {
         "kind": "orders",
-        "tasks": tasks,
         "earlier": _earlier(session, run, list(dag.tasks)),
         "unfinished": any(state.unfinished for state in states),
     }
-    return {**body, **_added_up(places, values, opened, notes), "notes": notes}
+    counts = {state.key: one.counts for state in states if (one := left.get((state.key.task_id, state.key.map_index)))}
+    notes: list[dict[str, str]] = []
+    try:
+        places = run_places(run, states)
+        body |= _added_up(places, counts, opened, notes)
+    except EcdpError as error:
+        notes.append(_note("error", f"The results cannot be read: {error}"))
+        body |= _of_xcom(None)
+    if counts:
+        body["outcomes"] = _outcomes({o.value: sum(one[o.value] for one in counts.values()) for o in Outcome})
+        body["source"] = body["source"] or "xcom"
+    tasks = [_task(state) | {"counts": counts.get(state.key)} for state in states]
+    return {**body, "tasks": tasks, "notes": notes}
 
 
 def run_places(run: RunState, states: Iterable[TaskState]) -> dict[TaskKey, Place]:
@@ -282,26 +297,22 @@ def together(places: Mapping[TaskKey, Place]) -> Place | None:
     return Place(first, tuple(sorted(p.inside[0] for p in places.values() if p.folder == first)))
 
 
-def _counts_of(value: Mapping[str, Any] | None) -> dict[str, int] | None:
-    if value is None:
-        return None
-    return {outcome.value: int(value["summary"].get(outcome.value) or 0) for outcome in Outcome}
-
-
 def _added_up(
     places: Mapping[TaskKey, Place],
-    values: Mapping[tuple[str, int], Mapping[str, Any]],
+    counts: dict[TaskKey, dict[str, int]],
     opened: OpenResults,
     notes: list[dict[str, str]],
 ) -> dict[str, Any]:
+    """Return what is in the results of several tasks, and add to `counts` those of tasks that have none."""
     place = together(places)
-    if place is not None:
-        try:
-            with opened.of(place.folder, place.inside) as results:
-                return _of_results(results)
-        except EcdpError as error:
-            notes.append(_note("error", f"The results cannot be read: {error}"))
-    total = {
-        outcome.value: sum(int(v["summary"].get(outcome.value) or 0) for v in values.values()) for outcome in Outcome
-    }
-    return _of_xcom({"summary": total} if values else {})
+    if place is None:
+        return _of_xcom(None)
+    if len(place.inside) < len(places):
+        notes.append(_note("info", f"The list of orders is that of {place.folder}. Other tasks have their own tab."))
+    with opened.of(place.folder, place.inside) as results:
+        by_folder = {one.path: one.counts for one in results.runs()}
+        for key, one in places.items():
+            if key not in counts and one.folder == place.folder:
+                of_task = by_folder.get(one.inside[0], {})
+                counts[key] = {outcome.value: of_task.get(outcome, 0) for outcome in Outcome}
+        return _of_results(results)

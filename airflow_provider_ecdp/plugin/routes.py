@@ -60,8 +60,8 @@ def _place_of_run(run: _Run, session: SessionDep) -> Place:
 
 
 def _place_of_task(task: _Task, session: SessionDep) -> Place:
-    value = records.reported(session, task.key) or {}
-    return _found(folders.results_of(task.key, value.get("results_path")))
+    left = records.reported(session, task.key)
+    return _found(folders.results_of(task.key, left.results_path if left else None))
 
 
 def _found(place: Place | None) -> Place:

@@ -152,9 +152,25 @@ def test_a_task_of_another_kind(server):
 
 
 def test_xcom_of_any_shape_is_harmless(server):
-    for value in (None, 1, "x", [], {"summary": []}, {"summary": {"total": 1}, "results": None, "reasons": None}):
-        server.push_xcom(value)
-        assert server.get(f"data/shop/{server.run}/push/-1").status_code == 200, value
+    shapes = [None, 1, "x", [], {}, [1], {"x": 1}, [{"count": "x"}], {"a": {"count": 1}}, True]
+    for name in ("summary", "results", "reasons", "warnings", "check", "results_path"):
+        for shape in shapes:
+            value = {"summary": {"total": "x", "accepted": "1", "rejected": None}, name: shape}
+            server.push_xcom(value)
+            for path in (f"data/shop/{server.run}/push/-1", f"data/shop/{server.run}"):
+                assert server.get(path).status_code == 200, value
+    for shape in shapes:
+        server.push_xcom(shape)
+        assert server.get(f"data/shop/{server.run}/push/-1").status_code == 200, shape
+
+
+def test_an_id_that_an_extract_holds_twice_counts_twice(server, pushed):
+    counted = {"total": 7, "accepted": 5, "invalid": 2}
+    server.push_xcom({"summary": counted, "results_path": str(server.folder())})
+    assert counts(server.get(f"data/{pushed}").json()) == {"accepted": 5, "invalid": 2}
+    # the results of another try are not those that XCom is about
+    server.push_xcom({"summary": counted, "results_path": str(server.folder(epoch=7))})
+    assert counts(server.get(f"data/{pushed}").json())["rejected"] == 2
 
 
 @pytest.mark.usefixtures("pushed")

@@ -108,7 +108,7 @@ function verdict(report, total, failed) {
   return failed ? `${number(failed)} of ${of} failed` : `${unfinished ? "No failure among" : "None of"} ${of}${unfinished ? "" : " failed"}`;
 }
 
-function facts({ summary: cost }) {
+function facts({ summary: cost, settings }) {
   if (!cost) return null;
   const parts = [cost.mode ?? cost.operation];
   if (cost.requests !== undefined && !cost.dry_run) {
@@ -121,6 +121,8 @@ function facts({ summary: cost }) {
     const sent = cost.total - cost.skipped - cost.invalid - cost.not_attempted;
     if (sent > 0) parts.push(`${number(Math.round(sent / cost.duration_seconds))} orders/s`);
   }
+  const tolerated = settings?.sent.find(({ name }) => name === "max_failed")?.value;
+  if (tolerated && tolerated !== "0") parts.push(`${tolerated} may fail`);
   return el("p.quiet.facts", {}, parts.filter(Boolean).map((part) => el("span", {}, part)));
 }
 
@@ -150,7 +152,7 @@ function reasons(rows, orders) {
       el("td.figure", {}, number(count)),
       el("td", {}, badge(outcome)),
       el("td.reason", {}, label),
-      el("td", {}, example && orders ? el("button.plain", { type: "button", onclick: () => showHistory(example) }, example) : (example ?? "")),
+      el("td.example", {}, example && orders ? el("button.plain", { type: "button", onclick: () => showHistory(example) }, example) : (example ?? "")),
     );
   };
   return el(
@@ -257,7 +259,7 @@ function clearOption({ clear, task }) {
 
 function confirmed(title, content, verb, act) {
   const body = el("div", {}, content);
-  const cancel = el("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
+  const cancel = el("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Cancel");
   const go = el("button.primary", { type: "button" }, verb);
   const foot = el("div.foot", {}, cancel, go);
   const dialog = el(
@@ -338,13 +340,13 @@ function tasks(rows) {
 
 // of a task instance
 
-function details({ settings, columns, check, warnings, results_path: path }) {
+function details({ settings, columns, columns_used: used, warnings, results_path: path }) {
   const parts = [
     path && el("div.detail", {}, el("h3", {}, "Results of every order"), copyable(path)),
     settings.read.length > 0 && el("div.detail", {}, el("h3", {}, "Read"), list(settings.read)),
     settings.sent.length > 0 && el("div.detail", {}, el("h3", {}, "Sent"), list(settings.sent)),
     Object.keys(warnings).length > 0 && el("div.detail", {}, el("h3", {}, "Warnings"), warningTable(warnings)),
-    check?.columns && el("div.detail", {}, el("h3", {}, "Columns that the dry run has read"), el("p", {}, check.columns.used.join(", "))),
+    used.length > 0 && el("div.detail", {}, el("h3", {}, "Columns that the dry run has read"), el("p", {}, used.join(", "))),
     columns && el("div.detail", {}, el("h3", {}, `Columns, as read since ${moment(columns.at, { seconds: false })} UTC`), columnTables(columns.extracts)),
   ].filter(Boolean);
   if (!parts.length) return null;
