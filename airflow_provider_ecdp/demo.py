@@ -155,7 +155,7 @@ class Demo:
             ).fetchall()
             states = airflow.execute("SELECT state FROM dag_run WHERE dag_id = ?", (DAG,)).fetchall()
         if len(found) != 1 or states != [("success",)]:
-            raise EcdpError(f"the DAG run has the state {states} and {len(found)} results: see {_short(self.log)}")
+            raise EcdpError(f"the DAG run has the state {states} and {len(found):,} results: see {_short(self.log)}")
         xcom: dict[str, Any] = json.loads(found[0][0])
         return Report(*(xcom[part] for part in ("summary", "results", "results_path", "warnings", "reasons")))
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError, ExtractError
 from airflow_provider_ecdp.orders.settings import OrderSettings
+from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.runs.settings import RunSettings
 from airflow_provider_ecdp.settings import Kind, check, choice, same, setting, whole
 
@@ -93,8 +94,8 @@ class ChangeSettings(RunSettings):
             )
         if self.max_deletions is not None and len(rows) > self.max_deletions:
             raise ExtractError(
-                f"{rows.name} has {len(rows)} rows, more than max_deletions ({self.max_deletions}), so nothing was "
-                "sent; check that it is the right extract"
+                f"{rows.name} has {number_of(len(rows), 'row')}, more than max_deletions ({self.max_deletions:,}), so "
+                "nothing was sent; check that it is the right extract"
             )
 
 

@@ -97,7 +97,7 @@ def unusual_volume(total: int, earlier: Sequence[int], share: float) -> str | No
     difference = total - usual
     if abs(difference) <= share * usual:
         return None
-    than = f"than usual: the median of the last {len(earlier)} runs is {usual:,.0f}"
+    than = f"than usual: the median of the last {len(earlier):,} runs is {usual:,.0f}"
     percent = f"{abs(difference) / usual:.0%} " if usual else ""
     return f"{number_of(total, 'order')}, {percent}{'more' if difference > 0 else 'fewer'} {than}"
 

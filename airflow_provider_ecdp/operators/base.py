@@ -35,6 +35,7 @@ from airflow_provider_ecdp.operators.parameters import attribute, check_literals
 from airflow_provider_ecdp.operators.retry_policy import is_transient, with_retry_policy
 from airflow_provider_ecdp.operators.settings import OnMissing, TaskSettings
 from airflow_provider_ecdp.operators.sharding import open_extract
+from airflow_provider_ecdp.results.numbers import number_of, size
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.runs.progress import Progress
 from airflow_provider_ecdp.runs.throughput import Throughput
@@ -241,8 +242,8 @@ class EcdpOperator(BaseOperator):
             if self.do_xcom_push:
                 context["ti"].xcom_push(key="return_value", value=value)
             raise OrdersFailedError(
-                f"dry run: {summary['invalid']} of {summary['total']} {what} are invalid; the log says why, and XCom "
-                f"under check; nothing was sent. Tolerated: {tolerated}",
+                f"dry run: {summary['invalid']:,} of {summary['total']:,} {what} are invalid; the log says why, and "
+                f"XCom under check; nothing was sent. Tolerated: {tolerated}",
                 summary=summary,
             )
         return value
@@ -262,7 +263,8 @@ class EcdpOperator(BaseOperator):
         if report.failed:
             self.log.warning("%s\nTolerated: %s", report.message(), tolerated)
         elif len(report.results) < report.summary["total"]:
-            self.log.info("XCom lists %d of %d results", len(report.results), report.summary["total"])
+            results = f"{len(report.results):,} of {number_of(report.summary['total'], 'result')}"
+            self.log.info("XCom lists %s", results)
         return value
 
 
@@ -313,20 +315,19 @@ def summary_table(
 ) -> str:
     """Return the counts of a run as lines that a person can read."""
     what = summary.get("mode") or summary["operation"]
-    lines = [f"ECDP {what}: {summary['total']:,} orders in {summary['duration_seconds']:,} s"]
+    lines = [f"ECDP {what}: {number_of(summary['total'], 'order')} in {summary['duration_seconds']:,} s"]
     lines += [f"  {outcome.value:<14}{summary[outcome.value]:>10,}" for outcome in Outcome if summary[outcome.value]]
     lines += [f"  warning {name}: {found['count']:,}" for name, found in warnings.items()]
     lines.append(
-        f"  {summary['requests']:,} requests, {summary['retries']:,} repeated, {summary['bytes']:,} bytes sent"
+        f"  {number_of(summary['requests'], 'request')}, {summary['retries']:,} repeated, {size(summary['bytes'])} sent"
     )
     if summary.get("in_flight"):
         lines[-1] += f", {summary['in_flight']:,} at a time"
     if summary.get("failed_before"):
         lines.append(f"  {summary['failed_before']:,} of these orders had failed in earlier runs")
     if "verified" in summary:
-        lines.append(
-            f"  {summary['verified']:,} accepted orders read back, {summary['verified_differ']:,} of them differ"
-        )
+        read = number_of(summary["verified"], "accepted order")
+        lines.append(f"  {read} read back, {summary['verified_differ']:,} of them differ")
     if results_path:
         lines.append(f"  results of every order: {results_path}")
     return "\n".join(lines)

@@ -39,6 +39,7 @@ from airflow_provider_ecdp.push.pools import LostRequest, Pool, SetAside, SizeLi
 from airflow_provider_ecdp.push.readback import ReadBack, read_back
 from airflow_provider_ecdp.push.refusals import named_orders
 from airflow_provider_ecdp.push.sent_values import sent_values
+from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_content
@@ -265,7 +266,7 @@ class GroupTest:
             self.positive.append(pool)
             return None
         if self.idle >= sender.request_budget:
-            self.leave(pool, f"refused together with others, and not told apart in {self.idle} requests")
+            self.leave(pool, f"refused together with others, and not told apart in {number_of(self.idle, 'request')}")
             return None
         if len(pool) > 1 and sender.size_limit.exceeded(batching.size(pool.orders)):
             self._halve(pool, inferring=False)

@@ -21,6 +21,7 @@ from airflow_provider_ecdp.push.failed_before import FailedBefore
 from airflow_provider_ecdp.push.pools import Pool
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.push.verification import Sample, verify
+from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, reason
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
@@ -120,7 +121,8 @@ class _Push:
         self.carried = carry_over(orders, prior, settings.on_drift)
         self.selection = orders.select(sent=self.carried.sent, only=self.carried.only)
         if self.selection.repeated_ids:
-            log.warning("%d order ids appear more than once in %s", self.selection.repeated_ids, orders.name)
+            ids = number_of(self.selection.repeated_ids, "order id")
+            log.warning("Found more than once in %s: %s", orders.name, ids)
         if failed_before is not None:
             failed_before.log_plan()
         sent_before = settings.resumed or self.carried.resumed or bool(failed_before)
@@ -241,7 +243,7 @@ class _Push:
         counts = self.run.recorder.tally.counts
         failed = counts[Outcome.REJECTED] + counts[Outcome.UNRESOLVED]
         if failed and not self.run.cancellation.cancelled:
-            self.halted = f"canary: {failed} of the first {count} orders failed, no others are sent"
+            self.halted = f"canary: {failed:,} of the first {number_of(count, 'order')} failed, no others are sent"
 
     def _cut(self, orders: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch | Pool]:
         aside = self.sender.set_aside

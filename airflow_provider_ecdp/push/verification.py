@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.push.readback import read_back
+from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,9 @@ def verify(client: EcdpClient, sample: Sample) -> dict[str, int]:
     for positions, what in ((answer.different, "other content than was sent"), (answer.absent, "no such order")):
         if positions:
             ids = ", ".join(str(orders.column("order_id")[i]) for i in positions[:_LISTED])
-            log.warning("verify: ECDP has %s for %d accepted orders, such as %s", what, len(positions), ids)
+            count = number_of(len(positions), "accepted order")
+            log.warning("verify: ECDP has %s for %s, such as %s", what, count, ids)
     if answer.error is not None:
-        log.warning("verify: only %d of %d orders could be read: %s", len(answer.positions), len(orders), answer.error)
+        read = f"{len(answer.positions):,} of {number_of(len(orders), 'order')}"
+        log.warning("verify: only %s could be read: %s", read, answer.error)
     return {"verified": len(answer.positions), "verified_differ": len(answer.different) + len(answer.absent)}

@@ -37,7 +37,7 @@ class RunSummary:
         :raises RuntimeError: the counts do not add up, which is a bug in this package
         """
         if (counted := sum(counts.values())) != total:
-            raise RuntimeError(f"{total} orders were read and {counted} have an outcome")
+            raise RuntimeError(f"{total:,} orders were read and {counted:,} have an outcome")
         return {
             **head,
             "total": total,

@@ -88,7 +88,7 @@ class Sample:
         """Refuse what cannot be made."""
         if min(self.orders, self.faulty, self.odd) < 0 or self.faulty + self.odd > self.orders:
             raise ConfigurationError(
-                f"{self.orders} orders cannot have {self.faulty} faulty and {self.odd} odd ones among them"
+                f"{self.orders:,} orders cannot have {self.faulty:,} faulty and {self.odd:,} odd ones among them"
             )
 
     def write(self, path: str | os.PathLike[str]) -> None:

@@ -91,7 +91,7 @@ class OrdersApi:
         request.scope[ORDERS] = len(ids)
         faults = self._plan.faults
         if faults.max_orders is not None and len(ids) > faults.max_orders:
-            return _problem(request, 413, f"More than {faults.max_orders} orders in one request.")
+            return _problem(request, 413, f"More than {faults.max_orders:,} orders in one request.")
         found = self._store.conflicts(batch["mode"], ids)
         found += [(position, ": is refused") for position, order_id in enumerate(ids) if faults.refuses(order_id)]
         if found:
@@ -134,7 +134,7 @@ class OrdersApi:
     def _unreadable(self, request: Request, body: bytes) -> Response | None:
         limit = self._plan.faults.max_bytes
         if limit is not None and len(body) > limit:
-            return _problem(request, 413, f"The body is larger than {limit} bytes.")
+            return _problem(request, 413, f"The body is larger than {limit:,} bytes.")
         media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" or request.headers.get("content-encoding", "identity") != "identity":
             return _problem(request, 415, "Send application/json, not compressed.")

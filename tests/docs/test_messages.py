@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import itertools
 import re
 
 import pytest
@@ -14,6 +16,9 @@ SPAN = re.compile(r"`(.+?)`(?=, `|$)")
 
 #: A message that a page cuts short begins with as many words that are always the same: `mapping: …` would explain all.
 WORDS = 3
+
+#: Variables before such a word that are text.
+TEXTS = {"_ALL", "ecdp", "key", "ledger.path", "of"}
 
 
 @pytest.fixture
@@ -75,3 +80,20 @@ def explains(message, text):
 def words(text):
     """How many words of a message are always the same."""
     return len(re.findall(r"[^\W\d_]{2,}", text))
+
+
+COUNTED = r"^ (accepted |order |other )?(orders|requests|rows|files|ids|results|changes|columns|bytes|runs|times)\b"
+
+
+def test_counts_in_texts_have_separators(source):
+    """6432 beside 6,423 is two styles; `number_of` writes both the separator and the plural."""
+    plain = [
+        f"{ast.unparse(value)}{following.value}"
+        for node in source.nodes
+        if isinstance(node, ast.JoinedStr)
+        for value, following in itertools.pairwise(node.values)
+        if isinstance(value, ast.FormattedValue) and isinstance(following, ast.Constant)
+        if re.match(COUNTED, following.value) and value.format_spec is None
+        if ast.unparse(value.value) not in TEXTS
+    ]
+    assert plain == []

@@ -45,8 +45,8 @@ def test_what_differs_or_is_gone_is_reported_with_its_id_and_fails_nothing(forei
     summary = pushed(extract(4, {}), client, verify=4)
     assert (summary["accepted"], summary["verified"], summary["verified_differ"]) == (4, 4, 2)
     different, absent = (text for text in caplog.messages if text.startswith("verify:"))
-    assert different.startswith("verify: ECDP has other content than was sent for 1 accepted orders, such as ORD-")
-    assert absent.startswith("verify: ECDP has no such order for 1 accepted orders, such as ORD-")
+    assert different.startswith("verify: ECDP has other content than was sent for 1 accepted order, such as ORD-")
+    assert absent.startswith("verify: ECDP has no such order for 1 accepted order, such as ORD-")
 
 
 def test_a_server_that_does_not_answer_afterwards_changes_no_outcome(foreign, hasty, extract, caplog):

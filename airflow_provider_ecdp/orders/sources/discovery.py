@@ -62,7 +62,7 @@ def _in_folder(filesystem: Any, folder: str, name: str) -> list[str]:
     if files := list(_data_files(listed, folder)):
         return files
     _refuse_tables(filesystem, [f"{folder.rstrip('/')}/"], name)
-    others = f"it holds {len(listed)} other files" if listed else "it is empty"
+    others = f"it holds {len(listed):,} other file{'s' * (len(listed) > 1)}" if listed else "it is empty"
     raise MissingSourceError(f"{name}: no Parquet file in this folder ({others}; looked for {', '.join(_SUFFIXES)})")
 
 

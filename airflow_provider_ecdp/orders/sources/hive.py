@@ -75,7 +75,7 @@ def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
             among = f" with {_told(others)}" if others and beside else ""
             raise MissingSourceError(
                 f"{name}: there is no partition {_told({column: missing})}{among}; "
-                f"there are {len(there)}, the last of them {', '.join(there[-_SHOWN:])}"
+                f"there are {len(there):,}, the last of them {', '.join(there[-_SHOWN:])}"
             )
     found = [file for file in files if _is_of(values[file], texts)]
     if not found:

@@ -91,6 +91,6 @@ def size_of(files: Iterable[Iterable[tuple[int, int]]]) -> list[int]:
 def _check(name: str, size: list[int], listed: list[int]) -> None:
     if size != listed:
         raise SourceChangedError(
-            f"{name} was written again since its shards were listed: {size[0]} rows and {size[1]} bytes, not "
+            f"{name} was written again since its shards were listed: {size[0]:,} rows and {size[1]:,} bytes, not "
             f"{listed[0]} and {listed[1]}; clear the task that lists them, to list them again"
         )

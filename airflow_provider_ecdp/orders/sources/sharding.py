@@ -199,7 +199,7 @@ def _at_orders(source: ParquetSource, column: str, cuts: list[int]) -> list[int]
         ).fetchall()
     if torn:
         raise ExtractError(
-            f"{source.name}: the rows of {torn[0][1]} orders stand apart, and a cut would tear them: "
+            f"{source.name}: the rows of {torn[0][1]:,} orders stand apart, and a cut would tear them: "
             f"{', '.join(order for order, _ in torn)}; sort the export by {column}, or set scattered, with which "
             "each shard reads all rows and keeps its share of the orders"
         )
