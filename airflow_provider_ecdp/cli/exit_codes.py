@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from airflow_provider_ecdp.cli.output import err
+from airflow_provider_ecdp.cli.output import err, one_line
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import OrdersFailedError, PushStoppedError
 from airflow_provider_ecdp.results.numbers import number_of
@@ -73,4 +73,4 @@ def _reason(report: Report) -> str:
         return ""
     first, *others = report.reasons
     more = f"; and {number_of(len(others), 'other reason')}" if others else ""
-    return f": {first['reason']} (for example order {first['example']}){more}"
+    return f": {first['reason']} (for example order {one_line(str(first['example']))}){more}"

@@ -14,6 +14,7 @@ from airflow_provider_ecdp import __version__
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSettings
 from airflow_provider_ecdp.cli.exit_codes import EXPLAINED
 from airflow_provider_ecdp.cli.options import ENVIRONMENT, SELECTING, add_extract, add_settings, connection, extract
+from airflow_provider_ecdp.cli.output import one_line
 from airflow_provider_ecdp.push.settings import PushSettings
 
 #: Faults of the sandbox that have an option of their own; --faults knows all of them.
@@ -48,7 +49,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     name = next((word for word in argv if not word.startswith("-")), None)
     if name is not None and name not in commands:
         hint = _nearest(name, commands) or f"; there are {', '.join(commands)}"
-        root.error(f"there is no command {name}{hint}")
+        root.error(f"there is no command {one_line(name)}{hint}")
     arguments, unknown = root.parse_known_args(argv)
     if unknown:
         commands[arguments.command].error(_unknown(unknown, arguments.command, commands))
@@ -59,13 +60,13 @@ def _unknown(words: Sequence[str], name: str, commands: Mapping[str, argparse.Ar
     """Return what is wrong with words that the command `name` does not take."""
     option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
     if option is None:
-        return f"it does not take {' '.join(words)}"
+        return f"it does not take {one_line(' '.join(words))}"
     options = {command: _options(parser) for command, parser in commands.items()}
     if option in options[name]:
         return f"options stand behind the command: ecdp {name} {option}"
     others = ", ".join(command for command, listed in options.items() if option in listed)
     hint = f"; it is one of ecdp {others}" if others else _nearest(option, options[name])
-    return f"there is no option {option}{hint}"
+    return f"there is no option {one_line(option)}{hint}"
 
 
 def _options(command: argparse.ArgumentParser) -> list[str]:

@@ -15,6 +15,7 @@ from rich.console import Console
 from airflow_provider_ecdp.cli import main, output
 from airflow_provider_ecdp.cli.progress import described
 from airflow_provider_ecdp.cli.tables import rows
+from airflow_provider_ecdp.orders.mapping.spec import from_json
 from airflow_provider_ecdp.runs.progress import Progress
 from airflow_provider_ecdp.runs.throughput import Throughput
 
@@ -84,12 +85,34 @@ def test_control_characters_of_the_users_do_not_reach_the_terminal(ecdp, table, 
         ["get", STEERING],
         ["delete", STEERING],
         ["check", tmp_path / STEERING],
+        ["push", extract, "--quiet"],
+        ["mapping", "suggest", extract],
+        [STEERING],
+        ["push", extract, f"--{STEERING}"],
+        ["sample", tmp_path / "x", STEERING],
     ):
         run = ecdp(*arguments)
         for character in STEERING.replace("[2J", "").replace("31m", "") + "\r":
             assert character not in run.out + run.err, arguments
-        named = "--order" not in arguments
+        named = "--order" not in arguments and "--quiet" not in arguments
         assert not named or "\\x1b[2J" in run.out + run.err or "\\u001b[2J" in run.out
+
+
+@pytest.mark.usefixtures("pointed")
+def test_an_id_of_several_lines_stays_in_its_line(ecdp, table):
+    run = ecdp("push", table([ORDER | {"id": "A\necdp: all is well", "status": "sent"}]), "--quiet")
+
+    assert run.code == 1
+    assert run.err.count("\n") == 1
+    assert "(for example order A\\necdp: all is well)" in run.err
+
+
+def test_names_of_columns_are_themselves_in_a_suggested_mapping(ecdp, table):
+    name = f"price {STEERING}"
+    run = ecdp("mapping", "suggest", table([{"order_id": "A-1", "sku": "p", name: "x"}]))
+
+    assert from_json(run.out)["id"] == "order_id"
+    assert f'// "orderAttributes": {{{json.dumps(name)}: {json.dumps(name)}}}' in run.out
 
 
 @given(st.text(), st.sampled_from(ENCODINGS))

@@ -33,7 +33,8 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
             f"A mapping suggested from the columns of {output.one_line(source.name)}: edit it, save it,",
             "and see what it makes: ecdp check EXTRACT --mapping mapping.json",
         ]
-        output.out(found.text(heading))
+        # what cannot be printed is escaped as JSON does it: a name of a column stays itself
+        output.out_json_text(found.text(heading))
     return Exit.DONE
 
 
