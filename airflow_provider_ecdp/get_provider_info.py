@@ -129,8 +129,16 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "requests_per_second": {
                         "label": "Requests per second",
-                        "description": "Most requests that one task starts in a second; no limit if empty.",
+                        "description": "Maximum requests per second of one task; no limit if empty.",
                         "schema": {"type": ["number", "null"], "minimum": 0},
+                    },
+                    "shared_limits": {
+                        "label": "Shared limits",
+                        "description": (
+                            "The two limits above hold for all tasks of this connection together; needs [ecdp] "
+                            "results_path."
+                        ),
+                        "schema": {"type": ["boolean", "null"], "default": False},
                     },
                     "connect_timeout": {
                         "label": "Connect timeout",

@@ -146,7 +146,7 @@ def test_the_hook_gives_airflow_3_1_the_same_fields(monkeypatch):
         name: described["label"] for name, described in FORM.items()
     }
     assert {name: kind for name, (kind, _, _) in widgets.items() if kind != "text"} == {
-        **dict.fromkeys(("send_match_by", "allow_http"), "boolean"),
+        **dict.fromkeys(("send_match_by", "shared_limits", "allow_http"), "boolean"),
         **dict.fromkeys(("batch_size", "batch_bytes", "max_in_flight"), "integer"),
     }
     assert widgets["matching_mode"][2]["validators"] == ["optional", [None, *MatchBy]]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from airflow_provider_ecdp.api.governor.concurrency import Flight
+    from airflow_provider_ecdp.api.governor.pacing import Share
     from airflow_provider_ecdp.api.mode import MatchBy, Mode
 
 __all__ = ["ClientStats", "EcdpClient", "PostResult"]
@@ -39,6 +40,7 @@ class EcdpClient:
     done by `sleep`, which `interrupt` ends if none is given. One that returns something true, as
     `threading.Event().wait` does once the event is set, interrupts the client too: the call raises the error it was
     about to repeat, or UnreachableError if nothing was sent yet, and nothing more is sent until `resume`.
+    `share` says with how many other clients the limits in `settings` are shared; None is with none.
     """
 
     def __init__(
@@ -51,12 +53,13 @@ class EcdpClient:
         wall_clock: Callable[[], float] = time.time,
         sleep: Callable[[float], object] | None = None,
         random: Callable[[], float] = randomness.random,
+        share: Share | None = None,
     ) -> None:
         self.settings = settings
         self.policy = policy
         self._api_key = checked_key(api_key)
         self._wall_clock = wall_clock
-        self._governor = Governor(settings, clock=clock, sleep=sleep, random=random)
+        self._governor = Governor(settings, clock=clock, sleep=sleep, random=random, share=share)
         self._transport = Transport(settings, self._api_key)
         self._counter = Counter()
         self._key_accepted = False

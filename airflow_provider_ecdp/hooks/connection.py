@@ -49,11 +49,13 @@ class ConnectionSettings:
     """The settings that a connection holds.
 
     :param client: how ECDP is spoken to
+    :param shared_limits: whether the limits hold for all tasks that run at once
     :param runs: by name, the settings of a run that the connection decides where the run's own are left open
     """
 
     client: ClientSettings
     runs: Mapping[str, Any] = field(default_factory=dict)
+    shared_limits: bool = False
 
 
 def read_settings(
@@ -68,6 +70,7 @@ def read_settings(
     send_match_by = fields.read("send_match_by", boolean().read) or False
     if send_match_by and mode is None:
         raise fields.error("send_match_by", "needs matching_mode; set it as well")
+    shared = fields.read("shared_limits", boolean().read) or False
     given = fields.settings(ClientSettings, _OF_CLIENT)
     runs = fields.settings(PushSettings, _OF_PUSH)
     fields.warn_of_unread()
@@ -81,7 +84,7 @@ def read_settings(
         runs["matching"] = mode.field
     if send_match_by:
         runs["match_by"] = mode
-    return ConnectionSettings(client, {**runs, "max_in_flight": client.max_in_flight})
+    return ConnectionSettings(client, {**runs, "max_in_flight": client.max_in_flight}, shared)
 
 
 def api_key(connection: Connection) -> str:

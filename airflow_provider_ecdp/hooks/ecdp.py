@@ -5,11 +5,13 @@ Nothing is read before it is needed: a DAG file that makes a hook costs no conne
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from urllib.parse import quote
 
 from airflow import __version__ as airflow_version
-from airflow.sdk import BaseHook
+from airflow.sdk import BaseHook, ObjectStoragePath
 from airflow.sdk.log import mask_secret
 
 from airflow_provider_ecdp.api.client import EcdpClient
@@ -25,7 +27,7 @@ from airflow_provider_ecdp.errors import (
 )
 from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
 from airflow_provider_ecdp.hooks.form import form_widgets
-from airflow_provider_ecdp.hooks.version_compat import get_hook_lineage_collector
+from airflow_provider_ecdp.hooks.version_compat import conf, get_hook_lineage_collector
 from airflow_provider_ecdp.orders.settings import OrderOptions, OrderSettings
 from airflow_provider_ecdp.push.settings import PushOptions, PushSettings
 from airflow_provider_ecdp.runs.cancellation import Cancellation
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from airflow_provider_ecdp.orders.sources.base import Source
     from airflow_provider_ecdp.push.failed_before import FailedBefore
     from airflow_provider_ecdp.results.report import Report
+    from airflow_provider_ecdp.runs.shared_limits import SharedLimits
 
 _Settings = TypeVar("_Settings")
 
@@ -54,6 +57,8 @@ class EcdpHook(BaseHook):
     :param ecdp_conn_id: the connection, of type `ecdp`
     :param max_in_flight: maximum requests in flight; None leaves it to the connection
     :param policy: how one request is tried again; None is the client's own policy
+    :param limits_path: folder or URL in which tasks share the limits of a connection that has `shared_limits`, if
+        Airflow's `[ecdp] results_path` is not set
     """
 
     conn_name_attr = "ecdp_conn_id"
@@ -67,12 +72,15 @@ class EcdpHook(BaseHook):
         *,
         max_in_flight: int | None = None,
         policy: RetryPolicy | None = None,
+        limits_path: str | None = None,
         logger_name: str | None = None,
     ) -> None:
         super().__init__(logger_name=logger_name)
         self.ecdp_conn_id = ecdp_conn_id
         self._max_in_flight = max_in_flight
         self._policy = policy or RetryPolicy()
+        self._limits_path = limits_path
+        self._share = contextlib.ExitStack()
         self.cancellation = Cancellation()
         self._forget_client: Callable[[], None] | None = None
         self._client: EcdpClient | None = None
@@ -112,6 +120,7 @@ class EcdpHook(BaseHook):
             self._forget_client()
         if self._client is not None:
             self._client.close()
+        self._share.close()
         self._client = self._connection = self._forget_client = None
 
     def stop(self) -> None:
@@ -125,9 +134,27 @@ class EcdpHook(BaseHook):
         """
         if self._client is None:
             key, settings = self._read_connection()
-            self._client = EcdpClient(key, settings.client, policy=self._policy)
+            share = self._share.enter_context(self._shared_limits()) if settings.shared_limits else None
+            self._client = EcdpClient(key, settings.client, policy=self._policy, share=share)
             self._forget_client = self.cancellation.on_cancel(self._client.interrupt)
         return self._client
+
+    def _shared_limits(self) -> SharedLimits:
+        from airflow_provider_ecdp.runs.shared_limits import SharedLimits  # noqa: PLC0415  # Arrow, at parse time
+
+        # tasks with results in different folders share the limits too
+        root = conf.get("ecdp", "results_path", fallback="") or self._limits_path
+        if not root:
+            raise ConfigurationError(
+                f"connection {self.ecdp_conn_id!r}: shared_limits needs a folder that all tasks reach: set "
+                "results_path in the section [ecdp] of Airflow"
+            )
+        folder = f"{root.rstrip('/')}/limits={quote(self.ecdp_conn_id, safe='')}"
+        try:
+            storage = ObjectStoragePath(folder)
+            return SharedLimits(storage.path, storage.fs, folder)
+        except (ValueError, ImportError) as error:
+            raise ConfigurationError(f"connection {self.ecdp_conn_id!r}: {folder}: {error}") from None
 
     def _read_connection(self) -> tuple[str, ConnectionSettings]:
         if self._connection is None:

@@ -99,7 +99,11 @@ class EcdpOperator(BaseOperator):
         conn_id = self._settings(TaskSettings).ecdp_conn_id
         in_flight = self.parameters.get("max_in_flight")
         given = self._given().get("max_in_flight")
-        return EcdpHook(conn_id, max_in_flight=in_flight.read(given) if in_flight and given is not None else None)
+        return EcdpHook(
+            conn_id,
+            max_in_flight=in_flight.read(given) if in_flight and given is not None else None,
+            limits_path=self._given().get("results_path"),
+        )
 
     @cached_property
     def _lineage(self) -> Lineage:

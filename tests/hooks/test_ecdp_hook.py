@@ -211,3 +211,25 @@ def test_a_hook_that_is_stopped_sends_nothing(sandbox, connect, order):
         with pytest.raises(PushStoppedError):
             hook.push_orders([order("1")])
     assert sandbox.store.post_count == 0
+
+
+def test_hooks_of_one_connection_share_its_limits(sandbox, connect, tmp_path, monkeypatch):
+    connect(sandbox.url, conn_id="ecdp_shop", extra={"shared_limits": True, "max_in_flight": 4})
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", str(tmp_path / "results"))
+    with EcdpHook("ecdp_shop") as first, EcdpHook("ecdp_shop", limits_path="/elsewhere") as second:
+        first.get_conn()
+        assert second.get_conn().in_flight_limit == 2
+        assert len(list((tmp_path / "results" / "limits=ecdp_shop").iterdir())) == 2
+    assert list((tmp_path / "results" / "limits=ecdp_shop").iterdir()) == []
+
+
+def test_limits_are_shared_in_a_folder_that_has_to_be_named(sandbox, connect, tmp_path):
+    connect(sandbox.url, extra={"shared_limits": "true"})
+    with (
+        EcdpHook() as hook,
+        pytest.raises(ConfigurationError, match="shared_limits needs a folder that all tasks reach"),
+    ):
+        hook.get_conn()
+    with EcdpHook(limits_path=str(tmp_path)) as hook:
+        assert hook.get_conn().in_flight_limit == 4
+        assert (tmp_path / "limits=ecdp_default").is_dir()

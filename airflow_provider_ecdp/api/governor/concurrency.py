@@ -13,11 +13,13 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
+from airflow_provider_ecdp.api.governor.pacing import Alone
 from airflow_provider_ecdp.errors import ThrottledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_ecdp.api.governor.pacing import Share
     from airflow_provider_ecdp.errors import ApiError
 
 #: what is kept of the limit when the server struggles, and after a rise of latency
@@ -46,7 +48,8 @@ def struggles(error: ApiError) -> bool:
 class Concurrency:
     """The limit of a client, for who starts the threads; `clock` returns seconds."""
 
-    def __init__(self, max_in_flight: int, clock: Callable[[], float]) -> None:
+    def __init__(self, max_in_flight: int, clock: Callable[[], float], share: Share | None = None) -> None:
+        self._share = share or Alone()
         self._most = max_in_flight
         self._clock = clock
         self._lock = threading.Lock()
@@ -58,8 +61,8 @@ class Concurrency:
 
     @property
     def limit(self) -> int:
-        """Requests that should be in flight at once now, from 1 to `max_in_flight`."""
-        return int(self._limit)
+        """Requests that should be in flight at once now, from 1 to this client's part of `max_in_flight`."""
+        return max(1, min(int(self._limit), self._most // self._share.count()))
 
     @property
     def reached(self) -> int:

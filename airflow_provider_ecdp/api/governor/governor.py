@@ -16,6 +16,7 @@ from airflow_provider_ecdp.api.governor.quota import RetryQuota
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from airflow_provider_ecdp.api.governor.pacing import Share
     from airflow_provider_ecdp.api.retry import RetryPolicy
     from airflow_provider_ecdp.api.settings import ClientSettings
     from airflow_provider_ecdp.errors import ApiError
@@ -36,14 +37,16 @@ class Governor:
         clock: Callable[[], float],
         sleep: Callable[[float], object] | None,
         random: Callable[[], float],
+        share: Share | None = None,
     ) -> None:
         self.clock = clock
         self.random = random
         self.interrupted = threading.Event()
         self._sleep = sleep or self.interrupted.wait
         self.quota = RetryQuota()
-        self.pacer = Pacer(requests_per_second=settings.requests_per_second, clock=clock, sleep=self._interruptible)
-        self.concurrency = Concurrency(settings.max_in_flight, clock)
+        rate = settings.requests_per_second
+        self.pacer = Pacer(requests_per_second=rate, clock=clock, sleep=self._interruptible, share=share)
+        self.concurrency = Concurrency(settings.max_in_flight, clock, share)
 
     def call(self, name: str, size: int, policy: RetryPolicy, *, repeatable: bool) -> Call:
         """Return a call that is about to begin.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from airflow_provider_ecdp.errors import ThrottledError
 
@@ -36,12 +36,34 @@ def overloaded(error: ApiError) -> bool:
     return isinstance(error, ThrottledError) or error.status == 503
 
 
+class Share(Protocol):
+    """How many clients the limits of one are shared with."""
+
+    def count(self) -> int:
+        """Return how many clients share the limits, this one too."""
+
+    def wait(self) -> float:
+        """Return the seconds in which this client must send nothing."""
+
+
+class Alone:
+    """The share of a client that shares its limits with none."""
+
+    def count(self) -> int:
+        """Return 1."""
+        return 1
+
+    def wait(self) -> float:
+        """Return 0."""
+        return 0.0
+
+
 class Pacer:
     """Decides when a request may start; one for all threads of a client.
 
     `requests_per_second` bounds the starts: evenly spaced, at most that many in any second, and one more. None: no
     bound until the server throttles. `clock` and `sleep` are in seconds; a `sleep` that returns something true, as
-    `threading.Event.wait` does, has been interrupted.
+    `threading.Event.wait` does, has been interrupted. Of clients that share the bound, each has an equal part.
     """
 
     def __init__(
@@ -50,7 +72,9 @@ class Pacer:
         requests_per_second: float | None,
         clock: Callable[[], float],
         sleep: Callable[[float], object],
+        share: Share | None = None,
     ) -> None:
+        self._share = share or Alone()
         self._clock = clock
         self._sleep = sleep
         self._lock = threading.Lock()
@@ -67,13 +91,15 @@ class Pacer:
         """Block until a request may start and return that moment, or None if the sleep was interrupted."""
         while True:
             with self._lock:
-                slot = max(self._clock(), self._next_slot, self._paused_until)
-                self._next_slot = slot + 1.0 / self._rate
+                shares = self._share.count()
+                slot = max(self._clock() + self._share.wait(), self._next_slot, self._paused_until)
+                self._next_slot = slot + 1.0 / min(self._rate, self._ceiling / shares)
             while (wait := slot - self._clock()) > 0:
                 if self._sleep(wait):
                     return None
-            # a pause may have been declared meanwhile: then this slot is lost, and the thread queues behind the pause
-            if slot >= self._paused_until:
+            # a pause may have been declared meanwhile: then this slot is lost, and the thread queues behind the pause;
+            # and so it is where another client has come, which takes a part of the slots
+            if slot >= self._paused_until and self._share.count() == shares and not self._share.wait():
                 return self._clock()
 
     def throttled(self, pause: float, started: float) -> None:
