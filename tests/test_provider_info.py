@@ -162,6 +162,8 @@ def test_airflow_serves_our_labels_to_its_connection_form():
     assert ours.standard_fields.host.placeholder == "https://api.ecdp.app"
     assert ours.standard_fields.password.title == "API key"
     assert ours.standard_fields.login.hidden
+    # the Test button of Airflow 3.3 to 3.3.2 needs a port, so the form has to show it
+    assert not ours.standard_fields.port.hidden
     assert {name: field["schema"]["title"] for name, field in ours.extra_fields.items()} == {
         name: field["label"] for name, field in FORM.items()
     }

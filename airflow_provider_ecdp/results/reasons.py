@@ -29,6 +29,8 @@ _OTHERS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
+_STATUS = re.compile(r"\bHTTP (\d{3})\b")
+
 
 def folded(outcome: Outcome, reason: str | None, order_id: str | None) -> str:
     """Return the outcome and the first part of a reason, without what differs between orders with one fault.
@@ -42,7 +44,11 @@ def folded(outcome: Outcome, reason: str | None, order_id: str | None) -> str:
     first = reason.partition("; ")[0]
     if outcome is Outcome.INVALID:
         return f"{outcome.value}: {_OWN.sub('N', first)}"
-    return f"{outcome.value}: {_OTHERS.sub(lambda found: found['kept'] or 'N', first)}"
+    status = _STATUS.search(first)
+    # a status may be said again: HTTP 404, ... this 404 does not come from ECDP
+    again = status[1] if status else None
+    text = _OTHERS.sub(lambda number: number["kept"] or (again if number[0] == again else None) or "N", first)
+    return f"{outcome.value}: {text}"
 
 
 def _without(order_id: str, reason: str) -> str:
