@@ -53,8 +53,12 @@ _UNCONFIRMED = 5
 #: Failures in a row after which mode Add stops though the server answers a GET: it has no order to send once more.
 _FAILURES = 20
 
-#: Pauses before an order that may be stored is read once more, in multiples of the client's own first pause.
+#: Pauses before an order that may be stored is read once more, in multiples of the client's own first pause, which is
+#: half a second. What this run may have stored is `unresolved` if it is not there then.
 _LAG_PAUSES = (2, 4, 8)
+
+#: The same for what an earlier run may have stored and not recorded: together a minute, after which it is judged.
+_LAG_PAUSES_OF_EARLIER = (2, 4, 8, 16, 32, 58)
 
 #: Seconds after which what an earlier run has stored can be read, however far the server's copies lag behind.
 _LAG_SECONDS = 60.0
@@ -176,9 +180,12 @@ class BatchSender:
     def lag_pauses(self, pools: Iterable[Pool]) -> Iterable[float]:
         """Return the seconds to wait before each time that orders are read once more."""
         recent = self.cancellation.clock() - self._began < _LAG_SECONDS
-        if any(pool.maybe_lost or (pool.earlier_run and recent) for pool in pools):
-            return [pause * self.client.policy.base_delay for pause in _LAG_PAUSES]
-        return ()
+        pauses: tuple[int, ...] = ()
+        if recent and any(pool.earlier_run and not pool.differs for pool in pools):
+            pauses = _LAG_PAUSES_OF_EARLIER
+        elif any(pool.maybe_lost or (pool.earlier_run and recent) for pool in pools):
+            pauses = _LAG_PAUSES
+        return [pause * self.client.policy.base_delay for pause in pauses]
 
 
 @dataclass(slots=True)
@@ -217,6 +224,9 @@ class GroupTest:
         self.untested.append(pool)
         while self._step():
             pass
+        if self.unconfirmed and not self.sender.cancellation.cancelled:
+            # an outage that began with the last orders stops the run, so that they are sent by a retry
+            self.sender.try_server(reading=True)
         return self.settled
 
     def _step(self) -> bool:
@@ -501,7 +511,7 @@ class GroupTest:
         """
         client = self.sender.client
         for pause in self.sender.lag_pauses(self.doubted):
-            if not client.wait(pause):
+            if not self.doubted or not client.wait(pause):
                 break
             waiting, self.doubted = self.doubted, []
             for pool in waiting:

@@ -1,6 +1,6 @@
-"""A hostile server for orders: it fails at some contents, names the wrong ones, lags, resets, rewrites, or goes away.
+"""A hostile server for orders: it fails at some contents, names the wrong ones, lags, drips, resets, rewrites.
 
-Standard library only, no code shared with the sandbox or the other server of these tests. What it does to a request
+No code shared with the sandbox or the other server of these tests. What it does to a request
 depends on what is in it, and on the dice of its seed.
 """
 
@@ -19,6 +19,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.api.deadlines import Cut
 
 KEY = "hostile-key"
 
@@ -45,9 +48,21 @@ ANSWERS: Mapping[Reaction, tuple[int, str | dict[str, Any]]] = {
     "503": (503, ""),
     "504": (504, _HTML),
 }
-#: What happens without an answer.
-BROKEN = ("reset", "hang", "stored, reset", "stored, 500")
-POISONS = (*(name for name in ANSWERS if name != "503"), *BROKEN[:2])
+#: The beginnings of answers that never end.
+DRIPS: Mapping[Reaction, bytes] = {
+    "hang": b"",
+    "drip of a status": b"HTTP/1.1 ",
+    "drip of headers": b"HTTP/1.1 502 Bad Gateway\r\nx: y\r\nx: y\r\n",
+    "drip of 100 Continue": 3 * b"HTTP/1.1 100 Continue\r\n\r\n",
+    # behind the status of the answer, which stands whatever follows
+    "drip of trailers": b"Transfer-Encoding: chunked\r\n\r\n0\r\nx: y\r\nx: y\r\n",
+}
+_SILENT = [name for name in DRIPS if name != "drip of trailers"]
+#: Reactions that never store an order, and reactions to a request that was processed.
+POISONS = (*(name for name in ANSWERS if name != "503"), "reset", *_SILENT)
+#: The same of a server that takes no orders at all: these are no refusals of orders.
+OUTAGES = (*(name for name in POISONS if name not in ("400", "409", "413", "422")), "503")
+LOST = ("stored, reset", "stored, 500", *(f"stored, {name}" for name in DRIPS))
 
 #: What a 400 names of the orders at the positions `bad`.
 HINTS: Mapping[str, Callable[[list[int], list[str]], list[str]]] = {
@@ -76,29 +91,36 @@ class HostileServer:
     """What it holds, and how it behaves.
 
     `poison` are reactions to each request with an order, `bad` the orders that are refused by a rule, `hint` how.
-    `random_reactions` strike any request, each with a probability. A stored order is found from the `lag`-th GET on.
+    A body that holds a word of `firewall` gets its reaction: who refuses by content knows nothing of orders.
+    `random_reactions` strike any request, each with a probability. A stored order is found after `lag` seconds.
     From the request `outage_from` on, all get `outage`; it is counted from the first request with poison if that is
     `after_poison`.
+
+    Of a request whose answer never ends, `cut` gets the port that it came from, and ends it as a deadline does; without
+    `cut` the server is silent for `hang_seconds`.
     """
 
     seed: int = 0
     poison: Mapping[str, Reaction] = field(default_factory=dict)
     bad: frozenset[str] = frozenset()
+    firewall: Mapping[str, Reaction] = field(default_factory=dict)
     hint: str = "all"
     random_reactions: Mapping[Reaction, float] = field(default_factory=dict)
-    lag: int = 0
+    lag: float = 0.0
+    clock: Callable[[], float] = time.monotonic
     rewrite: str = "as sent"
     max_orders: int | None = None
     outage: Reaction | None = None
     outage_from: int = 0
     after_poison: bool = False
     hang_seconds: float = 1.0
+    cut: Callable[[int], None] | None = None
 
     url: str = ""
     stored: dict[str, dict[str, Any]] = field(default_factory=dict)
     statuses: dict[str, str] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
-    reads: Counter[str] = field(default_factory=Counter)
+    stored_at: dict[str, float] = field(default_factory=dict)
     methods: Counter[str] = field(default_factory=Counter)
     struck: Counter[Reaction] = field(default_factory=Counter)
     alone: Counter[str] = field(default_factory=Counter)
@@ -109,15 +131,17 @@ class HostileServer:
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
 
-    def react(self, method: str, path: str, body: Any) -> tuple[Reaction | None, tuple[int, Any]]:
+    def react(self, method: str, path: str, raw: bytes) -> tuple[Reaction | None, tuple[int, Any]]:
         """Return what happens to the request, None for its answer; and the answer."""
+        body = json.loads(raw) if raw else None
         with self.lock:
             self.methods[method] += 1
             if self._out():
                 self.since_outage += 1
                 return self.outage, (0, None)
             ids = self._ids(method, path, body)
-            reaction = self._reaction(method, ids)
+            reaction = self._of_content(ids, raw.decode()) if method != "GET" else None
+            reaction = reaction or self._by_chance(method)
             processed = reaction is None or reaction.startswith("stored")
             return reaction, self._answer(method, ids, body) if processed else (0, None)
 
@@ -132,12 +156,17 @@ class HostileServer:
             return [order["id"] for order in body["data"]]
         return [body["orderId"]] if method == "PUT" else [unquote(path.removeprefix("/orders/"))]
 
-    def _reaction(self, method: str, ids: list[str]) -> Reaction | None:
-        if method != "GET" and (poisons := [self.poison[i] for i in ids if i in self.poison]):
-            self.poisoned = self.poisoned or self.methods.total()
-            if len(ids) == 1:
-                self.alone[ids[0]] += 1
-            return poisons[0]
+    def _of_content(self, ids: list[str], text: str) -> Reaction | None:
+        reactions = [self.poison[i] for i in ids if i in self.poison]
+        reactions += [reaction for word, reaction in self.firewall.items() if word in text]
+        if not reactions:
+            return None
+        self.poisoned = self.poisoned or self.methods.total()
+        if len(ids) == 1:
+            self.alone[ids[0]] += 1
+        return reactions[0]
+
+    def _by_chance(self, method: str) -> Reaction | None:
         draw = self.dice.random()
         for reaction, share in self.random_reactions.items():
             draw -= share
@@ -160,8 +189,7 @@ class HostileServer:
         return 200, None
 
     def _get(self, order_id: str) -> tuple[int, Any]:
-        self.reads[order_id] += 1
-        if order_id not in self.stored or self.reads[order_id] <= self.lag:
+        if order_id not in self.stored or self.clock() < self.stored_at.get(order_id, 0.0) + self.lag:
             return 404, {"title": "Not found", "status": 404}
         return 200, {"status": 0, "data": REWRITES[self.rewrite](self.stored[order_id])}
 
@@ -177,6 +205,7 @@ class HostileServer:
             return 400, {"title": "Bad request", "status": 400, "errors": errors}
         for order_id, order in zip(ids, orders, strict=True):
             self.stored[order_id] = order
+            self.stored_at[order_id] = self.clock()
             self.writes[order_id] += 1
         return 201, None
 
@@ -188,17 +217,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def handle_any(self) -> None:
         length = int(self.headers["Content-Length"] or 0)
-        body = json.loads(self.rfile.read(length)) if length else None
+        body = self.rfile.read(length)
         if self.headers["x-api-key"] != KEY:
             return self._send(401, {"title": "Unauthorized"})
         reaction, (status, answer) = self.hostile.react(self.command, self.path, body)
         if reaction is None:
             return self._send(status, answer)
-        if reaction == "hang":
-            time.sleep(self.hostile.hang_seconds)
-        if reaction in ANSWERS or reaction == "stored, 500":
-            return self._send(*ANSWERS[reaction.removeprefix("stored, ")])
-        return self._reset()
+        reaction = reaction.removeprefix("stored, ")
+        if reaction in ANSWERS:
+            return self._send(*ANSWERS[reaction])
+        if reaction not in DRIPS:
+            return self._reset()
+        head = b"HTTP/1.1 %d Said\r\n" % status if reaction == "drip of trailers" else b""
+        return self._drip(head + DRIPS[reaction])
 
     do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815  # names of the library
 
@@ -210,6 +241,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    def _drip(self, beginning: bytes) -> None:
+        self.close_connection = True
+        self.wfile.write(beginning)
+        self.wfile.flush()
+        if self.hostile.cut is not None:
+            self.hostile.cut(self.client_address[1])
+        else:
+            time.sleep(self.hostile.hang_seconds)
 
     def _reset(self) -> None:
         self.close_connection = True
@@ -226,6 +266,20 @@ class _Quiet(ThreadingHTTPServer):
 
     def handle_error(self, *_: object) -> None:
         """A connection that breaks on purpose is no error."""
+
+
+def cutting(client: EcdpClient) -> Callable[[int], None]:
+    """Return what ends the exchange from a port as its deadline does: nobody has to wait, on however busy a machine."""
+    watchdog = client._transport._watchdog
+
+    def cut(port: int) -> None:
+        with watchdog._changed:
+            for exchange in list(watchdog._under_way):
+                with contextlib.suppress(OSError):
+                    if exchange._connection is not None and exchange._connection.getsockname()[1] == port:
+                        exchange.shut(Cut.DEADLINE)
+
+    return cut
 
 
 @contextlib.contextmanager

@@ -207,8 +207,8 @@ class Run:
         unknown = self.scenario.mode is Mode.ADD and (self.begun or faults.total() > 0)
         # beside reading back, a GET asks after failures whether the server answers at all
         self.require(unknown or gets <= faults.total(), "read back without need", gets)
-        # what is read may lag: an order that is refused, or differs, is read three times more before it is blamed
-        most = (posts + 1) * size + faults.total() + 3 * bad
+        # what is read may lag: an order that is refused, or differs, is read up to six times more before it is blamed
+        most = (posts + 1) * size + faults.total() + 6 * bad
         self.require(gets <= most, "read back without end", gets, most)
         written = sum(self.after.writes.values()) - sum(self.before.writes.values())
         lost = sum(faults[kind] for kind in _UNKNOWN)

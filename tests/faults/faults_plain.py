@@ -18,10 +18,10 @@ def ids_of(count: int) -> list[str]:
     return [f"ORD-{n:05d}" for n in range(1, count + 1)]
 
 
-def text_of(order_id: str) -> str:
+def text_of(order_id: str, word: str = "Cup") -> str:
     return (
         f'{{"id":"{order_id}","date":"2026-11-22T10:00:00.000Z","totalValue":12.50,"customer":{{"crmId":"C"}},'
-        '"products":[{"id":"P1","name":"Cup","price":12.50,"quantity":1},'
+        f'"products":[{{"id":"P1","name":"{word}","price":12.50,"quantity":1}},'
         '{"id":"P2","name":"Pot","price":0,"quantity":2}]}'
     )
 
@@ -34,8 +34,10 @@ class PlainReader:
     columns: Mapping[str, Any] = {}
     schemas: Mapping[str, Any] = {}
 
-    def __init__(self, ids: list[str]) -> None:
+    def __init__(self, ids: list[str], words: Mapping[str, str] | None = None) -> None:
+        """Take the ids, and words that some orders hold."""
         self.ids = ids
+        self._words = words or {}
         self.count = self.rows = len(ids)
         self.repeated_ids = 0
         self._sent: dict[str, str | None] = {}
@@ -52,18 +54,21 @@ class PlainReader:
             if row["order_id"] not in newest or row["at"] >= newest[row["order_id"]][0]:
                 newest[row["order_id"]] = (row["at"], row["outcome"], row["content_hash"])
         for order_id, (_, outcome, content) in newest.items():
-            if outcome in orders.skip_reasons and content == _hash(text_of(order_id)):
+            if outcome in orders.skip_reasons and content == _hash(self._text(order_id)):
                 self._sent.setdefault(order_id, orders.skip_reasons[outcome])
+
+    def _text(self, order_id: str) -> str:
+        return text_of(order_id, self._words.get(order_id, "Cup"))
 
     def read(self) -> Iterator[pa.RecordBatch]:
         for start in range(0, len(self.ids), _ROWS):
             ids = self.ids[start : start + _ROWS]
             reasons = [self._sent.get(i) for i in ids]
-            texts = [text_of(i) + "," if reason is None else "" for i, reason in zip(ids, reasons, strict=True)]
+            texts = [self._text(i) + "," if reason is None else "" for i, reason in zip(ids, reasons, strict=True)]
             yield pa.record_batch(
                 {
                     "order_id": pa.array(ids),
-                    "content_hash": pa.array([_hash(text_of(i)) for i in ids]),
+                    "content_hash": pa.array([_hash(self._text(i)) for i in ids]),
                     "json": pa.array(texts),
                     "problems": pa.nulls(len(ids), _WARNINGS),
                     "warnings": pa.nulls(len(ids), _WARNINGS),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faults_crash import FakeClock
-from faults_hostile import HINTS, KEY, POISONS, REWRITES, HostileServer, serving
+from faults_hostile import HINTS, KEY, LOST, POISONS, REWRITES, HostileServer, cutting, serving
 from faults_laws import Violation
 from faults_plain import PlainReader, ids_of
 
@@ -24,9 +24,11 @@ from airflow_provider_ecdp.runs.cancellation import Cancellation
 
 _TRIES = 3
 _ATTEMPTS = 4
-_TRANSIENT = ("500", "502 HTML", "503", "504", "408", "429", "reset", "stored, reset", "stored, 500")
+_TRANSIENT = ("500", "502 HTML", "503", "504", "408", "429", "reset", "hang", "drip of a status", *LOST)
 #: Any request may be hit by one of these by chance; a batch that is set aside costs a search.
-_OUTAGES = ("500", "reset", "403 HTML", "404", "429")
+_OUTAGES = ("500", "reset", "403 HTML", "404", "429", "hang", "drip of 100 Continue")
+#: A firewall that dislikes a text, and how it says so.
+_WORD, _FIREWALLS = "DROP TABLE cups", ("403 HTML", "406", "451", "502 HTML", "reset", "drip of headers")
 
 
 class Hostility:
@@ -35,6 +37,7 @@ class Hostility:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         dice = random.Random(seed)
+        self.clock = FakeClock()
         self.mode = dice.choice((Mode.ADD, Mode.ADD, Mode.ADD_OR_REPLACE, Mode.REPLACE))
         self.ids = ids_of(dice.randint(1, 150))
         self.settings: dict[str, Any] = {
@@ -42,19 +45,25 @@ class Hostility:
             "max_in_flight": dice.randint(1, 4),
             "results_limit": 10_000,
         }
-        poison = dice.sample(self.ids, min(len(self.ids), dice.choice((0, 1, 1, 2, 5))))
-        reactions = [name for name in POISONS if name != "hang"]
-        bad = {i for i in self.ids if dice.random() < dice.choice((0, 0, 0.02, 0.2))} - set(poison)
+        # where most orders make the server fail, a run takes it for an outage
+        most = max(1, len(self.ids) // 8)
+        poison = dice.sample(self.ids, min(most, dice.choice((0, 1, 1, 2, 5))))
+        share = dice.choice((0, 0, 0.02, 0.2))
+        bad = {i for i in self.ids if dice.random() < share} - set(poison)
+        disliked = dice.sample(self.ids, min(most - len(poison), dice.choice((0, 0, 1, 3))))
+        self.words = dict.fromkeys(disliked, _WORD)
         # an outage strikes for good: chance beside it would leave nothing to tell the two apart
         outage = dice.choice(_OUTAGES) if dice.random() < 0.2 else None
         blips = dice.sample(_TRANSIENT, dice.randint(0, 3))
         self.server = HostileServer(
             seed=seed,
-            poison={order_id: dice.choice(reactions) for order_id in poison},
+            poison={order_id: dice.choice(POISONS) for order_id in poison},
             bad=frozenset(bad),
+            firewall={_WORD: dice.choice(_FIREWALLS)},
             hint=dice.choice(list(HINTS)),
             random_reactions={name: dice.random() * 0.06 for name in blips},
-            lag=dice.choice((0, 0, 1, 2, 9)),
+            lag=dice.choice((0, 0, 0.4, 5, 40)),
+            clock=self.clock,
             rewrite=dice.choice(list(REWRITES)),
             max_orders=dice.choice((None, None, None, 7)),
             outage=outage,
@@ -66,7 +75,7 @@ class Hostility:
     @property
     def good(self) -> set[str]:
         """What the server takes alone."""
-        return set(self.ids) - self.server.poison.keys() - self.server.bad
+        return set(self.ids) - self.server.poison.keys() - self.server.bad - self.words.keys()
 
     def play(self) -> int:
         """Push until a run ends, and check the laws after each; return the number of runs."""
@@ -83,12 +92,13 @@ class Hostility:
             return runs
 
     def run(self, folder: Path) -> Report:
-        clock = FakeClock()
+        clock = self.clock
         policy = RetryPolicy(max_attempts=_ATTEMPTS, max_elapsed=1e9)
         about = ClientSettings(base_url=self.server.url, read_timeout=300)
         with EcdpClient(KEY, about, policy=policy, clock=clock, sleep=clock.sleep) as client:
+            self.server.cut = cutting(client)
             return push(
-                PlainReader(self.ids),
+                PlainReader(self.ids, self.words),
                 client,
                 PushSettings(mode=self.mode, **self.settings),
                 ledger=Ledger(folder),
@@ -130,6 +140,7 @@ class Hostility:
                 **self.settings,
                 "poison": server.poison,
                 "bad": sorted(server.bad),
+                "words": (sorted(self.words), server.firewall),
                 "hint": server.hint,
                 "random": server.random_reactions,
                 "lag": server.lag,
