@@ -44,6 +44,8 @@ def test_a_signal_stops_a_push_that_the_next_run_goes_on_with(pointed, started, 
     accepted = duckdb.sql(f"SELECT count(*) FROM '{results}/*.parquet' WHERE outcome = 'accepted'").fetchall()[0][0]
     assert accepted == stored
     assert f"{stored} accepted); the same command goes on from here" in err
+    # what was read is not what the extract holds
+    assert summary["total"] == 2_000 or f"interrupted: {summary['total']:,} of 2,000 orders read; " in err
 
     pointed.faults = Faults()
     again = ecdp("push", extract, "--results", results, "--json")

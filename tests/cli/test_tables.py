@@ -20,3 +20,17 @@ def test_every_outcome_is_shown_with_its_meaning(outcome, kind):
     text = " ".join(rendered(io.StringIO(), outcomes(report)).split())
     meaning = outcome.meaning if "mode" in kind else outcome.meaning_of_change
     assert f"1,234 {outcome.value} {meaning}" in text
+
+
+@pytest.mark.parametrize(
+    ("in_extract", "said"),
+    [
+        (60_000, "18,432 read, of 60,000 in the extract"),
+        (18_432, "18,432 in the extract"),
+        (None, "18,432 in the extract"),
+    ],
+)
+def test_an_interrupted_run_says_how_much_of_the_extract_it_has_read(in_extract, said):
+    counts = dict.fromkeys([one.value for one in Outcome], 0) | {"accepted": 18_432}
+    report = Report({"mode": "Add", "total": 18_432, **counts}, [], None, {}, [], in_extract=in_extract)
+    assert " ".join(rendered(io.StringIO(), outcomes(report)).split()).endswith(said)
