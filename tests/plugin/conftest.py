@@ -127,7 +127,10 @@ def add_run(dag_id, run_id, date, conf=None):
             ti.try_number = 1
 
 
-SETTINGS = {"AIRFLOW__API_AUTH__JWT_SECRET": "a secret of sixty-four characters, which is as long as it should be"}
+SETTINGS = {
+    "_AIRFLOW_PROCESS_CONTEXT": "server",
+    "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of sixty-four characters, which is as long as it should be",
+}
 
 
 @pytest.fixture

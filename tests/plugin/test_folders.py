@@ -92,3 +92,32 @@ def test_a_storage_without_an_answer_is_a_note(reported, monkeypatch):
     report = reported("x")
     assert report["source"] == "xcom"
     assert "cannot be read: " in report["notes"][0]["text"]
+
+
+def test_results_in_an_object_storage_are_read_with_the_connection_of_the_root(
+    server, reported, s3, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", "s3://aws_default@warehouse/results")
+    server.write(tmp_path, ("A", "rejected", "x", 0), ("B", "accepted", None, 0))
+    inside = server.folder().relative_to(server.results)
+    s3.files.put(str(tmp_path / "a.parquet"), f"warehouse/results/{inside}/a.parquet")
+    report = reported(f"s3://aws_default@warehouse/results/{inside}")
+    assert (report["source"], report["notes"]) == ("results", [])
+    (order,) = server.get(f"orders/shop/{server.run}/push/-1", failed=True).json()["rows"]
+    assert order["order_id"] == "A"
+    assert len(server.get(f"history/shop/{server.run}/push/-1", order_id="A").json()["rows"]) == 1
+    assert server.get(f"orders/shop/{server.run}").json()["total"] == 2
+
+
+def test_a_connection_in_airflows_database_is_found(server, reported, s3, tmp_path, monkeypatch):
+    from airflow.models.connection import Connection
+    from airflow.utils.session import create_session
+
+    monkeypatch.delenv("AIRFLOW_CONN_AWS_DEFAULT")
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", "s3://aws_in_database@warehouse/results")
+    server.write(tmp_path, ("A", "rejected", "x", 0))
+    inside = server.folder().relative_to(server.results)
+    s3.files.put(str(tmp_path / "a.parquet"), f"warehouse/results/{inside}/a.parquet")
+    with create_session() as session:
+        session.add(Connection.from_json(s3.connection(), conn_id="aws_in_database"))
+    assert reported(f"s3://aws_in_database@warehouse/results/{inside}")["source"] == "results"
