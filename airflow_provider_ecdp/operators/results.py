@@ -88,7 +88,9 @@ def open_storage(path: str | ObjectStoragePath, conn_id: str | None = None) -> t
     :raises ConfigurationError: Airflow has no file system for this URL
     """
     try:
-        storage = ObjectStoragePath(path, conn_id=conn_id)
+        # from text, for a path object would be copied by its deprecated __fspath__; in Airflow 3.1 a conn_id that is
+        # None hides the one in the URL
+        storage = ObjectStoragePath(str(path), conn_id=conn_id) if conn_id else ObjectStoragePath(str(path))
         return str(storage), storage.path, storage.fs
     except (ValueError, ImportError) as error:
         raise ConfigurationError(

@@ -11,15 +11,23 @@ from tzlocal import windows_tz
 #: The vendor's shop plugins send these two, which are no Windows names.
 _ALSO_SENT = ("UTC", "GMT")
 
-#: IANA's older names that CLDR's table lacks, from the file `backward` of the tz database.
+#: IANA's names that CLDR's table or an older tzlocal lacks, and zones that they are equal to, from the tz database.
 _LINKS = {
+    "America/Coyhaique": "America/Punta_Arenas",
+    "CET": "Europe/Brussels",
     "CST6CDT": "America/Chicago",
+    "EET": "Europe/Athens",
+    "EST": "America/Panama",
     "EST5EDT": "America/New_York",
     "Europe/Uzhgorod": "Europe/Kyiv",
     "Europe/Zaporozhye": "Europe/Kyiv",
+    "HST": "Pacific/Honolulu",
+    "MET": "Europe/Brussels",
+    "MST": "America/Phoenix",
     "MST7MDT": "America/Denver",
     "PST8PDT": "America/Los_Angeles",
     "US/East-Indiana": "America/Indiana/Indianapolis",
+    "WET": "Europe/Lisbon",
 }
 
 
