@@ -60,6 +60,7 @@ def listed(page):
     return {name: row["module"].strip("`") for row in rows for name in re.findall(r"`(\w+)`", row["name"])}
 
 
+@pytest.mark.slow  # operators need Airflow
 def test_every_supported_name_is_where_the_page_says(listed):
     # Airflow before 3.3 has no retry policies
     missing = [

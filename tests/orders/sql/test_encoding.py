@@ -322,6 +322,7 @@ def test_the_query_says_of_orders_what_the_contract_says(judged):
             assert same(row.sent, present(reference.sent)), (row.sent, present(reference.sent))
 
 
+@pytest.mark.slow  # the quick tests draw too few
 def test_the_orders_that_are_compared_are_of_both_sorts(judged):
     """Or the tests around this one would compare little."""
     rows = [row for _, row in judged]
