@@ -3,12 +3,13 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast soak celery bench check format clean
+.PHONY: help setup demo test test-fast test-lowest soak celery bench check format clean
 
 help:  ## Show what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | sort | awk -F'\t' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | sort | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(INSTALLED)  ## Make .venv with the versions of constraints.txt; instant the second time
 
@@ -27,6 +28,15 @@ test: setup  ## Run the tests, on all cores
 
 test-fast: setup  ## Run the quick tests of the core, without Airflow
 	$(BIN)/python -m pytest --numprocesses logical --dist worksteal --core --hypothesis-profile fast
+
+test-lowest: $(LOWEST)/.installed  ## Run the tests, but the slow ones, with the lowest versions that pyproject.toml allows, on Airflow 3.1
+	$(LOWEST)/bin/python -m pytest --numprocesses logical --dist worksteal --hypothesis-profile fast -m 'not slow' \
+		--ignore tests/benchmarks --ignore tests/faults --ignore tests/warehouses
+
+$(LOWEST)/.installed: pyproject.toml tests/lowest/constraints.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check --constraint tests/lowest/constraints.txt --editable '.[dev]'
+	@touch $@
 
 soak: setup  ## Run thousands of pushes with faults and kills; ECDP_SOAK_RUNS and ECDP_SOAK_SEED choose; then each law with 20 times the examples
 	$(BIN)/python tests/faults/soak.py
@@ -49,4 +59,4 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove what make has made
-	rm -rf $(VENV) dist build .bench .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) dist build .bench .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -186,6 +186,10 @@ def test_airflow_finds_the_hook_by_the_type_of_a_connection(connect):
 
 
 def test_airflow_knows_the_setting_for_results():
+    from airflow.providers_manager import ProvidersManager
+
     from airflow_provider_ecdp.hooks.version_compat import conf
 
+    # Airflow 3.1 does not read it by itself
+    ProvidersManager().initialize_providers_configuration()
     assert conf.get("ecdp", "results_path") == ""

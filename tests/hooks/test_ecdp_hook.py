@@ -106,6 +106,8 @@ def test_test_connection_tells_a_field_that_is_wrong(connect):
 def test_airflows_own_test_of_a_connection_asks_the_hook(sandbox):
     from airflow.sdk import Connection
 
+    if not hasattr(Connection, "test_connection"):
+        pytest.skip("before Airflow 3.3 the API server alone tests connections, by way of its database")
     unsaved = Connection(conn_id="ecdp_unsaved", conn_type="ecdp", host=sandbox.url, password="sandbox-key")
     assert unsaved.test_connection() == (True, f"{sandbox.url} accepts the API key")
 

@@ -191,12 +191,23 @@ def test_timestamps_of_96_bits_have_no_zone(read, with_columns, tmp_path):
         read(extract)
 
 
-def test_timestamps_of_96_bits_reach_years_that_nanoseconds_do_not(read, with_columns, tmp_path):
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "9999-12-31T22:59:59",
+        pytest.param(
+            "0001-01-01T12:00:00",
+            marks=pytest.mark.skipif(
+                int(pa.__version__.partition(".")[0]) < 23, reason="such a pyarrow writes another year, and reads this"
+            ),
+        ),
+    ],
+)
+def test_timestamps_of_96_bits_reach_years_that_nanoseconds_do_not(read, with_columns, tmp_path, moment):
     """Warehouses mark what has no end with the year 9999; in nanoseconds it would be one of 1816."""
-    array = pa.array(moments("9999-12-31T22:59:59", "0001-01-01T12:00:00"), pa.timestamp("us"))
+    array = pa.array(moments(moment), pa.timestamp("us"))
     pq.write_table(with_columns(date=array), tmp_path / "o.parquet", use_deprecated_int96_timestamps=True)
-    rows = read(ParquetSource.open(tmp_path / "o.parquet"), timezone="UTC")
-    assert dates(rows) == ["9999-12-31T22:59:59.000Z", "0001-01-01T12:00:00.000Z"]
+    assert dates(read(ParquetSource.open(tmp_path / "o.parquet"), timezone="UTC")) == [f"{moment}.000Z"]
 
 
 @pytest.mark.parametrize(
