@@ -93,8 +93,8 @@ class HostileServer:
     `poison` are reactions to each request with an order, `bad` the orders that are refused by a rule, `hint` how.
     A body that holds a word of `firewall` gets its reaction: who refuses by content knows nothing of orders.
     `random_reactions` strike any request, each with a probability. A stored order is found after `lag` seconds.
-    From the request `outage_from` on, all get `outage`; it is counted from the first request with poison if that is
-    `after_poison`.
+    One that is `lenient` takes a second `Add` of an order without a word. From the request `outage_from` on, all get
+    `outage`; it is counted from the first request with poison if that is `after_poison`.
 
     Of a request whose answer never ends, `cut` gets the port that it came from, and ends it as a deadline does; without
     `cut` the server is silent for `hang_seconds`.
@@ -110,6 +110,7 @@ class HostileServer:
     clock: Callable[[], float] = time.monotonic
     rewrite: str = "as sent"
     max_orders: int | None = None
+    lenient: bool = False
     outage: Reaction | None = None
     outage_from: int = 0
     after_poison: bool = False
@@ -198,7 +199,7 @@ class HostileServer:
             return 413, None
         bad = [i for i, order_id in enumerate(ids) if order_id in self.bad]
         errors = HINTS[self.hint](bad, ids) if bad else []
-        if mode != "AddOrReplace":
+        if mode != "AddOrReplace" and not (self.lenient and mode == "Add"):
             wrong = [i for i, order_id in enumerate(ids) if (order_id in self.stored) == (mode == "Add")]
             errors += HINTS[self.hint](wrong, ids) if wrong else []
         if errors:
