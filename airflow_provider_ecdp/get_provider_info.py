@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_ecdp import __version__
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the metadata of the provider; `package-name` has to be the name of the distribution."""
     return {
         "package-name": "airflow-provider-ecdp",
         "name": "ExpertSender CDP",
+        "versions": [__version__],
         "description": "Keeps orders in `ExpertSender CDP <https://expertsender.com/>`__ in step with an extract.",
         "integrations": [
             {

@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = PYPROJECT["project"]
 REQUIRED = [*PROJECT["dependencies"], *(r for extra in PROJECT["optional-dependencies"].values() for r in extra)]
 
 
@@ -42,3 +43,35 @@ def test_the_lowest_version_of_every_dependency_is_the_one_that_is_tested():
     # a floor of 3.1 is tested with one of its patches
     untested = {name for name, floor in floors.items() if not f"{lowest.get(name)}.".startswith(f"{floor}.")}
     assert untested == set()
+
+
+def test_what_a_package_index_shows_leads_nowhere_that_it_cannot_reach():
+    page = (ROOT / PROJECT["readme"]).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", page)
+    assert all(re.match(r"https://", link or source) for link, source in targets)
+
+
+def test_what_a_package_index_shows_is_in_the_package():
+    page = (ROOT / PROJECT["readme"]).read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for block in re.findall(r"^```(?:python|sh)\n.*?^```$", page, re.DOTALL | re.MULTILINE):
+        assert block in readme or block == "```sh\npip install airflow-provider-ecdp\n```"
+    code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "airflow_provider_ecdp").rglob("*.py"))
+    for name in re.findall(r"`(\w+(?:Operator|Sensor|Notifier|Hook))`", page):
+        assert f"class {name}(" in code
+
+
+def test_the_example_dags_are_in_the_wheel():
+    wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"dags": "airflow_provider_ecdp/example_dags"}
+    page = (ROOT / PROJECT["readme"]).read_text(encoding="utf-8")
+    assert "`airflow_provider_ecdp/example_dags`" in page
+    # a module of the package by that name would be hidden by them
+    assert not (ROOT / "airflow_provider_ecdp" / "example_dags").exists()
+
+
+def test_the_package_is_found_as_a_provider_of_airflow():
+    assert "Framework :: Apache Airflow :: Provider" in PROJECT["classifiers"]
+    assert {"apache_airflow_provider", "airflow.plugins"} <= PROJECT["entry-points"].keys()
+    assert PROJECT["authors"]
+    assert all(url.startswith("https://") for url in PROJECT["urls"].values())

@@ -88,6 +88,10 @@ def test_every_module_and_class_that_is_named_exists():
     assert CONNECTION_TYPE["hook-name"] == EcdpHook.hook_name
 
 
+def test_the_version_is_that_of_the_package():
+    assert get_provider_info()["versions"] == [metadata.version("airflow-provider-ecdp")]
+
+
 def test_every_integration_that_is_named_is_listed():
     info = get_provider_info()
     listed = {integration["integration-name"] for integration in info["integrations"]}
