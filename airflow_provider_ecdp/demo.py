@@ -150,13 +150,13 @@ class Demo:
     def _report(self) -> Report:
         """Read what the DAG's task returned from Airflow's database: no command of Airflow prints an XCom."""
         with contextlib.closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as airflow:
-            found = airflow.execute(
+            rows = airflow.execute(
                 "SELECT value FROM xcom WHERE dag_id = ? AND key = 'return_value'", (DAG,)
             ).fetchall()
             states = airflow.execute("SELECT state FROM dag_run WHERE dag_id = ?", (DAG,)).fetchall()
-        if len(found) != 1 or states != [("success",)]:
-            raise EcdpError(f"the DAG run has the state {states} and {len(found):,} results: see {_short(self.log)}")
-        xcom: dict[str, Any] = json.loads(found[0][0])
+        if len(rows) != 1 or states != [("success",)]:
+            raise EcdpError(f"the DAG run has the state {states} and {len(rows):,} results: see {_short(self.log)}")
+        xcom: dict[str, Any] = json.loads(rows[0][0])
         return Report(*(xcom[part] for part in ("summary", "results", "results_path", "warnings", "reasons")))
 
     def _show(self, report: Report) -> None:

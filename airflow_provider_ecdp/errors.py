@@ -22,7 +22,7 @@
     │   ├── NoAnswerError          timeout or reset after sending: a POST may have been stored
     │   └── UnexpectedAnswerError  an answer that the contract does not know: is the base URL right?
     │       └── WrongAddressError  404 that is not ECDP's own: it says nothing about an order
-    ├── CancelledError             a run was told to end: a signal, or a killed task
+    ├── CancelledError             a run was cancelled: a signal, or a killed task
     ├── DeadlineError              a run has reached its `max_duration`
     └── PushError                  a push has ended and not every order is in ECDP: its report says which
         ├── OrdersFailedError      orders were refused: correct them, trying again changes nothing
@@ -195,14 +195,14 @@ class UnreachableError(ApiError):
 
 
 class ServerError(ApiError):
-    """5xx: whether a POST was stored is not known."""
+    """5xx: whether a POST was stored is unknown."""
 
     _transient = True
     _maybe_stored = True
 
 
 class NoAnswerError(ApiError):
-    """The connection timed out or broke after sending: whether a POST was stored is not known."""
+    """The connection timed out or broke after sending: whether a POST was stored is unknown."""
 
     _transient = True
     _maybe_stored = True
@@ -228,7 +228,7 @@ class WrongAddressError(UnexpectedAnswerError):
 
 
 class CancelledError(EcdpError):
-    """The run was told to end before its end, by a signal or because its task is killed."""
+    """The run was cancelled, by a signal or because its task is killed."""
 
     _transient = True
 

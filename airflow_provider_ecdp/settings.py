@@ -55,7 +55,7 @@ class Kind:
     most: float | None = None
 
     def read(self, value: Any) -> Any:
-        """Return the value of what was given.
+        """Return the parsed value.
 
         :raises ConfigurationError: the value is not allowed; the message is a sentence without its subject
         """
@@ -71,7 +71,7 @@ class Setting:
 
     :param help: one sentence, without the full stop
     :param default: as a user writes it
-    :param connection: whether an Airflow connection decides where the setting is not given
+    :param connection: whether an Airflow connection decides where the setting is left out
     """
 
     name: str
@@ -86,7 +86,7 @@ class Setting:
         return self.default is ...
 
     def parse(self, value: Any) -> Any:
-        """Return the value of what was given; None, and an empty text of what can be left out, are the default.
+        """Return the parsed value; None, and empty text where the default is None, are the default.
 
         :raises ConfigurationError: the value is not allowed; the message is a sentence without its subject
         """
@@ -95,7 +95,7 @@ class Setting:
         return None if value is None and not self.required else self.kind.read(value)
 
     def read(self, value: Any) -> Any:
-        """Return the value of what was given.
+        """Return the parsed value.
 
         :raises ConfigurationError: the value is not allowed; the message names the setting
         """
@@ -148,9 +148,9 @@ def build(table: type[_T], values: Mapping[str, object]) -> _T:
     :raises ConfigurationError: a value is not allowed
     """
     names = {field.name for field in dataclasses.fields(table)}  # type: ignore[arg-type]  # settings are dataclasses
-    given = {name: value for name, value in values.items() if name in names and value is not None}
-    missing = {one.name: None for one in settings_of(table) if one.required and one.name not in given}
-    return table(**given, **missing)
+    present = {name: value for name, value in values.items() if name in names and value is not None}
+    missing = {one.name: None for one in settings_of(table) if one.required and one.name not in present}
+    return table(**present, **missing)
 
 
 def shown(value: Any) -> str:
@@ -253,24 +253,24 @@ def mapping(rule: str) -> Kind:
     """Take a dict, or the text of one, as JSON or as Jinja writes it."""
 
     def parse(value: Any) -> Mapping[str, Any]:
-        found = literal(value) if isinstance(value, str) else value
-        if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+        parsed = literal(value) if isinstance(value, str) else value
+        if not isinstance(parsed, Mapping) or not all(isinstance(name, str) for name in parsed):
             raise TypeError
-        return found
+        return parsed
 
     return Kind(rule, parse, "JSON")
 
 
-def literal(given: str) -> Any:
+def literal(text: str) -> Any:
     """Return what a text of JSON, or of Python, stands for: a template that is not rendered natively gives the latter.
 
     :raises ValueError: it is neither
     """
     try:
-        return json.loads(given)
+        return json.loads(text)
     except ValueError:
         pass
     try:
-        return ast.literal_eval(given.strip())
+        return ast.literal_eval(text.strip())
     except (SyntaxError, MemoryError, RecursionError, TypeError):
         raise ValueError from None

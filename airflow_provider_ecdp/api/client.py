@@ -65,7 +65,7 @@ class EcdpClient:
         self._key_accepted = False
 
     def key_fingerprint(self, salt: bytes) -> str:
-        """Return eight hexadecimal digits that tell two keys apart and from which a key cannot be found."""
+        """Return eight hexadecimal digits that differ between keys; the key cannot be computed from them."""
         return hashlib.pbkdf2_hmac("sha256", self._api_key.encode(), salt, 50_000, dklen=4).hex()
 
     def __repr__(self) -> str:
@@ -163,7 +163,7 @@ class EcdpClient:
         return order or {}
 
     def update_order_status(self, order_id: str, status: str, *, website_id: int | None = None) -> None:
-        """Change the status of an order, sent as it is given, or raise ApiError; NotFoundError for an unknown order."""
+        """Change the status of an order, sent unchanged, or raise ApiError; NotFoundError for an unknown order."""
         if not order_id or not status:
             raise ConfigurationError("an order id and a status are required; neither may be empty")
         change: dict[str, object] = {"orderId": order_id, "orderStatus": status}
@@ -199,7 +199,7 @@ class EcdpClient:
         return self._governor.wait(seconds)
 
     def recovered(self) -> None:
-        """Note an answer to what `pause` waited for: the retry's tokens are given back."""
+        """Note an answer to what `pause` waited for: the retry's tokens return to the quota."""
         self._governor.quota.give_back_retry()
 
     def _call(

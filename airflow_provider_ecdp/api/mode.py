@@ -56,10 +56,10 @@ def envelope(mode: Mode, match_by: MatchBy | None) -> tuple[bytes, bytes]:
 _Choice = TypeVar("_Choice", Mode, MatchBy)
 
 
-def _parse(choices: type[_Choice], text: str, what: str, words: Sequence[str]) -> _Choice:
+def _parse(choices: type[_Choice], text: str, setting: str, words: Sequence[str]) -> _Choice:
     wanted = text.strip().translate(_SEPARATORS).lower() if isinstance(text, str) else ""
     for choice in choices:
         # the member's name is a spelling too: PHONE for PhoneNumber
         if wanted in (choice.value.lower(), choice.name.translate(_SEPARATORS).lower()):
             return choice
-    raise ConfigurationError(f"{str(text)[:50]!r} is not a {what} of the Orders API: use one of {', '.join(words)}")
+    raise ConfigurationError(f"{str(text)[:50]!r} is not a {setting} of the Orders API: use one of {', '.join(words)}")

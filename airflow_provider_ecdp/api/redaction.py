@@ -103,7 +103,7 @@ def redact(text: str, secret: str = "", *, values: SentValues | None = None, max
 
 @dataclass(frozen=True, slots=True)
 class Redactor:
-    """Replaces values that are known, and what looks like an e-mail address or a telephone number."""
+    """Replaces the key, values that were sent, and what looks like an e-mail address or a telephone number."""
 
     values: frozenset[_Value] = frozenset()
     ids: frozenset[str] = frozenset()
@@ -125,7 +125,7 @@ class Redactor:
         return type(self)(values, frozenset(i for i in self.ids if i in text) if values else frozenset())
 
     def redact(self, text: str, max_length: int = MAX_LENGTH) -> str:
-        """Return `text` on one line, with what is known and what looks personal replaced, cut to `max_length`.
+        """Return `text` on one line, with the key, sent values and what looks personal replaced, cut to `max_length`.
 
         The cut comes last: an address that straddled it would be half shown.
         """
@@ -145,8 +145,8 @@ class Redactor:
         digits = folded.translated(_SEPARATORS)
         kept = [match.span() for match in _POSITION.finditer(text)]
         kept += [span for order_id in here.ids for span in folded.spans(_Value(order_id, _Where.AS_A_WORD))]
-        found = [span for value in here.values for span in (digits if value.is_number else folded).spans(value)]
-        return _replace(text, [span for span in found if not _inside(span, kept)])
+        spans = [span for value in here.values for span in (digits if value.is_number else folded).spans(value)]
+        return _replace(text, [span for span in spans if not _inside(span, kept)])
 
 
 class _Where(enum.Enum):
@@ -303,6 +303,6 @@ def _printable(text: str) -> str:
 
 
 def _replace_phone(match: re.Match[str]) -> str:
-    found = match.group()
-    is_phone = sum(map(str.isdigit, found)) >= _MIN_PHONE_DIGITS and not _DATE.fullmatch(found)
-    return REDACTED if is_phone else found
+    text = match.group()
+    is_phone = sum(map(str.isdigit, text)) >= _MIN_PHONE_DIGITS and not _DATE.fullmatch(text)
+    return REDACTED if is_phone else text

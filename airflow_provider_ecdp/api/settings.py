@@ -31,7 +31,7 @@ class ClientSettings:
     """The settings of an EcdpClient; a wrong one raises ConfigurationError.
 
     `base_url` is normalised: no trailing slash, and a trailing `/orders` is dropped. Timeouts are in seconds; the read
-    timeout also bounds sending the body, and both together one request with its answer. `ca_bundle` is whether the
+    timeout also bounds sending the body, and their sum one request with its answer. `ca_bundle` is whether the
     server's certificate is checked, or the path of a CA bundle. Plain http is for loopback, beyond it only with
     `allow_http`. `requests_per_second` None is no limit.
     `max_in_flight` is the number of connections kept open: as many as threads use the client.

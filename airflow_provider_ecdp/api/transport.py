@@ -41,7 +41,7 @@ _CHUNK = 65536
 
 
 class Transport:
-    """A session for one host, for several threads; sends what it is given, repeats nothing, follows nothing."""
+    """A session for one host, for several threads; sends each request once and follows no redirect."""
 
     def __init__(self, settings: ClientSettings, api_key: str) -> None:
         self._settings = settings
@@ -65,8 +65,8 @@ class Transport:
     def exchange(self, method: str, path: str, body: bytes | None, call: str) -> Answer:
         """Send one request and return its answer, or raise UnreachableError, NoAnswerError or ConfigurationError.
 
-        The whole of it, from connecting to the last byte of the answer, takes at most `connect_timeout` and
-        `read_timeout` together.
+        The whole of it, from connecting to the last byte of the answer, takes at most the sum of
+        `connect_timeout` and `read_timeout`.
 
         `path` begins with a slash and is percent-encoded. A body that breaks off is part of the answer, not an error:
         the status has come, and a 201 stays a 201.

@@ -57,8 +57,8 @@ def get_orders(
     :param missing: REPORT counts an order that ECDP does not have as skipped
     """
 
-    def prepare(given: object) -> _Send:
-        order_id = checked_id(given, in_path=True)
+    def prepare(value: object) -> _Send:
+        order_id = checked_id(value, in_path=True)
 
         def send() -> dict[str, Any]:
             order = client.get_order(order_id)
@@ -83,7 +83,7 @@ def update_order_statuses(
 ) -> Report:
     """Change the status of orders. A status that the contract does not list is `invalid`, and not sent.
 
-    :param updates: mappings with `order_id`, `status` and, if the API is to be told, `website_id`
+    :param updates: mappings with `order_id`, `status` and, optionally, `website_id`
     :param missing: REPORT counts an order that ECDP does not have as skipped
     :raises ConfigurationError: an element is no such mapping; nothing was sent
     """
@@ -119,8 +119,8 @@ def delete_orders(
     :param history: where deletions are noted, so that a run that sends only what has changed sends the order again
     """
 
-    def prepare(given: object) -> _Send:
-        order_id = checked_id(given, in_path=True)
+    def prepare(value: object) -> _Send:
+        order_id = checked_id(value, in_path=True)
 
         def send() -> dict[str, Any]:
             client.delete_order(order_id)

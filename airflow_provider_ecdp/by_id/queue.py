@@ -189,7 +189,7 @@ class ChangeQueue:
     def _checked(
         self, order_id: str | None, status: str | None, website_id: str | None
     ) -> tuple[str | None, str | None, int | None, str | None]:
-        """Return id, status and website as they are sent, and why the row cannot be sent, if so."""
+        """Return the id, status and website to send, and why the row cannot be sent, None if it can."""
         if order_id is not None and BROKEN in order_id:
             return None, None, None, "order id: text in UTF-8, got bytes that are none"
         try:

@@ -61,7 +61,7 @@ class ChangeRows:
         """
         settings = settings or ChangeRowSettings()
         sql, mapping = settings.sql, settings.mapping
-        given = None if mapping is None else _named(ColumnMapping.parse(_with_ids(mapping)), with_status=with_status)
+        named = None if mapping is None else _named(ColumnMapping.parse(_with_ids(mapping)), with_status=with_status)
         self.name = extract.name
         self._stack = contextlib.ExitStack()
         try:
@@ -75,7 +75,7 @@ class ChangeRows:
                 own = readable_schema(extract.schema).names
                 spelled = dict(zip(own, schema.names, strict=True))
                 schema = pa.schema([pa.field(name, f.type) for name, f in zip(own, schema, strict=True)])
-            completed = _completed(given, schema)
+            completed = _completed(named, schema)
             self._query = self._select(source, completed, ColumnResolver(completed, schema, spelled), with_status)
             self._columns = self._sources.columns_read(self._query)
         except BaseException:
@@ -113,8 +113,8 @@ class ChangeRows:
         reasons = texts(CompiledField.of(None, (unknown_fields(mapping), *fields.values())).problems)
         if reasons:
             lines = "".join(f"\n  - {_OF_ID.sub(f'{_ORDER_ID}:', reason)}" for reason in reasons)
-            what = "order ids and statuses" if with_status else "order ids"
-            raise ColumnsError(f"{self.name} lacks columns of {what}:{lines}\n{self._sources.columns_text()}")
+            required = "order ids and statuses" if with_status else "order ids"
+            raise ColumnsError(f"{self.name} lacks columns of {required}:{lines}\n{self._sources.columns_text()}")
         values = {name: field.value.sql for name, field in fields.items() if field.value is not None}
         nothing = "CAST(NULL AS VARCHAR)"
         columns = ", ".join(f"{values.get(c, nothing)} AS {c}" for c in (_ORDER_ID, "status", "website_id"))
@@ -140,7 +140,7 @@ def _with_ids(mapping: Mapping[str, Any] | str) -> Mapping[str, Any]:
     names = {name: "id" if folded_path(str(name)) in ("id", "orderid") else name for name in mapping}
     if list(names.values()).count("id") > 1:
         raise ConfigurationError(f"mapping: {_ORDER_ID} appears twice; keep one of them")
-    return {names[name]: given for name, given in mapping.items()}
+    return {names[name]: source for name, source in mapping.items()}
 
 
 def _named(mapping: ColumnMapping, *, with_status: bool) -> ColumnMapping:
@@ -169,8 +169,8 @@ def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMappin
 def _text(find: ColumnResolver, field: Field, name: str) -> CompiledField:
     source = find.source(field.name)
     if not isinstance(source, Value):
-        text = f"{name}: required, but no column has this name, and the mapping names no other"
-        return CompiledField.failed(field.name, text)
+        message = f"{name}: required, but no column has this name, and the mapping names no other"
+        return CompiledField.failed(field.name, message)
     compiled = find.find(field.name, source)
     if compiled.value is None:
         return compiled

@@ -17,7 +17,7 @@ def listed_status(status: object) -> str:
     """
     if isinstance(status, str) and (listed := STATUSES.get(status.strip().lower())):
         return listed
-    shown = _told(status) if isinstance(status, str) else _kind(status)
+    shown = _shown(status) if isinstance(status, str) else _kind(status)
     raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(STATUSES.values()))}, got {shown}")
 
 
@@ -62,18 +62,18 @@ def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
 
     :raises ConfigurationError: an element is no mapping with `order_id` and `status`
     """
-    found = list(updates)
-    for i, update in enumerate(found):
+    listed = list(updates)
+    for i, update in enumerate(listed):
         if not isinstance(update, Mapping) or not {"order_id", "status"} <= update.keys():
-            held = f"the keys {', '.join(map(str, update))}" if isinstance(update, Mapping) else type(update).__name__
-            raise ConfigurationError(f"updates[{i}]: must be a dict with order_id and status, got {held}")
-    return found
+            shown = f"the keys {', '.join(map(str, update))}" if isinstance(update, Mapping) else type(update).__name__
+            raise ConfigurationError(f"updates[{i}]: must be a dict with order_id and status, got {shown}")
+    return listed
 
 
-def _told(value: str) -> str:
-    told = disclosed(value)
-    return repr(told) if told == value else told
+def _shown(value: str) -> str:
+    shown = disclosed(value)
+    return repr(shown) if shown == value else shown
 
 
-def _kind(given: object) -> str:
-    return "nothing" if given is None else type(given).__name__
+def _kind(value: object) -> str:
+    return "nothing" if value is None else type(value).__name__

@@ -45,7 +45,7 @@ def add_settings(
 
     :param names: those to add; None for all
     :param without: those that have no option, or have it elsewhere
-    :param special: by the name of a setting, what `add_argument` is told of it besides
+    :param special: by the name of a setting, further arguments of `add_argument`
     """
     for one in settings_of(table):
         if one.name not in without and (names is None or one.name in names):

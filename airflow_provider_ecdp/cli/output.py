@@ -80,7 +80,7 @@ def one_line(text: str) -> str:
 
 
 def close() -> None:
-    """Flush stdout while a broken pipe can still be told from an error."""
+    """Flush stdout while a broken pipe can still be distinguished from an error."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:

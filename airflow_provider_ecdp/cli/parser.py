@@ -107,11 +107,11 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     return root, commands.choices
 
 
-def _command(commands: Any, name: str, module: str, what: str) -> argparse.ArgumentParser:
+def _command(commands: Any, name: str, module: str, summary: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(
         name,
-        help=what,
-        description=f"{what[0].upper()}{what[1:]}.",
+        help=summary,
+        description=f"{summary[0].upper()}{summary[1:]}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -148,7 +148,7 @@ def _push(command: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--only-changed",
         metavar="DIR",
-        help="send only what is new or other than in earlier runs; this folder is what they remember",
+        help="send only new and changed orders; DIR records what was sent",
     )
     results.add_argument(
         "--full-resync",
@@ -158,8 +158,8 @@ def _push(command: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--retry-failed",
         metavar="DIR",
-        help="send also what earlier runs left rejected or unresolved, if their extracts still have it; this folder is "
-        "what they remember",
+        help="also send orders that earlier runs left rejected or unresolved, if their extracts still have them; DIR "
+        "records them",
     )
     results.add_argument("--replay-from", metavar="DIR", help="send only the orders that failed in these results")
     add_settings(results, PushSettings, names=["results_limit"])
@@ -173,7 +173,7 @@ def _get(command: argparse.ArgumentParser) -> None:
 
 
 def _status(command: argparse.ArgumentParser) -> None:
-    _ids(command, "order id; the last is the status: placed, paid, completed or canceled", given="ID [ID ...] STATUS")
+    _ids(command, "order id; the last is the status: placed, paid, completed or canceled", usage="ID [ID ...] STATUS")
     command.add_argument("--website-id", type=int, metavar="N", help="send websiteId (default: do not)")
     _missing_ok(command)
     add_extract(command, "`order_id`, `status` and optionally `website_id`", ChangeSettings)
@@ -181,7 +181,7 @@ def _status(command: argparse.ArgumentParser) -> None:
 
 
 def _delete(command: argparse.ArgumentParser) -> None:
-    _ids(command, given="ID [ID ...]")
+    _ids(command, usage="ID [ID ...]")
     command.add_argument("--missing-fails", action="store_true", help="an order that ECDP does not have is a failure")
     noted = "note the deletions in the history of push --only-changed, which then sends these orders again"
     command.add_argument("--only-changed", metavar="DIR", help=noted)
@@ -235,9 +235,9 @@ def _sandbox(command: argparse.ArgumentParser) -> None:
         "--database", type=Path, metavar="FILE", help="keep the orders in this SQLite file (default: a temporary one)"
     )
     faults = command.add_argument_group("faults")
-    for name, (kind, what) in FAULTS.items():
+    for name, (kind, meaning) in FAULTS.items():
         metavar = "N" if kind is int else "X"
-        faults.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=what)
+        faults.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=meaning)
     faults.add_argument(
         "--faults", metavar="JSON", help="any faults as JSON, such as '{\"vague\": true}', or @FILE to read it from"
     )
@@ -270,11 +270,11 @@ def _sample(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _ids(command: argparse.ArgumentParser, what: str = "order id", given: str | None = None) -> None:
+def _ids(command: argparse.ArgumentParser, text: str = "order id", usage: str | None = None) -> None:
     command.epilog = f"{ENVIRONMENT}\n{EXPLAINED}"
-    command.add_argument("id", nargs="*" if given else "+", metavar="ID", help=what)
-    if given:
-        command.usage = f"%(prog)s [options] {given}\n       %(prog)s [options] --from EXTRACT [EXTRACT ...]"
+    command.add_argument("id", nargs="*" if usage else "+", metavar="ID", help=text)
+    if usage:
+        command.usage = f"%(prog)s [options] {usage}\n       %(prog)s [options] --from EXTRACT [EXTRACT ...]"
 
 
 def _missing_ok(command: argparse.ArgumentParser) -> None:

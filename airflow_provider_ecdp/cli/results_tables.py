@@ -15,46 +15,46 @@ from airflow_provider_ecdp.results.outcome import Outcome
 _RUNS = 20
 
 
-def counts(found: Mapping[Outcome, int]) -> Table:
+def counts(by_outcome: Mapping[Outcome, int]) -> Table:
     """Return how many orders have each outcome."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
-    table.add_column("orders", f"{sum(found.values()):,}", justify="right", no_wrap=True)
+    table.add_column("orders", f"{sum(by_outcome.values()):,}", justify="right", no_wrap=True)
     table.add_column("outcome", "in these results")
     table.add_column("")
-    for outcome, count in found.items():
+    for outcome, count in by_outcome.items():
         if count:
             table.add_row(f"{count:,}", outcome.value, outcome.meaning)
     return table
 
 
-def reasons(found: Iterable[ReasonCount]) -> Examples:
+def reasons(counted: Iterable[ReasonCount]) -> Examples:
     """Return why orders failed."""
     return tables.rows(
-        ((f"{one.count:,}", one.reason, one.example) for one in found), "orders", "why they failed", "for example"
+        ((f"{one.count:,}", one.reason, one.example) for one in counted), "orders", "why they failed", "for example"
     )
 
 
-def runs(found: list[Run]) -> Table:
+def runs(newest: list[Run]) -> Table:
     """Return the newest runs."""
-    title = "run" if len(found) <= _RUNS else f"run (the newest {_RUNS} of {len(found):,})"
+    title = "run" if len(newest) <= _RUNS else f"run (the newest {_RUNS} of {len(newest):,})"
     table = _table("last written (UTC)", "orders", "failed", title)
-    for run in found[:_RUNS]:
+    for run in newest[:_RUNS]:
         table.add_row(f"{run.last:%Y-%m-%d %H:%M:%S}", f"{run.total:,}", f"{run.failed:,}", run.path)
     return table
 
 
-def rows(found: Iterable[Row]) -> Table:
+def rows(results: Iterable[Row]) -> Table:
     """Return orders with their outcomes."""
     table = _table("order", "outcome", "HTTP", "reason")
-    for row in found:
+    for row in results:
         table.add_row(row.order_id or "(no id)", row.outcome.value, str(row.http_status or ""), row.reason or "")
     return table
 
 
-def history(found: Iterable[Row]) -> Table:
+def history(results: Iterable[Row]) -> Table:
     """Return the rows of one order."""
     table = _table("written (UTC)", "outcome", "HTTP", "run", "reason")
-    for row in found:
+    for row in results:
         status = str(row.http_status or "")
         table.add_row(f"{row.at:%Y-%m-%d %H:%M:%S}", row.outcome.value, status, row.run, row.reason or "")
     return table

@@ -51,7 +51,7 @@ def open_orders(arguments: Namespace) -> OrderReader:
     if list(paths) == [EXTRACT]:
         extracts = ParquetSource.open(*paths[EXTRACT], partitions=partitions[EXTRACT])
     else:
-        extracts = {name: _opened(name, given, partitions[name]) for name, given in paths.items()}
+        extracts = {name: _opened(name, locations, partitions[name]) for name, locations in paths.items()}
     return OrderReader(extracts, settings)
 
 
@@ -86,13 +86,13 @@ def named(arguments: Sequence[str]) -> dict[str, list[str]]:
 
     :raises ConfigurationError: some have names and others have none
     """
-    found = [(argument, _NAMED.fullmatch(argument)) for argument in arguments]
-    found = [(argument, None if name and _exists(argument) else name) for argument, name in found]
+    matches = [(argument, _NAMED.fullmatch(argument)) for argument in arguments]
+    matches = [(argument, None if name and _exists(argument) else name) for argument, name in matches]
     paths: dict[str, list[str]] = {}
-    for argument, name in found:
+    for argument, name in matches:
         paths.setdefault(name[1] if name else EXTRACT, []).append(name[2] if name else argument)
-    without = [argument for argument, name in found if name is None]
-    if without and len(without) < len(found):
+    without = [argument for argument, name in matches if name is None]
+    if without and len(without) < len(matches):
         raise ConfigurationError(
             f"extracts: {without[0]} has no name, and others have; write NAME=PATH for each, or ./ before a path "
             "that is no name"
@@ -112,13 +112,13 @@ def _opened(name: str, paths: list[str], partitions: Mapping[str, list[str]]) ->
         raise ExtractError(without_credentials(f"the extract {name}: {error}")) from error
 
 
-def partitions_of(given: Sequence[str], extracts: Collection[str]) -> dict[str, dict[str, list[str]]]:
+def partitions_of(arguments: Sequence[str], extracts: Collection[str]) -> dict[str, dict[str, list[str]]]:
     """Return the values of partition columns by the name of an extract; what names no extract is for all.
 
     :raises ConfigurationError: one is not COLUMN=VALUE, or names an extract that is not there
     """
     partitions: dict[str, dict[str, list[str]]] = {name: {} for name in extracts}
-    for argument in given:
+    for argument in arguments:
         column, is_one, value = argument.partition("=")
         name, dot, inner = column.rpartition(".")
         if not is_one or not inner:
@@ -130,11 +130,11 @@ def partitions_of(given: Sequence[str], extracts: Collection[str]) -> dict[str, 
     return partitions
 
 
-def _partition_by(given: Sequence[str]) -> str | dict[str, str] | None:
-    if len(given) == 1 and "=" not in given[0]:
-        return given[0]
+def _partition_by(arguments: Sequence[str]) -> str | dict[str, str] | None:
+    if len(arguments) == 1 and "=" not in arguments[0]:
+        return arguments[0]
     columns: dict[str, str] = {}
-    for argument in given:
+    for argument in arguments:
         name, is_one, column = argument.partition("=")
         if not is_one or name in columns:
             raise ConfigurationError(
@@ -144,13 +144,13 @@ def _partition_by(given: Sequence[str]) -> str | dict[str, str] | None:
     return columns or None
 
 
-def text_of(what: str, option: str | None) -> str | None:
+def text_of(kind: str, option: str | None) -> str | None:
     """Return the text of an option that names a file or is the text itself; None if the option is not given.
 
-    :param what: `SQL` or `mapping`
+    :param kind: `SQL` or `mapping`
     :raises ConfigurationError: the file cannot be read
     """
-    start, begins = _TEXTS[what]
+    start, begins = _TEXTS[kind]
     # a file that is there is meant, whatever it is called
     if option is None or (begins.match(option) and not os.path.isfile(option)):  # noqa: PTH113 - as in _exists
         return option
@@ -159,7 +159,7 @@ def text_of(what: str, option: str | None) -> str | None:
         return path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigurationError(
-            f"the {what} file {path} cannot be read: {error.strerror}; the text itself begins with {start}"
+            f"the {kind} file {path} cannot be read: {error.strerror}; the text itself begins with {start}"
         ) from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"the {what} file {path} is not text in UTF-8") from None
+        raise ConfigurationError(f"the {kind} file {path} is not text in UTF-8") from None

@@ -104,11 +104,11 @@ def outcomes(report: Report) -> Table:
 
 def warnings(report: Report) -> Examples:
     """Return the table of warnings."""
-    told = (
-        (f"{found['count']:,}", f"{name}: {WARNINGS.get(name, '')}", found["example"])
-        for name, found in report.warnings.items()
+    lines = (
+        (f"{warning['count']:,}", f"{name}: {WARNINGS.get(name, '')}", warning["example"])
+        for name, warning in report.warnings.items()
     )
-    return rows(told, "orders", "warnings (sent anyway)", "for example")
+    return rows(lines, "orders", "warnings (sent anyway)", "for example")
 
 
 def cost(report: Report) -> str:
@@ -134,76 +134,76 @@ def rows(values: Iterable[tuple[str, str, str | list[str] | None]], *headers: st
     return Examples(tuple(values), headers)
 
 
-def findings(found: Findings, name: str, settings: PushSettings, *, compared: bool) -> Iterator[RenderableType]:
+def findings(result: Findings, name: str, settings: PushSettings, *, compared: bool) -> Iterator[RenderableType]:
     """Yield tables and texts for a rich console.
 
     :param name: what the user called the extract
     :param settings: with which it would be sent
     :param compared: whether it was to be compared with an earlier run
     """
-    yield f"{number_of(found.total, 'order')} in {name}: {found.valid:,} valid, {found.invalid:,} invalid"
-    yield from _sent(found, settings)
-    if found.problems:
-        yield rows(map(_row, found.commonest_problems), "orders", "rule broken", "for example")
+    yield f"{number_of(result.total, 'order')} in {name}: {result.valid:,} valid, {result.invalid:,} invalid"
+    yield from _sent(result, settings)
+    if result.problems:
+        yield rows(map(_row, result.commonest_problems), "orders", "rule broken", "for example")
     # one that only invalid orders have is of nothing that is sent
-    if warnings := [rule for rule in found.commonest_warnings if rule.count]:
+    if warnings := [rule for rule in result.commonest_warnings if rule.count]:
         yield rows(map(_row, warnings), "orders", "warnings (sent anyway)", "for example")
-    if found.duplicate_ids:
-        appear = "id appears" if found.duplicate_ids == 1 else "ids appear"
+    if result.duplicate_ids:
+        appear = "id appears" if result.duplicate_ids == 1 else "ids appear"
         yield (
-            f"{found.duplicate_ids:,} {appear} more than once. An id with one content is sent once "
-            f"({number_of(found.repeated, 'order')} skipped); an id with several contents is invalid."
+            f"{result.duplicate_ids:,} {appear} more than once. An id with one content is sent once "
+            f"({number_of(result.repeated, 'order')} skipped); an id with several contents is invalid."
         )
-        twice = ((f"{d['times']:,}", f"contents: {d['contents']:,}", d["order_id"]) for d in found.duplicates)
+        twice = ((f"{d['times']:,}", f"contents: {d['contents']:,}", d["order_id"]) for d in result.duplicates)
         yield rows(twice, "orders", "with one id", "id")
-    if found.dates:
-        yield f"Dates: {found.dates[0]} to {found.dates[1]}"
-    yield f"Statuses: {_counted(found.statuses)}"
-    yield f"Currencies: {_counted(found.currencies)}"
-    yield from _columns(found)
+    if result.dates:
+        yield f"Dates: {result.dates[0]} to {result.dates[1]}"
+    yield f"Statuses: {_counted(result.statuses)}"
+    yield f"Currencies: {_counted(result.currencies)}"
+    yield from _columns(result)
     if compared:
-        yield from _drift(found.drift)
-    if found.sample is not None:
+        yield from _drift(result.drift)
+    if result.sample is not None:
         yield "The first order to be sent, without personal data:"
-        yield "\n".join(f"  {line}" for line in laid_out(found.sample, EXAMPLES))
+        yield "\n".join(f"  {line}" for line in laid_out(result.sample, EXAMPLES))
 
 
-def change_findings(found: ChangeFindings, name: str) -> Iterator[RenderableType]:
+def change_findings(result: ChangeFindings, name: str) -> Iterator[RenderableType]:
     """Yield texts and a table for a rich console.
 
     :param name: what the user called the extract
     """
-    valid = found.total - found.invalid
-    yield f"{number_of(found.total, 'change')} in {name}: {valid:,} valid, {found.invalid:,} invalid"
-    kept = [f"{found.done:,} done already"] if found.done else []
-    kept += [f"{found.repeated:,} repeated"] if found.repeated else []
-    sent = f"{number_of(found.to_send, 'change')} would be sent, one request each, operation {found.operation}"
+    valid = result.total - result.invalid
+    yield f"{number_of(result.total, 'change')} in {name}: {valid:,} valid, {result.invalid:,} invalid"
+    kept = [f"{result.done:,} done already"] if result.done else []
+    kept += [f"{result.repeated:,} repeated"] if result.repeated else []
+    sent = f"{number_of(result.to_send, 'change')} would be sent, one request each, operation {result.operation}"
     yield sent + "".join(f"; {one}" for one in kept)
-    if found.problems:
-        yield rows(map(_row, found.commonest_problems), "rows", "rule broken", "for example")
+    if result.problems:
+        yield rows(map(_row, result.commonest_problems), "rows", "rule broken", "for example")
 
 
-def _sent(found: Findings, settings: PushSettings) -> Iterator[str]:
+def _sent(result: Findings, settings: PushSettings) -> Iterator[str]:
     kept = []
-    if found.skipped:
-        kept.append(f"{found.skipped:,} sent already")
-    if found.repeated:
-        kept.append(f"{found.repeated:,} repeated")
-    requests = f" in {number_of(found.requests, 'request')} ({size(found.bytes)})" if found.requests else ""
+    if result.skipped:
+        kept.append(f"{result.skipped:,} sent already")
+    if result.repeated:
+        kept.append(f"{result.repeated:,} repeated")
+    requests = f" in {number_of(result.requests, 'request')} ({size(result.bytes)})" if result.requests else ""
     yield (
-        f"{number_of(found.to_send, 'order')} would be sent{requests}, "
+        f"{number_of(result.to_send, 'order')} would be sent{requests}, "
         f"mode {settings.mode}{''.join(f'; {one}' for one in kept)}"
     )
 
 
-def _columns(found: Findings) -> Iterator[str]:
-    yield f"Columns used: {_named(found.used)}"
-    yield f"Columns ignored: {_named(found.ignored)}"
-    if found.not_fields:
-        yield f"Columns of the SQL text that are not fields: {_named(found.not_fields)}"
-    if found.fields:
+def _columns(result: Findings) -> Iterator[str]:
+    yield f"Columns used: {_named(result.used)}"
+    yield f"Columns ignored: {_named(result.ignored)}"
+    if result.not_fields:
+        yield f"Columns of the SQL text that are not fields: {_named(result.not_fields)}"
+    if result.fields:
         yield "Fields by the mapping:"
-        yield "\n".join(f"  {path}: {source}" for path, source in found.fields.items())
+        yield "\n".join(f"  {path}: {source}" for path, source in result.fields.items())
 
 
 def _drift(changes: list[str] | None) -> Iterator[str]:

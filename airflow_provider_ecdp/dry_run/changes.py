@@ -16,7 +16,7 @@ from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Rule
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import Outcome
 
-#: Values that are told apart of what breaks a rule.
+#: Distinct values that are kept of those that break a rule.
 _DISTINCT = 1000
 
 
@@ -82,24 +82,24 @@ def check_changes(queue: ChangeQueue, settings: ChangeSettings, ledger: Ledger |
     """
     settings.refuse(queue)
     queue.recall(ledger)
-    found = ChangeFindings(queue.operation, len(queue))
+    findings = ChangeFindings(queue.operation, len(queue))
     for batch in queue.read():
         problems, skip_reason = batch.column("problem"), batch.column("skip_reason")
         invalid = batch.filter(problems.is_valid())
-        found.invalid += len(invalid)
-        _take_problems(invalid, found)
+        findings.invalid += len(invalid)
+        _take_problems(invalid, findings)
         for pair in pc.value_counts(skip_reason.drop_null()):
-            found.skip_reasons[pair["values"].as_py()] += pair["counts"].as_py()
-        found.to_send += len(batch) - len(invalid) - len(skip_reason.drop_null())
-    return found
+            findings.skip_reasons[pair["values"].as_py()] += pair["counts"].as_py()
+        findings.to_send += len(batch) - len(invalid) - len(skip_reason.drop_null())
+    return findings
 
 
-def _take_problems(invalid: pa.RecordBatch, found: ChangeFindings) -> None:
+def _take_problems(invalid: pa.RecordBatch, findings: ChangeFindings) -> None:
     ids, problems = invalid.column("order_id").to_pylist(), invalid.column("problem").to_pylist()
     for order_id, problem in zip(ids, problems, strict=True):
         field, _, said = problem.partition(": ")
         rule, _, got = said.partition(", got ")
-        broken = found.problems.setdefault((field, rule), Rule(field, rule))
+        broken = findings.problems.setdefault((field, rule), Rule(field, rule))
         broken.count += 1
         if len(broken.examples) < EXAMPLES and order_id not in broken.examples:
             broken.examples.append(order_id)

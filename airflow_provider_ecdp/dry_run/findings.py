@@ -42,7 +42,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Findings:
-    """What there is to say of the orders of an extract. Rules are told apart by field, with no position in lists.
+    """What a dry run reports of an extract. Rules are counted by field, whatever the position in a list.
 
     :param to_send: orders that a push would send, in `requests` requests of `bytes` bytes
     :param skip_reasons: valid orders that it would not send, by reason: `resumed`, `unchanged`, `repeated`

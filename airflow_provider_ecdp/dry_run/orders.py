@@ -25,7 +25,7 @@ from airflow_provider_ecdp.orders.reader import OrderReader, Selection
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
 
-#: Values that are told apart of what breaks a rule.
+#: Distinct values that are kept of those that break a rule.
 _DISTINCT = 1000
 
 _POSITION = re.compile(r"\[\d+\]")
@@ -39,7 +39,7 @@ def check(
     *,
     progress: OnProgress = no_progress,
 ) -> Findings:
-    """Read all orders, and return what is to be said of them. Nothing is sent, and nothing is written.
+    """Read all orders and return the findings. Nothing is sent, and nothing is written.
 
     :param progress: called after each record batch, with invalid orders as failed ones
     :raises ConfigurationError: drift is a failure, and nothing keeps the columns of the previous run
@@ -47,30 +47,30 @@ def check(
     :raises ExtractError: the extract cannot be read to its end
     """
     settings, prior = settings or PushSettings(), prior or PriorRuns()
-    found = Findings(rows=orders.rows, fields=orders.explained)
+    findings = Findings(rows=orders.rows, fields=orders.explained)
     several = len(orders.columns) > 1
     for name, (read, ignored) in orders.columns.items():
         prefix = f"{name}." if several else ""
         # that of records is no column of the user's
-        found.used += [prefix + column for column in read.names if column != PROBLEMS]
-        found.ignored += [prefix + column for column in ignored]
+        findings.used += [prefix + column for column in read.names if column != PROBLEMS]
+        findings.ignored += [prefix + column for column in ignored]
     if orders.settings.sql is not None:
-        found.not_fields = list(orders.mapping.ignored)
+        findings.not_fields = list(orders.mapping.ignored)
     if kept := prior.of_columns(settings.on_drift):
         changes = drifted(orders, kept)
-        found.drift = None if changes is None else [str(change) for change in changes]
+        findings.drift = None if changes is None else [str(change) for change in changes]
     carried = carry_over(orders, prior, OnDrift.IGNORE)
     selection = orders.select(sent=carried.sent, only=carried.only)
-    found.duplicate_ids = selection.repeated_ids
-    found.duplicates = selection.duplicates(EXAMPLES)
+    findings.duplicate_ids = selection.repeated_ids
+    findings.duplicates = selection.duplicates(EXAMPLES)
     before, after = envelope(settings.mode, settings.match_by)
-    for batch in _batches(_sendable(selection, found, progress), settings):
-        found.requests += 1
-        found.to_send += len(batch)
-        found.bytes += len(before) + batching.size(batch) + len(after)
-    if not found.total and not settings.allow_empty and not carried.nothing_left:
+    for batch in _batches(_sendable(selection, findings, progress), settings):
+        findings.requests += 1
+        findings.to_send += len(batch)
+        findings.bytes += len(before) + batching.size(batch) + len(after)
+    if not findings.total and not settings.allow_empty and not carried.nothing_left:
         raise no_orders(orders, carried)
-    return found
+    return findings
 
 
 def _batches(sendable: Iterator[pa.RecordBatch], settings: PushSettings) -> Iterator[pa.RecordBatch]:
@@ -82,35 +82,35 @@ def _batches(sendable: Iterator[pa.RecordBatch], settings: PushSettings) -> Iter
     yield from batching.cut(sendable, settings.batch_size, settings.batch_bytes)
 
 
-def _sendable(selection: Selection, found: Findings, progress: OnProgress) -> Iterator[pa.RecordBatch]:
+def _sendable(selection: Selection, findings: Findings, progress: OnProgress) -> Iterator[pa.RecordBatch]:
     started = time.monotonic()
     for batch in selection.read(facts=True):
-        found.total += len(batch)
-        _take_facts(batch.column("facts"), found)
+        findings.total += len(batch)
+        _take_facts(batch.column("facts"), findings)
         good = batch.column("problems").is_null()
-        _take_rules(batch, good, found)
+        _take_rules(batch, good, findings)
         skip_reason = batch.column("skip_reason")
         sendable = batch.filter(pc.and_(good, skip_reason.is_null()))
         for pair in pc.value_counts(skip_reason.filter(good).drop_null()):
-            found.skip_reasons[pair["values"].as_py()] += pair["counts"].as_py()
+            findings.skip_reasons[pair["values"].as_py()] += pair["counts"].as_py()
         if len(sendable):
-            if found.sample is None:
-                found.sample = masked(sendable.column("json")[0].as_py()[:-1])
+            if findings.sample is None:
+                findings.sample = masked(sendable.column("json")[0].as_py()[:-1])
             yield sendable
-        progress(Progress(found.total, found.invalid, selection.count, time.monotonic() - started))
+        progress(Progress(findings.total, findings.invalid, selection.count, time.monotonic() - started))
 
 
-def _take_rules(batch: pa.RecordBatch, good: pa.Array, found: Findings) -> None:
+def _take_rules(batch: pa.RecordBatch, good: pa.Array, findings: Findings) -> None:
     ids = batch.column("order_id")
     for i, problems in _given(batch.column("problems")):
-        found.invalid += 1
-        for rule in _rules(problems, found.problems):
+        findings.invalid += 1
+        for rule in _rules(problems, findings.problems):
             _count(rule, ids[i].as_py())
     for i, warnings in _given(batch.column("warnings")):
         sent = good[i].as_py()
         # as in a push: what is not sent has no warnings
-        found.with_warnings += sent
-        for rule in _rules(warnings, found.warnings):
+        findings.with_warnings += sent
+        for rule in _rules(warnings, findings.warnings):
             if sent:
                 _count(rule, ids[i].as_py())
             else:
@@ -123,12 +123,12 @@ def _given(column: pa.Array) -> Iterator[tuple[int, list[dict[str, str]]]]:
         yield from zip(places.to_pylist(), column.take(places).to_pylist(), strict=True)
 
 
-def _rules(broken: list[dict[str, str]], known: dict[tuple[str, str], Rule]) -> list[Rule]:
+def _rules(broken: list[dict[str, str]], rules_by_key: dict[tuple[str, str], Rule]) -> list[Rule]:
     """Return the rules that an order breaks, each once: one that it breaks in three products it breaks once."""
     rules = {}
     for one in broken:
         key = (_POSITION.sub("[]", one["field"]), one["rule"])
-        rule = rules[key] = known.setdefault(key, Rule(*key))
+        rule = rules[key] = rules_by_key.setdefault(key, Rule(*key))
         if one["got"] in rule.got or len(rule.got) < _DISTINCT:
             rule.got[one["got"]] += 1
     return list(rules.values())
@@ -140,16 +140,16 @@ def _count(rule: Rule, order_id: str | None) -> None:
         rule.examples.append(order_id)
 
 
-def _take_facts(facts: pa.StructArray, found: Findings) -> None:
+def _take_facts(facts: pa.StructArray, findings: Findings) -> None:
     date, status, currency = facts.flatten()
     ends = pc.min_max(date).as_py()
     if ends["min"] is not None:
-        first, last = found.dates or (ends["min"], ends["max"])
-        found.dates = min(first, ends["min"]), max(last, ends["max"])
+        first, last = findings.dates or (ends["min"], ends["max"])
+        findings.dates = min(first, ends["min"]), max(last, ends["max"])
     for pair in pc.value_counts(status):
-        found.statuses[pair["values"].as_py()] += pair["counts"].as_py()
+        findings.statuses[pair["values"].as_py()] += pair["counts"].as_py()
     for pair in pc.value_counts(currency):
         value = pair["values"].as_py()
         # anything else may be what another column should hold
-        told = value if value is None or _CURRENCY.fullmatch(value) else "(other text)"
-        found.currencies[told] += pair["counts"].as_py()
+        shown = value if value is None or _CURRENCY.fullmatch(value) else "(other text)"
+        findings.currencies[shown] += pair["counts"].as_py()

@@ -71,13 +71,13 @@ def read_settings(
     if send_match_by and mode is None:
         raise fields.error("send_match_by", "needs matching_mode; set it as well")
     shared = fields.read("shared_limits", boolean().read) or False
-    given = fields.settings(ClientSettings, _OF_CLIENT)
+    options = fields.settings(ClientSettings, _OF_CLIENT)
     runs = fields.settings(PushSettings, _OF_PUSH)
     fields.warn_of_unread()
     if max_in_flight is not None:
-        given["max_in_flight"] = max_in_flight
+        options["max_in_flight"] = max_in_flight
     try:
-        client = ClientSettings(base_url=_base_url(connection), user_agent_suffix=user_agent_suffix, **given)
+        client = ClientSettings(base_url=_base_url(connection), user_agent_suffix=user_agent_suffix, **options)
     except ConfigurationError as error:
         raise ConfigurationError(f"connection {connection.conn_id!r}: {error}") from None
     if mode is not None:
@@ -126,8 +126,8 @@ class _Fields:
             text = str(error)
             raise self.error(name, f"it {text}" if text.startswith("must be ") else text) from None
 
-    def error(self, name: str, what: str) -> ConfigurationError:
-        return ConfigurationError(f"connection {self._conn_id!r}, field {name!r}: {what}")
+    def error(self, name: str, problem: str) -> ConfigurationError:
+        return ConfigurationError(f"connection {self._conn_id!r}, field {name!r}: {problem}")
 
     def warn_of_unread(self) -> None:
         # a misspelt name is otherwise a setting that silently does nothing

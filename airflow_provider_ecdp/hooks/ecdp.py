@@ -125,7 +125,7 @@ class EcdpHook(BaseHook):
 
     def stop(self) -> None:
         """Cancel the run and all waiting; called when the task is killed. What was sent is recorded."""
-        self.cancellation.cancel(CancelledError("the task was told to end"))
+        self.cancellation.cancel(CancelledError("the task was cancelled"))
 
     def get_conn(self) -> EcdpClient:
         """Return the client, the same one until `close`.
@@ -236,8 +236,8 @@ class EcdpHook(BaseHook):
         :raises ConfigurationError: a value is not allowed
         """
         _, connection = self._read_connection()
-        given = {name: value for name, value in options.items() if value is not None}
-        return build(table, {**connection.runs, **given})
+        chosen = {name: value for name, value in options.items() if value is not None}
+        return build(table, {**connection.runs, **chosen})
 
     def push(
         self,

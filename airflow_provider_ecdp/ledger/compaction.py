@@ -111,10 +111,10 @@ class _Storage:
         return list(files_in(self.filesystem, folder, self.name))
 
     def ledgers(self) -> list[str]:
-        found = files_in(self.filesystem, self.folder, self.name, deep=True)
-        if not found:
+        files = files_in(self.filesystem, self.folder, self.name, deep=True)
+        if not files:
             raise ConfigurationError(f"{self.name} holds no results of a run")
-        return list(dict.fromkeys(file.rpartition("/")[0] for file in found))
+        return list(dict.fromkeys(file.rpartition("/")[0] for file in files))
 
     def put(self, folder: str, name: str, rows: pa.Table) -> None:
         sink = pa.BufferOutputStream()
@@ -140,14 +140,14 @@ def _compact_one(storage: _Storage, folder: str, keep_days: float | None) -> Com
     if before == 1 and keep_days is None:
         return Compacted(1, 1, 0, 0)
     rows = pa.RecordBatchReader.from_batches(SCHEMA, read_rows(storage.filesystem, storage.name, listed, SCHEMA.names))
-    what = f"merging the files of {storage.name}"
+    action = f"merging the files of {storage.name}"
     with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
-        with reading_from(engine, "incoming", rows, what):
+        with reading_from(engine, "incoming", rows, action):
             engine.execute(f"CREATE TABLE all_rows AS SELECT DISTINCT {_COLUMNS} FROM incoming")
         condition = "TRUE"
         if keep_days is not None:
             oldest = dt.datetime.now(dt.UTC) - dt.timedelta(days=keep_days)
-            with running(what):
+            with running(action):
                 engine.execute(
                     'CREATE TABLE newest AS SELECT order_id, max("at") AS "at" FROM all_rows GROUP BY order_id'
                 )
@@ -157,7 +157,7 @@ def _compact_one(storage: _Storage, folder: str, keep_days: float | None) -> Com
         times.see(read)
         kept = files = 0
         ordered = f'SELECT {_COLUMNS} FROM all_rows WHERE {condition} ORDER BY "at"'
-        for table in _tables(record_batches(engine, ordered, 65_536, lambda: running(what))):
+        for table in _tables(record_batches(engine, ordered, 65_536, lambda: running(action))):
             storage.put(folder, f"{times.stamp()}-{uuid.uuid4().hex[:8]}-{files:06d}.parquet", table)
             files, kept = files + 1, kept + len(table)
     for file in read:

@@ -328,12 +328,12 @@ class Results:
             f"SELECT run, outcome, sum(n), min(first), max(last) FROM ({of_orders} UNION ALL {others}) "
             "GROUP BY run, outcome ORDER BY run, outcome"
         )
-        found: dict[str, Run] = {}
+        by_name: dict[str, Run] = {}
         for run, outcome, count, first, last in self._fetch(sql, []):
-            known = found.get(run, Run(run, first, last, {}))
-            counts = {**known.counts, Outcome(outcome): int(count)}
-            found[run] = Run(run, min(known.first, first), max(known.last, last), counts)
-        return sorted(found.values(), key=lambda run: run.last, reverse=True)
+            earlier = by_name.get(run, Run(run, first, last, {}))
+            counts = {**earlier.counts, Outcome(outcome): int(count)}
+            by_name[run] = Run(run, min(earlier.first, first), max(earlier.last, last), counts)
+        return sorted(by_name.values(), key=lambda run: run.last, reverse=True)
 
     def _condition(self, wanted: Filter) -> tuple[str, list[Any]]:
         if wanted.fold is not None:

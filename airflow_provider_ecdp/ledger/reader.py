@@ -154,20 +154,20 @@ def newest(rows: pa.RecordBatchReader, columns: str, condition: str) -> pa.Table
     :param columns: SQL
     :param condition: SQL
     """
-    what = "reading the results of earlier runs"
-    with locked_engine(memory_limit=_MEMORY, threads=1) as engine, reading_from(engine, "rows", rows, what):
-        found = (
+    action = "reading the results of earlier runs"
+    with locked_engine(memory_limit=_MEMORY, threads=1) as engine, reading_from(engine, "rows", rows, action):
+        per_order = (
             'SELECT order_id, arg_max(content_hash, "at") AS content_hash, arg_max(outcome, "at") AS outcome '
             "FROM rows WHERE order_id IS NOT NULL GROUP BY order_id"
         )
-        return engine.sql(f"SELECT {columns} FROM ({found}) WHERE {condition}").to_arrow_table()
+        return engine.sql(f"SELECT {columns} FROM ({per_order}) WHERE {condition}").to_arrow_table()
 
 
 def newest_failed(rows: pa.RecordBatchReader, outcomes: Iterable[str]) -> tuple[pa.Table, int]:
     """Return `order_id` of the orders whose newest row has one of some outcomes, and the number of all orders."""
-    what = "reading the results of earlier runs"
+    action = "reading the results of earlier runs"
     with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
-        with reading_from(engine, "rows", rows, what):
+        with reading_from(engine, "rows", rows, action):
             engine.execute(
                 'CREATE TABLE newest AS SELECT order_id, arg_max(outcome, "at") AS outcome '
                 "FROM rows WHERE order_id IS NOT NULL GROUP BY order_id"

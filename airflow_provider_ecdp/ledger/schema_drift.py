@@ -60,10 +60,10 @@ def look_for_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> li
     before = _kept(ledger)
     changes = list(changed(before, all_columns_of(orders)))
     if changes:
-        told = "".join(f"\n  - {change}" for change in changes[:_TOLD])
+        lines = "".join(f"\n  - {change}" for change in changes[:_TOLD])
         if len(changes) > _TOLD:
-            told += f"\n  - and {len(changes) - _TOLD} more"
-        message = f"{orders.name} has other columns than in the previous run:{told}"
+            lines += f"\n  - and {len(changes) - _TOLD} more"
+        message = f"{orders.name} has other columns than in the previous run:{lines}"
         if on_drift is OnDrift.FAIL:
             raise ColumnsError(
                 f"{message}\nNothing was sent. If this is meant, run once with on_drift (--on-drift) set to warn; "
@@ -96,9 +96,9 @@ def all_columns_of(orders: OrderReader) -> Columns:
 def changed(before: Columns, now: Columns) -> Iterator[Change]:
     """Yield the columns of `before` that are gone or have another type, in their order."""
     for extract, columns in before.items():
-        found = now.get(extract, {})
+        types = now.get(extract, {})
         for column, was in columns.items():
-            type_ = _type(column, was, found)
+            type_ = _type(column, was, types)
             if type_ not in (was, _NULL):
                 yield Change(extract, column, was, type_)
 
@@ -121,12 +121,12 @@ def _kept(ledger: Ledger) -> Columns:
     return columns
 
 
-def _type(column: str, was: str, found: Mapping[str, str]) -> str | None:
-    """Return the type of a column among `found`: as it was if nothing speaks against it, None if it is gone."""
-    if was == _NULL and _below(column, found):
+def _type(column: str, was: str, types: Mapping[str, str]) -> str | None:
+    """Return the type of a column among `types`: as it was if nothing speaks against it, None if it is gone."""
+    if was == _NULL and _below(column, types):
         return was
     outer = (column[: end.start()] for end in _MEMBER.finditer(column))
-    return found.get(column) or next((_NULL for path in outer if found.get(path) == _NULL), None)
+    return types.get(column) or next((_NULL for path in outer if types.get(path) == _NULL), None)
 
 
 def _informative(now: Columns, before: Columns) -> Columns:
@@ -135,8 +135,8 @@ def _informative(now: Columns, before: Columns) -> Columns:
     for extract, columns in now.items():
         kept[extract] = {}
         for column, type_ in columns.items():
-            known = _below(column, before.get(extract, {})) if type_ == _NULL else {}
-            kept[extract] |= known or {column: type_}
+            members = _below(column, before.get(extract, {})) if type_ == _NULL else {}
+            kept[extract] |= members or {column: type_}
     return kept
 
 

@@ -167,14 +167,14 @@ class Ledger:
             self._writer.start(self._buffer.take())
             self._written()
 
-    def keep(self, what: str, note: bytes) -> None:
+    def keep(self, name: str, note: bytes) -> None:
         """Keep a note beside the outcomes; the newest of its kind counts.
 
         :raises ConfigurationError: nothing can be written here
         :raises StorageError: nothing can be written now
         """
         with accessing(self.path):
-            self._put(f"_{what}-{self._stamp()}.json", note)
+            self._put(f"_{name}-{self._stamp()}.json", note)
 
     def share_clock(self, other: Ledger) -> None:
         """Have the times of two ledgers grow together: what is written next is newer than all that either holds.
@@ -199,9 +199,9 @@ class Ledger:
                 with contextlib.suppress(FileNotFoundError):
                     self._filesystem.rm_file(file)
 
-    def kept(self, what: str) -> bytes | None:
+    def kept(self, name: str) -> bytes | None:
         """Return the newest note of its kind, None if there is none."""
-        notes = self._files_here(f"_{what}-", ".json")
+        notes = self._files_here(f"_{name}-", ".json")
         with accessing(self.path, "read"):
             return bytes(self._filesystem.cat_file(list(notes)[-1])) if notes else None
 

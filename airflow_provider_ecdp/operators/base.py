@@ -81,17 +81,17 @@ class EcdpOperator(BaseOperator):
         declare(cls, cls.parameters)
 
     def __init__(self, **kwargs: Any) -> None:
-        given = {name: kwargs.pop(name) for name in self.parameters if name in kwargs}
+        written = {name: kwargs.pop(name) for name in self.parameters if name in kwargs}
         super().__init__(**with_retry_policy(kwargs))
         for name, one in self.parameters.items():
-            value = given.get(name)
+            value = written.get(name)
             setattr(self, attribute(name), shown_default(one) if value is None and not one.required else value)
         # what is mapped comes of other tasks, and is checked where it runs
         if not getattr(self, "_BaseOperator__from_mapped", False):
             with self._naming_this():
-                check_literals(self.parameters, given, self.template_ext)
+                check_literals(self.parameters, written, self.template_ext)
         with self._naming_this():
-            self._check_combination(given)
+            self._check_combination(written)
 
     @cached_property
     def hook(self) -> EcdpHook:
@@ -122,10 +122,10 @@ class EcdpOperator(BaseOperator):
         except ConfigurationError as error:
             raise ConfigurationError(f"{type(self).__name__} {self.task_id}: {error}") from None
 
-    def _check_combination(self, given: Mapping[str, Any]) -> None:
+    def _check_combination(self, written: Mapping[str, Any]) -> None:
         """Refuse parameters that do not go together.
 
-        :param given: what the DAG's file gives, templates too
+        :param written: what the DAG's file gives, templates too
         :raises ConfigurationError: they do not
         """
 
@@ -193,13 +193,13 @@ class EcdpOperator(BaseOperator):
 
     def _open(
         self,
-        given: Any,
+        path: Any,
         hook: EcdpHook,
         conn_id: str | None,
         partitions: Mapping[str, Any] | None = None,
     ) -> Source:
         """Open an extract or a shard, and report it to Airflow's lineage."""
-        urls, extract = open_extract(given, conn_id or None, partitions)
+        urls, extract = open_extract(path, conn_id or None, partitions)
         self.log.info("Reading %s", extract.name)
         uris = [url if "://" in url else Path(url).absolute().as_uri() for url in urls]
         self._lineage.inputs.append((uris, extract))
@@ -236,7 +236,7 @@ class EcdpOperator(BaseOperator):
         return ProgressLogger(self.log.info, dry_run=dry_run)
 
     def _conclude_look(
-        self, context: Context, value: dict[str, Any], tolerated: MaxFailed, text: str, what: str = "orders"
+        self, context: Context, value: dict[str, Any], tolerated: MaxFailed, text: str, noun: str = "orders"
     ) -> dict[str, Any]:
         """Log what a dry run has found and return it for XCom, or raise where too much is invalid."""
         self.log.info("%s", text)
@@ -246,7 +246,7 @@ class EcdpOperator(BaseOperator):
             if self.do_xcom_push:
                 context["ti"].xcom_push(key="return_value", value=value)
             raise OrdersFailedError(
-                f"dry run: {summary['invalid']:,} of {summary['total']:,} {what} are invalid; the log says why, and "
+                f"dry run: {summary['invalid']:,} of {summary['total']:,} {noun} are invalid; the log says why, and "
                 f"XCom under check; nothing was sent. Tolerated: {tolerated}",
                 summary=summary,
             )
@@ -318,10 +318,10 @@ def summary_table(
     summary: Mapping[str, Any], warnings: Mapping[str, Mapping[str, Any]], results_path: str | None
 ) -> str:
     """Return the counts of a run as lines that a person can read."""
-    what = summary.get("mode") or summary["operation"]
-    lines = [f"ECDP {what}: {number_of(summary['total'], 'order')} in {summary['duration_seconds']:,} s"]
+    operation = summary.get("mode") or summary["operation"]
+    lines = [f"ECDP {operation}: {number_of(summary['total'], 'order')} in {summary['duration_seconds']:,} s"]
     lines += [f"  {outcome.value:<14}{summary[outcome.value]:>10,}" for outcome in Outcome if summary[outcome.value]]
-    lines += [f"  warning {name}: {found['count']:,}" for name, found in warnings.items()]
+    lines += [f"  warning {name}: {warning['count']:,}" for name, warning in warnings.items()]
     lines.append(
         f"  {number_of(summary['requests'], 'request')}, {summary['retries']:,} repeated, {size(summary['bytes'])} sent"
     )

@@ -44,55 +44,55 @@ def as_text(findings: Findings) -> str:
     return "\n".join(_lines(findings))
 
 
-def _lines(found: Findings) -> Iterator[str]:
-    rows = "" if found.rows is None else f" of {number_of(found.rows, 'row')}"
-    yield f"Dry run: {number_of(found.total, 'order')}{rows} checked; nothing was sent"
-    requests = f" in {number_of(found.requests, 'request')} ({size(found.bytes)})" if found.requests else ""
-    yield f"  {number_of(found.to_send, 'order')} would be sent{requests}"
-    if found.invalid:
-        yield f"  {found.invalid:,} invalid, which would not be sent:"
-        yield from map(_rule, found.commonest_problems[:_LISTED])
-    if skipped := found.skip_reasons.total():
+def _lines(findings: Findings) -> Iterator[str]:
+    rows = "" if findings.rows is None else f" of {number_of(findings.rows, 'row')}"
+    yield f"Dry run: {number_of(findings.total, 'order')}{rows} checked; nothing was sent"
+    requests = f" in {number_of(findings.requests, 'request')} ({size(findings.bytes)})" if findings.requests else ""
+    yield f"  {number_of(findings.to_send, 'order')} would be sent{requests}"
+    if findings.invalid:
+        yield f"  {findings.invalid:,} invalid, which would not be sent:"
+        yield from map(_rule, findings.commonest_problems[:_LISTED])
+    if skipped := findings.skip_reasons.total():
         yield f"  {skipped:,} skipped: accepted before with this content, or repeated in the extract"
-    if found.duplicate_ids:
-        some = ", ".join(str(one["order_id"]) for one in found.duplicates)
-        yield f"  {number_of(found.duplicate_ids, 'id')} more than once in the extract, for example {some}"
-    if found.warnings:
+    if findings.duplicate_ids:
+        some = ", ".join(str(one["order_id"]) for one in findings.duplicates)
+        yield f"  {number_of(findings.duplicate_ids, 'id')} more than once in the extract, for example {some}"
+    if findings.warnings:
         yield "  warnings (sent anyway):"
-        yield from map(_rule, found.commonest_warnings[:_LISTED])
-    yield from _seen(found)
-    if found.drift:
+        yield from map(_rule, findings.commonest_warnings[:_LISTED])
+    yield from _seen(findings)
+    if findings.drift:
         yield "  columns that differ from the previous run:"
-        yield from (f"    {change}" for change in found.drift[:_LISTED])
-    if found.sample:
-        yield f"  the first order, without what identifies a person: {found.sample}"
+        yield from (f"    {change}" for change in findings.drift[:_LISTED])
+    if findings.sample:
+        yield f"  the first order, without what identifies a person: {findings.sample}"
 
 
-def changes_as_text(found: ChangeFindings) -> str:
+def changes_as_text(findings: ChangeFindings) -> str:
     """Return what a person wants to know before changes are sent, in lines."""
-    lines = [f"Dry run: {number_of(found.total, 'row')} checked; nothing was sent"]
-    lines.append(f"  {number_of(found.to_send, 'change')} would be sent, one request each")
-    if found.invalid:
-        lines.append(f"  {found.invalid:,} invalid, which would not be sent:")
-        lines += map(_rule, found.commonest_problems)
-    if found.done:
-        lines.append(f"  {found.done:,} skipped: accepted before, by this run's results")
-    if found.repeated:
-        lines.append(f"  {found.repeated:,} skipped: the same as the change of the order before it")
+    lines = [f"Dry run: {number_of(findings.total, 'row')} checked; nothing was sent"]
+    lines.append(f"  {number_of(findings.to_send, 'change')} would be sent, one request each")
+    if findings.invalid:
+        lines.append(f"  {findings.invalid:,} invalid, which would not be sent:")
+        lines += map(_rule, findings.commonest_problems)
+    if findings.done:
+        lines.append(f"  {findings.done:,} skipped: accepted before, by this run's results")
+    if findings.repeated:
+        lines.append(f"  {findings.repeated:,} skipped: the same as the change of the order before it")
     return "\n".join(lines)
 
 
-def _seen(found: Findings) -> Iterator[str]:
-    if found.dates:
-        yield f"  dates: {found.dates[0]} to {found.dates[1]}"
-    for name, values in (("statuses", found.statuses), ("currencies", found.currencies)):
-        told = ", ".join(f"{value or '(none)'} {count:,}" for value, count in values.most_common(_LISTED))
-        yield f"  {name}: {told or 'none'}"
-    yield f"  columns used: {', '.join(found.used) or 'none'}"
-    if found.ignored:
-        yield f"  columns ignored: {', '.join(found.ignored)}"
-    if found.not_fields:
-        yield f"  columns of the SQL text that are not fields: {', '.join(found.not_fields)}"
+def _seen(findings: Findings) -> Iterator[str]:
+    if findings.dates:
+        yield f"  dates: {findings.dates[0]} to {findings.dates[1]}"
+    for name, values in (("statuses", findings.statuses), ("currencies", findings.currencies)):
+        counts = ", ".join(f"{value or '(none)'} {count:,}" for value, count in values.most_common(_LISTED))
+        yield f"  {name}: {counts or 'none'}"
+    yield f"  columns used: {', '.join(findings.used) or 'none'}"
+    if findings.ignored:
+        yield f"  columns ignored: {', '.join(findings.ignored)}"
+    if findings.not_fields:
+        yield f"  columns of the SQL text that are not fields: {', '.join(findings.not_fields)}"
 
 
 def _rule(rule: Rule) -> str:

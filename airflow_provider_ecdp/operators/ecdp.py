@@ -114,12 +114,12 @@ class _ByIdOperator(EcdpOperator):
     tables: ClassVar[tuple[type, ...]] = (ByIdTaskSettings,)
 
     def _run(
-        self, context: Context, hook: EcdpHook, use_case: Callable[..., Report], given: Sequence[Any], **settings: Any
+        self, context: Context, hook: EcdpHook, use_case: Callable[..., Report], items: Sequence[Any], **settings: Any
     ) -> dict[str, Any]:
         task: ByIdTaskSettings = self._settings(self.tables[0])
         report = use_case(
             hook.get_conn(),
-            given,
+            items,
             missing=task.missing,
             results_limit=task.results_limit,
             progress=self._progress_logger(),
@@ -233,8 +233,8 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
         return {"history": open_ledger(deletions_folder(root, task.ecdp_conn_id)) if root else None}
 
 
-def _listed(given: Any) -> list[Any]:
+def _listed(value: Any) -> list[Any]:
     """Return one thing or many as a list; a mapped upstream task's output is read to its end."""
-    if given is None:
+    if value is None:
         return []
-    return list(given) if isinstance(given, Iterable) and not isinstance(given, (str, Mapping)) else [given]
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)) else [value]

@@ -26,8 +26,8 @@ _ATTRIBUTES = {"dry_run": "check_only"}
 
 def parameters_of(tables: Iterable[type], left_out: Collection[str]) -> dict[str, Setting]:
     """Return the parameters of an operator by name."""
-    found = (one for table in tables for one in settings_of(table))
-    return {one.name: one for one in found if one.name not in _NOT_PARAMETERS and one.name not in left_out}
+    settings = (one for table in tables for one in settings_of(table))
+    return {one.name: one for one in settings if one.name not in _NOT_PARAMETERS and one.name not in left_out}
 
 
 def attribute(name: str) -> str:
@@ -86,7 +86,7 @@ def check_literals(parameters: Mapping[str, Setting], values: Mapping[str, Any],
 
 
 def templated(value: Any, extensions: tuple[str, ...] = ()) -> bool:
-    """Whether a value is known only when the task runs: a template or its file, the output of a task, a function."""
+    """Whether a value exists only when the task runs: a template or its file, the output of a task, a function."""
     if isinstance(value, str):
         return any(mark in value for mark in ("{{", "{%", "{#")) or (bool(extensions) and value.endswith(extensions))
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The settings of a task: what an operator is told besides how a run reads and sends."""
+"""The settings of a task, beside those of reading and sending."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ _PATHS = Kind("a path, a list of paths, or a shard", _paths)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSettings:
-    """What every operator is told."""
+    """Settings of every operator."""
 
     ecdp_conn_id: str = setting(EcdpHook.default_conn_name, text("the id of a connection"), help="The connection")
     max_failed: Any = same(RunSettings, "max_failed")
@@ -90,14 +90,14 @@ class TaskSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ByIdTaskSettings(TaskSettings):
-    """What an operator is told that names orders by id."""
+    """Settings of operators that name orders by id."""
 
     missing: Missing = same(ChangeSettings, "missing")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletionTaskSettings(ByIdTaskSettings):
-    """What an operator is told that deletes orders by id."""
+    """Settings of the operator that deletes orders by id."""
 
     missing: Missing = same(DeletionSettings, "missing")
     results_path: str | None = setting(
@@ -110,7 +110,7 @@ class DeletionTaskSettings(ByIdTaskSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunTaskSettings(TaskSettings):
-    """What an operator is told whose run has a ledger."""
+    """Settings of operators whose runs have a ledger."""
 
     results_path: str | None = setting(
         None,
@@ -132,7 +132,7 @@ class RunTaskSettings(TaskSettings):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushTaskSettings(RunTaskSettings):
-    """What an operator is told that pushes."""
+    """Settings of operators that push."""
 
     only_changed: bool = setting(
         default=False,

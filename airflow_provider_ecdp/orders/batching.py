@@ -26,19 +26,19 @@ def cut(chunks: Iterable[pa.RecordBatch], max_orders: int, max_bytes: int) -> It
     A batch is as large as it may be, whatever the size of the chunks. An order that alone has more than `max_bytes` is
     a batch of its own: whether it is too large is the server's to say.
     """
-    held: pa.RecordBatch | None = None
+    rest: pa.RecordBatch | None = None
     for chunk in chunks:
-        rows = chunk if held is None else pa.concat_batches([held, chunk])
-        held = None
+        rows = chunk if rest is None else pa.concat_batches([rest, chunk])
+        rest = None
         while len(rows):
             count = _fitting(rows, max_orders, max_bytes)
             if count == len(rows) < max_orders:
-                held = rows
+                rest = rows
                 break
             yield rows.slice(0, count)
             rows = rows.slice(count)
-    if held is not None:
-        yield held
+    if rest is not None:
+        yield rest
 
 
 def first(chunks: Iterator[pa.RecordBatch], count: int) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch]]:

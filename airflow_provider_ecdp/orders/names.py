@@ -47,8 +47,8 @@ class Scope:
         """Return the name as the extract spells it; None if no column, or more than one, is meant."""
         if name in self.types:
             return name
-        found = [known for known in self.types if known.lower() == name.lower()]
-        return found[0] if len(found) == 1 else None
+        matches = [spelling for spelling in self.types if spelling.lower() == name.lower()]
+        return matches[0] if len(matches) == 1 else None
 
     def find(self, name: str) -> Expression | None:
         """Return the column `name`, or the member of a struct that `name` leads to by dots."""
@@ -62,24 +62,24 @@ class Scope:
 
     def names(self) -> list[str]:
         """Return the names that `find` finds, those of members with their dots."""
-        found = []
+        dotted = []
         for name, type_ in self.types.items():
-            found.append(name)
+            dotted.append(name)
             if pa.types.is_struct(type_):
-                found += [f"{name}.{inner}" for inner in Scope.of_struct("", type_).names()]
-        return found
+                dotted += [f"{name}.{inner}" for inner in Scope.of_struct("", type_).names()]
+        return dotted
 
     def _sql(self, column: str) -> str:
         return f"{self.base}.{quote_identifier(self.spelled.get(column, column))}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of a sentence that names up to three of `known` that `name` may stand for; or nothing."""
+def nearest(name: str, candidates: Iterable[str]) -> str:
+    """Return the end of a sentence that names up to three of `candidates` that `name` may stand for; or nothing."""
     folded: dict[str, str] = {}
-    for candidate in known:
+    for candidate in candidates:
         folded.setdefault(candidate.replace("_", "").lower(), candidate)
-    found = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=3, cutoff=0.6)
-    return f"; did you mean {' or '.join(repr(folded[f]) for f in found)}?" if found else ""
+    close = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=3, cutoff=0.6)
+    return f"; did you mean {' or '.join(repr(folded[f]) for f in close)}?" if close else ""
 
 
 def likely(names: Sequence[str]) -> str:

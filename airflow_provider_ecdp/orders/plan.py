@@ -39,7 +39,7 @@ _FUTURE = dt.timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The query, and what is known of the way from the extracts to it.
+    """The query, and how the extracts become it.
 
     :param compiled: the mapping, None without one
     :param keys: the column by which each extract can be cut into partitions
@@ -176,7 +176,7 @@ def _matched(shaped: _Shaped, settings: OrderSettings) -> FieldBinding:
 def _refuse_torn_orders(
     sources: Mapping[str, Source], keys: Mapping[str, str], compiled: CompiledMapping | None
 ) -> None:
-    """Make sure that what puts rows together finds all rows of an order in one shard.
+    """Make sure that what groups or joins rows finds all rows of an order in one shard.
 
     :param compiled: a mapping that groups order lines; None for an SQL text
     """

@@ -92,8 +92,8 @@ def inside_run(key: TaskKey) -> tuple[str, ...]:
 
 def root_of(key: TaskKey, reported: str) -> str | None:
     """Return the root of the folder that a task names, None if the folder is not that of the task."""
-    root, found, _ = reported.rpartition(instance_folder("", key.dag_id, key.run_id, key.task_id, key.map_index) + "/")
-    return root if found else None
+    root, folder, _ = reported.rpartition(instance_folder("", key.dag_id, key.run_id, key.task_id, key.map_index) + "/")
+    return root if folder else None
 
 
 def readable(root: str) -> bool:

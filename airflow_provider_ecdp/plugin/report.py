@@ -289,7 +289,7 @@ def run_places(run: RunState, states: Iterable[TaskState]) -> dict[TaskKey, Plac
     return folders.results_of_run(run.dag_id, run.run_id, keys)
 
 
-def together(places: Mapping[TaskKey, Place]) -> Place | None:
+def shared_place(places: Mapping[TaskKey, Place]) -> Place | None:
     """Return the places of one folder as one; None without any."""
     if not places:
         return None
@@ -304,7 +304,7 @@ def _added_up(
     notes: list[dict[str, str]],
 ) -> dict[str, Any]:
     """Return what is in the results of several tasks, and add to `counts` those of tasks that have none."""
-    place = together(places)
+    place = shared_place(places)
     if place is None:
         return _of_xcom(None)
     if len(place.inside) < len(places):

@@ -56,7 +56,7 @@ _Task = Annotated[TaskState, Depends(_task)]
 def _place_of_run(run: _Run, session: SessionDep) -> Place:
     dag = records.serialized_dag(session, run.dag_id)
     states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
-    return _found(report.together(report.run_places(run, states)))
+    return _found(report.shared_place(report.run_places(run, states)))
 
 
 def _place_of_task(task: _Task, session: SessionDep) -> Place:

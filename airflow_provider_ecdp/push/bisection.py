@@ -4,11 +4,11 @@ A batch that is refused is not an order that is refused: a refusal stores nothin
 orders that it names are sent alone first, and as long as it proves right; beside that, pools are halved, until each
 refused order stood alone in its own request. An order next to a bad one is never blamed.
 
-A pool, which is orders that are sent together, is in one of these states:
+A pool, the orders of one request, is in one of these states:
 
 - untested: to be sent
 - hinted: a refusal names some of its orders, which are sent alone, before the rest
-- positive: known to hold a bad order; it is halved and not sent
+- positive: it holds a bad order for certain; it is halved and not sent
 - cornered: one order that failed alone; it is sent once more, and then judged
 - doubted: one order in mode Add that was refused alone, and may be stored by a request whose answer was lost
 - set aside: it failed, and whether its orders or the server are at fault is for other orders to tell. It is isolated,
@@ -270,7 +270,7 @@ class GroupTest:
     # one test
 
     def _test(self, pool: Pool) -> bool | None:
-        """Send a pool; return whether it was accepted, None if that is not known yet."""
+        """Send a pool; return whether it was accepted, None if that is still open."""
         sender = self.sender
         if len(pool) > 1 and pool.positive:
             self.positive.append(pool)
@@ -339,8 +339,8 @@ class GroupTest:
 
     def _refused_alone(self, pool: Pool, error: RequestRejectedError) -> None:
         if pool.unsure:
-            found = self._read_back(pool, [0])
-            if found is not None and found.absent:
+            result = self._read_back(pool, [0])
+            if result is not None and result.absent:
                 self.doubted.append(pool)
             return
         reason = "; ".join(error.details) or str(error)
@@ -374,16 +374,16 @@ class GroupTest:
 
         Where each refusal names only some of these orders, asking again for each costs more than reading all of them.
         """
-        found = self._read_back(pool, named if again and named else range(len(pool)))
-        if found is None:
+        result = self._read_back(pool, named if again and named else range(len(pool)))
+        if result is None:
             return
-        unread = [i for i in range(len(pool)) if i not in found.positions]
-        absent = pool.take(found.absent)
+        unread = [i for i in range(len(pool)) if i not in result.positions]
+        absent = pool.take(result.absent)
         absent.absent = True
         if len(absent) == len(pool):
             self._narrow(absent, named)
         elif len(absent):
-            self._narrow_or_test(absent, {k for k, i in enumerate(found.absent) if i in named})
+            self._narrow_or_test(absent, {k for k, i in enumerate(result.absent) if i in named})
         if unread:
             self.untested.append(pool.take(unread))
 
@@ -441,7 +441,7 @@ class GroupTest:
             self.positive.append(pool)
 
     def _only_content(self, pool: Pool, error: ApiError) -> bool:
-        """Whether it may be the orders, though others fail too: many bad ones stand together, and GET is answered."""
+        """Whether it may be the orders, though others fail too: many bad ones are neighbours, and GET is answered."""
         breaker = self.sender.breaker
         if breaker.answers:
             return breaker.in_a_row < _FAILURES and bool(self.sender.try_server(reading=True))
@@ -473,35 +473,35 @@ class GroupTest:
     def _read_before_repeating(self, pool: Pool) -> bool:
         """Settle what a request without an answer has stored; whether the whole pool is to be sent again."""
         # a batch is stored whole or not at all: one absent order tells of all, a present one may be older
-        found = self._read_back(pool, [0])
-        if found is None:
+        result = self._read_back(pool, [0])
+        if result is None:
             return False
         pool.unread = False
-        if found.absent:
+        if result.absent:
             return True
         self._answered(pool)
         rest = pool.part(pool.orders.slice(1))
-        found = self._read_back(rest, range(len(rest))) if len(rest) else None
-        if found is not None and found.absent:
-            absent = rest.take(found.absent)
+        result = self._read_back(rest, range(len(rest))) if len(rest) else None
+        if result is not None and result.absent:
+            absent = rest.take(result.absent)
             absent.absent = True
             self.untested.append(absent)
         return False
 
     def _read_back(self, pool: Pool, positions: Iterable[int]) -> ReadBack | None:
         """Read orders back and settle those that are stored; None if one of them cannot be read."""
-        found = read_back(self.sender.client, pool.orders, positions)
-        if found.same:
-            self._settle(pool.take(found.same), Outcome.ACCEPTED, _FOUND, 200)
-        for position in found.different:
+        result = read_back(self.sender.client, pool.orders, positions)
+        if result.same:
+            self._settle(pool.take(result.same), Outcome.ACCEPTED, _FOUND, 200)
+        for position in result.different:
             different = pool.take([position])
             different.differs = True
             self.doubted.append(different)
-        if found.error is None:
-            return found
-        settled = {*found.same, *found.different}
+        if result.error is None:
+            return result
+        settled = {*result.same, *result.different}
         rest = pool.take(i for i in range(len(pool)) if i not in settled)
-        self._failed(rest, found.error, sent=False, patient=False)
+        self._failed(rest, result.error, sent=False, patient=False)
         return None
 
     def _judge_doubted(self) -> None:
@@ -529,11 +529,11 @@ class GroupTest:
         if not pool.unsure:
             self.doubted.append(pool)
             return
-        found = read_back(self.sender.client, pool.orders, [0])
-        if found.same:
+        result = read_back(self.sender.client, pool.orders, [0])
+        if result.same:
             self._settle(pool, Outcome.ACCEPTED, _FOUND, 200)
         else:
-            pool.differs = bool(found.different)
+            pool.differs = bool(result.different)
             self.doubted.append(pool)
 
     # the end

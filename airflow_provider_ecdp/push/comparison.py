@@ -54,9 +54,9 @@ def _same_customer(field: Field, sent: Mapping[str, Any], order: Mapping[str, An
         return order.get("customerid") is not None
     if not isinstance(stored, Mapping):
         return False
-    given = {_name(name) for name, value in stored.items() if value is not None}
+    names = {_name(name) for name, value in stored.items() if value is not None}
     # a store of normalised data may know the customer by its own number alone
-    return given == {"id"} or _same_members(field.fields, sent, stored)
+    return names == {"id"} or _same_members(field.fields, sent, stored)
 
 
 def _same(field: Field, sent: Any, stored: Any) -> bool:
@@ -130,9 +130,9 @@ def _shift(
 ) -> None:
     """Give the free candidate to who reached it, what that one held to who reached that, until `start` has one."""
     while (who := reached_from[free]) != start:
-        held = choice[who]
+        previous = choice[who]
         holder[free], choice[who] = who, free
-        free = held
+        free = previous
     holder[free], choice[start] = start, free
 
 

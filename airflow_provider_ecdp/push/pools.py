@@ -1,4 +1,4 @@
-"""Orders that are sent together, what is known of them, and those that are set aside until the others are sent."""
+"""Orders of one request, their past, and those that are set aside until the others are sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _GOLDEN = 0.6180339887
 class LostRequest:
     """A POST in mode Add whose answer was lost: it has stored all of its orders, or none.
 
-    `not_stored` is known once one of its orders is added by another request, for an order is added once.
+    `not_stored` is certain once one of its orders is added by another request, for an order is added once.
     """
 
     not_stored: bool = False
@@ -28,7 +28,7 @@ class LostRequest:
 
 @dataclass(slots=True, eq=False)
 class Pool:
-    """Orders that are tested together, in one request.
+    """Orders that are tested in one request.
 
     `attempts` counts the requests that they were in, `unanswered` those of them, of one call, that may have been stored
     or not; `maybe_stored` tells whether there ever was one. `lost` are the requests of mode Add without an
@@ -111,7 +111,7 @@ class Pool:
 
 
 class SetAside:
-    """Pools that failed while others did not, or while it is not known yet whether others do; safe for threads."""
+    """Pools that failed while others did not, or while it is still open whether others do; safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -140,7 +140,7 @@ class SetAside:
     def take_one(self) -> Pool | None:
         """Take one order that was not sent alone yet; None if there is none.
 
-        Orders that are bad for one reason often stand together, so each is taken far from those before.
+        Orders that are bad for one reason are often neighbours, so each is taken far from those before.
         """
         with self._lock:
             untried = [i for i, pool in enumerate(self._pools) if not pool.failed_alone]
@@ -181,5 +181,5 @@ class SizeLimit:
                 self._refused = min(size, self._refused or size)
 
     def exceeded(self, size: int) -> bool:
-        """Whether a request of `size` bytes is too large, as far as is known."""
+        """Whether a request of `size` bytes is too large, by what the server has refused so far."""
         return self._refused is not None and size >= self._refused

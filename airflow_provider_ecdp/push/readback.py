@@ -31,23 +31,23 @@ class ReadBack:
 
 def read_back(client: EcdpClient, orders: pa.RecordBatch, positions: Iterable[int]) -> ReadBack:
     """Ask for the orders at `positions`, one by one. An id that has no path (`.` and `..`) counts as absent."""
-    found = ReadBack()
+    result = ReadBack()
     json_texts, ids = orders.column("json"), orders.column("order_id")
     for i in sorted(positions):
         order_id = ids[i].as_py()
         try:
             order_path(order_id)
         except ConfigurationError:
-            found.absent.append(i)
+            result.absent.append(i)
             continue
         try:
             stored = client.get_order(order_id, sent_values=lambda: sent_values(orders))
         except NotFoundError:
-            found.absent.append(i)
+            result.absent.append(i)
         except ApiError as error:
-            found.error = error
+            result.error = error
             break
         else:
             same = same_order(json_texts[i].as_py().rstrip(","), stored)
-            (found.same if same else found.different).append(i)
-    return found
+            (result.same if same else result.different).append(i)
+    return result

@@ -25,11 +25,11 @@ def named_orders(details: Sequence[str], ids: Sequence[str]) -> set[int]:
         return set()
     place = {order_id: i for i, order_id in enumerate(ids)}
     # the longest first, so that ORD-12 is not found in ORD-123
-    found = re.compile("|".join(re.escape(i) for i in sorted(place, key=len, reverse=True)))
+    pattern = re.compile("|".join(re.escape(i) for i in sorted(place, key=len, reverse=True)))
     named: set[int] = set()
     for detail in details:
         named.update(int(m) for m in _POSITION.findall(detail) if int(m) < len(ids))
-        named.update(place[m.group()] for m in found.finditer(detail) if _stands_alone(detail, m))
+        named.update(place[m.group()] for m in pattern.finditer(detail) if _stands_alone(detail, m))
     return named
 
 

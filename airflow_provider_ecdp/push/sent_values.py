@@ -25,8 +25,8 @@ _OWN_WORDS = {name.casefold() for path, _ in walk() for name in path.split(".")}
 def sent_values(orders: pa.RecordBatch) -> SentValues:
     """Return the values of the customers of a batch, and the ids of its orders."""
     personal: set[str] = set()
-    for found in _CUSTOMER.finditer(batching.body(orders)):
-        customer: dict[str, Any] = json.loads(found[1])
+    for match in _CUSTOMER.finditer(batching.body(orders)):
+        customer: dict[str, Any] = json.loads(match[1])
         personal.update(str(customer[field.name]) for field in CUSTOMER if field.personal and field.name in customer)
     words = {word for value in personal for word in _local_parts(value)}
     return SentValues(

@@ -10,7 +10,7 @@ from airflow_provider_ecdp.runs.settings import RunOptions, RunSettings
 from airflow_provider_ecdp.settings import Kind, choice, setting, whole
 
 #: Batches that are read ahead for each request in flight, while they are not more bytes than these: answers come
-#: together, and the engine hands over four batches at once. But always some.
+#: at once, and the engine hands over four batches at once. But always some.
 _AHEAD = 3
 _AHEAD_BYTES = 16_000_000
 _AHEAD_LEAST = 2

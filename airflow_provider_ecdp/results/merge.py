@@ -34,16 +34,16 @@ def summarise(
     for result in results:
         if not result:
             continue
-        found = result["summary"]
+        shard = result["summary"]
         counts["shards"] += 1
-        counts["shards_failed"] += any(found[outcome.value] for outcome in Outcome if outcome.failed)
-        counts["longest_shard_seconds"] = max(counts["longest_shard_seconds"], found["duration_seconds"])
-        summary["mode"] = summary["mode"] or found.get("mode", found.get("operation"))
+        counts["shards_failed"] += any(shard[outcome.value] for outcome in Outcome if outcome.failed)
+        counts["longest_shard_seconds"] = max(counts["longest_shard_seconds"], shard["duration_seconds"])
+        summary["mode"] = summary["mode"] or shard.get("mode", shard.get("operation"))
         # the number of shards that are pushed at a time is unknown here, so there is no sum of these
-        summary["in_flight"] = max(summary["in_flight"], found.get("in_flight", 0))
+        summary["in_flight"] = max(summary["in_flight"], shard.get("in_flight", 0))
         for name in (*_SUMS, "duration_seconds"):
             # changes and orders by id have no warnings
-            summary[name] += found.get(name, 0)
+            summary[name] += shard.get(name, 0)
         for one in result["results"]:
             if len(failures) < results_limit and Outcome(one["outcome"]).failed:
                 failures.append(one)
@@ -63,11 +63,11 @@ def summarise(
     }
 
 
-def _common(known: str | None, path: str | None) -> str | None:
+def _common(common: str | None, path: str | None) -> str | None:
     """Return the folder above those of the mapped tasks, of paths and of URLs alike."""
     # of one shard too: a task's own folder ends in its map index and its epoch
     above = path and path.rsplit("/", 2)[0]
-    if not known or not above:
-        return known or above
-    pairs = zip(known.split("/"), above.split("/"), strict=False)
+    if not common or not above:
+        return common or above
+    pairs = zip(common.split("/"), above.split("/"), strict=False)
     return "/".join(part for part, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))

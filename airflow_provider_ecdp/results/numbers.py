@@ -11,7 +11,7 @@ def number_of(count: int, noun: str) -> str:
 def size(count: int) -> str:
     """Return a number of bytes in its unit: 1.2 MB, 23 kB, 1 byte."""
     for unit, scale, digits in (("MB", 1_000_000, 1), ("kB", 1000, 0)):
-        # half a unit is 0.5 MB, and less than a tenth of one is better told in the next
+        # half a unit is 0.5 MB; less than a tenth of one reads better in the next smaller unit
         if round(count / scale, digits) >= (0.1 if digits else 1):
             return f"{count / scale:,.{digits}f} {unit}"
     return number_of(count, "byte")

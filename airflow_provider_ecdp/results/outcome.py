@@ -20,7 +20,7 @@ class _Facts:
 
     :param meaning: of an order, in words that read well after a count and in a table
     :param meaning_of_change: of a status change or a deletion; None is `meaning`
-    :param failed: whether ECDP does not hold the order as the extract has it, as far as is known
+    :param failed: whether ECDP lacks the order as the extract has it, or may lack it
     :param replayable: whether a replay sends the order again
     :param counts_as_sent: whether the order need not be sent again with the same content
     :param may_have_arrived: whether a request with the order may have reached ECDP
@@ -126,7 +126,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BatchOutcome:
-    """Orders that came to one outcome together.
+    """Orders of one batch with one outcome.
 
     `orders` has the columns `order_id`, `content_hash` and `warnings`; `reasons` has one text or None for each order,
     or is one for all.

@@ -74,18 +74,18 @@ class OutcomeCounts:
 
     def _reasons(self, settled: BatchOutcome) -> list[str | None] | None:
         orders, reasons = settled.orders, settled.reasons
-        found: list[str | None] | None = None
+        texts: list[str | None] | None = None
         if reasons is not None:
-            found = [reasons] * len(orders) if isinstance(reasons, str) else list(reasons)
+            texts = [reasons] * len(orders) if isinstance(reasons, str) else list(reasons)
         column = orders.column("warnings")
         if settled.outcome is Outcome.INVALID or column.null_count == len(column):
-            return found
-        found = found or [None] * len(orders)
+            return texts
+        texts = texts or [None] * len(orders)
         for i, warnings in enumerate(column.to_pylist()):
             if warnings:
                 self._count_warnings(orders.column("order_id")[i].as_py(), warnings)
-                found[i] = "; ".join(r for r in (found[i], f"warning: {reason(warnings)}") if r)
-        return found
+                texts[i] = "; ".join(r for r in (texts[i], f"warning: {reason(warnings)}") if r)
+        return texts
 
     def _count_warnings(self, order_id: str | None, warnings: Iterable[Mapping[str, str]]) -> None:
         self.with_warnings += 1

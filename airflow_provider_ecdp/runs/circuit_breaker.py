@@ -56,7 +56,7 @@ class CircuitBreaker:
             self._alone += alone
 
     def excuse(self) -> None:
-        """Forget the failures in a row: the server is known to work, so they are the content's."""
+        """Forget the failures in a row: the server works, so the content has caused them."""
         with self._lock:
             self._in_a_row = self._alone = 0
 

@@ -12,7 +12,7 @@ class Progress:
 
     :param done: orders that have an outcome
     :param failed: those of them that failed
-    :param total: orders that there are, None if the number is not known
+    :param total: orders of the extract, None if they were not counted
     :param unsent: those of `done` that needed no request: accepted before, repeated, or invalid
     """
 

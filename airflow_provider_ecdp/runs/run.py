@@ -33,7 +33,7 @@ class Job(Protocol[_Item, _Result]):
 
     @property
     def total(self) -> int | None:
-        """How many orders there are, None if the number is not known."""
+        """Orders of the extract, None if they were not counted."""
 
     def items(self) -> Iterator[_Item]:
         """Yield what is sent in one piece, and record what is not sent.
@@ -140,7 +140,7 @@ class Run(Generic[_Item, _Result]):
         :param head: what was done, such as the mode
         :param facts: further counts for the summary
         :param halted: why the run sent no more than its first orders
-        :param in_extract: orders of the extract, if the number is known
+        :param in_extract: orders of the extract, None if they were not counted
         :raises RuntimeError: the counts do not add up, which is a bug in this package
         """
         tally = self.recorder.tally

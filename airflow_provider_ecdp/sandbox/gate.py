@@ -123,8 +123,8 @@ class Gate:
             await answer.send(send)
 
     def _knows_key(self, scope: Scope) -> bool:
-        given = [value for name, value in scope["headers"] if name == b"x-api-key"]
-        return len(given) == 1 and any(hmac.compare_digest(given[0], key) for key in self._keys)
+        keys = [value for name, value in scope["headers"] if name == b"x-api-key"]
+        return len(keys) == 1 and any(hmac.compare_digest(keys[0], key) for key in self._keys)
 
     def _instead(self, kind: FaultKind | None, status: int, path: str) -> _Answer | None:
         """Return the answer of a fault that strikes before the routes."""

@@ -71,8 +71,8 @@ def inspection(store: Store, plan: FaultPlan) -> APIRouter:
         except ConfigurationError as error:
             return _refused(request, [str(error)])
         except ValidationError as error:
-            found = error.errors(include_url=False, include_input=False)
-            return _refused(request, [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found])
+            problems = error.errors(include_url=False, include_input=False)
+            return _refused(request, [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems])
         return Response(FAULTS.dump_json(plan.faults), media_type="application/json")
 
     @router.delete("")

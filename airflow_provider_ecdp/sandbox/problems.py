@@ -82,10 +82,10 @@ def named(position: int, rule: str, order_id: object) -> str:
     return f"data[{position}]{rule}{_of_order(order_id)}"
 
 
-def worded(found: list[ErrorDetails], body: bytes) -> list[str]:
+def worded(errors: list[ErrorDetails], body: bytes) -> list[str]:
     """Word what pydantic found in a body, each error with its place and, inside `data`, the id of its order."""
-    ids = _ids(body) if any(_position(error) is not None for error in found) else {}
-    return [f"{_place(error['loc'])}{_rule(error)}{_of_order(ids.get(_position(error)))}" for error in found]
+    ids = _ids(body) if any(_position(error) is not None for error in errors) else {}
+    return [f"{_place(error['loc'])}{_rule(error)}{_of_order(ids.get(_position(error)))}" for error in errors]
 
 
 def _place(loc: tuple[int | str, ...]) -> str:

@@ -81,7 +81,7 @@ class SandboxServer:
             self._thread.start()
             self._listening.wait()
             if self._ended.is_set():
-                raise EcdpError("the sandbox did not start; the thread ecdp-sandbox has told why")
+                raise EcdpError("the sandbox did not start; the lines of the thread ecdp-sandbox above say why")
             self._undo = undo.pop_all()
         return self
 

@@ -82,16 +82,16 @@ class Store:
         """Tell the positions that the mode forbids, each with the reason; a deleted order counts as absent."""
         if mode is Mode.ADD_OR_REPLACE:
             return []
-        adding, seen, found = mode is Mode.ADD, set[str](), []
+        adding, seen, broken = mode is Mode.ADD, set[str](), []
         with self._lock:
             for position, order_id in enumerate(ids):
                 if adding and order_id in seen:
-                    found.append((position, ".id: is in this batch twice, which Add does not allow"))
+                    broken.append((position, ".id: is in this batch twice, which Add does not allow"))
                 elif self._is_stored(order_id) is adding:
                     rule = ".id: already exists, which Add does not allow" if adding else ".id: there is no such order"
-                    found.append((position, rule))
+                    broken.append((position, rule))
                 seen.add(order_id)
-        return found
+        return broken
 
     def write(self, ids: Sequence[str], body: bytes) -> None:
         """Store a batch in one transaction: its text, and the id of each of its orders; the last of equal ids wins."""

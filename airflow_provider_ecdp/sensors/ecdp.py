@@ -55,19 +55,19 @@ class EcdpOrderSensor(BaseSensorOperator):
         """Ask once."""
         try:
             with EcdpHook(self.ecdp_conn_id, policy=RetryPolicy(max_attempts=1)) as hook:
-                found = look_for_order(
+                order = look_for_order(
                     hook.get_conn(), checked_id(self.order_id, in_path=True), self._listed_statuses()
                 )
         except EcdpError as error:
             raise AirflowFailException(str(error)) from None
-        return False if found is None else PokeReturnValue(is_done=True, xcom_value=found)
+        return False if order is None else PokeReturnValue(is_done=True, xcom_value=order)
 
     def execute(self, context: Context) -> Any:
         """Wait here, or in the triggerer."""
         if not self.deferrable:
             return super().execute(context)
-        found = self.poke(context)
-        if not isinstance(found, PokeReturnValue):
+        result = self.poke(context)
+        if not isinstance(result, PokeReturnValue):
             self.defer(
                 trigger=EcdpOrderTrigger(
                     order_id=checked_id(self.order_id),
@@ -78,7 +78,7 @@ class EcdpOrderSensor(BaseSensorOperator):
                 method_name="execute_complete",
                 timeout=dt.timedelta(seconds=self.timeout),
             )
-        return found.xcom_value
+        return result.xcom_value
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002  # as above
         """Return what the trigger has seen."""

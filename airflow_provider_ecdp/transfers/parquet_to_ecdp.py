@@ -73,12 +73,12 @@ class ParquetToEcdpOperator(PushOperator):
             **kwargs: Any,
         ) -> None: ...
 
-    def _check_combination(self, given: Mapping[str, Any]) -> None:
-        if (given.get("path") is None) == (given.get("extracts") is None):
+    def _check_combination(self, written: Mapping[str, Any]) -> None:
+        if (written.get("path") is None) == (written.get("extracts") is None):
             raise ConfigurationError("give path, or extracts (a path for each name)")
-        if given.get("mapping") is not None and given.get("sql") is not None:
+        if written.get("mapping") is not None and written.get("sql") is not None:
             raise ConfigurationError("sql and mapping exclude each other; keep one of them")
-        extracts, partitions = given.get("extracts"), given.get("partitions")
+        extracts, partitions = written.get("extracts"), written.get("partitions")
         if isinstance(extracts, Mapping) and isinstance(partitions, Mapping):
             refuse_unnamed(partitions, extracts)
 

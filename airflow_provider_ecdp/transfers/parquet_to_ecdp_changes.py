@@ -33,8 +33,8 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
     operation: ClassVar[Operation]
     sending: ClassVar[type[ChangeSettings]]
 
-    def _check_combination(self, given: Mapping[str, Any]) -> None:
-        if given.get("mapping") is not None and given.get("sql") is not None:
+    def _check_combination(self, written: Mapping[str, Any]) -> None:
+        if written.get("mapping") is not None and written.get("sql") is not None:
             raise ConfigurationError("sql and mapping exclude each other; keep one of them")
 
     def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
@@ -63,8 +63,9 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         deleted = deletions_folder(root, task.ecdp_conn_id) if root and self.operation is Operation.DELETE else None
         if task.dry_run:
             with self._queue(hook) as queue:
-                found = check_changes(queue, settings, ledger)
-            return self._conclude_look(context, found.as_json(), settings.max_failed, changes_as_text(found), "rows")
+                findings = check_changes(queue, settings, ledger)
+            text = changes_as_text(findings)
+            return self._conclude_look(context, findings.as_json(), settings.max_failed, text, "rows")
         self._note_earlier(ledger, retried=retried)
         client = hook.get_conn()
         with self._queue(hook) as queue:

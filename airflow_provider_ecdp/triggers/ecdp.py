@@ -54,7 +54,7 @@ class EcdpOrderTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: `{"order_id", "status"}`, or `{"error"}` if waiting is of no use."""
-        # the sensor has just asked; many sensors that began together do not all ask at once
+        # the sensor has just asked; sensors that began at the same moment do not all ask at once
         start = time.monotonic() + random.uniform(0, self.poke_interval)  # noqa: S311  # no secret
         try:
             connection = await get_async_connection(self.ecdp_conn_id, EcdpHook)
@@ -62,11 +62,11 @@ class EcdpOrderTrigger(BaseTrigger):
             with EcdpClient(key, settings, policy=RetryPolicy(max_attempts=1)) as client:
                 while True:
                     await asyncio.sleep(max(0.0, start - time.monotonic()))
-                    found = await asyncio.get_running_loop().run_in_executor(
+                    event = await asyncio.get_running_loop().run_in_executor(
                         _executor, look_for_order, client, self.order_id, self.statuses
                     )
-                    if found is not None:
-                        yield TriggerEvent(found)  # type: ignore[no-untyped-call]  # Airflow's
+                    if event is not None:
+                        yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
                         return
                     # an answer that took long does not shorten the pause for the server
                     start = max(start, time.monotonic() - self.poke_interval) + self.poke_interval

@@ -161,7 +161,7 @@ class Source:
 
 
 #: Calls that tell a user something, beside the errors, and the names of what is told later.
-CALLED, KEPT = {"warning", "error", "err", "note"}, {"message", "halted", "problems"}
+CALLED, KEPT = {"warning", "error", "err", "note", "failed", "Problem"}, {"message", "halted"}
 
 
 @pytest.fixture(scope="session")
@@ -184,8 +184,8 @@ def _told(node):
             yield from ((called, argument) for argument in node.args)
     elif isinstance(node, ast.Assign):
         kept = _name(node.targets[0])
-        if kept in KEPT - {"problems"} or (kept == "problems" and isinstance(node.value, ast.ListComp)):
-            yield kept, getattr(node.value, "elt", node.value)
+        if kept in KEPT:
+            yield kept, node.value
 
 
 def _taken_in(message):

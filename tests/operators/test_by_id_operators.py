@@ -158,7 +158,7 @@ def test_xcom_is_not_pushed_by_a_task_that_pushes_none(context):
 def test_a_killed_task_stops_between_two_orders_and_is_tried_again(context, sandbox, monkeypatch):
     operator = EcdpDeleteOrderOperator(task_id="delete", order_id=["1", "2", "3"])
     monkeypatch.setattr(operator, "_progress_logger", lambda: lambda _: operator.on_kill())
-    with pytest.raises(PushStoppedError, match="stopped: the task was told to end\n2 of 3 orders failed"):
+    with pytest.raises(PushStoppedError, match="stopped: the task was cancelled\n2 of 3 orders failed"):
         operator.execute(context)
     assert sandbox.store.ids() == ["2", "3"]
     summary = context["ti"].xcoms["return_value"]["summary"]

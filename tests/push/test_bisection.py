@@ -134,7 +134,7 @@ def test_beyond_the_budget_orders_are_unresolved_and_never_rejected(foreign, cli
     # 500, two halves and two quarters: not one order was found
     assert len(foreign.posts) == 5
     assert set(outcomes(report).values()) == {"unresolved"}
-    assert "not told apart in 5 requests; ECDP said: no" in report.results[0]["reason"]
+    assert "not isolated in 5 requests; ECDP said: no" in report.results[0]["reason"]
 
 
 #: What a server says of the bad orders of a batch, by position, and by how much each bad order of 60 among 500 costs.

@@ -399,7 +399,7 @@ def test_a_task_that_is_killed_before_anything_is_sent_sends_nothing(push, conte
     killed = push()
     killed.on_kill()
     killed.hook.stop()
-    with pytest.raises(PushStoppedError, match="the task was told to end"):
+    with pytest.raises(PushStoppedError, match="the task was cancelled"):
         killed.execute(context)
     assert sandbox.store.count() == 0
 
@@ -413,7 +413,7 @@ def test_a_killed_task_records_what_it_has_sent_and_a_retry_goes_on(push, make_c
             killed.on_kill()
 
     monkeypatch.setattr(killed, "_progress_logger", lambda: kill_when_some_are_stored)
-    with pytest.raises(PushStoppedError, match="the task was told to end"):
+    with pytest.raises(PushStoppedError, match="the task was cancelled"):
         killed.execute(make_context())
     sent = sandbox.store.count()
     assert 0 < sent < 40

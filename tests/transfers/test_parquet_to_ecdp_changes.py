@@ -253,7 +253,7 @@ def test_a_killed_task_records_what_it_has_sent_and_a_retry_goes_on(
             killed.on_kill()
 
     monkeypatch.setattr(killed, "_progress_logger", lambda: kill_when_some_are_deleted)
-    with pytest.raises(PushStoppedError, match="the task was told to end"):
+    with pytest.raises(PushStoppedError, match="the task was cancelled"):
         killed.execute(make_context())
     left = len(sandbox.store.ids())
     assert 0 < left < 20

@@ -79,7 +79,7 @@ class Concurrency:
         return Flight(self, started)
 
     def failed(self, flight: Flight, error: ApiError) -> None:
-        """Note a request that failed; of requests under way together that show the server to struggle, one counts."""
+        """Note a request that failed; of those under way at the same time, one counts."""
         if struggles(error):
             with self._lock:
                 self._reduce(flight, _AFTER_REFUSAL)
@@ -90,16 +90,16 @@ class Concurrency:
             latency = self._latencies.setdefault(size.bit_length(), _Latency())
             if latency.rises(self._clock() - flight.started):
                 self._reduce(flight, _AFTER_RISE)
-            elif flight.together >= _USED * int(self._limit):
+            elif flight.at_once >= _USED * int(self._limit):
                 self._limit = min(float(self._most), self._limit + 1.0 / self._limit)
 
     def count(self, by: int) -> int:
         """Return how many are in flight, with the one that begins (1) or ends (-1)."""
         with self._lock:
-            together = max(self._in_flight, self._in_flight + by)
+            at_once = max(self._in_flight, self._in_flight + by)
             self._in_flight += by
-            self._reached = max(self._reached, together)
-            return together
+            self._reached = max(self._reached, at_once)
+            return at_once
 
     def _reduce(self, flight: Flight, kept: float) -> None:
         if flight.started > self._reduced_at:
@@ -108,21 +108,21 @@ class Concurrency:
 
 
 class Flight:
-    """One request under way; `together` tells how many were, at its start or its end, whichever is more."""
+    """One request under way; `at_once` is how many were, at its start or its end, whichever is more."""
 
     def __init__(self, concurrency: Concurrency, started: float) -> None:
         self.started = started
-        self.together = 0
+        self.at_once = 0
         self._concurrency = concurrency
 
     def __enter__(self) -> Self:
         """Begin."""
-        self.together = self._concurrency.count(1)
+        self.at_once = self._concurrency.count(1)
         return self
 
     def __exit__(self, *_: object) -> None:
         """End."""
-        self.together = max(self.together, self._concurrency.count(-1))
+        self.at_once = max(self.at_once, self._concurrency.count(-1))
 
 
 @dataclass(slots=True)

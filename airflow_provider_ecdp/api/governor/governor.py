@@ -67,7 +67,7 @@ class Governor:
         return self.interrupted.is_set()
 
     def delay_before_resend(self, policy: RetryPolicy, error: ApiError, attempt: int) -> float | None:
-        """Return the seconds to wait before a caller sends again what it has found not to be stored; None to give up.
+        """Return the seconds before a caller repeats what it has read back as not stored; None to give up.
 
         `attempt` counts the requests so far. One token of the quota is taken.
         """

@@ -105,8 +105,8 @@ class Pacer:
     def throttled(self, pause: float, started: float) -> None:
         """Note a refusal for load of the request that `started` then: no request starts for `pause` seconds.
 
-        The rate falls once for all requests that were under way together: the later refusals of one burst say
-        nothing new.
+        The rate falls once for all requests that were under way at the same time: later refusals of one burst
+        are no news.
         """
         with self._lock:
             now = self._clock()

@@ -56,7 +56,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
 
 
 def _queue(arguments: Namespace) -> ChangeQueue:
-    texts = {name: text_of(what, getattr(arguments, name)) for name, what in (("sql", "SQL"), ("mapping", "mapping"))}
+    texts = {name: text_of(kind, getattr(arguments, name)) for name, kind in (("sql", "SQL"), ("mapping", "mapping"))}
     partitions = partitions_of(arguments.partition or [], [EXTRACT])[EXTRACT]
     operation = Operation.DELETE if arguments.command == "delete" else Operation.UPDATE_STATUS
     extract = ParquetSource.open(*arguments.extract, partitions=partitions)
@@ -66,14 +66,14 @@ def _queue(arguments: Namespace) -> ChangeQueue:
 def _look(arguments: Namespace, settings: ChangeSettings, ledger: Ledger | None) -> int:
     """Look at the changes, print what a run would do, and return the exit code."""
     with _queue(arguments) as queue:
-        found = check_changes(queue, settings, ledger)
+        findings = check_changes(queue, settings, ledger)
         if arguments.json:
-            output.out_json(found.as_json())
+            output.out_json(findings.as_json())
         elif not arguments.quiet:
             from airflow_provider_ecdp.cli.tables import change_findings  # noqa: PLC0415 - rich, as in check
 
-            output.report(*change_findings(found, queue.name))
-    return Exit.FAILED if found.invalid > settings.max_failed.of(found.total) else Exit.DONE
+            output.report(*change_findings(findings, queue.name))
+    return Exit.FAILED if findings.invalid > settings.max_failed.of(findings.total) else Exit.DONE
 
 
 def refuse_without_extract(arguments: Namespace) -> None:
@@ -84,5 +84,5 @@ def refuse_without_extract(arguments: Namespace) -> None:
     if without := [name for name in getattr(arguments, "of_extract", ()) if getattr(arguments, name) is not None]:
         raise ConfigurationError(f"--{without[0].replace('_', '-')} goes with an extract: add --from EXTRACT")
     if len(arguments.id) < (2 if arguments.command == "status" else 1):
-        what = "an order id and a status" if arguments.command == "status" else "an order id"
-        raise ConfigurationError(f"nothing to do: give {what}, or an extract (--from)")
+        required = "an order id and a status" if arguments.command == "status" else "an order id"
+        raise ConfigurationError(f"nothing to do: give {required}, or an extract (--from)")

@@ -28,17 +28,17 @@ def look(arguments: Namespace, settings: PushSettings, prior: PriorRuns) -> int:
     """Check as a push with these settings would, print the findings, and return the exit code."""
     with open_orders(arguments) as orders:
         with shown(arguments) as show:
-            found = check(orders, settings, prior, progress=show)
+            result = check(orders, settings, prior, progress=show)
         if arguments.json:
-            output.out_json_text(found.json_text())
+            output.out_json_text(result.json_text())
         elif not arguments.quiet:
             from airflow_provider_ecdp.cli.tables import findings  # noqa: PLC0415 - rich, which --json has no use for
 
             compared = prior.ledger is not None or prior.history is not None
-            output.report(*findings(found, orders.name, settings, compared=compared))
-    if found.drift and settings.on_drift is OnDrift.FAIL:
+            output.report(*findings(result, orders.name, settings, compared=compared))
+    if result.drift and settings.on_drift is OnDrift.FAIL:
         output.err(
             "ecdp: columns are gone or have changed since the previous run: with --on-drift fail nothing is sent"
         )
         return Exit.USAGE
-    return Exit.FAILED if found.invalid > settings.max_failed.of(found.total) else Exit.DONE
+    return Exit.FAILED if result.invalid > settings.max_failed.of(result.total) else Exit.DONE

@@ -23,10 +23,15 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
     if order_id is not None and arguments.order_id and order_id not in source.schema.names:
         raise ConfigurationError(f"there is no column {order_id!r}{nearest(order_id, source.schema.names)}")
     repeats = order_id in source.schema.names and _repeats(source, str(order_id))
-    found = suggest(source.schema, order_id=arguments.order_id, repeats=repeats)
+    suggestion = suggest(source.schema, order_id=arguments.order_id, repeats=repeats)
     if arguments.json:
         output.out_json(
-            {"mapping": found.mapping, "missing": found.missing, "notes": found.notes, "lines": found.lines}
+            {
+                "mapping": suggestion.mapping,
+                "missing": suggestion.missing,
+                "notes": suggestion.notes,
+                "lines": suggestion.lines,
+            }
         )
     else:
         heading = [
@@ -34,7 +39,7 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
             "and see what it makes: ecdp check EXTRACT --mapping mapping.json",
         ]
         # what cannot be printed is escaped as JSON does it: a name of a column stays itself
-        output.out_json_text(found.text(heading))
+        output.out_json_text(suggestion.text(heading))
     return Exit.DONE
 
 

@@ -44,8 +44,8 @@ def _wanted(arguments: Namespace) -> Filter:
     try:
         outcomes = [Outcome(text.strip().lower().replace("-", "_")) for text in arguments.outcome or []]
     except ValueError:
-        known = ", ".join(outcome.value for outcome in Outcome)
-        raise ConfigurationError(f"--outcome must be one of {known}, not {', '.join(arguments.outcome)}") from None
+        choices = ", ".join(outcome.value for outcome in Outcome)
+        raise ConfigurationError(f"--outcome must be one of {choices}, not {', '.join(arguments.outcome)}") from None
     return Filter(failed=arguments.failed, outcomes=outcomes, reason=arguments.reason)
 
 

@@ -31,9 +31,9 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
         raise ConfigurationError(
             f"the sandbox needs {error.name}: pip install 'airflow-provider-ecdp[sandbox]'"
         ) from None
-    given = {name: value for name in FAULTS if (value := getattr(arguments, name)) is not None}
+    options = {name: value for name in FAULTS if (value := getattr(arguments, name)) is not None}
     try:
-        faults = TypeAdapter(Faults).validate_python(_json(arguments.faults) | given)
+        faults = TypeAdapter(Faults).validate_python(_json(arguments.faults) | options)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         raise ConfigurationError(f"--faults: {wrong}") from None
@@ -69,14 +69,14 @@ def _json(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        found = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
+        document = json.loads(Path(text[1:]).read_text(encoding="utf-8") if text.startswith("@") else text)
     except OSError as error:
         raise ConfigurationError(f"--faults: {text[1:]} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ConfigurationError(f"--faults is not JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise ConfigurationError('--faults must be a JSON object, such as {"vague": true}')
-    return found
+    return document
 
 
 def _connection(url: str, key: str) -> str:

@@ -96,7 +96,7 @@ def record_batches(
 
 
 @contextlib.contextmanager
-def running(what: str, advice: str = "raise memory_limit") -> Iterator[None]:
+def running(action: str, advice: str = "raise memory_limit") -> Iterator[None]:
     """Turn the engine's errors while data flows into SqlError, without the values that they quote.
 
     :param advice: what to do if the memory does not do
@@ -106,13 +106,15 @@ def running(what: str, advice: str = "raise memory_limit") -> Iterator[None]:
     except (duckdb.Error, OSError, pa.ArrowException, MemoryError) as error:
         # after the first rows an error comes through Arrow's stream, as text in an OSError
         if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or "Out of Memory Error" in str(error):
-            raise MemoryLimitError(f"{what} needs more memory than its limit; {advice}") from None
+            raise MemoryLimitError(f"{action} needs more memory than its limit; {advice}") from None
         # `from None`: the chained error would print the value in the traceback
-        raise SqlError(f"{what} failed on the data: {_without_values(str(error))}") from None
+        raise SqlError(f"{action} failed on the data: {_without_values(str(error))}") from None
 
 
 @contextlib.contextmanager
-def reading_from(engine: duckdb.DuckDBPyConnection, name: str, rows: pa.RecordBatchReader, what: str) -> Iterator[None]:
+def reading_from(
+    engine: duckdb.DuckDBPyConnection, name: str, rows: pa.RecordBatchReader, action: str
+) -> Iterator[None]:
     """Let the engine read `rows` as a table; an error of their reader is raised as itself, not as the engine's text."""
     errors: list[Exception] = []
 
@@ -125,7 +127,7 @@ def reading_from(engine: duckdb.DuckDBPyConnection, name: str, rows: pa.RecordBa
 
     engine.register(name, pa.RecordBatchReader.from_batches(rows.schema, watched()))
     try:
-        with running(what):
+        with running(action):
             yield
     except SqlError:
         if errors:

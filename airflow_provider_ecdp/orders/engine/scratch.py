@@ -101,7 +101,7 @@ def _remove_if_left(folder: Path) -> None:
     try:
         if _locked(lock, folder):
             _remove(folder)
-            log.info("Removed %s, which a run that was killed has left", folder)
+            log.info("Removed the temporary folder %s, left by a killed run", folder)
     finally:
         os.close(lock)
 

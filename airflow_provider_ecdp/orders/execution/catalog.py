@@ -73,8 +73,8 @@ class Catalog:
     @property
     def rows(self) -> int | None:
         """Number of rows of all extracts; None where that of one is not known."""
-        known = [extract.rows for extract in self.extracts.values()]
-        return None if None in known else sum(rows for rows in known if rows is not None)
+        counts = [extract.rows for extract in self.extracts.values()]
+        return None if None in counts else sum(rows for rows in counts if rows is not None)
 
     @property
     def error(self) -> BaseException | None:
@@ -88,13 +88,13 @@ class Catalog:
         """
         plan = self._engine.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]
         codes = [_CODE.fullmatch(column) for column in _scanned(json.loads(plan)) if column not in ZONE_COLUMNS]
-        found = {(int(code[1]), int(code[2])) for code in codes if code}
+        numbers = {(int(code[1]), int(code[2])) for code in codes if code}
         # a column that is not read is null: should another engine write plans in another way, all are read
         unclear = None in codes
         read = {}
         for i, (name, extract) in enumerate(self.extracts.items()):
             names = readable_schema(extract.schema).names
-            read[name] = [column for j, column in enumerate(names) if unclear or (i, j) in found]
+            read[name] = [column for j, column in enumerate(names) if unclear or (i, j) in numbers]
             for column in read[name]:
                 if names.count(column) > 1:
                     raise ColumnsError(
@@ -106,12 +106,12 @@ class Catalog:
 
     def columns_of(self, columns: Columns) -> dict[str, tuple[pa.Schema, list[str]]]:
         """Return, of each extract, the columns that are among `columns`, and the names of the others."""
-        found = {}
+        by_extract = {}
         for name, extract in self.extracts.items():
             schema = extract.schema
             others = [column for column in schema.names if column not in columns[name]]
-            found[name] = (pa.schema([schema.field(column) for column in columns[name]]), others)
-        return found
+            by_extract[name] = (pa.schema([schema.field(column) for column in columns[name]]), others)
+        return by_extract
 
     def show(self, columns: Columns, extracts: Mapping[str, Source] | None = None) -> None:
         """Let the engine read `columns`, from the extracts or from what stands in for them."""
@@ -130,13 +130,13 @@ class Catalog:
 
     def columns_text(self) -> str:
         """Return the columns of the extracts, for messages."""
-        told = []
+        lines = []
         for name, extract in self.extracts.items():
             left = [f"{f.name} ({f.type})" for f in extract.schema if not readable(f.type)]
             named = listed(readable_schema(extract.schema).names)
             further = f"; and in types that the engine does not know: {listed(left)}" if left else ""
-            told.append(f"{_called(name, capital=True)} has: {named}{further}")
-        return "\n".join(told)
+            lines.append(f"{_called(name, capital=True)} has: {named}{further}")
+        return "\n".join(lines)
 
     def sql_error(self, error: duckdb.Error) -> SqlError:
         """Return the error of an SQL text that the engine cannot bind: why, and which columns there are."""

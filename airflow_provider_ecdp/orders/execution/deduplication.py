@@ -45,20 +45,20 @@ def find_repeats(
 
     :param ids: SQL that reads the ids alone, as `order_id`
     """
-    what = "finding ids that appear more than once"
+    action = "finding ids that appear more than once"
     engine.execute(f"CREATE OR REPLACE TEMP TABLE {ID_HASHES} (id_hash UBIGINT)")
-    gather(f"INSERT INTO {ID_HASHES} {hashed_ids(ids)}", what)
+    gather(f"INSERT INTO {ID_HASHES} {hashed_ids(ids)}", action)
     engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED_HASHES} (id_hash UBIGINT)")
     count = len(engine.table(ID_HASHES))
     parts = min(_PARTS, count // _AT_A_TIME + 1)
     for part in range(parts):
-        with reading(what):
+        with reading(action):
             engine.execute(f"INSERT INTO {REPEATED_HASHES} {repeated_hashes(ID_HASHES, part, parts)}")
     engine.execute(f"DROP TABLE {ID_HASHES}")
     engine.execute(f"CREATE OR REPLACE TEMP TABLE {SUSPECTED_IDS} (order_id VARCHAR)")
     if len(engine.table(REPEATED_HASHES)):
-        gather(f"INSERT INTO {SUSPECTED_IDS} {suspected(ids, REPEATED_HASHES)}", what)
-    with reading(what):
+        gather(f"INSERT INTO {SUSPECTED_IDS} {suspected(ids, REPEATED_HASHES)}", action)
+    with reading(action):
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED_IDS} AS {repeated(SUSPECTED_IDS)}")
     engine.execute(f"DROP TABLE {SUSPECTED_IDS}")
     engine.execute(f"DROP TABLE {REPEATED_HASHES}")

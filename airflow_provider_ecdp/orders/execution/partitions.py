@@ -33,7 +33,7 @@ _SMALL = 2
 #: Buckets: few enough for files that are open at a time, many enough to even out parts.
 _FEWEST, _MOST = 16, 256
 
-#: What a value of no fixed width takes, as far as is known before it is read.
+#: Bytes of a value, and elements of a list, whose size is unknown before it is read.
 _TEXT_BYTES, _ELEMENTS = 24, 3
 
 _UNITS = {"KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
@@ -91,7 +91,7 @@ class Partitions:
 
     def halve(self, part: Part) -> None:
         """Halve a part that does not fit the memory, and those after it: they are as large, and would fail first."""
-        place = next(i for i, known in enumerate(self._parts) if known.start == part.number)
+        place = next(i for i, other in enumerate(self._parts) if other.start == part.number)
         self._parts[place:] = [half for whole in self._parts[place:] for half in _halves(whole)]
 
     def _cut(self) -> None:
@@ -130,15 +130,15 @@ class Partitions:
         return source.rows * sum(_width(source.schema.field(column).type) for column in self._columns[name])
 
 
-def keys_of(given: str | Mapping[str, str] | None, extracts: Mapping[str, Source]) -> dict[str, str]:
+def keys_of(partition_by: str | Mapping[str, str] | None, extracts: Mapping[str, Source]) -> dict[str, str]:
     """Return the column by which each extract is cut, from what the user gave.
 
-    :param given: the name of a column that all extracts that have it are cut by, or a column for each extract
-    :raises ConfigurationError: no extract has it, or it cannot tell which rows belong together
+    :param partition_by: the name of a column that all extracts that have it are cut by, or a column for each extract
+    :raises ConfigurationError: no extract has it, or its type cannot identify an order's rows
     """
-    if not given:
+    if not partition_by:
         return {}
-    wanted = dict.fromkeys(extracts, given) if isinstance(given, str) else dict(given)
+    wanted = dict.fromkeys(extracts, partition_by) if isinstance(partition_by, str) else dict(partition_by)
     if unknown := [str(name) for name in wanted if name not in extracts]:
         raise ConfigurationError(
             f"partition_by: there is no extract {', '.join(unknown)}; there are {', '.join(extracts)}"
@@ -146,24 +146,25 @@ def keys_of(given: str | Mapping[str, str] | None, extracts: Mapping[str, Source
     keys: dict[str, str] = {}
     for name, column in wanted.items():
         schema = readable_schema(extracts[name].schema)
-        found = Scope("", {f.name: f.type for f in schema}).column(column)
-        if found is not None:
-            keys[name] = found
-        elif not isinstance(given, str):
+        spelled = Scope("", {f.name: f.type for f in schema}).column(column)
+        if spelled is not None:
+            keys[name] = spelled
+        elif not isinstance(partition_by, str):
             near = nearest(column, schema.names)
             raise ConfigurationError(f"partition_by: the extract {name} has no column {column!r}{near}")
     if not keys:
-        known = [column for extract in extracts.values() for column in extract.schema.names]
-        raise ConfigurationError(f"partition_by: there is no column {given!r}{nearest(str(given), known)}")
-    if isinstance(given, str) and len(keys) > 1 and given.lower() == "id":
+        names = [column for extract in extracts.values() for column in extract.schema.names]
+        hint = nearest(str(partition_by), names)
+        raise ConfigurationError(f"partition_by: there is no column {partition_by!r}{hint}")
+    if isinstance(partition_by, str) and len(keys) > 1 and partition_by.lower() == "id":
         raise ConfigurationError(
-            f"partition_by: {' and '.join(keys)} have a column {given!r} each, and not every id is that of the order; "
-            'say which column of each holds it, for instance {"orders": "id", "items": "order_id"}'
+            f"partition_by: {' and '.join(keys)} have a column {partition_by!r} each, and not every id is that of the "
+            'order; say which column of each holds it, for instance {"orders": "id", "items": "order_id"}'
         )
     types = {name: extracts[name].schema.field(column).type for name, column in keys.items()}
     if len({key_kind(type_) for type_ in types.values()}) > 1:
-        told = ", ".join(f"{name}.{keys[name]} is {type_}" for name, type_ in types.items())
-        raise ConfigurationError(f"partition_by: the columns must be of one type, and {told}; cast them in the export")
+        shown = ", ".join(f"{name}.{keys[name]} is {type_}" for name, type_ in types.items())
+        raise ConfigurationError(f"partition_by: the columns must be of one type, and {shown}; cast them in the export")
     return keys
 
 
@@ -200,6 +201,6 @@ def _width(type_: pa.DataType) -> int:
 
 def memory_limit(engine: duckdb.DuckDBPyConnection) -> int:
     """Return the bytes of the engine's memory limit."""
-    told = str(engine.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
-    number, _, unit = told.partition(" ")
+    setting = str(engine.execute("SELECT current_setting('memory_limit')").fetchall()[0][0])
+    number, _, unit = setting.partition(" ")
     return int(float(re.sub(r"[^0-9.]", "", number)) * 1024 ** _UNITS.get(unit, 0))

@@ -2,7 +2,7 @@
 
 The engine computes whole vectors of rows, and hands over 2048 orders at a time: both are bounded in rows and not in
 bytes. Where each order is made of one row, the rows reach the engine in small pieces, and its query ends and starts
-anew before the orders that it hands over together grow too large. Extracts of usual orders are one segment.
+anew before the orders that it hands over at once grow too large. Extracts of usual orders are one segment.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROWS = 2048
 #: Rows that the engine computes at once: a share of its memory limit. It takes about ten times their bytes.
 PIECE_SHARE = 64
 
-#: Rows of the orders that are handed over together: a share of the engine's memory limit.
+#: Rows of the orders that are handed over at once: a share of the engine's memory limit.
 _SEGMENT_SHARE = 16
 
 #: Halves that have so many times the bytes of the whole share their buffers, as dictionaries do: cutting saves nothing.

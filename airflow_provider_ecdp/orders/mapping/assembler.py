@@ -24,7 +24,7 @@ class CompiledMapping:
     """A mapping as SQL.
 
     :param sql: one SELECT that returns columns named as the API's fields
-    :param key: the column by whose values order lines go together; None if it is no plain column, or a row is an order
+    :param key: the column that order lines are grouped by; None if it is not a plain column, or a row is an order
     :param lines: whether a row is an order line
     :param explained: where each field comes from, in words, by its path
     """
@@ -80,9 +80,8 @@ def _of_mapping(mapping: ColumnMapping, resolver: ColumnResolver) -> CompiledFie
     unknown = unknown_fields(mapping)
     if not mapping.order_by or resolver.lines:
         return unknown
-    path = "products.order_by"
-    text = f"{path} goes with order lines, one row each; here a row is an order"
-    return CompiledField.of(None, (unknown, CompiledField.failed(path, text)))
+    message = "products.order_by goes with order lines, one row each; here a row is an order"
+    return CompiledField.of(None, (unknown, CompiledField.failed("products.order_by", message)))
 
 
 def _select(

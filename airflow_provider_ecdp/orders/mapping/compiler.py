@@ -1,8 +1,8 @@
 """Compiles a mapping for the columns of an extract: each field of the contract by itself, into an immutable value.
 
 Order lines, one row each, are grouped by the order's id. What comes out does not depend on where the lines stand: an
-order's own values are the smallest of its lines, and its products are sorted. Values that mean something only together,
-as those of a customer do, come from one line where the lines do not agree.
+order's own values are the smallest of its lines, and its products are sorted. Values that belong
+to each other, as those of a customer do, come from one line where the lines do not agree.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class FieldCompiler:
         return compiled
 
     def key(self) -> str | None:
-        """Return the column by whose values order lines go together; None if it is no plain column."""
+        """Return the column that order lines are grouped by; None if it is not a plain column."""
         source = self.find.source("id")
         if not self.find.lines or not isinstance(source, Value):
             return None

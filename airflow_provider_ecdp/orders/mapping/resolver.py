@@ -65,8 +65,8 @@ class ColumnResolver:
         """Return a required field that nothing gives."""
         named = "a column's name" if "." not in path else f"a column named {path.replace('.', '_')}"
         hint = likely(self._likely_columns.get(path, ()))
-        text = f"{path}: required, and neither the mapping nor {named} gives it{hint}"
-        return CompiledField.failed(path, text, consequence=True)
+        message = f"{path}: required, and neither the mapping nor {named} gives it{hint}"
+        return CompiledField.failed(path, message, consequence=True)
 
     def find(self, path: str, source: Value | Features, *scopes: Scope, each: bool = False) -> CompiledField:
         """Compile a value or attributes.
@@ -190,8 +190,8 @@ class ColumnResolver:
             column = column.with_value(one)
         type_ = column.value.type if column.value else None
         if column.value and (source.changes or source.default is not None) and attribute_text(column.value) is None:
-            text = f"{path}: map and default are for single values, and {source.columns[0]} is {type_}"
-            return CompiledField.failed(path, text)
+            message = f"{path}: map and default are for single values, and {source.columns[0]} is {type_}"
+            return CompiledField.failed(path, message)
         value = single(field, column.value, source, self._timezone)
         if column.value and value is None:
             return CompiledField.failed(path, f"{path} ({source}): {why_not(field, column.value.type)}")

@@ -46,10 +46,10 @@ class Value:
             return f"constant {self.default}"
         if self.summed:
             return f"sum of {' * '.join(self.columns)} over the lines"
-        told = f"column {self.columns[0]}"
+        text = f"column {self.columns[0]}"
         if self.changes:
-            told += ", its values mapped"
-        return told if self.default is None else f"{told}, else {self.default}"
+            text += ", its values mapped"
+        return text if self.default is None else f"{text}, else {self.default}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +89,17 @@ class ColumnMapping:
         sources: dict[str, Value | Features] = {}
         unknown: list[str] = []
         order_by: tuple[str, ...] = ()
-        for name, given in _flattened(mapping, ""):
+        for name, source in _flattened(mapping, ""):
             field = FIELDS.get(folded_path(name))
             if folded_path(name) == "products.orderby":
-                order_by = _names(name, given)
+                order_by = _names(name, source)
             elif field is None:
                 unknown.append(name)
             else:
                 path, parameter = field
                 if path in sources:
                     raise ConfigurationError(f"mapping: {path} appears twice; keep one of them")
-                sources[path] = _source(path, parameter, given)
+                sources[path] = _source(path, parameter, source)
         return cls(sources, order_by, tuple(unknown))
 
 
@@ -121,7 +121,7 @@ FIELDS = {folded_path(path): (path, field) for path, field in _mappable()}
 _NESTED = {field.name: field for field in ORDER if field.kind is Kind.OBJECT or field.name == "products"}
 
 
-#: What JSON with comments has beside JSON: comments, and a comma behind the last element. Strings pass as they are.
+#: What JSON with comments adds to JSON: comments, and a comma after the last element. Strings are left alone.
 _BESIDE_JSON = re.compile(
     r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*(?:\n|$)|/\*.*?\*/)*[}\]])', re.DOTALL
 )
@@ -153,26 +153,26 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _flattened(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     """Yield dotted names: {"customer": {"email": ...}} is {"customer.email": ...}."""
-    for name, given in mapping.items():
+    for name, source in mapping.items():
         if not isinstance(name, str) or not name:
             raise ConfigurationError(f"mapping: a field's name is text, not {name!r}")
-        nested = not prefix and any(folded_path(name) == known.lower() for known in _NESTED)
-        if nested and isinstance(given, Mapping):
-            yield from _flattened(given, f"{name}.")
+        nested = not prefix and any(folded_path(name) == nested_name.lower() for nested_name in _NESTED)
+        if nested and isinstance(source, Mapping):
+            yield from _flattened(source, f"{name}.")
         else:
-            yield prefix + name, given
+            yield prefix + name, source
 
 
-def _source(path: str, field: Field, given: Any) -> Value | Features:
-    if field.kind is Kind.LIST and field.name.endswith("Attributes") and isinstance(given, Mapping):
-        if not given:
+def _source(path: str, field: Field, source: Any) -> Value | Features:
+    if field.kind is Kind.LIST and field.name.endswith("Attributes") and isinstance(source, Mapping):
+        if not source:
             raise ConfigurationError(f"mapping: {path}: at least one attribute's name and where its value comes from")
-        return Features(tuple((_named(path, name), _value(f"{path}: {name}", v)) for name, v in given.items()))
+        return Features(tuple((_named(path, name), _value(f"{path}: {name}", v)) for name, v in source.items()))
     if field.fields:
-        if not isinstance(given, str) or not given:
-            raise ConfigurationError(f"mapping: {path}: {_nested_shape(field)}, not {_kind(given)}")
-        return Value((given,))
-    value = _value(path, given)
+        if not isinstance(source, str) or not source:
+            raise ConfigurationError(f"mapping: {path}: {_nested_shape(field)}, not {_kind(source)}")
+        return Value((source,))
+    value = _value(path, source)
     if value.summed and (field.kind is not Kind.NUMBER or "." in path):
         raise ConfigurationError(f"mapping: {path}: only totalValue and returnsValue can be a sum over the lines")
     return value
@@ -190,64 +190,64 @@ def _named(path: str, name: Any) -> str:
     return name
 
 
-def _value(path: str, given: Any) -> Value:
-    if isinstance(given, str) and given:
-        return Value((given,))
-    if not isinstance(given, Mapping) or not given:
-        raise ConfigurationError(f"mapping: {path}: {_SHAPES}, not {_kind(given)}")
-    if unknown := [str(option) for option in given if option not in _OPTIONS]:
+def _value(path: str, source: Any) -> Value:
+    if isinstance(source, str) and source:
+        return Value((source,))
+    if not isinstance(source, Mapping) or not source:
+        raise ConfigurationError(f"mapping: {path}: {_SHAPES}, not {_kind(source)}")
+    if unknown := [str(option) for option in source if option not in _OPTIONS]:
         raise ConfigurationError(f"mapping: {path}: {', '.join(unknown)} means nothing here; write {_SHAPES}")
-    if len(given.keys() & {"column", "value", "sum"}) != 1:
+    if len(source.keys() & {"column", "value", "sum"}) != 1:
         raise ConfigurationError(f"mapping: {path}: exactly one of column, value and sum; write {_SHAPES}")
-    if "column" not in given:
-        if further := given.keys() & {"map", "default"}:
+    if "column" not in source:
+        if further := source.keys() & {"map", "default"}:
             raise ConfigurationError(f"mapping: {path}: {', '.join(sorted(further))} goes with a column only")
-        if "value" in given:
-            return Value(default=_constant(path, "value", given["value"]))
-        return Value(_names(f"{path}: sum", given["sum"]), summed=True)
-    if not isinstance(given["column"], str) or not given["column"]:
-        raise ConfigurationError(f"mapping: {path}: column is a column's name, not {_kind(given['column'])}")
-    default = _constant(path, "default", given["default"]) if "default" in given else None
-    return Value((given["column"],), changes=_changes(path, given.get("map", {})), default=default)
+        if "value" in source:
+            return Value(default=_constant(path, "value", source["value"]))
+        return Value(_names(f"{path}: sum", source["sum"]), summed=True)
+    if not isinstance(source["column"], str) or not source["column"]:
+        raise ConfigurationError(f"mapping: {path}: column is a column's name, not {_kind(source['column'])}")
+    default = _constant(path, "default", source["default"]) if "default" in source else None
+    return Value((source["column"],), changes=_changes(path, source.get("map", {})), default=default)
 
 
-def _changes(path: str, given: Any) -> tuple[tuple[str, Constant], ...]:
-    if not isinstance(given, Mapping):
+def _changes(path: str, changes_given: Any) -> tuple[tuple[str, Constant], ...]:
+    if not isinstance(changes_given, Mapping):
         raise ConfigurationError(
-            f"mapping: {path}: map is a dict of a column's values and what to send, not {_kind(given)}"
+            f"mapping: {path}: map is a dict of a column's values and what to send, not {_kind(changes_given)}"
         )
     changes: dict[str, Constant] = {}
-    for found, sent in given.items():
-        if isinstance(found, bool) or not isinstance(found, str | int):
-            raise ConfigurationError(f"mapping: {path}: map: a column's value is text, not {found!r}")
-        folded = str(found).lower()
+    for value, sent in changes_given.items():
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            raise ConfigurationError(f"mapping: {path}: map: a column's value is text, not {value!r}")
+        folded = str(value).lower()
         if folded in changes:
             raise ConfigurationError(
-                f"mapping: {path}: map: {found!r} appears more than once, in two cases; case does not count"
+                f"mapping: {path}: map: {value!r} appears more than once, in two cases; case does not count"
             )
-        changes[folded] = _constant(path, f"map: {found}", sent)
+        changes[folded] = _constant(path, f"map: {value}", sent)
     return tuple(changes.items())
 
 
-def _names(path: str, given: Any) -> tuple[str, ...]:
-    names = (given,) if isinstance(given, str) else given
+def _names(path: str, source: Any) -> tuple[str, ...]:
+    names = (source,) if isinstance(source, str) else source
     if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ConfigurationError(f"mapping: {path}: a column's name or a list of them, not {_kind(given)}")
+        raise ConfigurationError(f"mapping: {path}: a column's name or a list of them, not {_kind(source)}")
     return tuple(names)
 
 
-def _constant(path: str, option: str, given: Any) -> Constant:
-    finite = not isinstance(given, float | Decimal) or math.isfinite(given)
-    if not isinstance(given, str | int | float | Decimal) or not finite:
+def _constant(path: str, option: str, value: Any) -> Constant:
+    finite = not isinstance(value, float | Decimal) or math.isfinite(value)
+    if not isinstance(value, str | int | float | Decimal) or not finite:
         raise ConfigurationError(
-            f"mapping: {path}: {option} is text, a finite number, true or false, not {_kind(given)}"
+            f"mapping: {path}: {option} is text, a finite number, true or false, not {_kind(value)}"
         )
-    return given
+    return value
 
 
-def _kind(given: Any) -> str:
-    if given is None or isinstance(given, float | Decimal):
-        return str(given)
-    if isinstance(given, str | Mapping | list | tuple) and not given:
-        return f"an empty {type(given).__name__}"
-    return type(given).__name__
+def _kind(value: Any) -> str:
+    if value is None or isinstance(value, float | Decimal):
+        return str(value)
+    if isinstance(value, str | Mapping | list | tuple) and not value:
+        return f"an empty {type(value).__name__}"
+    return type(value).__name__

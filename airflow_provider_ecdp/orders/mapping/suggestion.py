@@ -173,7 +173,7 @@ class _Draft:
 
     def __post_init__(self) -> None:
         scope = Scope.of_struct("", pa.struct(list(self.schema)))
-        self.types = {name: found.type for name in scope.names() if (found := scope.find(name))}
+        self.types = {name: column.type for name in scope.names() if (column := scope.find(name))}
         #: the column that holds the products of an order
         self.whole = self._list_column()
         self._match()
@@ -259,20 +259,20 @@ class _Draft:
                 if name not in inner
             }
             return {"products": self.whole, **{f"products.{name}": column for name, column in named.items()}}
-        found: dict[str, object] = {
+        mapped: dict[str, object] = {
             path.partition(".")[2]: self.taken[path]
             for path in _SYNONYMS
             if path.startswith("products.") and path in self.taken
         }
-        if not found:
+        if not mapped:
             return {}
         for synonym in _LINE_NUMBERS.split():
             for name in self.types:
                 if folded_name(name) == folded_name(synonym) and name not in self.taken.values():
-                    found.setdefault("order_by", name)
+                    mapped.setdefault("order_by", name)
         repeat = f"{self.taken.get('id', 'the id')} repeats" if self.repeats else "no id repeats in the rows looked at"
         self.notes["products"] = f"each row is an order line ({repeat}): rows with one id are one order"
-        return {"products": found}
+        return {"products": mapped}
 
     def _note_types(self) -> None:
         if (date := self.taken.get("date")) and pa.types.is_timestamp(self.types[date]) and not self.types[date].tz:

@@ -34,8 +34,8 @@ class Sum:
         :param gathered: SQL of what `gathered` gave
         """
         rule = quote_literal(f"a sum of at most {WIDEST - (self.scale or 0)} digits before the point")
-        told = f"{{'field': {quote_literal(path)}, 'rule': {rule}, 'got': 'more digits'}}"
-        return f"CASE WHEN {gathered} IS NOT NULL AND ({total(gathered)}) IS NULL THEN {told} END"
+        value = f"{{'field': {quote_literal(path)}, 'rule': {rule}, 'got': 'more digits'}}"
+        return f"CASE WHEN {gathered} IS NOT NULL AND ({total(gathered)}) IS NULL THEN {value} END"
 
 
 def total(gathered: str) -> str:
@@ -78,8 +78,8 @@ def summed(factors: Sequence[Expression]) -> Sum:
     type_ = pa.decimal128(WIDEST, scale(factors))
     if sum(digits(f.type) for f in factors) + _LINES <= WIDEST:
         return Sum(Expression(f"CASE WHEN count({product}) = count(*) THEN sum({product}) END", type_))
-    given = " AND ".join(f"{f.sql} IS NOT NULL" for f in factors)
-    gathered = f"CASE WHEN bool_and({given}) THEN list(TRY({product})) END"
+    present = " AND ".join(f"{f.sql} IS NOT NULL" for f in factors)
+    gathered = f"CASE WHEN bool_and({present}) THEN list(TRY({product})) END"
     return Sum(Expression(gathered, type_), scale(factors))
 
 

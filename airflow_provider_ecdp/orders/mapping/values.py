@@ -22,9 +22,9 @@ _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]
 _ATTRIBUTE_VALUE = ATTRIBUTE[1]
 
 
-def undictionaried(found: Expression) -> Expression:
+def undictionaried(column: Expression) -> Expression:
     """Return a column without its dictionary."""
-    return Expression(*plain(found.sql, found.type), found.constant)
+    return Expression(*plain(column.sql, column.type), column.constant)
 
 
 def single(field: Field, column: Expression | None, value: Value, timezone: str | None) -> Expression | None:
@@ -44,50 +44,50 @@ def single(field: Field, column: Expression | None, value: Value, timezone: str 
     if not value.changes and default is not None and _keeps_type(default, column.type):
         # a number stays one: where the lines of an order differ, the smallest is taken
         return Expression(f"coalesce({column.sql}, {_as_text(default)})", column.type)
-    found = Expression(present(field, column.sql, column.type), column.type)
+    value_present = Expression(present(field, column.sql, column.type), column.type)
     checked_as_text = bool(value.changes) and _checked_as_text(field)
-    if not checked_as_text and encode(field, found.sql, found.type, timezone) is None:
+    if not checked_as_text and encode(field, value_present.sql, value_present.type, timezone) is None:
         return None
-    as_text = text_or_mark(_ATTRIBUTE_VALUE if checked_as_text or field.choices else field, found, timezone)
+    as_text = text_or_mark(_ATTRIBUTE_VALUE if checked_as_text or field.choices else field, value_present, timezone)
     other = None if default is None else quote_literal(_as_text(default))
     if not value.changes:
         return Expression(f"coalesce({as_text}, {other})", pa.string())
-    folded = f"lower({attribute_text(found) or as_text})"
+    folded = f"lower({attribute_text(value_present) or as_text})"
     cases = " ".join(
         f"WHEN {folded} {_matching(pattern)} THEN {quote_literal(_as_text(sent))}" for pattern, sent in value.changes
     )
     return Expression(f"CASE {cases} ELSE {other or as_text} END", pa.string())
 
 
-def attribute_text(found: Expression) -> str | None:
+def attribute_text(value: Expression) -> str | None:
     """Return SQL of a value as the text that an attribute would have; None if it can have none."""
-    encoded = encode(_ATTRIBUTE_VALUE, found.sql, found.type, None)
+    encoded = encode(_ATTRIBUTE_VALUE, value.sql, value.type, None)
     return encoded.sql if encoded else None
 
 
-def text_or_mark(field: Field, found: Expression, timezone: str | None = None) -> str:
+def text_or_mark(field: Field, value: Expression, timezone: str | None = None) -> str:
     """Return SQL of a value as the text of `field`: where it cannot be the field's, of a mark that the checks find."""
-    encoded = encode(field, found.sql, found.type, timezone)
-    mark = f"CASE WHEN {found.sql} IS NOT NULL THEN {quote_literal(f'{OTHER_KIND}a value of {found.type}')} END"
+    encoded = encode(field, value.sql, value.type, timezone)
+    mark = f"CASE WHEN {value.sql} IS NOT NULL THEN {quote_literal(f'{OTHER_KIND}a value of {value.type}')} END"
     if encoded is None:
         return mark
     return f"coalesce({encoded.sql}, {mark})" if encoded.rule else encoded.sql
 
 
-def decoded(found: Expression) -> Expression:
+def decoded(value: Expression) -> Expression:
     """Return bytes as their text: the engine takes no aggregate of them inside of what decodes them."""
-    if not is_bytes(found.type):
-        return found
-    return Expression(text_or_mark(_ATTRIBUTE_VALUE, found), pa.string(), found.constant)
+    if not is_bytes(value.type):
+        return value
+    return Expression(text_or_mark(_ATTRIBUTE_VALUE, value), pa.string(), value.constant)
 
 
 def features(values: Sequence[tuple[str, Expression]]) -> Expression:
     """Return the list of attributes with these names and texts; those without a value are left out, NULL if all are."""
-    texts = ((name, text_or_mark(_ATTRIBUTE_VALUE, found)) for name, found in values)
+    texts = ((name, text_or_mark(_ATTRIBUTE_VALUE, expression)) for name, expression in values)
     made = ", ".join(f"{{'name': {quote_literal(name)}, 'value': {value}}}" for name, value in texts)
-    given = f"list_filter([{made}], lambda ecdp_a: ecdp_a.value IS NOT NULL)"
-    constant = all(found.constant for _, found in values)
-    return Expression(f"CASE WHEN len({given}) > 0 THEN {given} END", _ATTRIBUTES, constant)
+    filled = f"list_filter([{made}], lambda ecdp_a: ecdp_a.value IS NOT NULL)"
+    constant = all(expression.constant for _, expression in values)
+    return Expression(f"CASE WHEN len({filled}) > 0 THEN {filled} END", _ATTRIBUTES, constant)
 
 
 def _checked_as_text(field: Field) -> bool:

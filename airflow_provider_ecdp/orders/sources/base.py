@@ -12,7 +12,7 @@ from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
 #: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
 BATCH_ROWS = 4096
 
-#: Bytes of one record batch, as far as they are known before it is read, and of those that `gathered` makes.
+#: Bytes of one record batch, estimated before it is read, and of those that `gathered` makes.
 BATCH_BYTES = 16_000_000
 
 
@@ -35,7 +35,7 @@ class Source(Protocol):
 
     @property
     def rows(self) -> int | None:
-        """Number of rows; None where that is not known before they are read."""
+        """Number of rows; None where it is unknown before they are read."""
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given; a new iterator starts from the first row."""
@@ -53,13 +53,13 @@ def notes_problems(schema: pa.Schema) -> bool:
 
 def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield the same rows in larger batches, of 16 MB or a little more."""
-    held: list[pa.RecordBatch] = []
+    pending: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:
-        held.append(batch)
+        pending.append(batch)
         size += batch.nbytes
         if size >= BATCH_BYTES:
-            yield pa.concat_batches(held)
-            held, size = [], 0
-    if held:
-        yield pa.concat_batches(held)
+            yield pa.concat_batches(pending)
+            pending, size = [], 0
+    if pending:
+        yield pa.concat_batches(pending)

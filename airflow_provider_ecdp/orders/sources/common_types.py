@@ -46,10 +46,10 @@ def common_type(first: pa.DataType, second: pa.DataType) -> pa.DataType:
     if pa.types.is_null(first):
         return second
     first, second = _decoded(first), _decoded(second)
-    found = first if first == second else _number(first, second) or _time(first, second) or _nested(first, second)
-    if found is None:
-        found = _of_arrow(first, second)
-    return found
+    common = first if first == second else _number(first, second) or _time(first, second) or _nested(first, second)
+    if common is None:
+        common = _of_arrow(first, second)
+    return common
 
 
 def cast(values: pa.Array, type_: pa.DataType) -> pa.Array:
@@ -78,8 +78,8 @@ def _number(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
         return max(pair, key=lambda type_: int(type_.bit_width))
     if any(map(pa.types.is_floating, pair)):
         return _floating(*sorted(pair, key=pa.types.is_floating))
-    if all(map(pa.types.is_integer, pair)) and (found := _integer(first, second)):
-        return found
+    if all(map(pa.types.is_integer, pair)) and (integer := _integer(first, second)):
+        return integer
     scale = max(_scale(first), _scale(second))
     digits = scale + max(_whole_digits(first), _whole_digits(second))
     if digits > _WIDEST_DECIMAL:
@@ -128,8 +128,8 @@ def _time(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
 def _nested(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
     if pa.types.is_struct(first) and pa.types.is_struct(second):
         names = dict.fromkeys([*(f.name for f in first), *(f.name for f in second)])
-        found = {n: [t.field(n).type for t in (first, second) if t.get_field_index(n) >= 0] for n in names}
-        return pa.struct([(name, _member(f".{name}", *types)) for name, types in found.items()])
+        member_types = {n: [t.field(n).type for t in (first, second) if t.get_field_index(n) >= 0] for n in names}
+        return pa.struct([(name, _member(f".{name}", *types)) for name, types in member_types.items()])
     if pa.types.is_map(first) and pa.types.is_map(second):
         return pa.map_(
             _member(".key", first.key_type, second.key_type), _member(".value", first.item_type, second.item_type)
@@ -184,8 +184,8 @@ def _cast_times(values: pa.Array, type_: pa.DataType) -> pa.Array:
 
 
 def _cast_struct(values: pa.Array, type_: pa.DataType) -> pa.Array:
-    held = {field.name: values.field(i) for i, field in enumerate(values.type)}
-    members = [cast(held.get(f.name, pa.nulls(len(values))), f.type) for f in type_]
+    members_by_name = {field.name: values.field(i) for i, field in enumerate(values.type)}
+    members = [cast(members_by_name.get(f.name, pa.nulls(len(values))), f.type) for f in type_]
     return pa.StructArray.from_arrays(members, fields=list(type_), mask=values.is_null())
 
 

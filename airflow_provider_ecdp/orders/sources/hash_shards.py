@@ -54,14 +54,14 @@ def sizes_of_shares(source: Source, order_id: str, count: int) -> dict[int, int]
     sql = f"SELECT {_SHARE.format(count=count)} AS share, count(*) AS times FROM ids GROUP BY share"
     with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
         for batch in gathered(source.batches([order_id])):
-            found = _asked(engine, batch, order_id, sql)
-            sizes.update({int(row["share"]): row["times"] for row in found.to_pylist()})
+            counts = _asked(engine, batch, order_id, sql)
+            sizes.update({int(row["share"]): row["times"] for row in counts.to_pylist()})
     return dict(sizes)
 
 
 def _asked(engine: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, order_id: str, sql: str) -> pa.Table:
     engine.register("ids", pa.table({"id": batch.column(order_id)}))
     with running("sharing out orders"):
-        found = engine.sql(sql).to_arrow_table()
+        table = engine.sql(sql).to_arrow_table()
     engine.unregister("ids")
-    return found
+    return table

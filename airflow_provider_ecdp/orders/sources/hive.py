@@ -37,9 +37,9 @@ def partition_values(path: str) -> dict[str, str | None]:
     """Return the values in the folders of a file's path, by their names."""
     values: dict[str, str | None] = {}
     for folder in path.split("/")[:-1]:
-        if found := _FOLDER.fullmatch(folder):
-            value = unquote(found[2])
-            values[found[1]] = None if value == _NULL else value
+        if match := _FOLDER.fullmatch(folder):
+            value = unquote(match[2])
+            values[match[1]] = None if value == _NULL else value
     return values
 
 
@@ -60,27 +60,27 @@ def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
     texts = as_texts(wanted)
     values = {file: _texts_of(file) for file in files}
     for column in texts:
-        if not any(column in found for found in values.values()):
-            known = sorted({known for found in values.values() for known in found})
+        if not any(column in columns for columns in values.values()):
+            names = sorted({key for columns in values.values() for key in columns})
             raise MissingSourceError(
                 f"{name}: no folder is called {column}=...; "
-                f"{'partitions are by ' + ', '.join(known) if known else 'its paths have no partitions'}"
+                f"{'partitions are by ' + ', '.join(names) if names else 'its paths have no partitions'}"
             )
     for column, asked in texts.items():
-        others = {other: given for other, given in texts.items() if other != column}
-        beside = [found for found in values.values() if _is_of(found, others)]
-        there = sorted({found[column] for found in beside or values.values() if column in found}, key=natural_key)
+        others = {other: text for other, text in texts.items() if other != column}
+        beside = [columns for columns in values.values() if _is_of(columns, others)]
+        there = sorted({columns[column] for columns in beside or values.values() if column in columns}, key=natural_key)
         # a day without its folder is an export that failed, and the other days do not make up for it
         if missing := [value for value in asked if value not in there]:
-            among = f" with {_told(others)}" if others and beside else ""
+            among = f" with {_shown(others)}" if others and beside else ""
             raise MissingSourceError(
-                f"{name}: there is no partition {_told({column: missing})}{among}; "
+                f"{name}: there is no partition {_shown({column: missing})}{among}; "
                 f"there are {len(there):,}, the last of them {', '.join(there[-_SHOWN:])}"
             )
-    found = [file for file in files if _is_of(values[file], texts)]
-    if not found:
-        raise MissingSourceError(f"{name}: there is no partition {_told(texts)}")
-    return found
+    matches = [file for file in files if _is_of(values[file], texts)]
+    if not matches:
+        raise MissingSourceError(f"{name}: there is no partition {_shown(texts)}")
+    return matches
 
 
 def _texts_of(path: str) -> dict[str, str]:
@@ -92,7 +92,7 @@ def _is_of(values: Mapping[str, str], texts: Mapping[str, list[str]]) -> bool:
     return all(values.get(column) in asked for column, asked in texts.items())
 
 
-def _told(texts: Mapping[str, list[str]]) -> str:
+def _shown(texts: Mapping[str, list[str]]) -> str:
     return ", ".join(f"{column}={' or '.join(asked)}" for column, asked in texts.items())
 
 
@@ -108,26 +108,26 @@ def narrowed(filesystem: Any, path: str, wanted: Wanted) -> str:
         del left[there]
 
 
-def partition_columns(files: Sequence[str], held: Iterable[str]) -> pa.Table:
-    """Return the columns that the paths of `files` hold, with a row for each file; those of `held` are left out.
+def partition_columns(files: Sequence[str], schema_names: Iterable[str]) -> pa.Table:
+    """Return the columns that the paths of `files` hold, with a row for each file, without those of `schema_names`.
 
     Names are compared in whatever case and with or without underscores, as those of fields are. A column is of dates
     or of whole numbers if all its values are, else of text.
     """
     values = [partition_values(file) for file in files]
-    taken = {folded_name(name) for name in held}
-    names = dict.fromkeys(name for found in values for name in found if folded_name(name) not in taken)
-    return pa.table({name: _typed([found.get(name) for found in values]) for name in names})
+    taken = {folded_name(name) for name in schema_names}
+    names = dict.fromkeys(name for value in values for name in value if folded_name(name) not in taken)
+    return pa.table({name: _typed([value.get(name) for value in values]) for name in names})
 
 
 def _typed(texts: list[str | None]) -> pa.Array:
-    given = [text for text in texts if text is not None]
-    if given and all(_DATE.fullmatch(text) for text in given):
+    present = [text for text in texts if text is not None]
+    if present and all(_DATE.fullmatch(text) for text in present):
         try:
             return pa.array([None if text is None else dt.date.fromisoformat(text) for text in texts], pa.date32())
         except ValueError:
             return pa.array(texts, pa.string())
-    if given and all(_INTEGER.fullmatch(text) for text in given):
+    if present and all(_INTEGER.fullmatch(text) for text in present):
         return pa.array([None if text is None else int(text) for text in texts], pa.int64())
     return pa.array(texts, pa.string())
 

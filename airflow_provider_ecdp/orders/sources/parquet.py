@@ -89,18 +89,18 @@ class ParquetSource:
         """
         names = [display_path(filesystem, str(p)) if filesystem else without_credentials(str(p)) for p in paths]
         name = ", ".join(names)
-        found: list[str] = []
+        files: list[str] = []
         for path, called in zip(paths, names, strict=True):
             filesystem, inner = located(path, filesystem)
             if partitions and not is_pattern(inner):
                 with reading(filesystem, called):
                     inner = hive.narrowed(filesystem, inner, partitions)
-            found += find_files(filesystem, inner, called)
-        if not found:
+            files += find_files(filesystem, inner, called)
+        if not files:
             raise MissingSourceError("no path of an extract was given")
         if partitions:
-            found = hive.chosen(found, partitions, name)
-        return cls.of_files(name, [_info(filesystem, file) for file in found], filesystem)
+            files = hive.chosen(files, partitions, name)
+        return cls.of_files(name, [_info(filesystem, file) for file in files], filesystem)
 
     @classmethod
     def of_files(cls, name: str, files: Sequence[FileInfo], filesystem: Any) -> ParquetSource:
@@ -110,11 +110,11 @@ class ParquetSource:
         """
         schema = _common_schema(name, files, filesystem)
         folders = hive.partition_columns([file.path for file in files], schema.names)
-        held = [
+        described = [
             replace(file, folders={c: folders.column(c)[i] for c in folders.column_names})
             for i, file in enumerate(files)
         ]
-        return cls(name, tuple(held), filesystem, pa.schema([*schema, *folders.schema]))
+        return cls(name, tuple(described), filesystem, pa.schema([*schema, *folders.schema]))
 
     @property
     def rows(self) -> int:
@@ -133,8 +133,8 @@ class ParquetSource:
                 continue
             self._refuse_replaced(file)
             with _parquet(self.filesystem, file.path) as parquet:
-                held = set(parquet.schema_arrow.names)
-                for batch in _rows(parquet, file.selected, [c for c in columns if c in held]):
+                names = set(parquet.schema_arrow.names)
+                for batch in _rows(parquet, file.selected, [c for c in columns if c in names]):
                     yield _aligned(marked(batch, display_path(self.filesystem, file.path)), wanted, file.folders)
 
     def _refuse_replaced(self, file: FileInfo) -> None:
@@ -150,9 +150,9 @@ class ParquetSource:
             now = {}
         if now and same_version(file.version, now):
             return
-        what = "replaced" if now else "removed"
+        action = "replaced" if now else "removed"
         raise SourceChangedError(
-            f"{called} was {what} while the run was reading it; run again when the export has ended, and let each "
+            f"{called} was {action} while the run was reading it; run again when the export has ended, and let each "
             "export write to a folder of its own"
         )
 
@@ -258,8 +258,8 @@ def _aligned(
     """Return the columns of `wanted`; what the batch lacks is a constant, or null."""
     if batch.schema.equals(wanted):
         return batch
-    held = set(batch.schema.names)
-    absent = {f.name: constants.get(f.name, pa.scalar(None, f.type)) for f in wanted if f.name not in held}
+    names = set(batch.schema.names)
+    absent = {f.name: constants.get(f.name, pa.scalar(None, f.type)) for f in wanted if f.name not in names}
     arrays = [
         pa.repeat(absent[f.name], batch.num_rows) if f.name in absent else cast(batch.column(f.name), f.type)
         for f in wanted

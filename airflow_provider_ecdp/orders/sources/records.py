@@ -46,8 +46,8 @@ def source_from_records(records: Iterable[Mapping[str, Any]], name: str = "the l
         problems: list[dict[str, str]] = []
         row = _object(ORDER, record, "", problems)
         rows.append(row | {PROBLEMS: problems})
-    held = [field for field in ORDER if field.required or any(row[field.name] is not None for row in rows)]
-    schema = pa.schema([*(pa.field(field.name, _type(field)) for field in held), problems_field()])
+    fields = [field for field in ORDER if field.required or any(row[field.name] is not None for row in rows)]
+    schema = pa.schema([*(pa.field(field.name, _type(field)) for field in fields), problems_field()])
     return TableSource(name, pa.Table.from_pylist(rows, schema))
 
 

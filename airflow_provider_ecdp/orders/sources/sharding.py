@@ -54,7 +54,7 @@ def cut(
     scattered: bool = False,
     partitions: hive.Wanted | None = None,
 ) -> list[dict[str, Any]]:
-    """Return at most `most` shards, one at least: together they hold each row of the extract once.
+    """Return at most `most` shards, at least one; each row of the extract is in exactly one of them.
 
     :param path: what opens the extract on any worker
     :param order_id: the column that tells which rows are one order's; None where each row is an order
@@ -78,13 +78,13 @@ def cut(
 
 
 def _column(source: ParquetSource, order_id: str) -> str:
-    found = Scope("", {field.name: field.type for field in source.schema}).column(order_id)
-    if found is None:
+    column = Scope("", {field.name: field.type for field in source.schema}).column(order_id)
+    if column is None:
         raise ConfigurationError(f"order_id: there is no column {order_id!r}{nearest(order_id, source.schema.names)}")
-    type_ = source.schema.field(found).type
+    type_ = source.schema.field(column).type
     if pa.types.is_nested(type_):
-        raise ConfigurationError(f"order_id: {found} is {type_}, which is no id; name a column of text or of numbers")
-    return found
+        raise ConfigurationError(f"order_id: {column} is {type_}, which is no id; name a column of text or of numbers")
+    return column
 
 
 def _groups(source: ParquetSource) -> Iterator[_Group]:
@@ -121,8 +121,8 @@ def _ranges(source: ParquetSource, groups: list[_Group], cuts: list[int]) -> Ite
         while at < len(groups) and groups[at].start < stop:
             group = groups[at]
             piece = group.piece(range(first, stop))
-            known = pieces.get(group.file, piece)
-            pieces[group.file] = range(known.start, piece.stop)
+            range_before = pieces.get(group.file, piece)
+            pieces[group.file] = range(range_before.start, piece.stop)
             size += group.weight * len(piece) // len(group.rows)
             if group.start + len(group.rows) > stop:
                 # the next shard has the rest of it

@@ -40,7 +40,7 @@ Version = Mapping[str, str]
 def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, str]:
     """Return the file system of a path, found from its URL if none is given, and the path as it knows it.
 
-    :raises ExtractError: the path holds no characters, or nothing is known of its protocol
+    :raises ExtractError: the path is empty, or its protocol is unknown
     """
     inner = os.fspath(path)
     if not inner.strip():

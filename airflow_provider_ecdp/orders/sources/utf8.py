@@ -39,7 +39,7 @@ def marked(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     return _with_unique_keys(pa.RecordBatch.from_arrays(columns, schema=batch.schema), name)
 
 
-def _marked(column: pa.Array, what: str) -> pa.Array:
+def _marked(column: pa.Array, subject: str) -> pa.Array:
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
@@ -52,7 +52,7 @@ def _marked(column: pa.Array, what: str) -> pa.Array:
         whole = pa.array([_decoded(value, type_) for value in values], type_)
         whole.validate(full=True)
     except (pa.ArrowException, ValueError) as error:
-        raise ExtractError(f"{what} cannot be read: {error}") from None
+        raise ExtractError(f"{subject} cannot be read: {error}") from None
     return whole
 
 
@@ -155,9 +155,9 @@ def _with_marked_keys(value: Any, type_: pa.DataType) -> Any:
 
 
 def _marked_entries(entries: list[tuple[Any, Any]], type_: pa.DataType) -> Iterator[tuple[Any, Any]]:
-    held = set()
+    keys = set()
     for i, (key, item) in enumerate(entries):
-        if key in held and not is_text(type_.key_type):
+        if key in keys and not is_text(type_.key_type):
             raise TypeError
-        yield (f"{key}{REPEATED_KEY}{i}" if key in held else key), item
-        held.add(key)
+        yield (f"{key}{REPEATED_KEY}{i}" if key in keys else key), item
+        keys.add(key)

@@ -87,7 +87,7 @@ def match_columns(
     columns = [schema.field(i) for i in range(len(schema)) if schema.field(i).name not in (PROBLEMS, DIFFERS)]
     fields, ignored = matcher.match(ORDER, columns, "o", "")
     if matcher.problems:
-        held = listed([f"{c.name} ({c.type})" if not pa.types.is_nested(c.type) else c.name for c in columns])
+        shown = listed([f"{c.name} ({c.type})" if not pa.types.is_nested(c.type) else c.name for c in columns])
         columns_by_path = likely_columns(pa.schema(columns)) if likely_columns else {}
         lines = "".join(
             f"\n  - {problem}{likely(columns_by_path.get(path, ())) if problem.endswith(_MISSING) else ''}"
@@ -95,7 +95,7 @@ def match_columns(
         )
         raise ColumnsError(
             f"the columns of the {source} do not make orders:{lines}\n"
-            f"The {source} has: {held or 'no columns'}\n"
+            f"The {source} has: {shown or 'no columns'}\n"
             "Name columns as the API's fields (camelCase or snake_case), map them, or shape them with an SQL text that "
             "selects from `extract`. `ecdp mapping suggest EXTRACT` prints a mapping to begin with."
         )
@@ -114,7 +114,7 @@ def column_problems(
 
 
 class _Matcher:
-    """Walks contract and columns together and gathers every problem before anyone is told."""
+    """Walks the contract and the columns in parallel, and gathers every problem before it is raised."""
 
     def __init__(self, timezone: str | None, explained: Mapping[str, str]) -> None:
         self.timezone = timezone
@@ -123,8 +123,8 @@ class _Matcher:
 
     def note(self, path: str, problem: str) -> None:
         # a member of an object that is a column comes from that column
-        known = [path[:end] for end, dot in enumerate(path + ".") if dot == "." and path[:end] in self.explained]
-        source = f" ({self.explained[known[-1]]})" if known else ""
+        paths = [path[:end] for end, dot in enumerate(path + ".") if dot == "." and path[:end] in self.explained]
+        source = f" ({self.explained[paths[-1]]})" if paths else ""
         self.problems.append((path, f"{path}{source}: {problem}"))
 
     def match(
@@ -136,15 +136,15 @@ class _Matcher:
         nodes = []
         for field in fields:
             path = f"{prefix}{field.name}"
-            found = named.pop(folded_name(field.name), [])
-            if len(found) > 1:
-                names = " and ".join(repr(c.name) for c in found)
+            same_name = named.pop(folded_name(field.name), [])
+            if len(same_name) > 1:
+                names = " and ".join(repr(c.name) for c in same_name)
                 self.note(path, f"{names} are both this field; keep one of them")
-            elif found:
-                known = len(self.problems)
-                nodes.append(self.node(field, found[0].type, f"{base}.{quote_identifier(found[0].name)}", path))
-                if not readable(found[0].type) and known == len(self.problems):
-                    self.note(path, f"the engine does not know all types in {found[0].type}")
+            elif same_name:
+                count = len(self.problems)
+                nodes.append(self.node(field, same_name[0].type, f"{base}.{quote_identifier(same_name[0].name)}", path))
+                if not readable(same_name[0].type) and count == len(self.problems):
+                    self.note(path, f"the engine does not know all types in {same_name[0].type}")
             elif field.required:
                 self.note(path, _MISSING)
         if prefix == "customer." and not nodes and not any(p.startswith(prefix) for p, _ in self.problems):

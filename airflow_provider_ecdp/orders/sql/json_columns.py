@@ -69,12 +69,12 @@ def parsed(field: Field, raw: str, further: Mapping[str, Field] = MappingProxyTy
     :param further: keys that are read beside those of the contract, with the fields for which they are read
     """
     if field.name.endswith("Attributes"):
-        found, type_ = _attributes("ecdp_t"), _ATTRIBUTES
+        value, type_ = _attributes("ecdp_t"), _ATTRIBUTES
     else:
-        found, members = _objects(field, further)
+        value, members = _objects(field, further)
         type_ = members if field.kind is Kind.OBJECT else pa.list_(members)
     # the list of one element is a name for the text
-    return f"list_transform([{_exact(f'CAST({raw} AS VARCHAR)')}], lambda ecdp_t: {found})[1]", type_
+    return f"list_transform([{_exact(f'CAST({raw} AS VARCHAR)')}], lambda ecdp_t: {value})[1]", type_
 
 
 def single(field: Field, raw: str) -> str:
@@ -104,7 +104,7 @@ def _objects(field: Field, further: Mapping[str, Field]) -> tuple[str, pa.DataTy
     is_list = field.kind is Kind.LIST
     free = {spelling for name in strict for spelling in paths[name]} | ({ATTRIBUTE[0].name} if lists else set())
     careful = f"regexp_matches(ecdp_t, {quote_literal(_CAPITAL)}) OR {_hides_a_kind(free, ATTRIBUTE[1].name)}"
-    found = (
+    objects = (
         f"CASE WHEN TRY(json_type(ecdp_t)) = '{'ARRAY' if is_list else 'OBJECT'}' "
         # an array that is read as an object gives an object of nothing
         f"THEN CASE WHEN {_repeated_key('ecdp_t', is_list=is_list)} THEN NULL "
@@ -112,7 +112,7 @@ def _objects(field: Field, further: Mapping[str, Field]) -> tuple[str, pa.DataTy
         f"ELSE {_read_as_text(paths, lists, is_list=is_list)} END END"
     )
     members = pa.struct([(name, _ATTRIBUTES if name in lists else pa.string()) for name in paths])
-    return (found if is_list else f"({found})[1]"), members
+    return (objects if is_list else f"({objects})[1]"), members
 
 
 def _read_as_text(paths: Mapping[str, list[str]], lists: set[str], *, is_list: bool) -> str:
@@ -231,18 +231,18 @@ def _struct(paths: Mapping[str, list[str]], lists: set[str], reach: Callable[[st
     """Return SQL of a struct of what `reach` finds by the first of a member's spellings; attributes are read."""
     members = []
     for name, spellings in paths.items():
-        found = ", ".join(map(reach, spellings))
-        found = f"coalesce({found})" if len(spellings) > 1 else found
-        found = _attributes(f"CAST({found} AS VARCHAR)", by_value=by_value) if name in lists else found
-        members.append(f"{quote_literal(name)}: {found}")
+        value = ", ".join(map(reach, spellings))
+        value = f"coalesce({value})" if len(spellings) > 1 else value
+        value = _attributes(f"CAST({value} AS VARCHAR)", by_value=by_value) if name in lists else value
+        members.append(f"{quote_literal(name)}: {value}")
     return f"{{{', '.join(members)}}}"
 
 
 def _read(text: str, structure: object, *, is_list: bool) -> str:
     """Return SQL of the list of what the objects of a text hold; an object alone is one of them."""
     whole = json.dumps([structure] if is_list else structure)
-    found = f"TRY(json_transform({text}, {quote_literal(whole)}))"
-    return found if is_list else f"[{found}]"
+    value = f"TRY(json_transform({text}, {quote_literal(whole)}))"
+    return value if is_list else f"[{value}]"
 
 
 def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
@@ -250,25 +250,25 @@ def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
 
     :param source: a SELECT, of the columns of `schema`
     """
-    found = []
+    columns = []
     for field in ORDER:
         named = [f for f in schema if field.fields and folded_name(f.name) == folded_name(field.name)]
         # two columns of one name are the matcher's to tell
         if len(named) == 1 and may_be_json(named[0].type):
-            found.append((field, f"{ROWS}.{quote_identifier(named[0].name)}", named[0].name))
-    if not found:
+            columns.append((field, f"{ROWS}.{quote_identifier(named[0].name)}", named[0].name))
+    if not columns:
         return None
-    made = [parsed(field, raw) for field, raw, _ in found]
+    made = [parsed(field, raw) for field, raw, _ in columns]
     read = ", ".join(f"{sql} AS ecdp_json_{i}" for i, (sql, _) in enumerate(made))
-    for (_, _, name), (_, type_) in zip(found, made, strict=True):
+    for (_, _, name), (_, type_) in zip(columns, made, strict=True):
         at = schema.names.index(name)
         schema = schema.set(at, pa.field(name, type_))
-    told = ", ".join(
-        problem(field.name, field, raw, f"{ROWS}.ecdp_json_{i}") for i, (field, raw, _) in enumerate(found)
+    listed = ", ".join(
+        problem(field.name, field, raw, f"{ROWS}.ecdp_json_{i}") for i, (field, raw, _) in enumerate(columns)
     )
-    problems = f"list_filter([{told}], lambda ecdp_x: ecdp_x IS NOT NULL)"
-    left = ", ".join(f"ecdp_json_{i}" for i in range(len(found)))
-    replaced = ", ".join(f"ecdp_json_{i} AS {quote_identifier(name)}" for i, (*_, name) in enumerate(found))
+    problems = f"list_filter([{listed}], lambda ecdp_x: ecdp_x IS NOT NULL)"
+    left = ", ".join(f"ecdp_json_{i}" for i in range(len(columns)))
+    replaced = ", ".join(f"ecdp_json_{i} AS {quote_identifier(name)}" for i, (*_, name) in enumerate(columns))
     if PROBLEMS in schema.names:
         replaced += f", {problems} || coalesce({ROWS}.{PROBLEMS}, []) AS {PROBLEMS}"
         problems = ""
@@ -279,18 +279,18 @@ def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
     return f"SELECT {ROWS}.* EXCLUDE ({left}) REPLACE ({replaced}){problems} FROM ({inner}) AS {ROWS}", schema
 
 
-def problem(path: str, field: Field, raw: str, found: str) -> str:
+def problem(path: str, field: Field, raw: str, parsed: str) -> str:
     """Return SQL of the problem of a text that is not what is asked for, NULL where all is well.
 
-    :param found: SQL of what `parsed` made of `raw`
+    :param parsed: SQL of what `parsed` made of `raw`
     """
     rule = f"JSON text of {'an object' if field.kind is Kind.OBJECT else 'a list of objects'}"
     # JSON null is a value that is absent
-    given = f"{raw} IS NOT NULL AND {found} IS NULL AND coalesce(TRY(json_type({raw})), '') <> 'NULL'"
+    unreadable = f"{raw} IS NOT NULL AND {parsed} IS NULL AND coalesce(TRY(json_type({raw})), '') <> 'NULL'"
     twice = f"coalesce(TRY({_repeated_key(raw, is_list=field.kind is Kind.LIST)}), FALSE)"
     rule = f"CASE WHEN {twice} THEN '{ONE_VALUE}' ELSE {quote_literal(rule)} END"
     got = f"CASE WHEN {twice} THEN 'more' ELSE {length_sql(f'CAST({raw} AS VARCHAR)')} END"
-    return f"CASE WHEN {given} THEN {{'field': {quote_literal(path)}, 'rule': {rule}, 'got': {got}}} END"
+    return f"CASE WHEN {unreadable} THEN {{'field': {quote_literal(path)}, 'rule': {rule}, 'got': {got}}} END"
 
 
 def _attributes(raw: str, *, by_value: bool = True) -> str:

@@ -82,12 +82,12 @@ class Query:
         broken, problems = self.errors.any_broken(), self.errors.problems()
         broken = f"{broken} OR contains(ecdp_text, {quote_literal(BROKEN)})"
         odd = self.warnings.any_broken() or "FALSE"
-        if given := self.fields.problems:
+        if noted := self.fields.problems:
             # what the source has said of a field is the fault; that nothing is there is what came of it
-            fields = f"list_transform({given}, lambda g: g.field)"
-            told = f"len(list_filter({fields}, lambda g: g = y.field OR starts_with(g, y.field || '.'))) > 0"
-            others = f"list_filter({problems}, lambda y: NOT ({told}))"
-            broken, problems = f"{broken} OR len({given}) > 0", f"{others} || {given}"
+            fields = f"list_transform({noted}, lambda g: g.field)"
+            same_field = f"len(list_filter({fields}, lambda g: g = y.field OR starts_with(g, y.field || '.'))) > 0"
+            others = f"list_filter({problems}, lambda y: NOT ({same_field}))"
+            broken, problems = f"{broken} OR len({noted}) > 0", f"{others} || {noted}"
         # the lists are built only for the rows that need them: a CASE evaluates a branch for its own rows
         return (
             f"SELECT {self._id} AS order_id, ecdp_text AS text, {self._facts} AS facts, "
@@ -159,7 +159,7 @@ class Query:
             members = ", ".join(f"'{name}': {text}" for name in FACTS)
             columns += f", {{{members}}} AS facts"
         join = f" SEMI JOIN {CHOSEN} USING (order_id)" if chosen else ""
-        # they are no duplicates, as their contents are not known
+        # they are no duplicates: their contents are unknown
         where = "FALSE" if duplicates is Duplicates.ONLY else "TRUE"
         return f"SELECT {columns} FROM ({self.ids}){join} WHERE {where}"
 
