@@ -61,6 +61,7 @@ class ParquetToEcdpOperator(PushOperator):
             batch_bytes: int | Templated = ...,
             request_budget: int | Templated = ...,
             canary: int | Templated = ...,
+            verify: int | Templated = ...,
             on_drift: Templated = ...,
             ecdp_conn_id: Templated = ...,
             results_path: Templated | None = ...,
