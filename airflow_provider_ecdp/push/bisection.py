@@ -276,7 +276,7 @@ class GroupTest:
             self.positive.append(pool)
             return None
         if self.idle >= sender.request_budget:
-            self.leave(pool, f"refused together with others, and not told apart in {number_of(self.idle, 'request')}")
+            self.leave(pool, f"refused with others, and not isolated in {number_of(self.idle, 'request')}")
             return None
         if len(pool) > 1 and sender.size_limit.exceeded(batching.size(pool.orders)):
             self._halve(pool, inferring=False)
