@@ -174,7 +174,7 @@ function reasons(rows, orders) {
             el("th.figure", { scope: "col" }, "Orders"),
             el("th", { scope: "col" }, "Outcome"),
             el("th", { scope: "col" }, "Reason"),
-            el("th", { scope: "col" }, "For example"),
+            el("th.example", { scope: "col" }, "For example"),
           ),
         ),
         el("tbody", {}, rows.map(line)),
