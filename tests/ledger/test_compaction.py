@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.compaction import _Storage, compact, forget
@@ -56,7 +57,7 @@ ROWS = st.tuples(
 )
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=examples(25))
 @given(files=st.lists(st.lists(ROWS, max_size=4), min_size=1, max_size=6), keep=st.integers(0, 100))
 def test_the_newest_row_of_each_order_stays_whatever_is_dropped(tmp_path_factory, files, keep):
     folder = tmp_path_factory.mktemp("ledger")

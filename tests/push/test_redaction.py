@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.redaction import SentValues, redact
@@ -85,7 +86,7 @@ def sent(customer):
 
 
 @given(echoes())
-@settings(max_examples=400, derandomize=True, deadline=None)
+@settings(max_examples=examples(400))
 def test_no_spelling_of_a_customer_is_left(echo):
     customer, said = echo
     left = redact(said, values=sent(customer))
@@ -137,7 +138,7 @@ def test_the_values_are_those_of_the_batch_and_of_no_other_text():
     customer=customers,
     spellings=st.tuples(st.sampled_from(sorted(SPELLINGS)), st.sampled_from(sorted(PHONE_SPELLINGS))),
 )
-@settings(max_examples=25, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("status", [400, 500])
 def test_nothing_that_a_run_leaves_holds_a_customer(
     foreign, hasty, tmp_path_factory, caplog, status, customer, spellings
