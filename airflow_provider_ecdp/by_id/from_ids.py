@@ -1,23 +1,28 @@
 """The use cases for orders that are named by id: read, change the status, delete. Every one of them gets an outcome.
 
-One request at a time, in the order given: two changes of one order must not overtake each other. An outage or a refused
-key stops the run, for it would stop every later request too; anything else concerns one order, and the rest goes on.
+One request at a time, in the order given: two changes of one order must not overtake each other. A request that fails
+is set aside until the others are sent, with those after it about the same order. An outage or a refused key stops the
+run.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sized
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.by_id.isolation import Isolation, Suspect
 from airflow_provider_ecdp.by_id.requests import MAY_BE_GONE, NOT_REACHED, Answer, OrderRequester
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSettings, Missing, Operation
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_updates, checked_website, listed_status
-from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
+from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
 from airflow_provider_ecdp.runs.summary import RunSummary
 
@@ -32,6 +37,8 @@ __all__ = [
     "listed_status",
     "update_order_statuses",
 ]
+
+log = logging.getLogger(__name__)
 
 _DEFAULTS, _OF_DELETIONS = ChangeSettings(), DeletionSettings()
 
@@ -117,6 +124,8 @@ def delete_orders(
     :param missing: REPORT counts an order that ECDP does not have as accepted: the order is gone, which is
         the goal, and a second DELETE may be answered the same way. FAIL counts it as rejected
     :param history: where deletions are noted, so that a run that sends only what has changed sends the order again
+    :raises ConfigurationError: nothing can be written there; nothing was sent
+    :raises StorageError: nothing can be written there now; nothing was sent
     """
 
     def prepare(value: object) -> _Send:
@@ -129,12 +138,30 @@ def delete_orders(
         return send
 
     run = _Run(OrderRequester(client, Operation.DELETE, missing), progress, results_limit, cancellation)
-    try:
+    if history is None:
         return run.execute(order_ids, prepare)
+    history.begin()
+    failure: EcdpError | None = None
+    try:
+        report = run.execute(order_ids, prepare)
     finally:
-        if history is not None:
-            history.note_deleted(result["order_id"] for result in run.results if result["outcome"] in MAY_BE_GONE)
+        history.note_deleted(result["order_id"] for result in run.results if result["outcome"] in MAY_BE_GONE)
+        try:
             history.flush()
+        except EcdpError as error:
+            log.warning("%s", error)
+            failure = error
+    return report if failure is None else replace(report, stopped=report.stopped or failure)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A request that is not answered yet; `suspect` if it has failed."""
+
+    position: int
+    order_id: object
+    send: _Send
+    suspect: Suspect | None = None
 
 
 class _Run:
@@ -154,15 +181,21 @@ class _Run:
     ) -> None:
         if results_limit < 0:
             raise ConfigurationError(f"results_limit must be 0 or more, not {results_limit}")
-        self.requester = requester
         self.progress = progress
         self.results_limit = results_limit
         self.cancellation = Cancellation(cancellation)
         self.extra = extra or {}
         self.summary = RunSummary(requester.client, self.cancellation.clock)
-        self.results: list[dict[str, Any]] = []
+        self.isolation = Isolation(requester, CircuitBreaker(), self.cancellation)
+        self.total: int | None = None
+        self._results: dict[int, dict[str, Any]] = {}
         self.counts: Counter[Outcome] = Counter()
         self.missing = 0
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """The results so far, in the order of the call."""
+        return [self._results[position] for position in sorted(self._results)]
 
     def execute(
         self,
@@ -174,45 +207,61 @@ class _Run:
 
         :param prepare: checks an order, and returns what sends its request
         """
-        total = len(orders) if isinstance(orders, Sized) else None
-        with self.cancellation.interrupting(self.requester.client):
-            for order in orders:
-                self._record(order_id(order), self._answer(prepare, order))
-                failed = sum(count for outcome, count in self.counts.items() if outcome.failed)
-                unsent = self.counts[Outcome.INVALID]
-                self.progress(Progress(len(self.results), failed, total, self.summary.seconds, unsent))
+        self.total = len(orders) if isinstance(orders, Sized) else None
+        waiting: list[_Waiting] = []
+        held_back: set[str] = set()
+        with self.cancellation.interrupting(self.isolation.requester.client):
+            for position, order in enumerate(orders):
+                try:
+                    request = _Waiting(position, order_id(order), prepare(order))
+                except ConfigurationError as error:
+                    answer = Answer(Outcome.INVALID, str(error)[:REASON_CHARACTERS])
+                    self._record(position, order_id(order), answer)
+                    continue
+                if str(request.order_id) in held_back or not self._send(request):
+                    held_back.add(str(request.order_id))
+                    waiting.append(request)
+            for request in waiting:
+                if request.suspect is not None or not self._send(request):
+                    self._send_again(request)
         return self._report()
 
-    def _answer(self, prepare: Callable[[_T], _Send], order: _T) -> Answer:
+    def _send(self, request: _Waiting) -> bool:
+        """Send a request for the first time; return whether its order has its outcome."""
         if self.cancellation.cancelled:
-            return Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
-        try:
-            send = prepare(order)
-        except ConfigurationError as error:
-            return Answer(Outcome.INVALID, str(error)[:REASON_CHARACTERS])
-        answer = self.requester.ask(send)
-        if answer.error is not None:
-            self.cancellation.stop(answer.error)
-        return answer
+            self._record(request.position, request.order_id, Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED))
+            return True
+        answer = self.isolation.send(request.send)
+        if isinstance(answer, Suspect):
+            request.suspect = answer
+            return False
+        self._record(request.position, request.order_id, answer)
+        return True
 
-    def _record(self, order_id: object, answer: Answer) -> None:
+    def _send_again(self, request: _Waiting) -> None:
+        if request.suspect is not None:
+            answer = self.isolation.send_again(request.send, request.suspect)
+            self._record(request.position, request.order_id, answer)
+
+    def _record(self, position: int, order_id: object, answer: Answer) -> None:
         self.missing += answer.missing
         self.counts[answer.outcome] += 1
-        self.results.append(
-            {
-                "order_id": _shown(order_id),
-                "outcome": answer.outcome.value,
-                "reason": answer.reason,
-                "http_status": answer.http_status,
-                "attempts": answer.attempts,
-                **self.extra,
-                **answer.content,
-            }
-        )
+        self._results[position] = {
+            "order_id": _shown(order_id),
+            "outcome": answer.outcome.value,
+            "reason": answer.reason,
+            "http_status": answer.http_status,
+            "attempts": answer.attempts,
+            **self.extra,
+            **answer.content,
+        }
+        failed = sum(count for outcome, count in self.counts.items() if outcome.failed)
+        unsent = self.counts[Outcome.INVALID]
+        self.progress(Progress(len(self._results), failed, self.total, self.summary.seconds, unsent))
 
     def _report(self) -> Report:
-        head, facts = {"operation": self.requester.operation.value}, {"missing": self.missing}
-        summary = self.summary.of(head, len(self.results), self.counts, facts)
+        head, facts = {"operation": self.isolation.requester.operation.value}, {"missing": self.missing}
+        summary = self.summary.of(head, len(self._results), self.counts, facts)
         # sorted is stable: among the failures, and among the others, the order is that of the call
         ranked = sorted(self.results, key=lambda result: not Outcome(result["outcome"]).failed)
         stopped = self.cancellation.cause if any(outcome.failed for outcome in self.counts) else None

@@ -6,25 +6,23 @@ What is sent is safe to repeat: a status that an order has, and an order that is
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from http import HTTPStatus
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.by_id.isolation import Isolation, Suspect
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
 from airflow_provider_ecdp.by_id.requests import MAY_BE_GONE, NOT_REACHED, Answer, OrderRequester
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, Operation
-from airflow_provider_ecdp.errors import ApiError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.ledger.target import check_target
-from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
-from airflow_provider_ecdp.runs.circuit_breaker import may_be_content
 from airflow_provider_ecdp.runs.progress import OnProgress, no_progress
 from airflow_provider_ecdp.runs.run import Run
 
@@ -62,10 +60,10 @@ def apply_changes(
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A change that failed, and its answer."""
+    """A change that failed."""
 
     change: pa.RecordBatch
-    answer: Answer
+    suspect: Suspect
 
 
 class _Changes:
@@ -89,9 +87,6 @@ class _Changes:
         self.history = history if queue.operation is Operation.DELETE else None
         self.own = [ledger] if ledger is not None else []
         resumed = settings.resumed or (ledger is not None and ledger.exists())
-        # an earlier try has sent others: what it left open may be at fault, where a GET is answered
-        self.sent_before = ledger is not None and ledger.has_accepted()
-        self.requester = OrderRequester(client, queue.operation, settings.missing, resumed)
         self.run: Run[pa.RecordBatch | SetAside, tuple[pa.RecordBatch, Answer] | None] = Run(
             client,
             self,
@@ -101,6 +96,12 @@ class _Changes:
             on_progress=progress,
             max_duration=settings.max_duration,
             cancellation=cancellation,
+        )
+        self.isolation = Isolation(
+            OrderRequester(client, queue.operation, settings.missing, resumed),
+            self.run.breaker,
+            self.run.cancellation,
+            sent_before=ledger is not None and ledger.has_accepted(),
         )
         self.missing = 0
         #: changes of this round that failed where others did not, each with its answer
@@ -139,69 +140,17 @@ class _Changes:
     def send(self, item: pa.RecordBatch | SetAside) -> tuple[pa.RecordBatch, Answer] | None:
         """Send one change, in a worker thread; None sets it aside until the others of its round are sent."""
         if isinstance(item, SetAside):
-            return item.change, self._send_again(item)
+            return item.change, self.isolation.send_again(self._request(item.change), item.suspect)
         if self.run.cancellation.cancelled:
             return item, Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
-        answer = self._ask(item)
-        breaker = self.run.breaker
-        if answer.error is None:
-            breaker.answered()
-            return item, answer
-        # a call that was cut short says nothing of its change
-        content = may_be_content(answer.error) and not self.client.interrupted
-        if content:
-            breaker.failed(alone=True)
-        if content and breaker.is_open:
-            breaker.left_open = self._left_by_earlier_run(answer)
-        if not content or breaker.is_open:
-            self.run.cancellation.stop(answer.error)
-            return item, answer
-        self.set_aside.append(SetAside(item, answer))
-        return None
+        answer = self.isolation.send(self._request(item))
+        if isinstance(answer, Suspect):
+            self.set_aside.append(SetAside(item, answer))
+            return None
+        return item, answer
 
-    def _send_again(self, item: SetAside) -> Answer:
-        """Send a change that failed alone once more; it is refused if its answer says so and others are answered."""
-        if (
-            not self.run.breaker.answers
-            and item.answer.error is not None
-            and not self._left_by_earlier_run(item.answer)
-        ):
-            # nothing was ever answered: this is an outage, not a change
-            self.run.cancellation.stop(item.answer.error)
-        if self.run.cancellation.cancelled:
-            return item.answer
-        answer = self._ask(item.change)
-        answer = replace(answer, attempts=item.answer.attempts + answer.attempts)
-        if answer.error is None:
-            self.run.breaker.answered()
-            return answer
-        return self._judge(item, answer, answer.error)
-
-    def _left_by_earlier_run(self, answer: Answer) -> bool:
-        """Whether it is rather the changes that fail than the server: an earlier run has left them and sent others."""
-        suspect = self.sent_before and not self.run.breaker.answers and answer.http_status != HTTPStatus.FORBIDDEN
-        return suspect and not self._server_fails()
-
-    def _judge(self, item: SetAside, answer: Answer, error: ApiError) -> Answer:
-        if self._server_fails():
-            self.run.cancellation.stop(error)
-            return answer
-        # a GET is no answer to a change
-        unproven = not self.run.breaker.answers
-        maybe_done = unproven or Outcome.UNRESOLVED in (answer.outcome, item.answer.outcome)
-        outcome = Outcome.UNRESOLVED if maybe_done or error.transient else Outcome.REJECTED
-        return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)
-
-    def _server_fails(self) -> bool:
-        """Whether a GET is not answered either."""
-        try:
-            self.client.check_key()
-        except ApiError:
-            return True
-        return False
-
-    def _ask(self, item: pa.RecordBatch) -> Answer:
-        order_id, status, website_id = (item.column(n)[0].as_py() for n in ("order_id", "status", "website_id"))
+    def _request(self, change: pa.RecordBatch) -> Callable[[], dict[str, Any]]:
+        order_id, status, website_id = (change.column(n)[0].as_py() for n in ("order_id", "status", "website_id"))
 
         def request() -> dict[str, Any]:
             if self.queue.operation is Operation.DELETE:
@@ -210,7 +159,7 @@ class _Changes:
                 self.client.update_order_status(order_id, status, website_id=website_id)
             return {}
 
-        return self.requester.ask(request)
+        return request
 
     def record(self, result: tuple[pa.RecordBatch, Answer] | None) -> None:
         """Record the outcome of a change; one that was set aside has none yet."""

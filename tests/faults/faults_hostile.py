@@ -91,6 +91,7 @@ class HostileServer:
     """What it holds, and how it behaves.
 
     `poison` are reactions to each request with an order, `bad` the orders that are refused by a rule, `hint` how.
+    An order of `fails_at_first` gets a 500 for its first two requests.
     A body that holds a word of `firewall` gets its reaction: who refuses by content knows nothing of orders.
     `random_reactions` strike any request, each with a probability. A stored order is found after `lag` seconds.
     One that is `lenient` takes a second `Add` of an order without a word. From the request `outage_from` on, all get
@@ -105,6 +106,7 @@ class HostileServer:
     bad: frozenset[str] = frozenset()
     firewall: Mapping[str, Reaction] = field(default_factory=dict)
     hint: str = "all"
+    fails_at_first: frozenset[str] = frozenset()
     random_reactions: Mapping[Reaction, float] = field(default_factory=dict)
     lag: float = 0.0
     clock: Callable[[], float] = time.monotonic
@@ -159,6 +161,7 @@ class HostileServer:
 
     def _of_content(self, ids: list[str], text: str) -> Reaction | None:
         reactions = [self.poison[i] for i in ids if i in self.poison]
+        reactions += ["500" for i in ids if i in self.fails_at_first and self.alone[i] < 2]
         reactions += [reaction for word, reaction in self.firewall.items() if word in text]
         if not reactions:
             return None

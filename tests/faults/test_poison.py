@@ -12,6 +12,7 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.by_id.from_ids import delete_orders, update_order_statuses
 from airflow_provider_ecdp.by_id.from_source import ChangeSettings, apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
 from airflow_provider_ecdp.by_id.settings import Missing, Operation
@@ -234,6 +235,57 @@ def test_a_resume_of_nothing_but_poison_changes_is_no_outage(count, operation, t
         server.outage, before = "500", server.methods.total()
         assert changed(server, operation, ids, Ledger(tmp_path)).stopped is not None
     assert server.methods.total() - before <= 60
+
+
+def by_id(server, use_case, *arguments, **keywords):
+    clock = FakeClock()
+    about = ClientSettings(base_url=server.url, read_timeout=server.hang_seconds / 2)
+    policy = RetryPolicy(max_attempts=2)
+    with EcdpClient(KEY, about, policy=policy, clock=clock, sleep=clock.sleep) as client:
+        return use_case(client, *arguments, **keywords)
+
+
+@pytest.mark.parametrize("answer", POISONS)
+def test_a_poison_order_in_a_list_of_ids_holds_back_no_other(answer):
+    ids = ids_of(20)
+    server = HostileServer(poison={ids[7]: answer}, stored={order_id: {} for order_id in ids})
+    with serving(server):
+        report = by_id(server, delete_orders, ids)
+
+    assert report.stopped is None
+    assert failed(report).keys() == {ids[7]}
+    assert failed(report)[ids[7]]["reason"]
+    assert server.statuses.keys() == set(ids) - {ids[7]}
+
+
+def test_changes_of_an_order_in_a_list_never_overtake_each_other():
+    server = HostileServer(stored={"A": {}, "B": {}}, fails_at_first=frozenset({"A"}))
+    updates = [{"order_id": i, "status": status} for status in ("paid", "completed") for i in ("B", "A")]
+    with serving(server):
+        report = by_id(server, update_order_statuses, updates)
+
+    assert report.stopped is None
+    assert [r["outcome"] for r in report.results] == ["accepted"] * 4
+    assert server.statuses == {"A": "Completed", "B": "Completed"}
+
+
+@pytest.mark.parametrize("outage", ["500", "reset", "403 HTML", "404"])
+def test_an_outage_ends_a_list_of_ids_within_sixty_requests(outage):
+    ids = ids_of(100)
+    server = HostileServer(
+        stored={order_id: {} for order_id in ids},
+        poison={ids[7]: "500"},
+        outage=outage,
+        after_poison=True,
+        outage_from=20,
+    )
+    with serving(server):
+        report = by_id(server, delete_orders, ids)
+
+    assert report.stopped is not None
+    assert server.since_outage <= 60
+    assert report.summary["rejected"] == 0
+    assert report.summary["accepted"] == len(server.statuses)
 
 
 def test_a_refused_key_is_one_request_and_a_refused_one_with_403_three():

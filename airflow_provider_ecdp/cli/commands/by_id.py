@@ -60,7 +60,6 @@ def _delete(client: EcdpClient, arguments: Namespace, cancellation: Cancellation
         from airflow_provider_ecdp.ledger.store import Ledger  # noqa: PLC0415 - Arrow, which other commands do without
 
         history = Ledger(arguments.only_changed)
-        history.begin()
     return delete_orders(
         client,
         arguments.id,

@@ -1,0 +1,92 @@
+"""Tells a request that the server cannot answer from a server that answers none, for orders by their ids.
+
+A request that fails is set aside until others are sent, and then sent once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+from airflow_provider_ecdp.by_id.requests import Answer, OrderRequester
+from airflow_provider_ecdp.errors import ApiError
+from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
+from airflow_provider_ecdp.runs.cancellation import Cancellation
+from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_content
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """The answer to a request that is to be sent once more, after others."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """Sends requests, and stops the run where the server fails; safe for threads.
+
+    :param sent_before: whether an earlier run had orders accepted: what it left open may be all that fails
+    """
+
+    requester: OrderRequester
+    breaker: CircuitBreaker
+    cancellation: Cancellation
+    sent_before: bool = False
+
+    def send(self, request: Callable[[], dict[str, Any]]) -> Answer | Suspect:
+        """Send a request for the first time."""
+        answer = self.requester.ask(request)
+        breaker = self.breaker
+        if answer.error is None:
+            breaker.answered()
+            return answer
+        # a call that was cut short says nothing of its order
+        content = may_be_content(answer.error) and not self.requester.client.interrupted
+        if content:
+            breaker.failed(alone=True)
+        if content and breaker.is_open:
+            breaker.left_open = self._left_by_earlier_run(answer)
+        if not content or breaker.is_open:
+            self.cancellation.stop(answer.error)
+            return answer
+        return Suspect(answer)
+
+    def send_again(self, request: Callable[[], dict[str, Any]], suspect: Suspect) -> Answer:
+        """Send a request that failed once more: it is refused if its answer says so and others are answered."""
+        before = suspect.answer
+        if not self.breaker.answers and before.error is not None and not self._left_by_earlier_run(before):
+            # nothing was ever answered: this is an outage, not an order
+            self.cancellation.stop(before.error)
+        if self.cancellation.cancelled:
+            return before
+        answer = self.requester.ask(request)
+        answer = replace(answer, attempts=before.attempts + answer.attempts)
+        if answer.error is None:
+            self.breaker.answered()
+            return answer
+        return self._judge(before, answer, answer.error)
+
+    def _judge(self, before: Answer, answer: Answer, error: ApiError) -> Answer:
+        if self._server_fails():
+            self.cancellation.stop(error)
+            return answer
+        # a GET that is answered does not show that others are
+        open_end = not self.breaker.answers or Outcome.UNRESOLVED in (answer.outcome, before.outcome)
+        outcome = Outcome.UNRESOLVED if open_end or error.transient else Outcome.REJECTED
+        return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)
+
+    def _left_by_earlier_run(self, answer: Answer) -> bool:
+        """Whether it is rather the orders that fail than the server: an earlier run has left them and sent others."""
+        suspect = self.sent_before and not self.breaker.answers and answer.http_status != HTTPStatus.FORBIDDEN
+        return suspect and not self._server_fails()
+
+    def _server_fails(self) -> bool:
+        """Whether a GET is not answered either."""
+        try:
+            self.requester.client.check_key()
+        except ApiError:
+            return True
+        return False
