@@ -80,7 +80,9 @@ class Cancellation:
 
     def stop(self, cause: EcdpError) -> None:
         """Let nothing new be sent; calls under way go on to their end."""
-        self._causes.append(cause)
+        if self.cause is None:
+            # what fails because a parent was cancelled is no cause
+            self._causes.append(cause)
 
     def cancel(self, cause: EcdpError) -> None:
         """Let nothing new be sent, and end all waiting."""

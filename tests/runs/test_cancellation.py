@@ -110,3 +110,12 @@ def test_a_client_stays_interrupted_where_its_caller_has_cancelled():
         assert caller.heeded
         caller.cancel(CancelledError("told to end"))
     assert client.calls == ["interrupt"]
+
+
+def test_what_fails_because_a_parent_was_cancelled_is_no_cause():
+    parent = Cancellation()
+    child = Cancellation(parent)
+    parent.cancel(cause := CancelledError("the task was cancelled"))
+    child.stop(UnreachableError("cut off because the run is stopping"))
+    assert child.cause is cause
+    assert child.abandoned
