@@ -1,6 +1,6 @@
 """Apache Airflow provider for ExpertSender CDP (ECDP): orders from Parquet extracts to the Orders API.
 
-The core knows no Airflow: `orders` (what an order is), `api` (how ECDP is spoken to), `push` (the use case),
+The core imports no Airflow: `orders` (from columns to orders), `api` (requests to ECDP), `push` (the use case),
 `results` and `ledger` (the outcome of each order), `errors`. The adapters know Airflow: `hooks`, `operators`,
 `transfers`. `sandbox` is a stand-in for ECDP, `cli` the same use cases from a terminal.
 

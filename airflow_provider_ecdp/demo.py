@@ -1,7 +1,7 @@
 """`make demo`: the nightly example DAG, run by Airflow against the sandbox, and the outcome of every order.
 
-Airflow runs as a process of its own, in a folder of its own: this module imports none of it. What is printed was read
-from the run: its XCom, the sandbox's own count, and the ids of the processes that were started.
+Airflow runs as a process of its own, in a folder of its own: this module imports none of it. The report is
+read from the run: its XCom, the sandbox's own count, and the ids of the processes that were started.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Demo:
         self.started: list[int] = []
 
     def run(self) -> int:
-        """Make an extract, run the DAG on it, and print what came of it."""
+        """Make an extract, run the DAG on it, and print the report."""
         if not (_ROOT / "dags" / f"{DAG}.py").exists():
             raise EcdpError(f"dags/{DAG}.py is not there: the demo runs in a clone of the repository")
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -148,7 +148,7 @@ class Demo:
             _stop(process)
 
     def _report(self) -> Report:
-        """Read what the DAG's task returned from Airflow's database: no command of Airflow prints an XCom."""
+        """Read the XCom of the DAG's task from Airflow's database: no command of Airflow prints it."""
         with contextlib.closing(sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True)) as airflow:
             rows = airflow.execute(
                 "SELECT value FROM xcom WHERE dag_id = ? AND key = 'return_value'", (DAG,)
@@ -200,7 +200,7 @@ To look further:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the process group of `process`, what it has started included: politely, then not."""
+    """End the process group of `process`: SIGTERM first, then SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + _GRACE_SECONDS
         with contextlib.suppress(ProcessLookupError):

@@ -8,12 +8,12 @@
     │   ├── SourceChangedError     its files were replaced while the run was reading them: run again
     │   ├── EmptyExtractError      it holds no orders
     │   ├── ColumnsError           a required column is missing, or a column has the wrong kind
-    │   └── SqlError               the SQL text fails, or asks for what the engine is locked against
+    │   └── SqlError               the SQL text fails, or needs files, extensions or settings
     │       └── MemoryLimitError   it needs more memory than it may have
     ├── ApiError                   one request did not succeed
     │   ├── KeyRefusedError        401, and 403 before any success: correct the key in the connection
     │   ├── ForbiddenError         403 after the key was accepted: perhaps a firewall that dislikes the content
-    │   ├── RequestRejectedError   400 and other 4xx: the API refused what was sent
+    │   ├── RequestRejectedError   400 and other 4xx: the API refused the request
     │   │   └── TooLargeError      413: the same orders in smaller batches
     │   ├── NotFoundError          404 on an order's own path
     │   ├── ThrottledError         429: later
@@ -60,7 +60,7 @@ class StorageError(EcdpError):
 
 
 class ExtractError(EcdpError):
-    """The extract cannot be read as orders; what was sent before that was noticed is recorded."""
+    """The extract cannot be read as orders; orders that were sent before are recorded."""
 
     #: whether the storage does not answer, or refuses: an extract that is wrong stays so, this may pass
     of_storage: bool = False
@@ -84,7 +84,7 @@ class MissingSourceError(ExtractError):
 
 
 class SourceChangedError(ExtractError):
-    """Files were replaced between two readings of one run: what it knows of their orders no longer holds."""
+    """Files were replaced between two readings of one run: the ids that it has read are out of date."""
 
     @property
     def transient(self) -> bool:
@@ -101,7 +101,7 @@ class ColumnsError(ExtractError):
 
 
 class SqlError(ExtractError):
-    """The SQL text fails, or asks for what the engine is locked against."""
+    """The SQL text fails, or needs files, extensions or settings, which are locked."""
 
 
 class MemoryLimitError(SqlError):
@@ -255,9 +255,9 @@ class OrdersFailedError(PushError):
 
 
 class PushStoppedError(PushError):
-    """An outage, a refused key, `max_duration` or a signal stopped the run; what was not sent is `not_attempted`.
+    """An outage, a refused key, `max_duration` or a signal stopped the run; unsent orders are `not_attempted`.
 
-    `retry_after` is the pause in seconds that the server asked for last, `key_refused` tells the two causes apart.
+    `retry_after` is the pause in seconds that the server asked for last, `key_refused` is whether the key was refused.
     """
 
     def __init__(

@@ -199,7 +199,7 @@ class EcdpClient:
         return self._governor.wait(seconds)
 
     def recovered(self) -> None:
-        """Note an answer to what `pause` waited for: the retry's tokens return to the quota."""
+        """Note that ECDP answered the request after `pause`: the retry's tokens return to the quota."""
         self._governor.quota.give_back_retry()
 
     def _call(

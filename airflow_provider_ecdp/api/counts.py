@@ -16,7 +16,7 @@ class PostResult:
 
 @dataclass(frozen=True, slots=True)
 class ClientStats:
-    """What a client has done so far: requests with their repetitions, repetitions, bytes of request bodies.
+    """The counts of a client so far: requests with their repetitions, repetitions, bytes of request bodies.
 
     `of_thread` are the requests of the thread that asks for the counts.
     """
@@ -27,7 +27,7 @@ class ClientStats:
     of_thread: int = field(default=0, compare=False)
 
     def since(self, before: ClientStats) -> dict[str, int]:
-        """Return what was added since `before`, as a run's summary has it."""
+        """Return the differences to `before`, by the names of a run's summary."""
         return {name: getattr(self, name) - getattr(before, name) for name in ("requests", "retries", "bytes")}
 
 

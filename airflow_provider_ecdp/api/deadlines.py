@@ -57,7 +57,7 @@ class Exchange:
         return True
 
     def shut(self, cut: Cut) -> None:
-        """End the exchange: what waits for its socket wakes up."""
+        """End the exchange: a thread that waits for its socket wakes up."""
         self.cut = cut
         if self._connection is not None:
             # the other end may have closed it

@@ -12,7 +12,7 @@ _SEPARATORS = str.maketrans("", "", "_- ")
 
 
 class Mode(enum.StrEnum):
-    """What a POST does with an order that is, or is not, in ECDP already."""
+    """How a POST treats orders that ECDP has, and those that it has not."""
 
     ADD = "Add"
     ADD_OR_REPLACE = "AddOrReplace"
@@ -48,7 +48,7 @@ class MatchBy(enum.StrEnum):
 
 
 def envelope(mode: Mode, match_by: MatchBy | None) -> tuple[bytes, bytes]:
-    """Return what stands before and after the orders in the body of a POST."""
+    """Return the text before and after the orders in the body of a POST."""
     matching = f',"matchBy":"{match_by}"' if match_by else ""
     return f'{{"mode":"{mode}"{matching},"data":['.encode(), b"]}"
 

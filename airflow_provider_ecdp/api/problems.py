@@ -1,6 +1,6 @@
-"""Reads the body of a refusal: problem+json (RFC 9457) first, then what gateways and web servers say instead.
+"""Reads the body of a refusal: problem+json (RFC 9457) first, then the forms of gateways and web servers.
 
-Whatever is kept went through the redactor: a server may quote what it was sent.
+Everything that is kept has passed the redactor: a server may quote the request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TITLE = re.compile(r"<title[^>]*>([^<]{1,2000})", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a refusal says: `details` are the entries of `errors`, then `detail` and `title`, each once, not empty.
+    """A refusal: `details` are the entries of `errors`, then `detail` and `title`, each once, not empty.
 
     `is_documented` tells whether it has the form of the API's problems, which gateways and web servers do not have.
     """
@@ -40,7 +40,7 @@ class Problem:
 
 
 def read_problem(media_type: str, body: bytes, redactor: Redactor | None = None) -> Problem:
-    """Read the body of a refusal, whatever it holds; what cannot be read says nothing."""
+    """Read the body of a refusal; one that cannot be read has no details."""
     redactor = redactor or Redactor()
     document = read_json(body)
     if isinstance(document, dict):
@@ -65,7 +65,7 @@ def read_json(body: bytes) -> Any:
 
 
 def _from_json(document: dict[str, Any], redactor: Redactor) -> Problem:
-    # `message` and `error` are what API gateways send in place of a problem
+    # API gateways send `message` and `error` in place of a problem
     said = [document[key] for key in ("detail", "title", "message", "error") if _is_text(document, key)]
     entries = list(islice(_entries(document.get("errors")), MAX_ERRORS))
     substatus = document.get("substatus")

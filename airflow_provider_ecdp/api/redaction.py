@@ -77,7 +77,7 @@ _ESCAPED = re.compile(
 _LAYERS = 4
 
 
-#: What telephone numbers are written with, beside digits.
+#: Characters of telephone numbers beside digits.
 _SEPARATORS = str.maketrans("", "", " +-()./")
 
 _OPENING, _CLOSING = "'\"`\u2018\u201c\u00ab", "'\"`\u2019\u201d\u00bb"
@@ -97,13 +97,13 @@ class SentValues:
 
 
 def redact(text: str, secret: str = "", *, values: SentValues | None = None, max_length: int = MAX_LENGTH) -> str:
-    """Return `text` on one line without `secret`, `values` and what looks personal, cut to `max_length`."""
+    """Return `text` on one line without `secret`, `values` and text that looks personal, cut to `max_length`."""
     return Redactor.of(secret, values).redact(text, max_length)
 
 
 @dataclass(frozen=True, slots=True)
 class Redactor:
-    """Replaces the key, values that were sent, and what looks like an e-mail address or a telephone number."""
+    """Replaces the key, values that were sent, and text that looks like an e-mail address or a telephone number."""
 
     values: frozenset[_Value] = frozenset()
     ids: frozenset[str] = frozenset()
@@ -125,7 +125,7 @@ class Redactor:
         return type(self)(values, frozenset(i for i in self.ids if i in text) if values else frozenset())
 
     def redact(self, text: str, max_length: int = MAX_LENGTH) -> str:
-        """Return `text` on one line, with the key, sent values and what looks personal replaced, cut to `max_length`.
+        """Return `text` on one line, with the key, sent values and personal-looking text replaced, cut to `max_length`.
 
         The cut comes last: an address that straddled it would be half shown.
         """
@@ -234,7 +234,7 @@ class _Folded:
 
 
 class _Folding(dict[int, str]):
-    """What each character is compared as: without case, accents, width and direction; a blank for any white space."""
+    """Characters as they are compared: without case, accents, width and direction; a blank for white space."""
 
     def __missing__(self, code: int) -> str:
         folded = "".join(map(_folded_character, unicodedata.normalize("NFKD", chr(code))))

@@ -64,7 +64,7 @@ _PROXY_LOGIN = "the proxy requires credentials; add them to the proxy's URL"
 class Answer:
     """One HTTP answer. `headers` has case-insensitive keys; `body` is decoded.
 
-    `complete` is false if the connection broke, or the body passed the limit of what is read, before its end.
+    `complete` is false if the connection broke, or the body passed the limit of bytes that are read, before its end.
     """
 
     status: int
@@ -90,7 +90,7 @@ def read_answer(
     """Return the `data` object of a GET or DELETE, None for a POST or PUT, or raise the ApiError that `answer` means.
 
     `call` names the request in messages, such as `GET /orders/12`; `now` is the time in seconds since the epoch, for
-    a `Retry-After` that is a date; `redactor` is called for what replaces the key and customers' values in a refusal.
+    a `Retry-After` that is a date; `redactor` returns the Redactor of a refusal.
     `key_accepted` tells whether the key has had a success before.
     """
     if answer.status == (201 if method == "POST" else 200):

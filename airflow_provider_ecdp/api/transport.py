@@ -2,7 +2,7 @@
 
 The rule that decides about Add: an error raised while connecting proves that nothing was sent (UnreachableError), any
 later one proves nothing (NoAnswerError). urllib3 does not tell the two apart for TLS and resets, so the connections
-here mark what fails in `connect`. An idle connection that the server closes just when it is used again is "later".
+here mark errors of `connect`. An idle connection that the server closes just when it is used again is "later".
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class Transport:
 
 def _headers(api_key: str, suffix: str) -> dict[str, str]:
     agent = f"airflow-provider-ecdp/{__version__} python-requests/{requests.__version__} {suffix}".rstrip()
-    # identity: the answers are short, and what is not compressed cannot expand
+    # identity: the answers are short, and uncompressed answers cannot expand
     return {"x-api-key": api_key, "User-Agent": agent, "Accept": "application/json", "Accept-Encoding": "identity"}
 
 
@@ -168,7 +168,7 @@ class _Adapter(HTTPAdapter):
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        # SOCKS has connections of its own; what fails there counts as "later" unless urllib3 knows better
+        # SOCKS has connections of its own; its errors count as "later" unless urllib3 knows better
         if type(manager) is urllib3.ProxyManager:
             manager.pool_classes_by_scheme = self._pools
         return manager
@@ -181,8 +181,8 @@ class _NotConnectedError(NewConnectionError):
 class _Watched(HTTPConnection):
     """A connection that the watchdog can shut, from another thread and whatever this one is doing.
 
-    It has a second descriptor for that: TLS takes the first over in its handshake, and SSLSocket.shutdown would make
-    what is still being sent go out unencrypted.
+    It has a second descriptor for that: TLS takes the first over in its handshake, and after SSLSocket.shutdown
+    the rest of a request would go out unencrypted.
     """
 
     _watchdog: Watchdog
@@ -278,7 +278,7 @@ def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError
         # requests raises a plain OSError, before it connects, for a CA bundle that is not there
         return ConfigurationError("the CA bundle (`ca_bundle`, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE) cannot be read")
     broken = NoAnswerError(f"{call}: the connection broke before a response arrived ({_reason(chain[-1])})")
-    # while sending: the server does not take what it is sent
+    # while sending: the server does not read the request
     broken.timed_out = any(isinstance(link, TimeoutError) for link in chain)
     return broken
 
@@ -305,7 +305,7 @@ def _not_connected(refused: NewConnectionError, call: str, settings: ClientSetti
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and what it wraps: requests and urllib3 put the inner one into `args`, `reason` or the cause."""
+    """Yield an error and those that it wraps: requests and urllib3 put them into `args`, `reason` or the cause."""
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
@@ -315,6 +315,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    # The system's own words, TLS included, or a proxy's about its tunnel. http.client quotes what the server sent.
+    # The system's own words, TLS included, or a proxy's about its tunnel. http.client quotes the server's bytes.
     said = f": {error.strerror or error}" if isinstance(error, OSError) else ""
     return redact(f"{type(error).__name__}{said}", max_length=160)

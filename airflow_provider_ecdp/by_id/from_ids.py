@@ -44,7 +44,7 @@ _DEFAULTS, _OF_DELETIONS = ChangeSettings(), DeletionSettings()
 
 _T = TypeVar("_T")
 
-#: Sends one request, and returns what the result holds beside the outcome.
+#: Sends one request, and returns the members of the result beside the outcome.
 _Send = Callable[[], dict[str, Any]]
 
 
@@ -167,7 +167,7 @@ class _Waiting:
 class _Run:
     """Sends one request after the other, and counts.
 
-    :param extra: what a result without an order holds
+    :param extra: members of a result without an order
     """
 
     def __init__(
@@ -205,7 +205,7 @@ class _Run:
     ) -> Report:
         """Send a request for each order, and return the report.
 
-        :param prepare: checks an order, and returns what sends its request
+        :param prepare: checks an order, and returns the function that sends its request
         """
         self.total = len(orders) if isinstance(orders, Sized) else None
         waiting: list[_Waiting] = []

@@ -1,6 +1,6 @@
 """The use case for changes: send the statuses or deletions of an extract, one request each, with an outcome for each.
 
-What is sent is safe to repeat: a status that an order has, and an order that is deleted, stay so.
+Requests are safe to repeat: a status, and a deletion, can be set twice.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def apply_changes(
 ) -> Report:
     """Send the changes, and return the outcome of each. Refusals and outages are in the report, not raised.
 
-    :param ledger: where this run's outcomes are kept; what it holds as accepted is not sent again
-    :param history: where deletions are noted, so that a run that sends only what has changed sends the order again
+    :param ledger: where this run's outcomes are kept; changes that it has as accepted are not sent again
+    :param history: where deletions are noted, so that a run of `only_changed` sends the order again
     :param progress: called in this thread, as outcomes come and every few seconds while none does
     :param cancellation: ends the run in order: nothing new is sent, and every change has an outcome
     :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
@@ -197,6 +197,6 @@ class _Changes:
         for word, (outcome, reason) in self.skipped.items():
             skipped = batch.filter(pc.equal(skip_reason, word))
             if len(skipped):
-                # the ledger has a row of what is resumed; a repetition must not stand for the change that it repeats
+                # the ledger has a row of a resumed change; that of a repetition would replace the first one's
                 self.run.record_unsent(BatchOutcome(skipped, outcome, reason), ())
         return batch.filter(pc.and_(pc.is_null(problems), pc.is_null(skip_reason)))

@@ -1,4 +1,4 @@
-"""One request about one order, and the outcome of that order: what the use cases for orders by id share."""
+"""One request about one order, and the outcome of that order; shared by the use cases for orders by id."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Answer:
 
     :param attempts: requests that were made
     :param missing: whether ECDP has no such order
-    :param content: what the answer holds beside the outcome
+    :param content: members of the result beside the outcome
     :param error: why no other order needs to be asked for
     """
 
@@ -45,7 +45,7 @@ class OrderRequester:
 
     :param missing: of a deletion, REPORT counts an order that ECDP does not have as accepted: the order is gone, which
         is the goal; of the others as skipped
-    :param resumed: whether an earlier try of this run may have asked the same: what it has deleted is gone
+    :param resumed: whether an earlier try of this run may have sent the same request: an order that it deleted is gone
     """
 
     client: EcdpClient

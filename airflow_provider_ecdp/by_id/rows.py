@@ -33,7 +33,7 @@ _ROWS = 2048
 
 _ID, _STATUS, _WEBSITE = Field("id", Kind.TEXT), Field("status", Kind.TEXT), Field("websiteId", Kind.INTEGER)
 
-#: What the id of an order is called in a change, which may have an id of its own.
+#: Name of an order's id in a change, which may have an id of its own.
 _ORDER_ID = "order_id"
 _OF_ID = re.compile("^id:")
 
@@ -56,7 +56,7 @@ class ChangeRows:
 
         :param with_status: whether a change has a status, and perhaps a website
         :raises ConfigurationError: the mapping is not shaped as one
-        :raises SqlError: the SQL text does not parse or bind, or asks for what the engine is locked against
+        :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
         :raises ColumnsError: the columns do not make changes
         """
         settings = settings or ChangeRowSettings()
@@ -71,7 +71,7 @@ class ChangeRows:
             schema = self._result(source)
             spelled = {}
             if sql is None:
-                # the engine renames what differs in case only
+                # the engine renames columns that differ in case only
                 own = readable_schema(extract.schema).names
                 spelled = dict(zip(own, schema.names, strict=True))
                 schema = pa.schema([pa.field(name, f.type) for name, f in zip(own, schema, strict=True)])
@@ -87,7 +87,7 @@ class ChangeRows:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the engine and remove what it has spilled."""
+        """Close the engine and remove its temporary files."""
         self._stack.close()
 
     def read(self) -> Iterator[pa.RecordBatch]:

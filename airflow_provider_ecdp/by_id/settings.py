@@ -15,7 +15,7 @@ from airflow_provider_ecdp.settings import Kind, check, choice, same, setting, w
 
 
 class Operation(enum.StrEnum):
-    """What is done with an order that is named by its id."""
+    """The operations on an order that is named by its id."""
 
     GET = "get"
     UPDATE_STATUS = "update_status"

@@ -1,4 +1,4 @@
-"""Options that several commands share: what is read, and where it is sent."""
+"""Options that several commands share: of the extract, and of the connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ camelCase or snake_case; for others, --mapping says which column is which field,
 that returns such columns. `ecdp mapping suggest EXTRACT` prints a mapping to be edited.
 
 Extracts of several kinds have names, by which --sql finds them: orders=PATH items=PATH; a name given again adds a path.
-What exists as it is written is a path without a name, and so is what has other characters than letters, digits and _
+An argument that exists as a path has no name, nor has one with characters other than letters, digits and _
 before its first `=`: ./dt=2026-11-22.
 """
 
@@ -50,7 +50,7 @@ def add_settings(
     for one in settings_of(table):
         if one.name not in without and (names is None or one.name in names):
             flag: dict[str, Any] = {"action": "store_true"}
-            # the settings themselves parse it, and say what is wrong in one line
+            # the settings parse it, and raise a message of one line
             value = {"metavar": one.kind.metavar}
             how = (flag if one.kind.metavar is None else value) | special.get(one.name, {})
             group.add_argument(f"--{one.name.replace('_', '-')}", dest=one.name, default=None, help=_help(one), **how)
@@ -65,7 +65,7 @@ def _help(one: Setting) -> str:
 
 
 def extract(command: argparse.ArgumentParser) -> None:
-    """Add what says which orders are read, and how."""
+    """Add the options of reading."""
     command.add_argument(
         "extract",
         nargs="+",
@@ -89,13 +89,13 @@ def extract(command: argparse.ArgumentParser) -> None:
 
 
 def connection(command: argparse.ArgumentParser, *, in_flight: bool = False) -> None:
-    """Add what says where ECDP is, and how it is talked to."""
+    """Add the options of the connection."""
     group = command.add_argument_group("connection")
     add_settings(group, ClientSettings, without=() if in_flight else ["max_in_flight"])
 
 
 def add_extract(command: argparse.ArgumentParser, columns: str, table: type[ChangeSettings]) -> None:
-    """Add what goes with an extract; the command has the names of these arguments in `of_extract`."""
+    """Add the options of an extract; the command has the names of these arguments in `of_extract`."""
     group = command.add_argument_group("from an extract")
     where = f"file, folder, glob or URL of an extract with the columns {columns}; several are one run"
     group.add_argument("--from", dest="extract", nargs="+", metavar="EXTRACT", help=where)

@@ -1,4 +1,4 @@
-"""What is printed, and where: the report on stdout, everything else on stderr; the API key on neither.
+"""Printing: the report on stdout, everything else on stderr; the API key on neither.
 
 Control characters are printed as escapes, and so are characters that the stream's encoding does not have: an order's id
 neither steers a terminal nor ends a command.
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-#: Columns of what is no terminal: a log file, a mail of cron.
+#: Width where there is no terminal: a log file, a mail of cron.
 _WIDTH = 120
 
 KEY_VARIABLE = "ECDP_API_KEY"
@@ -33,7 +33,7 @@ _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 
 def out(text: str, *, masked: bool = True) -> None:
-    """Print a result. A reader that has gone away (`| head`) is no error: what was done stays done.
+    """Print a result. A reader that has gone away (`| head`) is not an error: the run has ended already.
 
     :param masked: whether the API key of the environment is cut out
     """
@@ -47,7 +47,7 @@ def out_json(value: dict[str, Any], *, indent: int | None = None, masked: bool =
 
 
 def out_json_text(text: str, *, masked: bool = True) -> None:
-    """Print JSON text; what cannot be printed is escaped as JSON does it."""
+    """Print JSON text; characters that cannot be printed are escaped as in JSON."""
     _write_out(_encodable(_STEERING.sub(_json_escape, text), sys.stdout, _json_escape), masked=masked)
 
 
@@ -58,7 +58,7 @@ def out_csv(text: str) -> None:
 
 def report(*parts: RenderableType) -> None:
     """Print tables and texts."""
-    # rendered: what stands in them is printable, what colours them is not
+    # rendered: their text is printable, their colour codes are not
     _write_out(rendered(sys.stdout, *parts))
 
 
@@ -108,7 +108,7 @@ def rendered(stream: TextIO, *parts: RenderableType) -> str:
 
 @contextlib.contextmanager
 def logs(level: int) -> Iterator[None]:
-    """Send what the package logs to stderr, from `level` up."""
+    """Log the package's records to stderr, from `level` up."""
     logger = logging.getLogger("airflow_provider_ecdp")
     handler = _ToStderr()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
@@ -140,7 +140,7 @@ def _write_out(text: str, *, masked: bool = True) -> None:
 
 
 def _encodable(text: str, stream: TextIO, escape: Callable[[re.Match[str]], str] | None = None) -> str:
-    """Return `text` with escapes for what the encoding of `stream` does not have."""
+    """Return `text` with escapes for characters that the encoding of `stream` lacks."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         text.encode(encoding)

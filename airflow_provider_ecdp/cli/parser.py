@@ -21,7 +21,7 @@ from airflow_provider_ecdp.push.settings import PushSettings
 FAULTS: dict[str, tuple[type, str]] = {
     "seed": (int, "the same seed gives the same faults"),
     "latency_ms": (float, "mean time to answer, in milliseconds"),
-    "requests_per_second": (float, "answer what comes faster with 429"),
+    "requests_per_second": (float, "answer faster requests with 429"),
     "retry_after": (float, "seconds that a 429 or 503 asks to wait"),
     "throttle": (float, "how often to answer 429"),
     "error_before": (float, "how often to answer 5xx, not having processed the request"),
@@ -119,7 +119,7 @@ def _command(commands: Any, name: str, module: str, summary: str) -> argparse.Ar
     output = command.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print one JSON object on one line on stdout")
     output.add_argument("--quiet", action="store_true", help="print no report and no progress, only errors")
-    output.add_argument("--verbose", action="store_true", help="print what is done, and where an error comes from")
+    output.add_argument("--verbose", action="store_true", help="print each step, and the traceback of an error")
     return command
 
 
@@ -129,7 +129,7 @@ def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument_group("results").add_argument(
         "--results",
         metavar="DIR",
-        help="results of earlier pushes: what they hold counts as sent, and columns are compared with them",
+        help="results of earlier pushes: their orders count as sent, and columns are compared with theirs",
     )
 
 

@@ -16,7 +16,7 @@ from airflow_provider_ecdp.runs.throughput import Throughput
 
 @contextlib.contextmanager
 def shown(arguments: Namespace) -> Iterator[Callable[[Progress], None]]:
-    """Give what draws the progress of a command: a bar on a terminal, nothing elsewhere."""
+    """Return a callback that draws the progress of a command: a bar on a terminal, nothing elsewhere."""
     if arguments.json or arguments.quiet or not sys.stderr.isatty():
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first asks the command to stop and to record what was sent, the second ends it."""
+"""Ctrl-C and SIGTERM: the first stops sending and records the outcomes, the second ends the process."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _opened(name: str, paths: list[str], partitions: Mapping[str, list[str]]) ->
 
 
 def partitions_of(arguments: Sequence[str], extracts: Collection[str]) -> dict[str, dict[str, list[str]]]:
-    """Return the values of partition columns by the name of an extract; what names no extract is for all.
+    """Return the values of partition columns by the name of an extract; those without a name are for all.
 
     :raises ConfigurationError: one is not COLUMN=VALUE, or names an extract that is not there
     """

@@ -31,7 +31,7 @@ _LISTED = 10
 #: Characters of the ids on one line.
 _WIDE = 38
 
-#: What is there instead says no more than the rule that is broken.
+#: Values that say no more than the rule that is broken.
 _NOTHING = {"missing", "none", "more than one value"}
 
 
@@ -137,7 +137,7 @@ def rows(values: Iterable[tuple[str, str, str | list[str] | None]], *headers: st
 def findings(result: Findings, name: str, settings: PushSettings, *, compared: bool) -> Iterator[RenderableType]:
     """Yield tables and texts for a rich console.
 
-    :param name: what the user called the extract
+    :param name: the user's name for the extract
     :param settings: with which it would be sent
     :param compared: whether it was to be compared with an earlier run
     """
@@ -171,7 +171,7 @@ def findings(result: Findings, name: str, settings: PushSettings, *, compared: b
 def change_findings(result: ChangeFindings, name: str) -> Iterator[RenderableType]:
     """Yield texts and a table for a rich console.
 
-    :param name: what the user called the extract
+    :param name: the user's name for the extract
     """
     valid = result.total - result.invalid
     yield f"{number_of(result.total, 'change')} in {name}: {valid:,} valid, {result.invalid:,} invalid"

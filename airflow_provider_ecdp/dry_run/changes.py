@@ -22,7 +22,7 @@ _DISTINCT = 1000
 
 @dataclass(slots=True)
 class ChangeFindings:
-    """What there is to say of the changes of an extract.
+    """The findings of a dry run of changes.
 
     :param to_send: changes that a run would send, one request each
     :param skip_reasons: valid changes that it would not send, by reason: `resumed`, `repeated`
@@ -42,7 +42,7 @@ class ChangeFindings:
 
     @property
     def repeated(self) -> int:
-        """Changes that say what the change of the order before them says."""
+        """Changes that repeat the change before them of the same order."""
         return self.skip_reasons[REPEATED]
 
     @property
@@ -51,7 +51,7 @@ class ChangeFindings:
         return sorted(self.problems.values(), key=lambda rule: -rule.count)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a run returns, and `check`; what would be sent is `not_attempted`. Plain JSON types."""
+        """Return a run's report with `check`; changes to send count as `not_attempted`. Plain JSON types."""
         counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
         counts |= {
             Outcome.INVALID.value: self.invalid,
@@ -74,9 +74,9 @@ class ChangeFindings:
 
 
 def check_changes(queue: ChangeQueue, settings: ChangeSettings, ledger: Ledger | None = None) -> ChangeFindings:
-    """Return what a run would do with the changes. Nothing is sent, and nothing is written.
+    """Check the changes and return the findings. Nothing is sent, and nothing is written.
 
-    :param ledger: of the run; what it holds as accepted would not be sent again
+    :param ledger: of the run; changes that it has as accepted would not be sent again
     :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
     :raises ExtractError: there are more rows than `max_deletions`
     """

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-#: Examples of what breaks a rule, of values that do, and of duplicate ids.
+#: Examples of orders that break a rule, of such values, and of duplicate ids.
 EXAMPLES = 3
 
 
@@ -19,7 +19,7 @@ class Rule:
     :param count: orders that break it; of a warning, those that are good otherwise
     :param invalid: of a warning, orders that are not sent anyway
     :param examples: ids of the first of them
-    :param got: what was there instead, with the number of times
+    :param got: the values that break the rule, with the number of times
     """
 
     field: str
@@ -48,7 +48,7 @@ class Findings:
     :param skip_reasons: valid orders that it would not send, by reason: `resumed`, `unchanged`, `repeated`
     :param duplicates: ids that appear more than once, with `times` and `contents`; the first of `duplicate_ids`
     :param dates: the first and the last, as they would be sent
-    :param sample: JSON text of the first order to be sent, without what identifies a person
+    :param sample: JSON text of the first order to be sent, without personal data
     :param used: columns that are read; `ignored` are not
     :param not_fields: columns that the SQL text returns, and that are no fields
     :param fields: where each field comes from, if a mapping says so

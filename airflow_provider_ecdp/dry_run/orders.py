@@ -1,6 +1,6 @@
 """A dry run of orders: everything that a push does, except sending.
 
-What is shown of an order is what may be shown: ids, words, numbers, and a sample without what identifies a person.
+Findings show ids, words and numbers of orders, and a sample without personal data.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def check(
 
 
 def _batches(sendable: Iterator[pa.RecordBatch], settings: PushSettings) -> Iterator[pa.RecordBatch]:
-    """Yield what a push would send at a time, if nothing is refused."""
+    """Yield the batches that a push would send, if nothing is refused."""
     if settings.canary:
         first, left = batching.first(sendable, settings.canary)
         yield from batching.cut(first, settings.batch_size, settings.batch_bytes)
@@ -108,7 +108,7 @@ def _take_rules(batch: pa.RecordBatch, good: pa.Array, findings: Findings) -> No
             _count(rule, ids[i].as_py())
     for i, warnings in _given(batch.column("warnings")):
         sent = good[i].as_py()
-        # as in a push: what is not sent has no warnings
+        # as in a push: orders that are not sent have no warnings
         findings.with_warnings += sent
         for rule in _rules(warnings, findings.warnings):
             if sent:
@@ -150,6 +150,6 @@ def _take_facts(facts: pa.StructArray, findings: Findings) -> None:
         findings.statuses[pair["values"].as_py()] += pair["counts"].as_py()
     for pair in pc.value_counts(currency):
         value = pair["values"].as_py()
-        # anything else may be what another column should hold
+        # any other text may be a value of another column
         shown = value if value is None or _CURRENCY.fullmatch(value) else "(other text)"
         findings.currencies[shown] += pair["counts"].as_py()

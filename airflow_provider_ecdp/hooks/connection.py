@@ -1,4 +1,4 @@
-"""What an Airflow connection of type `ecdp` says: its fields by name, checked, and errors that name the field.
+"""An Airflow connection of type `ecdp`: its fields by name, checked, and errors that name the field.
 
 The form gives numbers and booleans, a URI gives strings: both are read.
 """
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-#: What every part of the package reads on its own: the form's fields for the client, and those for pushes.
+#: The form's fields of the client, and those of pushes.
 _OF_CLIENT = ("connect_timeout", "read_timeout", "requests_per_second", "max_in_flight", "ca_bundle", "allow_http")
 _OF_PUSH = ("batch_size", "batch_bytes")
 
@@ -30,7 +30,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class Connection(Protocol):
-    """What is read of Airflow's connection; `extra_dejson` holds the form's own fields."""
+    """The fields of an Airflow connection; `extra_dejson` holds the form's own fields."""
 
     conn_id: str
     host: str | None

@@ -48,7 +48,7 @@ _Settings = TypeVar("_Settings")
 
 
 class HookOptions(PushOptions, OrderOptions, total=False):
-    """What `EcdpHook.push_orders` takes by keyword; what is left out is the connection's, or has its default."""
+    """The options of `EcdpHook.push_orders`; one that is left out is the connection's, or has its default."""
 
 
 class EcdpHook(BaseHook):
@@ -124,7 +124,7 @@ class EcdpHook(BaseHook):
         self._client = self._connection = self._forget_client = None
 
     def stop(self) -> None:
-        """Cancel the run and all waiting; called when the task is killed. What was sent is recorded."""
+        """Cancel the run and all waiting; called when the task is killed. Outcomes are recorded."""
         self.cancellation.cancel(CancelledError("the task was cancelled"))
 
     def get_conn(self) -> EcdpClient:
@@ -168,7 +168,7 @@ class EcdpHook(BaseHook):
         return self._connection
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask ECDP whether it takes the key, by a request that changes nothing; return the answer and what it means."""
+        """Ask ECDP whether it accepts the key, without a change; return whether it does, and a message."""
         try:
             client = self.get_conn()
             client.check_key()
@@ -292,7 +292,7 @@ class EcdpHook(BaseHook):
         prior_runs: PriorRuns | None = None,
         progress: OnProgress = no_progress,
     ) -> Findings:
-        """Do everything that `push` does, except sending, and return what there is to say about the orders.
+        """Do everything that `push` does, except sending, and return the findings.
 
         :raises ExtractError: the extract cannot be read as orders
         """

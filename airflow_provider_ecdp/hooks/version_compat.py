@@ -1,4 +1,4 @@
-"""What has moved between Airflow 3.1 and 3.3, under one name each."""
+"""Names that have moved between Airflow 3.1 and 3.3."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What became of each order, kept as Parquet files, and what earlier runs tell the next one."""
+"""The outcome of each order in Parquet files, and the state that earlier runs carry over to the next."""

@@ -66,7 +66,7 @@ class BackgroundWriter:
 
     @property
     def ended(self) -> bool:
-        """Whether what was being written has ended, and nobody has asked how."""
+        """Whether a write has ended whose result nobody has asked for."""
         return self._writing is not None and self._writing[0].done()
 
     def start(self, rows: pa.Table) -> None:
@@ -74,7 +74,7 @@ class BackgroundWriter:
         self._writing = self._pool.submit(self._write, rows), rows
 
     def finish(self, give_back: Callable[[pa.Table], None]) -> None:
-        """Wait until what is being written has ended; give back what could not be written, and raise why."""
+        """Wait until the current write has ended; if it failed, put its rows back and raise its error."""
         if self._writing is None:
             return
         (future, rows), self._writing = self._writing, None

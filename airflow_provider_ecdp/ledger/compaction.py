@@ -1,6 +1,6 @@
 """Rewrites the files of results: many small files into few, and files without an order that must be erased.
 
-What is new is written, whole, before anything old is removed. A kill in between leaves rows twice, which changes no
+New files are written, whole, before old ones are removed. A kill in between leaves rows twice, which changes no
 answer; a run that reads or writes at the same time finds each row in an old file or in a new one.
 """
 
@@ -37,7 +37,7 @@ _COLUMNS = ", ".join(f'"{name}"' for name in SCHEMA.names)
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """What a compaction did: files before and after, rows that stay, and old rows that were dropped."""
+    """The result of a compaction: files before and after, rows that stay, and old rows that were dropped."""
 
     files_before: int
     files_after: int

@@ -31,7 +31,7 @@ class PriorRuns:
     :param history: of all runs: every run notes its outcomes there
     :param only_changed: whether orders that `history` has with the same content are skipped
     :param replay: of an earlier run, or of all its mapped tasks: only the orders that failed there are read
-    :param deletions: what was deleted over the same connection: an order whose newest row is there is sent again
+    :param deletions: deletions over the same connection: an order whose newest row is there is sent again
     :param columns: where the columns that a run reads are kept; None is `history`, or else `ledger`
     """
 
@@ -58,7 +58,7 @@ class PriorRuns:
 
 @dataclass(frozen=True, slots=True)
 class CarriedOver:
-    """What earlier runs mean for the orders of this one.
+    """Consequences of earlier runs for the orders of this one.
 
     :param sent: orders that need not be sent again
     :param only: a table of the ids to replay (column `order_id`), None without a replay
@@ -83,9 +83,9 @@ def carry_over(orders: OrderReader, prior: PriorRuns, on_drift: OnDrift) -> Carr
     columns = prior.of_columns(on_drift)
     if columns is not None:
         look_for_drift(orders, columns, on_drift)
-    # what an earlier try of this run skipped as unchanged is not counted as sent by it
+    # orders that an earlier try of this run skipped as unchanged do not count as sent by it
     unchanged: dict[str, str | None] = {outcome.value: UNCHANGED for outcome in Outcome if outcome.counts_as_sent}
-    # sent last: what may have stopped a run is not what the next begins with
+    # sent last: the next run does not begin with orders that may have stopped this one
     unchanged[Outcome.UNRESOLVED.value] = None
     own = _sent_orders(prior.ledger, unchanged | {Outcome.ACCEPTED.value: RESUMED})
     history = _sent_orders(prior.history, unchanged, prior.deletions) if prior.only_changed else None
@@ -98,7 +98,7 @@ def carry_over(orders: OrderReader, prior: PriorRuns, on_drift: OnDrift) -> Carr
     failed, total = earlier
     replayed = f"{len(failed):,} of {total:,} orders of the earlier run failed ({prior.replay.path})"
     log.info("Replaying an earlier run: %s", replayed)
-    # what is left may be in other shards, all of it
+    # all orders to replay may be in other shards
     nothing_left = bool(len(failed)) and orders.sharded and orders.rows != 0
     return CarriedOver(sent, failed, resumed=True, nothing_left=nothing_left, replayed=replayed)
 

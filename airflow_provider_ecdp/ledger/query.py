@@ -71,7 +71,7 @@ class Sort(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which orders are wanted; what is not set does not count.
+    """A filter of orders; parts that are not set do not count.
 
     :param failed: only outcomes that are failures
     :param outcomes: only these
@@ -248,7 +248,7 @@ class Results:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the engine and remove what it has spilled."""
+        """Close the engine and remove its temporary files."""
         self._stack.close()
 
     def counts(self, wanted: Filter = Filter()) -> dict[Outcome, int]:
@@ -414,7 +414,7 @@ class Results:
 def rows_of(filesystem: Any, folder: str, name: str, order_id: str) -> list[Row]:
     """Return all rows of one order in a folder and those inside it, without reading all columns of the others.
 
-    :param name: what the user calls the folder, for messages
+    :param name: the user's name for the folder, for messages
     :raises ConfigurationError: a file is damaged
     :raises StorageError: the storage does not answer
     """

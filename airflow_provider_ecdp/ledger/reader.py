@@ -17,7 +17,7 @@ from airflow_provider_ecdp.orders.engine.connection import locked_engine, readin
 
 log = logging.getLogger(__name__)
 
-#: What is read of a ledger for this.
+#: Columns of a ledger that this reads.
 COLUMNS = ("order_id", "content_hash", "outcome", "at")
 
 _MEMORY = "256MB"
@@ -38,13 +38,13 @@ def files_in(
 ) -> dict[str, int]:
     """Return the sizes of the files in a folder, by their paths, sorted; empty if there is no such folder.
 
-    :param name: what the user called the folder, for messages
+    :param name: the user's name for the folder, for messages
     :param start: of the names; without it, names that begin with `.` or `_` do not count
     :param deep: whether files in folders inside count too
     :param notes: whether files whose names begin with `.` or `_` count too
     :raises StorageError: the storage does not answer
     """
-    # what another process has added since is not cached
+    # files that another process has added since are not in the cache
     filesystem.invalidate_cache(folder)
     with accessing(name, "read"):
         try:
@@ -65,7 +65,7 @@ def files_in(
 def folders_in(filesystem: Any, folder: str, name: str) -> list[str]:
     """Return the names of the folders directly in a folder; none if there is no such folder.
 
-    :param name: what the user called the folder, for messages
+    :param name: the user's name for the folder, for messages
     :raises StorageError: the storage does not answer
     """
     filesystem.invalidate_cache(folder)
@@ -82,7 +82,7 @@ def read_rows(
 ) -> Iterator[pa.RecordBatch]:
     """Yield these columns of all rows. A row can come twice where a compaction has moved it meanwhile.
 
-    :param name: what the user called the folder, for messages
+    :param name: the user's name for the folder, for messages
     :param listed: lists the files
     :raises ConfigurationError: a file is damaged
     :raises StorageError: the storage does not answer

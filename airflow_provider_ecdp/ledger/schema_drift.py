@@ -1,6 +1,6 @@
 """Schema drift: columns that are missing, or have another type, compared with the previous run.
 
-What a run reads is kept beside its ledger's Parquet files, and the next run compares it with all columns that it finds,
+The columns that a run reads are kept beside its ledger, and the next run compares them with all columns that it finds,
 read or not: another SQL text or mapping is no other extract. Columns that no run reads change nothing.
 """
 
@@ -48,7 +48,7 @@ class Change:
 
 
 def look_for_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list[Change]:
-    """Compare what `orders` can read with what the previous run read, and keep what this one reads.
+    """Compare the columns of `orders` with those that the previous run read, and keep those that this one reads.
 
     A failure keeps nothing: the next run compares with the same.
 
@@ -78,7 +78,7 @@ def look_for_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> li
 
 
 def drifted(orders: OrderReader, ledger: Ledger) -> list[Change] | None:
-    """Compare what `orders` can read with what the previous run read; None if nothing is kept of one. Keep nothing."""
+    """Compare the columns of `orders` with those that the previous run read; None without one. Keep nothing."""
     before = _kept(ledger)
     return list(changed(before, all_columns_of(orders))) if before else None
 

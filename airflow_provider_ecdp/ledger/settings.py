@@ -1,4 +1,4 @@
-"""The settings of what a run compares with earlier runs."""
+"""Settings of the comparison with earlier runs."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ __all__ = ["FLUSH_ROWS", "FLUSH_SECONDS", "SCHEMA", "Ledger"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between flushes: with the time that a write takes, what a kill can make a run send again.
+#: Seconds between flushes: after a kill, orders of so many seconds and of one write are sent again.
 FLUSH_SECONDS = 1.0
 
 #: The same where each file is an upload, and costs a request and its latency.
@@ -133,7 +133,7 @@ class Ledger:
     def flush_if_due(self) -> None:
         """Begin to write in the background, if the last time is long ago or much is pending.
 
-        :raises StorageError: what was begun before could not be written; it is pending again
+        :raises StorageError: an earlier write has failed; its rows are pending again
         """
         if self._writer.ended:
             self._written()
@@ -154,14 +154,14 @@ class Ledger:
         return max(0.0, self._flush_seconds - (self._clock() - self._flushed)) if len(self._buffer) else None
 
     def flush(self) -> None:
-        """Write what is pending as one file, which is whole or absent, and wait for it.
+        """Write the pending rows as one file, which is whole or absent, and wait for it.
 
         :raises StorageError: it could not be written, and is still pending
         :raises ConfigurationError: the same, and the storage says that it never can be
         """
         self._flushed = self._clock()
         with contextlib.suppress(EcdpError):
-            # what was begun before and has failed is pending again
+            # rows of an earlier write that has failed are pending again
             self._written()
         if len(self._buffer):
             self._writer.start(self._buffer.take())
@@ -219,7 +219,7 @@ class Ledger:
 
     @property
     def large(self) -> bool:
-        """Whether it is so large that what is not needed of it is not kept in memory."""
+        """Whether it is so large that only rows that are needed are kept in memory."""
         return sum(self._files_here().values()) > LARGE
 
     def unfinished(self) -> tuple[pa.Table, int] | None:
@@ -256,7 +256,7 @@ class Ledger:
         return f"{self._order_of_writing().stamp()}-{self._run}"
 
     def _written(self) -> None:
-        """Wait for what is being written; what could not be written is pending again."""
+        """Wait for the current write; rows that could not be written are pending again."""
         if self._writer.idle:
             return
         self.failures += 1

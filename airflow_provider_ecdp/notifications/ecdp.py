@@ -113,7 +113,7 @@ def _lines(
     if unusual:
         yield unusual
     if error:
-        # what to do, and without counts what has happened
+        # the action, and without counts the event
         yield from map(_cut, str(error).splitlines()[: 1 if result else 2])
     if result:
         for reason in result["reasons"][:_REASONS]:

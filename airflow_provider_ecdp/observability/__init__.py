@@ -1,1 +1,1 @@
-"""What a run tells the systems that observe Airflow: lineage, metrics, traces."""
+"""Lineage, metrics and traces of a run, for the systems that observe Airflow."""

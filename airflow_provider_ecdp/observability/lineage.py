@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Lineage:
-    """What a task has read and written, noted while it runs.
+    """The data that a task has read and written, noted while it runs.
 
     :param inputs: the extracts that were opened, with the URIs of their files
     :param target: the URI of ECDP's orders, None before the connection was read
@@ -38,7 +38,7 @@ class Lineage:
     def as_openlineage(self, outlets: Iterable[object]) -> OperatorLineage[Any, Any]:
         """Return inputs and outputs with their facets.
 
-        :param outlets: what the DAG declares; those of ECDP stand for the connection's
+        :param outlets: those of the DAG; those of ECDP stand for the connection's
         """
         from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415  # it may be absent
 

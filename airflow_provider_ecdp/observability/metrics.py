@@ -17,7 +17,7 @@ _ATTRIBUTES = ("total", *(outcome.value for outcome in Outcome), "requests", "re
 
 
 def count_run(summary: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-    """Count what a run did, and add it to the span of the run.
+    """Emit the counts of a run, and add them to its span.
 
     `ecdp.orders.<outcome>`, `ecdp.requests` and `ecdp.retries` are counters, `ecdp.duration` is a time.
 

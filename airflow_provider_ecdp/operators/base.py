@@ -1,4 +1,4 @@
-"""What the operators share: the hook, how a run ends for Airflow, what is logged, and XCom also where a task fails."""
+"""Shared by the operators: the hook, the end of a run for Airflow, the log, and XCom also where a task fails."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class EcdpOperator(BaseOperator):
         for name, one in self.parameters.items():
             value = written.get(name)
             setattr(self, attribute(name), shown_default(one) if value is None and not one.required else value)
-        # what is mapped comes of other tasks, and is checked where it runs
+        # mapped values come from other tasks, and are checked when the task runs
         if not getattr(self, "_BaseOperator__from_mapped", False):
             with self._naming_this():
                 check_literals(self.parameters, written, self.template_ext)
@@ -110,7 +110,7 @@ class EcdpOperator(BaseOperator):
         return Lineage()
 
     def on_kill(self) -> None:
-        """Stop sending; what was sent is recorded."""
+        """Stop sending; outcomes are recorded."""
         if "hook" in self.__dict__:
             self.hook.stop()
 
@@ -125,14 +125,14 @@ class EcdpOperator(BaseOperator):
     def _check_combination(self, written: Mapping[str, Any]) -> None:
         """Refuse parameters that do not go together.
 
-        :param written: what the DAG's file gives, templates too
+        :param written: the parameters in the DAG's file, templates too
         :raises ConfigurationError: they do not
         """
 
     def _given(self) -> dict[str, Any]:
-        """Return the parameters by name, as templates have left them; what they leave empty is not there."""
+        """Return the parameters by name, after templating; those that are empty are left out."""
         values = {name: getattr(self, attribute(name)) for name in self.parameters}
-        # the text is what Jinja writes of a value that is missing
+        # Jinja writes a missing value so
         return {name: value for name, value in values.items() if value is not None and value != "None"}
 
     def _settings(self, table: type[_Settings], **more: Any) -> _Settings:
@@ -168,7 +168,7 @@ class EcdpOperator(BaseOperator):
             if on_missing is OnMissing.SKIP:
                 return AirflowSkipException(str(error))
             error.expected = on_missing is OnMissing.RETRY
-        # not the settings: one of them may be what is wrong
+        # not the settings: one of them may be wrong
         conn_id = str(self._given().get("ecdp_conn_id", EcdpHook.default_conn_name))
         text = explained(error, conn_id, self.retries)
         if not is_transient(error):
@@ -225,11 +225,11 @@ class EcdpOperator(BaseOperator):
         self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
 
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002  # OpenLineage's
-        """Return what was read and written, for OpenLineage."""
+        """Return inputs and outputs, for OpenLineage."""
         return self._lineage.as_openlineage(self.outlets)
 
     def get_openlineage_facets_on_failure(self, task_instance: object) -> OperatorLineage[Any, Any]:
-        """Return what was read and written until the task failed, for OpenLineage."""
+        """Return inputs and outputs until the task failed, for OpenLineage."""
         return self.get_openlineage_facets_on_complete(task_instance)
 
     def _progress_logger(self, *, dry_run: bool = False) -> ProgressLogger:
@@ -238,7 +238,7 @@ class EcdpOperator(BaseOperator):
     def _conclude_look(
         self, context: Context, value: dict[str, Any], tolerated: MaxFailed, text: str, noun: str = "orders"
     ) -> dict[str, Any]:
-        """Log what a dry run has found and return it for XCom, or raise where too much is invalid."""
+        """Log the findings of a dry run and return them for XCom, or raise if too many orders are invalid."""
         self.log.info("%s", text)
         self._no_events()
         summary = value["summary"]
@@ -253,14 +253,14 @@ class EcdpOperator(BaseOperator):
         return value
 
     def _conclude(self, context: Context, hook: EcdpHook, report: Report, tolerated: MaxFailed) -> dict[str, Any]:
-        """Log the report and return it for XCom, or raise what it calls for; XCom is pushed in either case."""
+        """Log the report and return it for XCom, or raise its error; XCom is pushed in either case."""
         value = report.as_json()
         self._note_run(context, hook, report)
         self.log.info("%s", summary_table(report.summary, report.warnings, report.results_path))
         try:
             report.raise_for_failures(tolerated)
         except PushError:
-            # Airflow pushes what `execute` returns, which a task that fails does not do; a retry clears it again
+            # Airflow pushes the result of `execute` only if the task succeeds; a retry clears it again
             if self.do_xcom_push:
                 context["ti"].xcom_push(key="return_value", value=value)
             raise

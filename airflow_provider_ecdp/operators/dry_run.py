@@ -1,4 +1,4 @@
-"""What a task says that looks at its orders and sends none: for its log, and for XCom in the shape of a run."""
+"""The result of a dry run of a task: for its log, and for XCom in the shape of a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LISTED = 20
 
 
 def as_xcom(findings: Findings, mode: str) -> dict[str, Any]:
-    """Return what a push returns, and `check`; what would be sent is `not_attempted`."""
+    """Return a push's report with `check`; orders to send count as `not_attempted`."""
     check = findings.as_json()
     # an order is a payload, and XCom is shown to more people than a log
     del check["sample"]
@@ -40,7 +40,7 @@ def as_xcom(findings: Findings, mode: str) -> dict[str, Any]:
 
 
 def as_text(findings: Findings) -> str:
-    """Return what a person wants to know before the orders are sent, in lines."""
+    """Return the findings of a dry run of orders as lines."""
     return "\n".join(_lines(findings))
 
 
@@ -65,11 +65,11 @@ def _lines(findings: Findings) -> Iterator[str]:
         yield "  columns that differ from the previous run:"
         yield from (f"    {change}" for change in findings.drift[:_LISTED])
     if findings.sample:
-        yield f"  the first order, without what identifies a person: {findings.sample}"
+        yield f"  the first order, without personal data: {findings.sample}"
 
 
 def changes_as_text(findings: ChangeFindings) -> str:
-    """Return what a person wants to know before changes are sent, in lines."""
+    """Return the findings of a dry run of changes as lines."""
     lines = [f"Dry run: {number_of(findings.total, 'row')} checked; nothing was sent"]
     lines.append(f"  {number_of(findings.to_send, 'change')} would be sent, one request each")
     if findings.invalid:

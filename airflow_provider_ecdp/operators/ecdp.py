@@ -38,7 +38,7 @@ class EcdpPushOrdersOperator(PushOperator):
     orders: Any
 
     template_fields: Sequence[str] = ("orders",)
-    #: what says how an extract becomes orders, which these are, and what opens an extract again
+    #: parameters of extracts: how they become orders, and how they are opened again
     left_out: ClassVar[frozenset[str]] = frozenset({"sql", "mapping", "partition_by", "retry_failed"})
 
     if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class EcdpPushOrdersOperator(PushOperator):
 
 
 class _Unshown:
-    """Holds what must not be stored with the rendered template fields."""
+    """Holds a value that must not be stored with the rendered template fields."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

@@ -1,4 +1,4 @@
-"""How a task that fails says so: first what to do, then what happened, then whether Airflow tries again and why."""
+"""Messages of failed tasks: first the action, then the cause, then whether Airflow retries, and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIRST_LINE = 100
 #: By kind, the most special first: how a task gets on.
 _ADVICE: Mapping[type[EcdpError], str] = {
     KeyRefusedError: "Correct the API key in {connection}: ECDP refused it",
-    WrongAddressError: "Correct the base URL in {connection}: what answers there is not ECDP",
+    WrongAddressError: "Correct the base URL in {connection}: the server there is not ECDP",
     OrdersFailedError: "Correct the orders that failed: the reasons follow ({connection})",
     EmptyExtractError: "Check whether the extract should be empty, and set on_empty if so ({connection})",
     MissingSourceError: "Check whether the export has run: a file is missing ({connection})",

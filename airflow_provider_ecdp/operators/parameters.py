@@ -1,6 +1,6 @@
 """The parameters of an operator: made of the classes of its settings, so that no operator lists them again.
 
-Each is templated. What a DAG writes without a template is checked when the DAG is parsed, the rest when the task runs.
+Each is templated. A value without a template is checked when the DAG is parsed, others when the task runs.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from airflow_provider_ecdp.settings import Setting, settings_of
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
 
-#: What every parameter takes beside values of its own type: a template, or the output of a task.
+#: Every parameter takes these beside values of its own type: a template, or the output of a task.
 Templated = Union[str, "XComArg"]
 
 #: Settings that are no parameters: a connection has the first two, and `on_empty` says the third.
@@ -43,7 +43,7 @@ def shown_default(one: Setting) -> Any:
 def declare(operator: type, parameters: Mapping[str, Setting]) -> None:
     """Give an operator's class the signature, the template fields and the docstring of its parameters.
 
-    Airflow reads the signature of `__init__`: for `default_args`, and to check what is mapped.
+    Airflow reads the signature of `__init__`: for `default_args`, and to check mapped values.
     """
     _sign(operator, parameters)
     own = tuple(operator.__dict__.get("template_fields", ()))
@@ -75,7 +75,7 @@ def _passing_on(operator: Any) -> Callable[..., None]:
 
 
 def check_literals(parameters: Mapping[str, Setting], values: Mapping[str, Any], extensions: Iterable[str]) -> None:
-    """Check what is not templated.
+    """Check values without templates.
 
     :param extensions: of the files that Airflow reads in place of a text
     :raises ConfigurationError: a value is not allowed

@@ -1,4 +1,4 @@
-"""What pushing operators share: parameters, the results of a task instance, and one run."""
+"""Shared by pushing operators: parameters, the results of a task instance, and one run."""
 
 from __future__ import annotations
 
@@ -139,4 +139,4 @@ class PushOperator(EcdpOperator):
 
     @abstractmethod
     def _extract(self, context: Context, hook: EcdpHook) -> Source | Mapping[str, Source]:
-        """Return what is to be sent."""
+        """Return the extract to send."""

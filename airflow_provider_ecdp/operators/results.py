@@ -1,4 +1,4 @@
-"""Where the outcomes of a task instance are kept: a folder for each, so that a retry finds what the try before did.
+"""The folder of results of each task instance, so that a retry finds the outcomes of the try before.
 
 The folder ends in an epoch, `ti.max_tries`: the same in all retries, and raised by Airflow when a task is cleared. So a
 cleared task starts over in a folder of its own, or resumes in that of the newest epoch that has results (`on_clear`).
@@ -59,7 +59,7 @@ def _newest_epoch(folder: str) -> int | None:
 def history_folder(root: str, ti: RuntimeTaskInstanceProtocol, conn_id: str) -> str:
     """Return the folder of a task for all its runs: `{root}/{dag_id}/{task_id}/history/{conn_id}`.
 
-    What one ECDP holds says nothing about another, so the connection is a part of it.
+    Another connection may lead to another ECDP, so the connection is a part of it.
     """
     return _join(root, ti.dag_id, ti.task_id, "history", conn_id)
 

@@ -1,6 +1,6 @@
 """When Airflow tries a task again, and after how long: for Airflow 3.3, which asks a policy (earlier versions do not).
 
-The server's own pause overrides the task's `retry_delay` where it is longer; what cannot succeed is not tried again.
+The server's own pause overrides the task's `retry_delay` where it is longer; errors that cannot pass are not retried.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ LONGEST_PAUSE = dt.timedelta(hours=6)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same task can succeed later with nothing changed; what is not ours may."""
+    """Whether the same task can succeed later with nothing changed; errors of others may."""
     return error.transient if isinstance(error, EcdpError) else True
 
 
 if AVAILABLE:
 
     class EcdpRetryPolicy(RetryPolicy):
-        """Waits as long as ECDP asks for, and gives up at once on what cannot succeed.
+        """Waits as long as ECDP asks for, and gives up at once on errors that cannot pass.
 
         The operators use it unless a task has a policy of its own. In a TaskFlow function that uses the hook:
         `@task(retries=3, retry_policy=EcdpRetryPolicy())`.

@@ -1,6 +1,6 @@
-"""Shards of an extract, for tasks that are mapped over them on any executor, and the sum of what they return.
+"""Shards of an extract, for tasks that are mapped over them on any executor, and the sum of their reports.
 
-Functions, for TaskFlow: call `shards` in a task, expand `ParquetToEcdpOperator` over what it returns, and call
+Functions, for TaskFlow: call `shards` in a task, expand `ParquetToEcdpOperator` over its result, and call
 `summarise` in a task that takes the output of the operator.
 """
 

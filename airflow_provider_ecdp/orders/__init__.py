@@ -1,1 +1,1 @@
-"""What an order is: from columns of an extract to checked, encoded JSON. Knows neither Airflow nor HTTP."""
+"""From columns of an extract to orders: checked, encoded JSON. Imports neither Airflow nor HTTP."""

@@ -42,7 +42,7 @@ def cut(chunks: Iterable[pa.RecordBatch], max_orders: int, max_bytes: int) -> It
 
 
 def first(chunks: Iterator[pa.RecordBatch], count: int) -> tuple[list[pa.RecordBatch], list[pa.RecordBatch]]:
-    """Take the first `count` orders off a stream; return them, and what is left of the chunk that was cut."""
+    """Take the first `count` orders off a stream; return them, and the rest of the chunk that was cut."""
     taken: list[pa.RecordBatch] = []
     for chunk in chunks:
         taken.append(chunk.slice(0, count))

@@ -113,7 +113,7 @@ ORDER = (
 #: Accepted spellings of a status beside the page's own, lower case.
 STATUS_SPELLINGS = {"cancelled": "Canceled"}
 
-#: Every spelling of a status that is accepted, lower case, and what is sent for it.
+#: Every spelling of a status that is accepted, lower case, and the spelling that is sent.
 STATUSES = {c.lower(): c for field in ORDER if field.name == "status" for c in field.choices} | STATUS_SPELLINGS
 
 #: Unusual but permitted values: such orders are sent and counted; they are errors only if the user asks for it.

@@ -1,4 +1,4 @@
-"""What names in a mapping can mean: the columns of an extract, and the members of its structs.
+"""The meaning of names in a mapping: the columns of an extract, and the members of its structs.
 
 A name is taken as it is written; failing that, in whatever case, if only one column has it.
 """

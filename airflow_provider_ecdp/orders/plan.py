@@ -56,7 +56,7 @@ class Plan:
 class _Shaped:
     """One SELECT that returns the columns of orders.
 
-    :param subject: what has these columns, for messages
+    :param subject: the owner of these columns, for messages
     :param hidden: columns whose names are reserved: the SELECT leaves them out
     """
 
@@ -70,7 +70,7 @@ class _Shaped:
 def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> Plan:
     """Return the query.
 
-    :raises SqlError: the SQL text does not parse or bind, or asks for what the engine is locked against
+    :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
     :raises ColumnsError: the columns do not make orders
     :raises ConfigurationError: the settings do not go with the extracts
     """

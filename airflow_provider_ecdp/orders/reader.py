@@ -54,7 +54,7 @@ class OrderReader:
 
         :param extracts: one, which an SQL text finds as `extract`, or several, which it finds by their names
         :raises ConfigurationError: the settings do not go with the extracts
-        :raises SqlError: the SQL text does not parse or bind, or asks for what the engine is locked against
+        :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
         :raises ColumnsError: the columns do not make orders
         """
         self.settings = settings or OrderSettings()
@@ -99,12 +99,12 @@ class OrderReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the engine and remove what it has spilled."""
+        """Close the engine and remove its temporary files."""
         self._stack.close()
 
     @property
     def name(self) -> str:
-        """What the user called the extracts, for messages."""
+        """The user's name for the extracts, for messages."""
         return self._sources.name
 
     @property

@@ -103,7 +103,7 @@ class OrderSettings:
 
 
 class OrderOptions(TypedDict, total=False):
-    """The settings of `OrderSettings` that callers give by keyword; what is left out has its default."""
+    """The settings of `OrderSettings` as keywords; one that is left out has its default."""
 
     sql: str | None
     mapping: Mapping[str, Any] | str | None

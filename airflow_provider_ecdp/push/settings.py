@@ -60,7 +60,7 @@ class PushSettings(RunSettings):
 
 
 class PushOptions(RunOptions, total=False):
-    """The settings of `PushSettings` that callers give by keyword; what is left out has its default."""
+    """The settings of `PushSettings` as keywords; one that is left out has its default."""
 
     mode: Mode | str
     match_by: MatchBy | str | None

@@ -1,1 +1,1 @@
-"""What every run shares: dispatch, record, cancel, progress."""
+"""Shared by every run: dispatch, record, cancel, progress."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class _ParquetToEcdpChangesOperator(EcdpOperator):
-    """What the two transfers share: the results of a task instance, and one run."""
+    """Shared by the two transfers: the results of a task instance, and one run."""
 
     template_ext: Sequence[str] = (".sql", ".json")
     template_fields_renderers: ClassVar[dict[str, str]] = {"sql": "sql", "mapping": "json"}
@@ -48,7 +48,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         from airflow_provider_ecdp.dry_run.changes import check_changes  # noqa: PLC0415
 
         ti = context["ti"]
-        # a try that was killed may have sent what no ledger knows of
+        # a try that was killed may have sent changes that no ledger has
         retried = ti.try_number > 1
         options = self._given() | {
             "allow_empty": task.on_empty is OnEmpty.SUCCEED,

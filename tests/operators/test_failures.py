@@ -38,7 +38,7 @@ def test_the_first_line_is_short_and_the_connection_the_message_and_the_retry_ar
     [
         (KeyRefusedError("401"), "Correct the API key in connection 'shop': ECDP refused it."),
         (PushStoppedError("401", key_refused=True), "Correct the API key in connection 'shop': ECDP refused it."),
-        (WrongAddressError("404"), "Correct the base URL in connection 'shop': what answers there is not ECDP."),
+        (WrongAddressError("404"), "Correct the base URL in connection 'shop': the server there is not ECDP."),
         (OrdersFailedError("2 of 3"), "Correct the orders that failed: the reasons follow (connection 'shop')."),
         (MissingSourceError("x"), "Check whether the export has run: a file is missing (connection 'shop')."),
         (ConfigurationError("x"), "Correct a setting of this task, or of connection 'shop'."),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_ecdp.api.governor.pacing import Share
     from airflow_provider_ecdp.errors import ApiError
 
-#: what is kept of the limit when the server struggles, and after a rise of latency
+#: factor of the limit when the server struggles, and after a rise of latency
 _AFTER_REFUSAL = 0.5
 _AFTER_RISE = 0.75
 #: answers over which latency is averaged: of late, and of a longer time

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_ecdp.errors import ApiError
 
-#: what is kept of the rate after throttling; botocore's value
+#: factor of the rate after throttling; botocore's value
 _DECREASE = 0.7
 #: requests per second below which throttling never brings the rate; botocore's value
 _MIN_RATE = 0.5

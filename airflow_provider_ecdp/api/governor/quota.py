@@ -10,7 +10,7 @@ from airflow_provider_ecdp.errors import ApiError, ThrottledError
 class RetryQuota:
     """Tokens for retries, shared by all threads of a client: in an outage they run out and each call fails at once.
 
-    500 tokens; a retry costs 14 and after throttling 5. A call that succeeds gives back what its last retry cost, or 1
+    500 tokens; a retry costs 14 and after throttling 5. A call that succeeds returns the cost of its last retry, or 1
     if it needed none.
     """
 
@@ -35,6 +35,6 @@ class RetryQuota:
         self.give_back(self._retry_cost)
 
     def give_back(self, last_cost: int | None) -> None:
-        """Note a call that was answered; `last_cost` is what `take` returned for its last retry, None without one."""
+        """Note a call that was answered; `last_cost` is the result of `take` for its last retry, None without one."""
         with self._lock:
             self._tokens = min(self._capacity, self._tokens + (last_cost or 1))

@@ -28,7 +28,7 @@ from airflow_provider_ecdp.settings import build
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:
-    """Send the changes, print what came of it, and return the exit code."""
+    """Send the changes, print the report, and return the exit code."""
     if arguments.id:
         raise ConfigurationError("name orders by their ids, or an extract with --from, not both")
     if getattr(arguments, "website_id", None) is not None:
@@ -64,7 +64,7 @@ def _queue(arguments: Namespace) -> ChangeQueue:
 
 
 def _look(arguments: Namespace, settings: ChangeSettings, ledger: Ledger | None) -> int:
-    """Look at the changes, print what a run would do, and return the exit code."""
+    """Check the changes, print the findings, and return the exit code."""
     with _queue(arguments) as queue:
         findings = check_changes(queue, settings, ledger)
         if arguments.json:
@@ -77,7 +77,7 @@ def _look(arguments: Namespace, settings: ChangeSettings, ledger: Ledger | None)
 
 
 def refuse_without_extract(arguments: Namespace) -> None:
-    """Refuse what only goes with an extract, and ids that are not there.
+    """Refuse options that need an extract, and missing ids.
 
     :raises ConfigurationError: there is such an option, or nothing to do
     """

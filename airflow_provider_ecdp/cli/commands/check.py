@@ -18,7 +18,7 @@ from airflow_provider_ecdp.push.settings import PushSettings
 
 def run(arguments: Namespace, _interruption: Interruption) -> int:
     """Check, print the findings, and return the exit code."""
-    # what drifts is among the findings; to fail of it is a push's
+    # schema drift is among the findings; only a push fails because of it
     settings = PushSettings(allow_empty=arguments.allow_empty, on_drift=OnDrift.WARN)
     ledger = Ledger(arguments.results) if arguments.results else None
     return look(arguments, settings, PriorRuns(ledger=ledger))

@@ -21,7 +21,7 @@ from airflow_provider_ecdp.settings import build
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:
-    """Push, print what came of it, and return the exit code."""
+    """Push, print the report, and return the exit code."""
     settings = build(PushSettings, vars(arguments))
     if arguments.results and arguments.results == arguments.only_changed:
         raise ConfigurationError(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG001 - every command has these two
-    """Do what was asked, print the answer, and return the exit code."""
+    """Run the action, print its result, and return the exit code."""
     action, *names = arguments.action or ["list"]
     if action == "forget" and names:
         return _forget(arguments, names)

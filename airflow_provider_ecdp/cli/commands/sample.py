@@ -17,7 +17,7 @@ _PARQUET = ("", ".parquet", ".pq")
 
 
 def run(arguments: Namespace, _interruption: Interruption) -> int:
-    """Write the sample, say what to do with it, and return the exit code."""
+    """Write the sample, print the next command, and return the exit code."""
     sample = Sample(
         orders=arguments.orders,
         seed=arguments.seed,

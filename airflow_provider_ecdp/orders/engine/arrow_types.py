@@ -15,7 +15,7 @@ WIDEST = 38
 #: Digits of Arrow's decimals, by their bits.
 _DECIMAL_DIGITS = {32: 9, 64: 18, 128: 38, 256: 76}
 
-#: What the engine reads as a time without end: stands for a time that its microseconds cannot hold.
+#: The engine's infinite time: stands for a time that its microseconds cannot hold.
 _INFINITY = 2**63 - 1
 
 #: Microseconds of a unit of time.
@@ -54,7 +54,7 @@ def engine_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
             return array.cast(type_)
     except pa.ArrowInvalid:
         pass
-    # a copy without offsets: what lies around a slice is not part of it
+    # a copy without offsets: it has nothing of the buffers around a slice
     return _by_parts(array.take(pa.array(range(len(array)))), type_)
 
 

@@ -17,7 +17,7 @@ from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
 #: 'a@b.c' to INT32`, `Type INT64 with value 48600700800 can't be cast`. The word in which this is goes too.
 _VALUE = re.compile(r"""\S*(['"`(:@\n]|[0-9]{3})""")
 
-#: What follows the value and helps: the type that it should have had.
+#: The part of a message after the value: the type that it should have had.
 _TYPE = re.compile(
     r" (?:to|type) (?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?[0-9]*|FLOAT|DOUBLE|DECIMAL\([0-9]+,[0-9]+\)"
     r"|DATE|TIME|TIMESTAMP|INTERVAL|UUID|BOOL(?:EAN)?)(?: when casting from source column \w+)?$"
@@ -79,9 +79,9 @@ def statement(sql: str, engine: duckdb.DuckDBPyConnection) -> str:
 def record_batches(
     engine: duckdb.DuckDBPyConnection, sql: str, rows: int, guarded: Callable[[], AbstractContextManager[None]]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield what `sql` returns, in record batches of about `rows` rows, until the end or until the iterator is closed.
+    """Yield the result of `sql` in record batches of about `rows` rows, until the end or until the iterator is closed.
 
-    :param guarded: such as `running`, around what the engine does; not around what the caller does with a batch
+    :param guarded: such as `running`, around the engine's work; not around the caller's use of a batch
     """
     with guarded():
         reader = engine.sql(sql).to_arrow_reader(rows)
@@ -99,7 +99,7 @@ def record_batches(
 def running(action: str, advice: str = "raise memory_limit") -> Iterator[None]:
     """Turn the engine's errors while data flows into SqlError, without the values that they quote.
 
-    :param advice: what to do if the memory does not do
+    :param advice: the action if the memory does not suffice
     """
     try:
         yield

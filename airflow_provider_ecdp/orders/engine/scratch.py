@@ -1,6 +1,6 @@
-"""Folders on the local disk for what does not fit the memory: customers' data, removed however the run ends.
+"""Folders on the local disk for data that does not fit the memory: customers' data, removed however the run ends.
 
-A folder is removed when its run ends. What a killed run has left is removed by the next: each folder holds a file that
+A folder is removed when its run ends. The next run removes that of a killed run: each folder holds a file that
 its run keeps locked, and the system frees a lock when its process ends, however it does.
 """
 
@@ -113,5 +113,5 @@ def _remove(folder: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-        # the lock last: what is left where this is cut short is found by the next run
+        # the lock last: if this is interrupted, the next run removes the rest
         shutil.rmtree(folder)

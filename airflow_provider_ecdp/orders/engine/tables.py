@@ -27,7 +27,7 @@ ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
 #: Of the ids that stand more than once, those that were read in an earlier part; and those of the part just read.
 READ_BEFORE, READ_NOW = "ecdp_read_before", "ecdp_read_now"
 
-#: What a ledger holds, and the ids of the extract beside which no others of a ledger are kept.
+#: Rows of a ledger, and the ids of the extract, without which its rows are not kept.
 LEDGER_ROWS, LEDGER_AMONG = "ecdp_ledger_rows", "ecdp_ledger_among"
 
 #: Steps on the way to DUPLICATES.

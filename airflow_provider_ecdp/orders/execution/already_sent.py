@@ -25,7 +25,7 @@ class SentOrders:
 
     :param rows: of the ledger, with the columns `order_id`, `content_hash`, `outcome` and `at`; the newest row of an
         order counts. They are read once
-    :param skip_reasons: by the outcome in the ledger, what the column `skip_reason` then says; None sends the order,
+    :param skip_reasons: by the outcome in the ledger, the value of the column `skip_reason`; None sends the order,
         after all others. Other outcomes do not count
     :param many: whether the ledger is large: then the ids of the extract are read first, and only their rows are kept
     """
@@ -49,7 +49,7 @@ class AlreadySent:
         :param among: a table of hashes of ids (`id_hash`); other ids are left out. None takes all
         """
         reasons = orders.skip_reasons
-        # of one width, so that the groups can spill: DuckDB cannot write out what an aggregate holds of text
+        # of one width, so that the groups can spill: DuckDB cannot spill text in the state of an aggregate
         code = " ".join(f"WHEN {quote_literal(outcome)} THEN {i}" for i, outcome in enumerate(reasons, 1))
         some = f"AND hash(order_id) IN (SELECT id_hash FROM {among})" if among else ""
         newest = (

@@ -28,7 +28,7 @@ EXTRACT = "extract"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: A column in a plan, or a member of one: `0.5`, `0.5.contact.email`.
 _CODE = re.compile(r"([0-9]+)\.([0-9]+)(\..*)?", re.DOTALL)
-#: What the engine says of a table that is not there.
+#: The engine's message about a missing table.
 _NO_TABLE = re.compile(r"Catalog Error: Table with name (.+?) does not exist")
 
 #: Columns by the name of their extract.
@@ -65,7 +65,7 @@ class Catalog:
 
     @property
     def name(self) -> str:
-        """What the user called the extracts, for messages."""
+        """The user's name for the extracts, for messages."""
         if list(self.extracts) == [EXTRACT]:
             return self.extracts[EXTRACT].name
         return ", ".join(f"{name} ({extract.name})" for name, extract in self.extracts.items())
@@ -78,7 +78,7 @@ class Catalog:
 
     @property
     def error(self) -> BaseException | None:
-        """What an extract raised last: the engine passes on no more than its text."""
+        """The last error of an extract: the engine passes on no more than its text."""
         return next((scan.error for scan in self._scans if scan.error is not None), None)
 
     def columns_read(self, sql: str) -> dict[str, list[str]]:
@@ -114,7 +114,7 @@ class Catalog:
         return by_extract
 
     def show(self, columns: Columns, extracts: Mapping[str, Source] | None = None) -> None:
-        """Let the engine read `columns`, from the extracts or from what stands in for them."""
+        """Let the engine read `columns`, from the extracts or from their stand-ins."""
         self._scans = []
         for i, name in enumerate(self.extracts):
             extract = (extracts or self.extracts)[name]
@@ -149,7 +149,7 @@ class Catalog:
         return SqlError(f"the SQL text cannot be run: {why}\n{self.columns_text()}")
 
     def _spelled(self, schema: pa.Schema) -> list[str]:
-        # the engine renames what differs in case only: `id` and `ID` are `id` and `ID_1`
+        # the engine renames columns that differ in case only: `id` and `ID` are `id` and `ID_1`
         self._engine.register(SPELLINGS, pa.Table.from_batches([], schema))
         names = [name for name, *_ in self._engine.execute(f"SELECT * FROM {SPELLINGS} LIMIT 0").description]
         self._engine.unregister(SPELLINGS)

@@ -20,7 +20,7 @@ from airflow_provider_ecdp.orders.sql.query import hashed_ids, repeated, repeate
 _AT_A_TIME = 100_000
 _PARTS = 64
 
-#: Runs SQL for the ids of each part of an extract, and what it is for.
+#: Runs SQL for the ids of each part of an extract; the second argument is the action, for messages.
 Gather = Callable[[str, str], None]
 
 

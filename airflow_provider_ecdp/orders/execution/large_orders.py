@@ -24,7 +24,7 @@ class FilteredSource:
 
     @property
     def name(self) -> str:
-        """What the user called the extract."""
+        """The user's name for the extract."""
         return self.source.name
 
     @property

@@ -24,7 +24,7 @@ from airflow_provider_ecdp.orders.sources.base import Source
 log = logging.getLogger(__name__)
 
 #: A part's share of the engine's memory limit, in bytes of Arrow. `list(... ORDER BY ...)` of order lines takes six
-#: times their size; joins and what the query makes of them want the rest.
+#: times their size; joins and results need the rest.
 _SHARE = 10
 
 #: Extracts of less than this share of a part, as their rows and types tell, are not cut.
@@ -41,7 +41,7 @@ _UNITS = {"KiB": 1, "MiB": 2, "GiB": 3, "TiB": 4}
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What stands in for the extracts in one part of a run.
+    """The stand-ins for the extracts in one part of a run.
 
     :param number: the same for all readings of a part that is not halved
     :param divisible: whether there are halves
@@ -97,7 +97,7 @@ class Partitions:
     def _cut(self) -> None:
         budget = memory_limit(self._engine) // _SHARE
         sizes = [self._guess(name) for name in self._keys]
-        # what may be of any size is cut as finely as can be
+        # an extract of unknown size is cut as finely as possible
         guess = sum(size if size is not None else _MOST * budget for size in sizes)
         if guess <= budget // _SMALL:
             self._parts = [range(1)]
@@ -131,7 +131,7 @@ class Partitions:
 
 
 def keys_of(partition_by: str | Mapping[str, str] | None, extracts: Mapping[str, Source]) -> dict[str, str]:
-    """Return the column by which each extract is cut, from what the user gave.
+    """Return the column by which each extract is cut, from the user's setting.
 
     :param partition_by: the name of a column that all extracts that have it are cut by, or a column for each extract
     :raises ConfigurationError: no extract has it, or its type cannot identify an order's rows

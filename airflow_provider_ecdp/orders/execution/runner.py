@@ -155,7 +155,7 @@ class PartRunner:
 
     @contextlib.contextmanager
     def errors(self, action: str) -> Iterator[None]:
-        """Raise the engine's errors as ours: what it was doing, and what helps."""
+        """Raise the engine's errors as ours, with the action and advice."""
         try:
             with running(f"{action} of {self._subject}", self._advice):
                 yield

@@ -14,14 +14,14 @@ class Scan:
     """An Arrow stream that can be scanned more than once, as a self-join does.
 
     It has all columns of the extract that the engine can read, so that every SQL text binds, and reads only `columns`:
-    the others are null. `error` is what the extract raised last: the engine passes on no more than its text.
+    the others are null. `error` is the last error of the extract: the engine passes on no more than its text.
     """
 
     def __init__(self, extract: Source, columns: list[str], names: list[str]) -> None:
-        """Take in what is to be read.
+        """Make a stream; nothing is read yet.
 
         :param columns: of the extract, those that are read
-        :param names: what the stream calls the columns of `readable_schema`
+        :param names: the stream's names for the columns of `readable_schema`
         """
         own = engine_schema(extract.schema)
         self.extract = extract

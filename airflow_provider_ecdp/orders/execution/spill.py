@@ -52,7 +52,7 @@ class Stored:
 
 
 def stored(extract: Source, columns: list[str], buckets: Sequence[HashPartition]) -> Stored:
-    """Return what stands in for `extract`, with the rows of `buckets`."""
+    """Return the stand-in for `extract`, with the rows of `buckets`."""
     rows = sum(bucket.rows for bucket in buckets)
     return Stored(extract.name, extract.schema, rows, tuple(bucket.file for bucket in buckets), tuple(columns))
 

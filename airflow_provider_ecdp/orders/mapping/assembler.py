@@ -55,7 +55,7 @@ def compile_mapping(
     :param columns_text: the columns of the extract, for messages
     :param timezone: IANA name of the zone in which timestamps without a zone are read
     :param problems: SQL name of the column in which the source notes problems of orders, if there is one
-    :raises ColumnsError: the mapping names what is not there, leaves out what is required, or a column's type cannot
+    :raises ColumnsError: the mapping names missing columns, leaves out required fields, or a column's type cannot
         serve; all of it at once
     """
     resolver = ColumnResolver(mapping, schema, spelled, timezone)
@@ -90,7 +90,7 @@ def _select(
     """Return the SELECT.
 
     :param values: of the order, by the names of its fields
-    :param group: SQL of what order lines are grouped by, None if a row is an order
+    :param group: SQL that order lines are grouped by, None if a row is an order
     :param noted: the column in which the source notes problems
     """
 

@@ -1,4 +1,4 @@
-"""A field of an order, compiled: SQL of its value, and what the query as a whole has to know about it. Immutable."""
+"""A field of an order, compiled: SQL of its value, and its contributions to the query as a whole. Immutable."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Compiles a mapping for the columns of an extract: each field of the contract by itself, into an immutable value.
 
-Order lines, one row each, are grouped by the order's id. What comes out does not depend on where the lines stand: an
+Order lines, one row each, are grouped by the order's id. The result does not depend on the position of the lines: an
 order's own values are the smallest of its lines, and its products are sorted. Values that belong
 to each other, as those of a customer do, come from one line where the lines do not agree.
 """
@@ -23,7 +23,7 @@ _MOMENT = ("date", "timeZone")
 
 
 class FieldCompiler:
-    """Walks the contract; every method returns what it has compiled, and nothing else changes.
+    """Walks the contract; every method returns its result, and changes nothing else.
 
     :param order_by: columns that order lines are sorted by
     """
@@ -83,7 +83,7 @@ class FieldCompiler:
         return self.find.rows.column(source.columns[0]) if plain else None
 
     def column(self, field: Field) -> CompiledField:
-        """Compile an object or a list that is a column, with what the mapping says of its members."""
+        """Compile an object or a list that is a column, with the mapping of its members."""
         source = self.find.source(field.name)
         if not isinstance(source, Value):
             return self.find.missing(field.name)
@@ -137,7 +137,7 @@ class FieldCompiler:
     ) -> dict[str, CompiledField]:
         """Return the values of an order from those of its rows: all from one line, where one in `apart` differs.
 
-        :param prefix: what stands before their names in a path
+        :param prefix: of their paths
         """
         merged = {name: self.find.of_order(f"{prefix}{name}", row) for name, row in rows.items()}
         paths = {f"{prefix}{name}" for name in apart}
@@ -160,7 +160,7 @@ class FieldCompiler:
 
     def lines(self, field: Field) -> CompiledField:
         """Compile the products of an order whose lines are rows."""
-        # lists are sorted by their first member first; what has no field's name is not sent
+        # lists are sorted by their first member first; members without a field's name are not sent
         members = {
             f"ecdp_order_{i}": self.find.column("products.order_by", name, (self.find.rows,))
             for i, name in enumerate(self.order_by)

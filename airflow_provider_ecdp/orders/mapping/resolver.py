@@ -1,4 +1,4 @@
-"""From what a mapping names to the columns of an extract, and to SQL of single values over one row.
+"""From the names in a mapping to the columns of an extract, and to SQL of single values over one row.
 
 In order lines, one row each, a value of the order is the smallest of its lines, and it is noted whether they differ.
 """
@@ -43,11 +43,11 @@ class ColumnResolver:
         self.lines = self.source("products") is None and any(path.startswith("products.") for path in mapping.sources)
 
     def mapped(self, path: str) -> Value | Features | None:
-        """Return what the mapping says of a field."""
+        """Return the mapping's source of a field."""
         return self._sources.get(path)
 
     def source(self, path: str) -> Value | Features | None:
-        """Return where a field comes from: what the mapping says, or else the column that has its name."""
+        """Return the source of a field: the mapping's, or else the column that has its name."""
         if path in self._sources:
             return self._sources[path]
         names = self._columns(path)
@@ -135,7 +135,7 @@ class ColumnResolver:
         return {path: [name for name in names if name not in mapped] for path, names in columns}
 
     def _mapped_members(self, path: str) -> list[Value]:
-        """Return what the mapping names for the members of an object or a list."""
+        """Return the mapping's sources of the members of an object or a list."""
         values = (value for name, value in self._sources.items() if name.startswith(f"{path}."))
         return [value for value in values if isinstance(value, Value)]
 
@@ -207,7 +207,7 @@ def unknown_fields(mapping: ColumnMapping) -> CompiledField:
 
 
 def _constant(path: str, name: str) -> str:
-    """Return what to write if not a column's name, but a value of the field was meant; or nothing."""
+    """Return advice on constants if `name` may be a value of the field; or nothing."""
     meant = {
         "currency": re.fullmatch("[A-Z]{3}", name) is not None,
         "status": name.lower() in STATUSES,

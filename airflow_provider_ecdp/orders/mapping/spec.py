@@ -16,7 +16,7 @@ from typing import Any
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, walk
 
-#: What a constant of a mapping can be.
+#: The types of constants in a mapping.
 Constant = str | int | float | bool | Decimal
 
 _OPTIONS = {"column", "value", "sum", "map", "default"}
@@ -31,9 +31,9 @@ class Value:
     """Where a single value comes from: a constant, a column, or a sum over the lines of an order.
 
     :param columns: names of columns; several are factors of a sum, as price and quantity are
-    :param changes: pairs of a column's value (any case; `*` stands for any characters) and what is sent for it
-    :param default: what is sent where the column has no value, or none that `changes` knows; as `columns` is empty,
-        the constant
+    :param changes: pairs of a column's value (any case; `*` stands for any characters) and the value to send
+    :param default: the value to send where the column has no value, or none that `changes` has; the constant, where
+        `columns` is empty
     """
 
     columns: tuple[str, ...] = ()
@@ -115,13 +115,13 @@ def _mappable() -> Iterator[tuple[str, Field]]:
             yield path, field
 
 
-#: What a mapping can name, by its folded path.
+#: The fields that a mapping can name, by folded path.
 FIELDS = {folded_path(path): (path, field) for path, field in _mappable()}
 
 _NESTED = {field.name: field for field in ORDER if field.kind is Kind.OBJECT or field.name == "products"}
 
 
-#: What JSON with comments adds to JSON: comments, and a comma after the last element. Strings are left alone.
+#: The additions of JSON with comments: comments, and a comma after the last element. Strings are left alone.
 _BESIDE_JSON = re.compile(
     r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*(?:\n|$)|/\*.*?\*/)*[}\]])', re.DOTALL
 )

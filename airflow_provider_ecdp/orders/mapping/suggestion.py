@@ -68,11 +68,11 @@ _STATUSES = 'placed, paid, completed or canceled; else {"column": %s, "map": {"s
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """A mapping, and what its owner has to look at.
+    """A mapping, and notes for its owner.
 
     :param mapping: as the user would write it, without comments
-    :param missing: by the path of a field that is required and not found, what to do
-    :param notes: by the path of a field, what to look at
+    :param missing: by the path of a field that is required and not found, the action
+    :param notes: by the path of a field, something to check
     :param absent: optional fields without a column, with a constant as an example
     :param unused: columns that no field takes
     :param lines: whether a row is an order line
@@ -301,7 +301,7 @@ class _Draft:
                     self.missing[f"products.{name}"] = self._nearest(f"products.{name}")
 
     def _nearest(self, path: str) -> str:
-        """Return what to say of a field without a column: those whose type is in the way, or that there is none."""
+        """Return the note on a field without a column: those whose type is in the way, or that there is none."""
         wrong = [
             f"{name} is {self.types[name]}" for name in self.types if _score(path, name) and not self._fits(path, name)
         ]

@@ -21,8 +21,8 @@ _DIGITS = {8: 3, 16: 5, 32: 10, 64: 20}
 class Sum:
     """The sum of a product over the rows of a group.
 
-    :param gathered: the sum; where it could have too many digits, what is to be added, which `total` does
-    :param scale: digits behind the point of what is to be added; None if `gathered` is the sum
+    :param gathered: the sum; where it could have too many digits, the list of its terms, for `total`
+    :param scale: decimal places of the terms; None if `gathered` is the sum
     """
 
     gathered: Expression
@@ -31,7 +31,7 @@ class Sum:
     def problem(self, path: str, gathered: str) -> str:
         """Return SQL of the problem of a sum that has too many digits, NULL where it has not.
 
-        :param gathered: SQL of what `gathered` gave
+        :param gathered: SQL of the column with the terms
         """
         rule = quote_literal(f"a sum of at most {WIDEST - (self.scale or 0)} digits before the point")
         value = f"{{'field': {quote_literal(path)}, 'rule': {rule}, 'got': 'more digits'}}"
@@ -39,11 +39,11 @@ class Sum:
 
 
 def total(gathered: str) -> str:
-    """Return SQL of the sum of what was gathered; NULL if it has too many digits.
+    """Return SQL of the sum of gathered terms; NULL if it has too many digits.
 
     The engine stops at such a number, and lets no aggregate be tried: that is why it is a list.
     """
-    # sorted: what does not fit on the way must not depend on where the lines stand
+    # sorted: an overflow on the way must not depend on the position of the lines
     added = f"TRY(list_sum(list_sort({gathered})))"
     return f"CASE WHEN list_aggregate({gathered}, 'count') = len({gathered}) THEN {added} END"
 

@@ -18,7 +18,7 @@ from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present
 
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
-#: The field that takes most types: what it makes of a value is the value's text.
+#: The field that takes most types: it encodes a value as the value's text.
 _ATTRIBUTE_VALUE = ATTRIBUTE[1]
 
 
@@ -75,7 +75,7 @@ def text_or_mark(field: Field, value: Expression, timezone: str | None = None) -
 
 
 def decoded(value: Expression) -> Expression:
-    """Return bytes as their text: the engine takes no aggregate of them inside of what decodes them."""
+    """Return bytes as their text: the engine takes no aggregate of them inside of decoding."""
     if not is_bytes(value.type):
         return value
     return Expression(text_or_mark(_ATTRIBUTE_VALUE, value), pa.string(), value.constant)

@@ -1,4 +1,4 @@
-"""What every source of rows is: tabular data, read as Arrow record batches, only the columns needed."""
+"""The protocol of sources: tabular data, read as Arrow record batches, only the columns needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """What the user called it, for messages."""
+        """The user's name for it, for messages."""
 
     @property
     def schema(self) -> pa.Schema:

@@ -12,12 +12,12 @@ from typing import Any
 from airflow_provider_ecdp.errors import ExtractError, MissingSourceError
 from airflow_provider_ecdp.orders.sources.storage import display_path, reading
 
-#: What makes a path a pattern.
+#: Characters that make a path a pattern.
 _SPECIAL = re.compile(r"[*?\[]")
 
 _SUFFIXES = (".parquet", ".parq", ".pq")
 
-#: What Hadoop writes beside a folder of an object storage.
+#: Hadoop's marker of a folder in an object storage.
 _FOLDER_MARKER = "_$folder$"
 
 _NUMBER = re.compile(r"([0-9]+)")
@@ -27,7 +27,7 @@ _HIVE_FOLDER = re.compile(r"[^/=]+=[^/]*")
 def find_files(filesystem: Any, path: str, name: str) -> list[str]:
     """Return the files behind `path`, in the natural order of their names.
 
-    :param name: what the user called it, for messages
+    :param name: the user's name for it, for messages
     :raises MissingSourceError: there are none
     :raises ExtractError: they are those of a table, which only its own reader can tell from removed ones
     """

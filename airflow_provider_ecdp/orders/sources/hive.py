@@ -17,13 +17,13 @@ from airflow_provider_ecdp.errors import ConfigurationError, MissingSourceError
 from airflow_provider_ecdp.orders.names import folded_name
 from airflow_provider_ecdp.orders.sources.discovery import natural_key
 
-#: What Hive writes for a value that is absent.
+#: Hive's name for an absent value.
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 _FOLDER = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
-#: What has leading zeros is a code, or an hour.
+#: A number with leading zeros is a code, or an hour.
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 
 #: Values that a message names.
@@ -44,7 +44,7 @@ def partition_values(path: str) -> dict[str, str | None]:
 
 
 def as_texts(wanted: Wanted) -> dict[str, list[str]]:
-    """Return the same as lists of what folders are called, which JSON can hold.
+    """Return the same as lists of folder names, which JSON can hold.
 
     :raises ConfigurationError: a value cannot be meant
     """
@@ -84,7 +84,7 @@ def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
 
 
 def _texts_of(path: str) -> dict[str, str]:
-    """Return the values in a file's path as one asks for them: what is absent by Hive's name for it."""
+    """Return the values in a file's path, with Hive's name for absent ones."""
     return {column: _NULL if value is None else value for column, value in partition_values(path).items()}
 
 

@@ -35,13 +35,13 @@ from airflow_provider_ecdp.orders.sources.storage import (
 )
 from airflow_provider_ecdp.orders.sources.utf8 import marked
 
-#: What a value takes in memory, as far as its type tells.
+#: Bytes of a value in memory, as far as its type decides.
 _TEXT_BYTES, _NUMBER_BYTES = 24, 8
 
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """One file: what its footer and its path say, and the rows to read.
+    """One file: facts of its footer and its path, and the rows to read.
 
     :param schema: the file's own columns
     :param row_groups: rows and bytes of each row group
@@ -79,8 +79,8 @@ class ParquetSource:
         """Find the files behind `paths` (each a file, a folder, a glob, or an fsspec URL) and read their footers.
 
         In a folder, every file that ends in .parquet, .parq or .pq counts, at any depth, but for names that start
-        with `_` or `.`, which writers use for what is not data; a glob matches those only if it spells them out, and
-        takes what is in the folders that it matches. One file system serves all paths. Folders that are called
+        with `_` or `.`, which writers use for files without data; a glob matches those only if it spells them out, and
+        takes the files of folders that it matches. One file system serves all paths. Folders that are called
         `name=value` are columns too, unless the files have a column of that name.
 
         :param partitions: values of such columns, one or a list for each; no other files are looked at
@@ -158,7 +158,7 @@ class ParquetSource:
 
 
 def _info(filesystem: Any, file: str) -> FileInfo:
-    """Return what the footer of a file says."""
+    """Return the facts of a file's footer."""
     with reading(filesystem, called := display_path(filesystem, file)):
         version = version_of(filesystem, file, fresh=False)
     if version.get("size") == "0":
@@ -205,7 +205,7 @@ def _common_schema(name: str, files: Sequence[FileInfo], filesystem: Any) -> pa.
 def _parquet(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
     local = isinstance(filesystem, LocalFileSystem)
     with reading(filesystem, called := display_path(filesystem, path)):
-        # pyarrow knows what it needs; fsspec would read 50 MB beyond each of its reads
+        # pyarrow reads exactly the ranges it needs; fsspec would read 50 MB beyond each
         source: str | IO[bytes] = path if local else filesystem.open(path, "rb", cache_type="none")
         try:
             with (
@@ -255,7 +255,7 @@ def _batch_rows(group: pq.RowGroupMetaData, columns: list[str]) -> int:
 def _aligned(
     batch: pa.RecordBatch, wanted: pa.Schema, constants: Mapping[str, pa.Scalar] = MappingProxyType({})
 ) -> pa.RecordBatch:
-    """Return the columns of `wanted`; what the batch lacks is a constant, or null."""
+    """Return the columns of `wanted`; those that the batch lacks are constants, or null."""
     if batch.schema.equals(wanted):
         return batch
     names = set(batch.schema.names)

@@ -1,4 +1,4 @@
-"""Orders that are Python dicts, as an extract: what a task hands on by XCom, or a callable returns.
+"""Orders that are Python dicts, as an extract: from XCom, or from a callable.
 
 Every value becomes text, and the checks read it from there: one order with a price of "n/a" does not decide the type of
 the column for all, as it does where the types are inferred.

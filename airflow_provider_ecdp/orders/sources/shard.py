@@ -1,4 +1,4 @@
-"""A shard is opened as a source that knows by which column it was cut: what groups rows must not tear orders."""
+"""A shard is opened as a source that knows by which column it was cut: grouping rows must not tear orders."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """What the user called it, for messages."""
+        """The user's name for it, for messages."""
         return self.source.name
 
     @property

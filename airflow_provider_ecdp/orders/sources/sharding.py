@@ -56,7 +56,7 @@ def cut(
 ) -> list[dict[str, Any]]:
     """Return at most `most` shards, at least one; each row of the extract is in exactly one of them.
 
-    :param path: what opens the extract on any worker
+    :param path: opens the extract on any worker
     :param order_id: the column that tells which rows are one order's; None where each row is an order
     :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
     :param partitions: those of `path` that the extract has
@@ -111,7 +111,7 @@ def _balanced(weights: Sequence[int], most: int) -> list[int]:
 
 
 def _ranges(source: ParquetSource, groups: list[_Group], cuts: list[int]) -> Iterator[dict[str, Any]]:
-    """Yield what the shards hold, of an extract that is cut before its rows `cuts`."""
+    """Yield the contents of the shards of an extract that is cut before its rows `cuts`."""
     like = _first_of_each_kind(source)
     sizes = [size_of([file.row_groups]) for file in source.files]
     at = 0
@@ -129,7 +129,7 @@ def _ranges(source: ParquetSource, groups: list[_Group], cuts: list[int]) -> Ite
                 break
             at += 1
         if not pieces:
-            # no rows at all: what that means is for the task that pushes to say
+            # no rows at all: the task that pushes decides what that means
             pieces = {0: range(0)}
         shard = {
             "rows": sum(map(len, pieces.values())),

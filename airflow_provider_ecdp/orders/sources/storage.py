@@ -17,7 +17,7 @@ from airflow_provider_ecdp.errors import EcdpError, ExtractError
 #: Airflow's connections.
 _CREDENTIALS = re.compile(r"(?<=://)[^/@:\s]*:[^\s\"'<>]*@")
 
-#: What proves a right by itself: of a URL that is signed (S3, GCS, Azure), and of a connection string.
+#: Credentials in signed URLs (S3, GCS, Azure) and in connection strings.
 _SIGNATURE = re.compile(
     r"""
     \b(
@@ -29,7 +29,7 @@ _SIGNATURE = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-#: What storages tell of one version of a file: tags, which are enough, or else its size and times.
+#: Properties that identify a version of a file: tags, which are enough, or else its size and times.
 _TAGS = ("etag", "generation", "content_md5")
 _FACTS = ("size", "ino", "mtime", "created")
 
@@ -73,14 +73,14 @@ def _is_chain(url: str) -> bool:
 
 
 def display_path(filesystem: Any, path: str) -> str:
-    """Return what a path of `filesystem` is called in messages: its URL, or a local path unchanged."""
+    """Return a path of `filesystem` for messages: its URL, or a local path unchanged."""
     if isinstance(filesystem, LocalFileSystem):
         return path
     return without_credentials(str(filesystem.unstrip_protocol(path)))
 
 
 def without_credentials(text: str) -> str:
-    """Return a URL, or a text that may hold some, without user and password, and without what signs it."""
+    """Return a URL, or a text that may hold some, without user, password and signature."""
     return _SIGNATURE.sub(r"\1=[redacted]", _CREDENTIALS.sub("", text))
 
 
@@ -107,13 +107,13 @@ def same_version(first: Version, second: Version) -> bool:
 
 @contextlib.contextmanager
 def reading(filesystem: Any, name: str) -> Iterator[None]:
-    """Turn what `filesystem` raises into ExtractError that says `name`."""
+    """Turn errors of `filesystem` into ExtractError with `name`."""
     try:
         yield
     except EcdpError:
         raise
     except Exception as error:
-        # what the clients of S3, GCS and Azure raise for want of a network or of credentials is no OSError
+        # without a network or credentials, the clients of S3, GCS and Azure raise errors that are not OSError
         local = isinstance(filesystem, LocalFileSystem)
         if local and not isinstance(error, OSError):
             raise

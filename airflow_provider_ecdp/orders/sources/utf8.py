@@ -20,9 +20,9 @@ _ESCAPED = re.compile("[\udc80-\udcff]+")
 
 
 def marked(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
-    """Return `batch` with BROKEN in place of what is no UTF-8, and as it is if all is well.
+    """Return `batch` with BROKEN in place of text that is not UTF-8; unchanged if all is well.
 
-    The look costs 0.1 us for an order. It takes in what lies around a slice of lists too: give it whole batches.
+    The check costs 0.1 us for an order. It also checks the values around a slice of lists: give it whole batches.
 
     :param name: of the extract, for the message
     :raises ExtractError: the batch is broken in another way
