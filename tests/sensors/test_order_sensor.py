@@ -5,7 +5,11 @@ import threading
 import time
 
 import pytest
-from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+
+try:
+    from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import AirflowSensorTimeout, TaskDeferred
 
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
