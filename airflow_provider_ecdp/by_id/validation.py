@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUSES
+from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUS_BLANKS, STATUSES
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed
 
 
@@ -15,7 +15,7 @@ def listed_status(status: object) -> str:
 
     :raises ConfigurationError: the contract does not list it
     """
-    if isinstance(status, str) and (listed := STATUSES.get(status.strip().lower())):
+    if isinstance(status, str) and (listed := STATUSES.get(status.strip(STATUS_BLANKS).lower())):
         return listed
     shown = _shown(status) if isinstance(status, str) else _kind(status)
     raise ConfigurationError(f"status: one of {', '.join(dict.fromkeys(STATUSES.values()))}, got {shown}")

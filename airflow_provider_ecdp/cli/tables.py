@@ -16,7 +16,7 @@ from airflow_provider_ecdp.cli.output import one_line
 from airflow_provider_ecdp.dry_run.changes import ChangeFindings
 from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Findings, Rule
 from airflow_provider_ecdp.dry_run.sample_order import laid_out
-from airflow_provider_ecdp.orders.contract import WARNINGS
+from airflow_provider_ecdp.orders.contract import MAX_ATTRIBUTE_NAMES, WARNINGS
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.results.numbers import number_of, size
 from airflow_provider_ecdp.results.outcome import Outcome
@@ -160,6 +160,7 @@ def findings(result: Findings, name: str, settings: PushSettings, *, compared: b
         yield f"Dates: {result.dates[0]} to {result.dates[1]}"
     yield f"Statuses: {_counted(result.statuses)}"
     yield f"Currencies: {_counted(result.currencies)}"
+    yield from _attributes(result)
     yield from _columns(result)
     if compared:
         yield from _drift(result.drift)
@@ -196,6 +197,13 @@ def _sent(result: Findings, settings: PushSettings) -> Iterator[str]:
     )
 
 
+def _attributes(result: Findings) -> Iterator[str]:
+    for kind, names in result.attributes.items():
+        if names:
+            limit = f"{len(names):,}; a business unit has at most {MAX_ATTRIBUTE_NAMES}"
+            yield f"Names of {kind} ({limit}): {_counted(names)}"
+
+
 def _columns(result: Findings) -> Iterator[str]:
     yield f"Columns used: {_named(result.used)}"
     yield f"Columns ignored: {_named(result.ignored)}"
@@ -227,7 +235,7 @@ def _row(rule: Rule) -> tuple[str, str, list[str]]:
     return f"{rule.count:,}", text, [", ".join(ids)] if sum(map(len, ids)) < _WIDE else ids
 
 
-def _counted(values: Counter[str | None]) -> str:
+def _counted(values: Counter[Any]) -> str:
     ranked = values.most_common()
     listed = [f"{count:,} {value or 'none'}" for value, count in ranked[:_LISTED]]
     if others := ranked[_LISTED:]:

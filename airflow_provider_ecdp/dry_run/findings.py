@@ -11,6 +11,9 @@ from typing import Any
 #: Examples of orders that break a rule, of such values, and of duplicate ids.
 EXAMPLES = 3
 
+#: Names of attributes of one kind that are listed. A business unit has far fewer.
+ATTRIBUTES = 100
+
 
 @dataclass(slots=True)
 class Rule:
@@ -48,6 +51,7 @@ class Findings:
     :param skip_reasons: valid orders that it would not send, by reason: `resumed`, `unchanged`, `repeated`
     :param duplicates: ids that appear more than once, with `times` and `contents`; the first of `duplicate_ids`
     :param dates: the first and the last, as they would be sent
+    :param attributes: names of attributes, with the number of orders that have them
     :param sample: JSON text of the first order to be sent, without personal data
     :param used: columns that are read; `ignored` are not
     :param not_fields: columns that the SQL text returns, and that are no fields
@@ -70,6 +74,9 @@ class Findings:
     dates: tuple[str, str] | None = None
     statuses: Counter[str | None] = dataclasses.field(default_factory=Counter)
     currencies: Counter[str | None] = dataclasses.field(default_factory=Counter)
+    attributes: dict[str, Counter[str]] = dataclasses.field(
+        default_factory=lambda: {"orderAttributes": Counter(), "productAttributes": Counter()}
+    )
     sample: str | None = None
     used: list[str] = dataclasses.field(default_factory=list)
     ignored: list[str] = dataclasses.field(default_factory=list)
@@ -130,6 +137,7 @@ class Findings:
             "dates": {"first": self.dates[0], "last": self.dates[1]} if self.dates else None,
             "statuses": _counts(self.statuses),
             "currencies": _counts(self.currencies),
+            "attributes": {kind: _counts(names, ATTRIBUTES) for kind, names in self.attributes.items()},
             "sample": None if self.sample is None else json.loads(self.sample),
             "columns": {"used": self.used, "ignored": self.ignored},
             "not_fields": self.not_fields,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 
@@ -30,6 +31,12 @@ _DISTINCT = 1000
 
 _POSITION = re.compile(r"\[\d+\]")
 _CURRENCY = re.compile("[A-Za-z]{3}")
+
+#: A name of words: no address, no number with more than three digits.
+_ATTRIBUTE = re.compile(r"(?!.*[0-9]{4})(?!.*[0-9][ .-]+[0-9])[\w .,:/()&+%'#-]{1,64}")
+
+#: Stands for texts that may be a person's data.
+OTHER = "(other text)"
 
 
 def check(
@@ -140,8 +147,18 @@ def _count(rule: Rule, order_id: str | None) -> None:
         rule.examples.append(order_id)
 
 
+def _take_names(names: pa.Array, counter: Counter[str]) -> None:
+    for pair in pc.value_counts(names.flatten()):
+        name = pair["values"].as_py()
+        # a wrong column can hold as many names as there are orders, and a person's data
+        name = name if _ATTRIBUTE.fullmatch(name) else OTHER
+        counter[name if name in counter or len(counter) < _DISTINCT else OTHER] += pair["counts"].as_py()
+
+
 def _take_facts(facts: pa.StructArray, findings: Findings) -> None:
-    date, status, currency = facts.flatten()
+    date, status, currency, *attributes = facts.flatten()
+    for counter, names in zip(findings.attributes.values(), attributes, strict=True):
+        _take_names(names, counter)
     ends = pc.min_max(date).as_py()
     if ends["min"] is not None:
         first, last = findings.dates or (ends["min"], ends["max"])
@@ -151,5 +168,5 @@ def _take_facts(facts: pa.StructArray, findings: Findings) -> None:
     for pair in pc.value_counts(currency):
         value = pair["values"].as_py()
         # any other text may be a value of another column
-        shown = value if value is None or _CURRENCY.fullmatch(value) else "(other text)"
+        shown = value if value is None or _CURRENCY.fullmatch(value) else OTHER
         findings.currencies[shown] += pair["counts"].as_py()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ecdp.orders.contract import MAX_ATTRIBUTE_NAMES
 from airflow_provider_ecdp.results.numbers import number_of, size
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -88,6 +89,10 @@ def _seen(findings: Findings) -> Iterator[str]:
     for name, values in (("statuses", findings.statuses), ("currencies", findings.currencies)):
         counts = ", ".join(f"{value or '(none)'} {count:,}" for value, count in values.most_common(_LISTED))
         yield f"  {name}: {counts or 'none'}"
+    for kind, names in findings.attributes.items():
+        if names:
+            shown = ", ".join(f"{name} {count:,}" for name, count in names.most_common(_LISTED))
+            yield f"  names of {kind} ({len(names):,}; a business unit has at most {MAX_ATTRIBUTE_NAMES}): {shown}"
     yield f"  columns used: {', '.join(findings.used) or 'none'}"
     if findings.ignored:
         yield f"  columns ignored: {', '.join(findings.ignored)}"

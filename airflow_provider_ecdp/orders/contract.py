@@ -116,6 +116,12 @@ STATUS_SPELLINGS = {"cancelled": "Canceled"}
 #: Every spelling of a status that is accepted, lower case, and the spelling that is sent.
 STATUSES = {c.lower(): c for field in ORDER if field.name == "status" for c in field.choices} | STATUS_SPELLINGS
 
+#: Characters around a status that do not count: columns of a fixed width add them.
+STATUS_BLANKS = " \t\n\r\v\f\u00a0"
+
+#: Names of attributes of one kind that a business unit has at most: "settings of orders" of the vendor's help.
+MAX_ATTRIBUTE_NAMES = 10
+
 #: Unusual but permitted values: such orders are sent and counted; they are errors only if the user asks for it.
 WARNINGS = {
     "negative_quantity": "a product's quantity is below zero",
@@ -126,6 +132,12 @@ WARNINGS = {
     "no_products": "products is an empty list",
     "lines_differ": "a value of the order differs between its lines, and the smallest was taken",
     "status_spelling": "the status was sent in the API's spelling, Canceled",
+    "negative_total": "totalValue is below zero",
+    "negative_returns": "returnsValue is below zero",
+    "currency_code": "currency is not an ISO 4217 code in capital letters",
+    "phone_spaces": "customer.phone contains spaces",
+    "id_spaces": "the order's id contains spaces",
+    "many_attributes": f"more than {MAX_ATTRIBUTE_NAMES} different attribute names of one kind in one order",
 }
 
 

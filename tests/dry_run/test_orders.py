@@ -14,12 +14,14 @@ import pytest
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.cli.tables import findings
 from airflow_provider_ecdp.dry_run.findings import Findings
 from airflow_provider_ecdp.dry_run.orders import check
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.operators.dry_run import as_text
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.records import source_from_records
 from airflow_provider_ecdp.orders.sources.table import TableSource
@@ -102,14 +104,35 @@ def test_an_id_is_one_example_however_often_it_stands(look):
 
 
 def test_a_warning_counts_orders_that_are_sent_and_apart_from_them_those_that_are_not(look):
-    product = {"id": "P", "name": "n", "price": 20.5, "quantity": -1}
-    odd = {"products": [product], "totalValue": -20.5}
+    product = {"id": "P", "name": "n", "price": -20.5, "quantity": -1}
+    odd = {"products": [product], "totalValue": 20.5}
     found = look([odd, odd | {"currency": "ZLOTY"}, {}])
 
     assert (found.with_warnings, found.invalid) == (1, 1)
     [warning] = [rule.as_json() for rule in found.commonest_warnings]
     assert (warning["count"], warning["in_invalid_orders"], warning["examples"]) == (1, 1, ["O-1"])
     assert warning["rule"].startswith("negative_quantity: ")
+
+
+def test_names_of_attributes_are_counted_by_orders(look):
+    attributes = [{"name": name, "value": "x"} for name in ("Gift Wrap", "Source", "Source")]
+    products = [{"id": "P", "name": "n", "price": 0, "quantity": 1, "productAttributes": attributes[1:]}] * 2
+    wrong = [
+        {"name": name, "value": "x"} for name in ("jane@example.com", "600100200", "600 100 200", "Size 40", "Źródło")
+    ]
+    found = look(
+        [{"orderAttributes": attributes}, {"orderAttributes": attributes[:1] + wrong}, {"products": products}, {}]
+    )
+
+    names = {kind: {n["value"]: n["count"] for n in of} for kind, of in found.as_json()["attributes"].items()}
+    assert names == {
+        "orderAttributes": {"(other text)": 3, "Gift Wrap": 2, "Source": 1, "Size 40": 1, "Źródło": 1},
+        "productAttributes": {"Source": 1},
+    }
+    assert "  names of productAttributes (1; a business unit has at most 10): Source 1" in as_text(found)
+    assert "Names of productAttributes (1; a business unit has at most 10): 1 Source" in list(
+        findings(found, "it", PushSettings(), compared=False)
+    )
 
 
 def test_values_of_customers_are_in_nothing_that_is_said(look):
@@ -213,7 +236,7 @@ def test_json_has_every_part_and_survives_a_round_trip(look):
 
     assert set(plain) == {
         *("summary", "problems", "warnings", "duplicates", "dates", "statuses", "currencies", "sample"),
-        *("columns", "not_fields", "fields", "drift"),
+        *("columns", "not_fields", "fields", "drift", "attributes"),
     }
     assert plain["statuses"] == [{"value": "Paid", "count": 2}]
     assert json.loads(json.dumps(plain)) == plain == json.loads(found.json_text())

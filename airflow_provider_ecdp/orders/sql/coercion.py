@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUS_SPELLINGS, Field, Kind
+from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUS_BLANKS, STATUS_SPELLINGS, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_json, is_text, readable, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.sql.json_columns import JSON_NUMBER, single
@@ -24,9 +24,6 @@ _OFFSET = "(Z| UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
 _YEARS = "TIMESTAMPTZ '0001-01-01 00:00:00Z' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999Z'"
 _CALENDAR_YEARS = "TIMESTAMP '0001-01-01 00:00:00' AND TIMESTAMP '9999-12-31 23:59:59.999999'"
 _LOCAL_YEARS = "TIMESTAMP '0001-01-01 00:00:00' - INTERVAL 2 DAYS AND TIMESTAMP '9999-12-31 23:59:59' + INTERVAL 2 DAYS"
-
-#: Blanks around a status, which columns of a fixed width add.
-_BLANKS = "e' \\t\\n\\r\\x0b\\f'"
 
 #: Rules that a value breaks when it has no encoded value.
 TEXT = "text in UTF-8"
@@ -128,7 +125,7 @@ def decimal_text(raw: str, type_: pa.DataType) -> str:
 
 def listed_status(raw: str) -> str:
     """Return SQL of a status in small letters, without the blanks around it."""
-    return f"lower(trim(CAST({raw} AS VARCHAR), {_BLANKS}))"
+    return f"lower(trim(CAST({raw} AS VARCHAR), {quote_literal(STATUS_BLANKS)}))"
 
 
 def _text(raw: str, type_: pa.DataType) -> EncodedValue | None:

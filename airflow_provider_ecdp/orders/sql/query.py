@@ -21,10 +21,12 @@ from airflow_provider_ecdp.orders.engine.tables import (
 )
 from airflow_provider_ecdp.orders.sql.encoding import order_json
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding
-from airflow_provider_ecdp.orders.sql.validation import Level
+from airflow_provider_ecdp.orders.sql.validation import Level, attribute_names
 
-#: Members of the column `facts`: encoded values, NULL where there is none.
-FACTS = ("date", "status", "currency")
+#: Members of the column `facts`: encoded values, NULL where there is none; the names of an order's attributes, and
+#: those of all of its products, each name once.
+FACTS = {"date": "VARCHAR", "status": "VARCHAR", "currency": "VARCHAR"}
+FACTS |= {"orderAttributes": "VARCHAR[]", "productAttributes": "VARCHAR[]"}
 
 #: No rule limits what a wrong column may hold where an id should be; a ledger needs no more of it.
 _ID_CHARACTERS = 256
@@ -156,7 +158,7 @@ class Query:
         columns += "CAST(NULL AS STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)[]) AS warnings, "
         columns += f"{text} AS skip_reason, FALSE AS send_last"
         if facts:
-            members = ", ".join(f"'{name}': {text}" for name in FACTS)
+            members = ", ".join(f"'{name}': CAST(NULL AS {type_})" for name, type_ in FACTS.items())
             columns += f", {{{members}}} AS facts"
         join = f" SEMI JOIN {CHOSEN} USING (order_id)" if chosen else ""
         # they are no duplicates: their contents are unknown
@@ -170,11 +172,13 @@ class Query:
     @property
     def _facts(self) -> str:
         """SQL of what tells at a glance whether these are the orders that were meant."""
-        nodes = {name: self.fields.field(name) for name in FACTS}
-        members = [
-            f"'{name}': {f'CAST({node.encoded} AS VARCHAR)' if node else 'NULL::VARCHAR'}"
-            for name, node in nodes.items()
-        ]
+        products = self.fields.field("products")
+        found = {name: node.encoded for name in FACTS if (node := self.fields.field(name))}
+        if attributes := self.fields.field("orderAttributes"):
+            found["orderAttributes"] = f"list_distinct({attribute_names(attributes)})"
+        if products and products.child("productAttributes"):
+            found["productAttributes"] = f"list_distinct({attribute_names(products)})"
+        members = [f"'{name}': CAST({found.get(name, 'NULL')} AS {type_})" for name, type_ in FACTS.items()]
         return f"{{{', '.join(members)}}}"
 
     @property

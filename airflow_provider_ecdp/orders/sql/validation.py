@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from airflow_provider_ecdp.orders.contract import WARNINGS, Kind
+from airflow_provider_ecdp.orders.contract import MAX_ATTRIBUTE_NAMES, WARNINGS, Kind
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS
 from airflow_provider_ecdp.orders.sql.coercion import TEXT, listed_status
+from airflow_provider_ecdp.orders.sql.currencies import CURRENCY_CODES
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding, Node
 
 #: SQL type of a problem.
 PROBLEM = "STRUCT(field VARCHAR, rule VARCHAR, got VARCHAR)"
+
+#: Characters of the code of a currency.
+_CODE = 3
 
 _NONE = f"CAST([] AS {PROBLEM}[])"
 
@@ -133,6 +137,7 @@ def order_checks(fields: FieldBinding, *, matching: str | None, future: str) -> 
                 "status_spelling", order.member("status"), f"{listed_status(status.raw)} = 'cancelled'", "'cancelled'"
             ),
         )
+    checks += _of_other_pages(fields)
     checks += [
         _warning("lines_differ", Path(path), f"o.{DIFFERS}.{quote_identifier(path)}", "'more than one value'")
         for path in fields.differs
@@ -253,6 +258,51 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
     if email:
         broken = f"NOT contains({email.encoded}, '@')"
         yield _warning("email_without_at", path.member("email"), broken, f"length({email.encoded}) || ' characters'")
+
+
+def _of_other_pages(fields: FieldBinding) -> Iterator[Check]:
+    """Yield the warnings for what other pages of the vendor forbid, and the page of the API does not."""
+    for name, warning in (("totalValue", "negative_total"), ("returnsValue", "negative_returns")):
+        if node := fields.field(name):
+            # -0.00 is not below zero
+            broken = f"starts_with({node.encoded}, '-') AND TRY_CAST({node.encoded} AS DOUBLE) < 0"
+            yield _warning(warning, Path(name), broken, disclosed_sql(node.encoded))
+    if currency := fields.field("currency"):
+        code = currency.encoded
+        # a search in one text takes half the time of IN
+        known = f"contains({quote_literal('|'.join(['', *sorted(CURRENCY_CODES), '']))}, '|' || {code} || '|')"
+        broken = f"length({code}) = {_CODE} AND NOT {known}"
+        yield _warning("currency_code", Path("currency"), broken, disclosed_sql(code))
+    if id_ := fields.field("id"):
+        yield _warning("id_spaces", Path("id"), _has_blanks(id_.encoded), length_sql(id_.encoded))
+    customer = fields.field("customer")
+    if customer and (phone := customer.child("phone")):
+        yield _warning("phone_spaces", Path("customer.phone"), _has_blanks(phone.encoded), length_sql(phone.encoded))
+    if attributes := fields.field("orderAttributes"):
+        yield from _many_names("orderAttributes", attribute_names(attributes))
+    products = fields.field("products")
+    if products and products.child("productAttributes"):
+        yield from _many_names("productAttributes", attribute_names(products))
+
+
+def attribute_names(node: Node) -> str:
+    """Return SQL of the list of the names of attributes in a list of them, or in a list of products."""
+    name, nested = node.child("name"), node.child("productAttributes")
+    if nested:
+        return f"flatten(list_transform({node.raw}, lambda {node.var}: coalesce({attribute_names(nested)}, [])))"
+    return f"list_transform({node.raw}, lambda {node.var}: {name.encoded if name else 'NULL'})"
+
+
+def _many_names(field: str, names: str) -> Iterator[Check]:
+    distinct = f"list_unique({names})"
+    # to count is cheap, and few orders have so many
+    broken = f"len({names}) > {MAX_ATTRIBUTE_NAMES} AND {distinct} > {MAX_ATTRIBUTE_NAMES}"
+    yield _warning("many_attributes", Path(field), broken, f"{distinct} || ' names'")
+
+
+def _has_blanks(text: str) -> str:
+    # the no-break space too, which people paste
+    return f"(contains({text}, ' ') OR contains({text}, chr(160)))"
 
 
 def _total(fields: FieldBinding, products: Node) -> Check | None:

@@ -318,14 +318,25 @@ def test_an_order_of_nothing_but_nulls_lists_what_is_required(check):
 
 # warnings
 
+
+def names(*numbers):
+    return [{"name": f"n{number}", "value": "x"} for number in numbers]
+
+
 ODD = {
-    "negative_quantity": (lambda o: changed(o, (*LINE, "quantity"), -2) | {"totalValue": Decimal("-20.50")}),
+    "negative_quantity": (lambda o: changed(changed(o, (*LINE, "quantity"), -2), (*LINE, "price"), Decimal("-10.25"))),
     "total_mismatch": (lambda o: o | {"totalValue": Decimal("20.52")}),
     "future_date": (lambda o: o | {"date": dt.datetime.now(dt.UTC) + dt.timedelta(days=2)}),
     "email_without_at": (lambda o: changed(o, ("customer", "email"), "nobody")),
     "empty_text": (lambda o: changed(o, (*LINE, "name"), "")),
     "no_products": (lambda o: o | {"products": []}),
     "status_spelling": (lambda o: o | {"status": "Cancelled"}),
+    "negative_total": (lambda o: changed(o, (*LINE, "price"), Decimal("-10.25")) | {"totalValue": Decimal("-20.50")}),
+    "negative_returns": (lambda o: o | {"returnsValue": -0.01}),
+    "currency_code": (lambda o: o | {"currency": "pln"}),
+    "phone_spaces": (lambda o: changed(o, ("customer", "phone"), "48 600\u00a0700")),
+    "id_spaces": (lambda o: o | {"id": "A 1"}),
+    "many_attributes": (lambda o: o | {"orderAttributes": names(*range(11))}),
 }
 ODD_FIELD = {
     "negative_quantity": "products[0].quantity",
@@ -335,6 +346,12 @@ ODD_FIELD = {
     "empty_text": "products[0].name",
     "no_products": "products",
     "status_spelling": "status",
+    "negative_total": "totalValue",
+    "negative_returns": "returnsValue",
+    "currency_code": "currency",
+    "phone_spaces": "customer.phone",
+    "id_spaces": "id",
+    "many_attributes": "orderAttributes",
 }
 
 
@@ -346,7 +363,7 @@ def odd(full):
 
 def test_what_is_odd_is_sent_with_a_warning(judge, odd):
     rows = judge(odd)
-    assert [row.sent["id"] for row in rows.values()] == ["A-1"] * len(ODD)
+    assert {row.sent["id"] for row in rows.values()} == {"A-1", "A 1"}
     assert {name: [(w["field"], w["rule"]) for w in row.warnings] for name, row in rows.items()} == {
         name: [(ODD_FIELD[name], f"{name}: {WARNINGS[name]}")] for name in ODD
     }
@@ -395,9 +412,26 @@ def test_what_is_only_nearly_odd_has_no_warning(judge, full):
             "in 23 hours": full | {"date": dt.datetime.now(dt.UTC) + dt.timedelta(hours=23)},
             "blank name": changed(full, (*LINE, "name"), " "),
             "an @ is enough": changed(full, ("customer", "email"), "@"),
+            "minus nothing": full | {"returnsValue": -0.0},
+            "a code that was withdrawn": full | {"currency": "BGN"},
+            "ten names, one of them twice": full | {"orderAttributes": names(*range(10), 0)},
+            "names of two kinds": changed(full, (*LINE, "productAttributes"), names(*range(10)))
+            | {"orderAttributes": names(*range(10, 20))},
         }
     )
     assert {name: row.warnings for name, row in rows.items()} == {name: [] for name in rows}
+
+
+def test_names_of_attributes_count_over_all_products_of_an_order(check, full):
+    line = full["products"][0]
+    lines = [line | {"productAttributes": made} for made in (names(0, 1, 2, 3, 4, 5), None, names(5, 6, 7, 8, 9, 10))]
+    row = check(full | {"products": lines, "totalValue": Decimal("61.50")})
+    assert [(w["field"], w["got"]) for w in row.warnings] == [("productAttributes", "11 names")]
+
+
+@pytest.mark.parametrize("currency", ["pln", "XYZ", "|PL", "P|E", "   "])
+def test_three_characters_that_are_no_code_in_capital_letters(check, full, currency):
+    assert check(full | {"currency": currency}).named_warnings == {"currency_code"}
 
 
 def test_an_order_with_problems_keeps_its_warnings(check, full):
@@ -483,7 +517,7 @@ def test_a_telephone_number_in_a_column_of_numbers_is_not_told(read, table, good
 
 def test_a_telephone_number_below_zero_is_not_told_by_a_warning(check, good):
     row = check(changed(good, (*LINE, "quantity"), -600700800) | {"totalValue": Decimal(-6157183200)})
-    assert [w["got"] for w in row.warnings] == ["a number of 9 digits"]
+    assert [w["got"] for w in row.warnings] == ["a number of 14 digits", "a number of 9 digits"]
 
 
 def test_a_status_that_is_an_address_is_not_told(check, full):
