@@ -14,18 +14,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.atomic_write import accessing, put_whole
-from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows
+from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows, results_folder
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.ledger.write_clock import WriteClock
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
-from airflow_provider_ecdp.orders.sources.storage import display_path, without_credentials
+from airflow_provider_ecdp.orders.sources.storage import display_path
 
 #: Rows of one file that a compaction writes; about 50 MB in memory.
 _FILE_ROWS = 500_000
@@ -99,12 +98,7 @@ class _Storage:
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], filesystem: Any) -> _Storage:
-        folder = os.fspath(path)
-        if filesystem is None:
-            try:
-                filesystem, folder = fsspec.url_to_fs(folder)
-            except (ImportError, ValueError) as error:
-                raise ConfigurationError(without_credentials(f"results path {path}: {error}")) from None
+        filesystem, folder = results_folder(path, filesystem)
         return cls(filesystem, folder, display_path(filesystem, os.fspath(path)))
 
     def files(self, folder: str) -> list[str]:

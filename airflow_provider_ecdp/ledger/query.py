@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Self
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows
+from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows, results_folder
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, running
-from airflow_provider_ecdp.orders.sources.storage import display_path, without_credentials
+from airflow_provider_ecdp.orders.sources.storage import display_path
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import folded
 
@@ -224,17 +223,11 @@ class Results:
         memory_limit: str = "256MB",
         threads: int = 2,
     ) -> None:
-        self._folder = os.fspath(path)
         self._folders = folders
         self._folding = threading.Lock()
         self._folded = False
-        if filesystem is None:
-            try:
-                filesystem, self._folder = fsspec.url_to_fs(self._folder)
-            except (ImportError, ValueError) as error:
-                raise ConfigurationError(without_credentials(f"results path {path}: {error}")) from None
-        self._filesystem = filesystem
-        self.path = display_path(filesystem, os.fspath(path))
+        self._filesystem, self._folder = results_folder(path, filesystem)
+        self.path = display_path(self._filesystem, os.fspath(path))
         self._stack = contextlib.ExitStack()
         try:
             self._engine = self._stack.enter_context(locked_engine(memory_limit=memory_limit, threads=threads))

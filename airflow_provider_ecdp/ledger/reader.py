@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, Any
 
@@ -14,6 +15,7 @@ from airflow_provider_ecdp.errors import ConfigurationError, StorageError
 from airflow_provider_ecdp.ledger.atomic_write import accessing
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from
+from airflow_provider_ecdp.orders.sources.storage import file_system, without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +26,24 @@ _MEMORY = "256MB"
 
 #: Rows of one record batch.
 _ROWS = 65_536
+
+
+def results_folder(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, str]:
+    """Return the file system of a folder of results, found from its URL if none is given, and the folder in it.
+
+    :raises ConfigurationError: the path holds no characters, or there is no file system for its URL
+    """
+    folder = os.fspath(path)
+    if filesystem is not None:
+        return filesystem, folder
+    if not folder.strip():
+        # the working directory, to a file system
+        raise ConfigurationError(f"results path {folder!r}: it holds no characters")
+    try:
+        filesystem, folder = file_system(folder)
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(without_credentials(f"results path {path}: {error}")) from None
+    return filesystem, filesystem._strip_protocol(folder)  # noqa: SLF001 - fsspec has no public name for it
 
 
 def files_in(

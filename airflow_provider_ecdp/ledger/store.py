@@ -15,19 +15,18 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
+from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.ledger.atomic_write import accessing, put_whole
 from airflow_provider_ecdp.ledger.buffer import BackgroundWriter, RowBuffer
-from airflow_provider_ecdp.ledger.reader import COLUMNS, files_in, newest_failed, read_file, read_rows
+from airflow_provider_ecdp.ledger.reader import COLUMNS, files_in, newest_failed, read_file, read_rows, results_folder
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.ledger.write_clock import WriteClock
-from airflow_provider_ecdp.orders.sources.storage import display_path, without_credentials
+from airflow_provider_ecdp.orders.sources.storage import display_path
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 __all__ = ["FLUSH_ROWS", "FLUSH_SECONDS", "SCHEMA", "Ledger"]
@@ -75,13 +74,8 @@ class Ledger:
     ) -> None:
         self._folder = os.fspath(path)
         self.path = display_path(filesystem, self._folder) if filesystem else self._folder
-        if filesystem is None:
-            try:
-                filesystem, self._folder = fsspec.url_to_fs(self.path)
-            except (ImportError, ValueError) as error:
-                raise ConfigurationError(without_credentials(f"results path {self.path}: {error}")) from None
-        self._filesystem = filesystem
-        self._local = isinstance(filesystem, LocalFileSystem)
+        self._filesystem, self._folder = results_folder(self._folder, filesystem)
+        self._local = isinstance(self._filesystem, LocalFileSystem)
         usual = FLUSH_SECONDS if self._local else REMOTE_FLUSH_SECONDS
         self._flush_seconds = usual if flush_seconds is None else flush_seconds
         self._clock = clock

@@ -12,15 +12,13 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, MissingSourceError
-from airflow_provider_ecdp.ledger.reader import folders_in
+from airflow_provider_ecdp.errors import EcdpError, MissingSourceError
+from airflow_provider_ecdp.ledger.reader import folders_in, results_folder
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, Selection
-from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
@@ -69,15 +67,11 @@ class FailedBefore:
         reopen: Callable[[Mapping[str, Any]], OrderReader],
     ) -> None:
         self.path = path
-        if filesystem is None:
-            try:
-                filesystem, path = fsspec.url_to_fs(path)
-            except (ImportError, ValueError) as error:
-                raise ConfigurationError(without_credentials(f"results path {path}: {error}")) from None
-        self._filesystem, self._folder = filesystem, path.rstrip("/")
+        self._filesystem, folder = results_folder(path, filesystem)
+        self._folder = folder.rstrip("/")
         self._reopen = reopen
         self._own = self._load(_name_of(extract), extract)
-        names = folders_in(filesystem, self._folder, self.path)
+        names = folders_in(self._filesystem, self._folder, self.path)
         loaded = (self._load(name) for name in names if name != self._own.name)
         self._others = [one for one in loaded if one.pending]
         self._current = self._own

@@ -18,6 +18,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError, StorageError
 from airflow_provider_ecdp.ledger import write_clock
+from airflow_provider_ecdp.ledger.compaction import compact
+from airflow_provider_ecdp.ledger.query import Results
 from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import FLUSH_ROWS, FLUSH_SECONDS, SCHEMA, Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
@@ -375,12 +377,18 @@ def test_what_is_pending_is_not_yet_known(folder):
     assert accepted(ledger) is None
 
 
-@pytest.mark.parametrize("name", ["results[1]", "run=2026-11-01T00:00:00+00:00", "with space", "a*b", "{x}"])
+@pytest.mark.parametrize(
+    "name", ["results[1]", "run=2026-11-01T00:00:00+00:00", "with space", "a*b", "{x}", "a::b", "50%", "#1"]
+)
 def test_a_folder_may_have_any_name(tmp_path, name):
     ledger = Ledger(tmp_path / name)
     note(ledger, Outcome.ACCEPTED, ["A"])
     ledger.flush()
     assert taken(accepted(Ledger(str(tmp_path / name)))) == {"A": "hash of A"}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert compact(tmp_path / name).files_after == 1
+    with Results(tmp_path / name) as results:
+        assert results.counts()[Outcome.ACCEPTED] == 1
 
 
 def test_other_files_in_the_folder_are_left_alone(folder):
@@ -557,6 +565,9 @@ def test_a_ledger_says_where_it_is(folder):
 def test_a_place_that_cannot_be_is_a_matter_of_configuration(tmp_path):
     with pytest.raises(ConfigurationError, match="results path nosuch://bucket/results: "):
         Ledger("nosuch://bucket/results")
+
+    with pytest.raises(ConfigurationError, match="results path ' ': it holds no characters"):
+        Ledger(" ")
 
     (tmp_path / "file").touch()
     for inside in ("file", "file/results"):

@@ -48,7 +48,7 @@ def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, 
         raise ExtractError("the path of the extract holds no characters; does a template give nothing?")
     if filesystem is None:
         try:
-            filesystem, inner = _file_system(inner)
+            filesystem, inner = file_system(inner)
         except (ImportError, ValueError) as error:
             raise ExtractError(without_credentials(f"{inner}: {error}")) from None
     # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
@@ -56,7 +56,12 @@ def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, 
     return filesystem, filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
 
 
-def _file_system(url: str) -> tuple[Any, str]:
+def file_system(url: str) -> tuple[Any, str]:
+    """Return the file system of a URL, or of a local path, and the path in it.
+
+    :raises ImportError: the package of its protocol is not installed
+    :raises ValueError: its protocol is unknown, or it is malformed
+    """
     if "::" not in url or _is_chain(url):
         filesystem, path = fsspec.url_to_fs(url)
         return filesystem, str(path)
