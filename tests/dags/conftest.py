@@ -18,7 +18,7 @@ class Airflow:
     """An Airflow with the example DAGs and those of the tests; `extracts` and `results` are their folders."""
 
     def __init__(self, home):
-        from airflow.dag_processing.dagbag import DagBag
+        from moved_names import DagBag
 
         self.extracts, self.results = home / "extracts", home / "results"
         self.bag = DagBag(str(home / "dags"))

@@ -168,7 +168,7 @@ def api_server():
 
 
 def _add_dags(home):
-    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from moved_names import DagBag, sync_bag_to_db
 
     folder = home / "plugin_dags"
     folder.mkdir()
