@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Asset
 
 from airflow_provider_ecdp.assets.ecdp import SCHEME
+from airflow_provider_ecdp.by_id.settings import Operation
 from airflow_provider_ecdp.orders.contract import ORDER
 
 if TYPE_CHECKING:
@@ -46,6 +47,10 @@ class Lineage:
         ours = [uri for uri in declared if uri.startswith(f"{SCHEME}://")]
         if not ours and self.target:
             ours = [self.target]
+        if self.summary is not None and self.summary.get("operation") == Operation.GET:
+            # what was read has not changed
+            read = [one for uri in ours if (one := _dataset(uri, {})) is not None]
+            return OperatorLineage(inputs=read, outputs=[])
         outputs = [*ours, *(uri for uri in declared if uri not in ours)]
         return OperatorLineage(
             inputs=[one for uris, source in self.inputs for one in self._input(uris, source)],

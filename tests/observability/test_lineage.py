@@ -13,7 +13,7 @@ from airflow_provider_ecdp.assets.ecdp import create_asset
 from airflow_provider_ecdp.errors import PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
-from airflow_provider_ecdp.operators.ecdp import EcdpDeleteOrderOperator
+from airflow_provider_ecdp.operators.ecdp import EcdpDeleteOrderOperator, EcdpGetOrderOperator
 from airflow_provider_ecdp.sample import Sample
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
@@ -127,3 +127,10 @@ def test_deletions_by_id_have_an_output_too(lineage, task):
     found, _ = lineage(EcdpDeleteOrderOperator(task_id="delete", order_id=["ORD-00000001", "ORD-00000002"]))
     assert found.inputs == []
     assert found.outputs[0].outputFacets["outputStatistics"].rowCount == 2
+
+
+def test_an_order_that_is_read_is_an_input(lineage, task, sandbox):
+    lineage(task(max_failed=1))
+    found, _ = lineage(EcdpGetOrderOperator(task_id="get", order_id="ORD-00000001"))
+    assert names(found.inputs) == [(f"ecdp://{sandbox.url.removeprefix('http://')}", "orders")]
+    assert found.outputs == []
