@@ -35,7 +35,7 @@ _ID, _STATUS, _WEBSITE = Field("id", Kind.TEXT), Field("status", Kind.TEXT), Fie
 
 #: Name of an order's id in a change, which may have an id of its own.
 _ORDER_ID = "order_id"
-_OF_ID = re.compile("^id:")
+_OF_ID = re.compile("^id(?=[: ])")
 
 
 class ChangeRows:
@@ -112,7 +112,7 @@ class ChangeRows:
             fields |= {"status": _text(find, _STATUS, "status"), "website_id": _website(find)}
         reasons = texts(CompiledField.of(None, (unknown_fields(mapping), *fields.values())).problems)
         if reasons:
-            lines = "".join(f"\n  - {_OF_ID.sub(f'{_ORDER_ID}:', reason)}" for reason in reasons)
+            lines = "".join(f"\n  - {_OF_ID.sub(_ORDER_ID, reason)}" for reason in reasons)
             required = "order ids and statuses" if with_status else "order ids"
             raise ColumnsError(f"{self.name} lacks columns of {required}:{lines}\n{self._sources.columns_text()}")
         values = {name: field.value.sql for name, field in fields.items() if field.value is not None}

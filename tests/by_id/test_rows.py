@@ -72,6 +72,23 @@ def test_a_mapping_may_be_json_text():
     ]
 
 
+@pytest.mark.parametrize("change", [{"default": "x"}, {"map": {"a": "b"}}], ids=["default", "map"])
+@pytest.mark.parametrize(
+    "ids", [pa.array([1001.0, None]), pa.array([Decimal("1001.50"), None]), pa.array([0, None], pa.date32())], ids=str
+)
+def test_a_default_or_a_map_does_not_hide_that_a_column_holds_no_ids(ids, change):
+    with pytest.raises(
+        ColumnsError, match=r"order_id \(column no.*: must be (text|string), not (double|decimal|date32)"
+    ):
+        read({"no": ids}, with_status=False, mapping={"order_id": {"column": "no"} | change})
+
+
+def test_an_id_behind_a_default_keeps_its_digits():
+    ids = pa.array([Decimal(10**30), None], pa.decimal256(76, 0))
+    mapping = {"order_id": {"column": "no", "default": "none"}}
+    assert read({"no": ids}, with_status=False, mapping=mapping) == [("1" + "0" * 30, None, None), ("none", None, None)]
+
+
 def test_a_mapping_may_leave_what_has_its_name_and_give_one_status_to_all():
     assert read({"order_id": ["1"]}, mapping={"status": {"value": "canceled"}}) == [("1", "canceled", None)]
 

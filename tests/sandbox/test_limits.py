@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+from contract_paths import MAX_LENGTHS, OPTIONAL, REQUIRED
 
 WIDE = "ż"  # one character, two bytes
 ASTRAL = "😀"  # one character, four bytes, two UTF-16 units
@@ -30,50 +31,6 @@ LINE = ("products", 0)
 LINE_ATTRIBUTE = (*LINE, "productAttributes", 0)
 ORDER_ATTRIBUTE = ("orderAttributes", 0)
 
-MAX_LENGTHS = [
-    (("id",), 128),
-    (("customer", "email"), 320),
-    (("customer", "phone"), 20),
-    (("customer", "crmId"), 128),
-    ((*LINE, "id"), 128),
-    ((*LINE, "name"), 2048),
-    ((*LINE, "url"), 2048),
-    ((*LINE, "imageUrl"), 2048),
-    ((*LINE, "category"), 2048),
-    ((*LINE_ATTRIBUTE, "name"), 256),
-    ((*ORDER_ATTRIBUTE, "name"), 256),
-]
-REQUIRED = [
-    ("id",),
-    ("date",),
-    ("totalValue",),
-    ("customer",),
-    ("products",),
-    (*LINE, "id"),
-    (*LINE, "name"),
-    (*LINE, "price"),
-    (*LINE, "quantity"),
-    (*LINE_ATTRIBUTE, "name"),
-    (*ORDER_ATTRIBUTE, "name"),
-]
-OPTIONAL = [
-    ("timeZone",),
-    ("websiteId",),
-    ("status",),
-    ("currency",),
-    ("returnsValue",),
-    ("orderAttributes",),
-    ("customer", "email"),
-    ("customer", "phone"),
-    ("customer", "crmId"),
-    (*LINE, "returned"),
-    (*LINE, "url"),
-    (*LINE, "imageUrl"),
-    (*LINE, "category"),
-    (*LINE, "productAttributes"),
-    (*LINE_ATTRIBUTE, "value"),
-    (*ORDER_ATTRIBUTE, "value"),
-]
 DOUBLES = [("totalValue",), ("returnsValue",), (*LINE, "price")]
 INTEGERS = [("websiteId",), (*LINE, "quantity"), (*LINE, "returned")]
 STRINGS = [

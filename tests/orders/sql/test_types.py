@@ -229,6 +229,13 @@ def test_what_is_no_whole_number_is_that_orders_problem(read_column):
         assert [row.faults for row in read_column("websiteId", array)] == [rule] * len(array)
 
 
+@pytest.mark.parametrize("sql", [None, "SELECT * FROM extract"], ids=["columns", "SQL"])
+def test_a_map_with_a_key_twice_is_a_problem_of_its_order(read, with_columns, sql):
+    maps = pa.array([[("a", "x"), ("b", "y")], [("a", "x"), ("a", "y")], None], pa.map_(pa.string(), pa.string()))
+    rows = read(with_columns(orderAttributes=maps), **({"sql": sql} if sql else {}))
+    assert [row.faults for row in rows] == [{}, {"orderAttributes[1].name": "one value for one key"}, {}]
+
+
 def test_features_may_be_maps(read, good):
     names = pa.array(["Color", "Size", "Weight", "Note"])
     of_order = pa.MapArray.from_arrays(pa.array([0, 2, 2], pa.int32()), names, pa.array(["Black", None, "x", "y"]))
