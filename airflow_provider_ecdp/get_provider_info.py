@@ -64,6 +64,7 @@ def get_provider_info() -> dict[str, Any]:
         "extra-links": [
             "airflow_provider_ecdp.operators.links.SyncReportLink",
             "airflow_provider_ecdp.operators.links.ResultsFolderLink",
+            "airflow_provider_ecdp.operators.links.FailureDocsLink",
         ],
         "task-decorators": [
             {"name": "ecdp_push", "class-name": "airflow_provider_ecdp.decorators.ecdp.ecdp_push_task"},

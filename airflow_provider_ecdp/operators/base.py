@@ -29,8 +29,8 @@ from airflow_provider_ecdp.hooks.version_compat import (
 )
 from airflow_provider_ecdp.observability.lineage import Lineage
 from airflow_provider_ecdp.observability.metrics import count_run, run_span
-from airflow_provider_ecdp.operators.failures import explained
-from airflow_provider_ecdp.operators.links import ResultsFolderLink, SyncReportLink
+from airflow_provider_ecdp.operators.failures import explained, section_about
+from airflow_provider_ecdp.operators.links import FailureDocsLink, ResultsFolderLink, SyncReportLink
 from airflow_provider_ecdp.operators.parameters import attribute, check_literals, declare, parameters_of, shown_default
 from airflow_provider_ecdp.operators.retry_policy import is_transient, with_retry_policy
 from airflow_provider_ecdp.operators.settings import OnMissing, TaskSettings
@@ -69,9 +69,11 @@ class EcdpOperator(BaseOperator):
     parameters: ClassVar[Mapping[str, Setting]]
 
     ui_color = "#e3eefb"
-    operator_extra_links = (SyncReportLink(), ResultsFolderLink())
+    operator_extra_links = (SyncReportLink(), ResultsFolderLink(), FailureDocsLink())
     #: where the run keeps the outcome of every order, for the link to it
     results_folder: str | None = None
+    #: the section of docs/troubleshooting.md about the failure of the run, for the link to it
+    failure_section: str | None = None
     ecdp_conn_id: str
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -168,6 +170,7 @@ class EcdpOperator(BaseOperator):
             if on_missing is OnMissing.SKIP:
                 return AirflowSkipException(str(error))
             error.expected = on_missing is OnMissing.RETRY
+        self.failure_section = section_about(error)
         # not the settings: one of them may be wrong
         conn_id = str(self._given().get("ecdp_conn_id", EcdpHook.default_conn_name))
         text = explained(error, conn_id, self.retries)

@@ -33,6 +33,22 @@ _ADVICE: Mapping[type[EcdpError], str] = {
 }
 
 
+#: Likewise: the section of docs/troubleshooting.md about it.
+_SECTIONS: Mapping[type[EcdpError], str] = {
+    PushStoppedError: "the-run-was-stopped",
+    OrdersFailedError: "orders-failed",
+    EmptyExtractError: "the-extract",
+    ExtractError: "the-extract",
+    StorageError: "results",
+    ConfigurationError: "connection-and-settings",
+}
+
+
+def section_about(error: EcdpError) -> str:
+    """Return the section of docs/troubleshooting.md about an error."""
+    return next((section for kind, section in _SECTIONS.items() if isinstance(error, kind)), "first-steps")
+
+
 def explained(error: EcdpError, conn_id: str, retries: int | None) -> str:
     """Return the message of an error with the advice before it, and whether Airflow tries again after it.
 

@@ -24,9 +24,7 @@ class SyncReportLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow passes it
         """Return its URL; without `[api] base_url` a relative one, which Airflow's page completes."""
         ids = (ti_key.dag_id, ti_key.run_id, ti_key.task_id, str(ti_key.map_index))
-        path = "/".join(["ecdp/report", *(quote(one, safe="") for one in ids)])
-        base = conf.get("api", "base_url", fallback="") or ""
-        return f"{base.rstrip('/')}/{path}" if base else path
+        return _page("/".join(["ecdp/report", *(quote(one, safe="") for one in ids)]))
 
 
 class ResultsFolderLink(BaseOperatorLink):
@@ -38,6 +36,23 @@ class ResultsFolderLink(BaseOperatorLink):
         """Return its URL; empty if there is none, or if no browser can show it."""
         folder = getattr(operator, "results_folder", None)
         return console_url(folder) if folder else ""
+
+
+class FailureDocsLink(BaseOperatorLink):
+    """The section of the documentation about the failure of a task, on the API server."""
+
+    name = "What to do"
+
+    def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow passes it
+        """Return its URL; empty if the task has not failed."""
+        section = getattr(operator, "failure_section", None)
+        return _page(f"ecdp/docs/troubleshooting#{section}") if section else ""
+
+
+def _page(path: str) -> str:
+    """Return the URL of a page of the plugin."""
+    base = conf.get("api", "base_url", fallback="") or ""
+    return f"{base.rstrip('/')}/{path}" if base else path
 
 
 def console_url(folder: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Awaitable, Callable
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from airflow_provider_ecdp import __version__
 from airflow_provider_ecdp.errors import EcdpError
+from airflow_provider_ecdp.plugin import docs_pages
 from airflow_provider_ecdp.plugin.routes import data
 
 _STATIC = Path(__file__).parent / "static"
@@ -22,6 +24,7 @@ _FILES = {
     "orders.js": "text/javascript; charset=utf-8",
     "charts.js": "text/javascript; charset=utf-8",
     "page.js": "text/javascript; charset=utf-8",
+    "docs.js": "text/javascript; charset=utf-8",
 }
 
 #: Own files only, no inline code, and only Airflow itself may show a page in a frame.
@@ -44,6 +47,7 @@ def built() -> FastAPI:
     app.include_router(data)
     app.add_api_route("/report/{dag_id}/{run_id}", _run_page, response_class=HTMLResponse)
     app.add_api_route("/report/{dag_id}/{run_id}/{task_id}/{map_index}", _task_page, response_class=HTMLResponse)
+    app.add_api_route("/docs/{name}", _docs_page, response_class=HTMLResponse)
     app.add_api_route("/static/{name}", _file, response_class=Response)
     app.add_exception_handler(EcdpError, _refusal)
     app.middleware("http")(_with_headers)
@@ -65,6 +69,15 @@ def _shell(up: str) -> HTMLResponse:
     """
     text = (_STATIC / "report.html").read_text(encoding="utf-8")
     return HTMLResponse(text.replace("{up}", up).replace("{version}", __version__))
+
+
+def _docs_page(name: str) -> HTMLResponse:
+    page = docs_pages.page(name)
+    if page is None:
+        raise HTTPException(404, "there is no such page")
+    title, content = page
+    text = (_STATIC / "docs.html").read_text(encoding="utf-8").replace("{version}", __version__)
+    return HTMLResponse(text.replace("{title}", html.escape(title)).replace("{content}", content))
 
 
 def _file(name: str) -> Response:

@@ -1,12 +1,16 @@
 """The buttons on the page of a task instance."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_ecdp.errors import EcdpError, MissingSourceError, OrdersFailedError, PushStoppedError
 from airflow_provider_ecdp.get_provider_info import get_provider_info
 from airflow_provider_ecdp.operators.base import EcdpOperator
-from airflow_provider_ecdp.operators.links import ResultsFolderLink, SyncReportLink, console_url
+from airflow_provider_ecdp.operators.ecdp import EcdpGetOrderOperator
+from airflow_provider_ecdp.operators.failures import _SECTIONS, section_about
+from airflow_provider_ecdp.operators.links import FailureDocsLink, ResultsFolderLink, SyncReportLink, console_url
 
 KEY = SimpleNamespace(dag_id="shop.eu", run_id="manual__2026-11-01T03:00:00+00:00/x", task_id="a.push", map_index=-1)
 
@@ -47,3 +51,22 @@ def test_what_no_console_shows_has_no_link(s3):
 def test_every_operator_has_the_links_and_airflow_knows_them():
     names = {f"{type(link).__module__}.{type(link).__name__}" for link in EcdpOperator.operator_extra_links}
     assert names == set(get_provider_info()["extra-links"])
+
+
+def test_a_failure_leads_to_its_section_of_the_documentation(monkeypatch):
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/team")
+    operator = EcdpGetOrderOperator(task_id="x", order_id="1")
+    assert FailureDocsLink().get_link(operator, ti_key=KEY) == ""
+    operator._for_airflow(OrdersFailedError("1 of 2 orders failed", summary={}))
+    assert FailureDocsLink().get_link(operator, ti_key=KEY) == (
+        "https://airflow.example.com/team/ecdp/docs/troubleshooting#orders-failed"
+    )
+
+
+def test_every_kind_of_error_has_a_section_that_exists():
+    page = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    sections = {line.removeprefix("## ").lower().replace(" ", "-") for line in page.splitlines() if line[:3] == "## "}
+    assert {*_SECTIONS.values(), "first-steps"} <= sections
+    assert section_about(PushStoppedError("x", summary={})) == "the-run-was-stopped"
+    assert section_about(MissingSourceError("x")) == "the-extract"
+    assert section_about(EcdpError("x")) == "first-steps"

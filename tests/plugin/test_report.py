@@ -213,4 +213,4 @@ def test_airflow_gives_the_links_that_the_worker_has_kept(server):
     server.push_xcom("ecdp/report/shop/run/push/-1", key="_link_SyncReportLink")
     path = f"/api/v2/dags/shop/dagRuns/{server.run}/taskInstances/push/links"
     links = server.client.get(path, headers=server.headers()).json()["extra_links"]
-    assert links == {"Sync report": "ecdp/report/shop/run/push/-1", "Results folder": None}
+    assert links == {"Sync report": "ecdp/report/shop/run/push/-1", "Results folder": None, "What to do": None}
