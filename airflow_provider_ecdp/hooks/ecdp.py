@@ -132,9 +132,13 @@ class EcdpHook(BaseHook):
 
         :raises ConfigurationError: a field of the connection has a value that it cannot have
         """
+        return self._connected(share_limits=True)
+
+    def _connected(self, *, share_limits: bool) -> EcdpClient:
         if self._client is None:
             key, settings = self._read_connection()
-            share = self._share.enter_context(self._shared_limits()) if settings.shared_limits else None
+            shared = share_limits and settings.shared_limits
+            share = self._share.enter_context(self._shared_limits()) if shared else None
             self._client = EcdpClient(key, settings.client, policy=self._policy, share=share)
             self._forget_client = self.cancellation.on_cancel(self._client.interrupt)
         return self._client
@@ -170,7 +174,8 @@ class EcdpHook(BaseHook):
     def test_connection(self) -> tuple[bool, str]:
         """Ask ECDP whether it accepts the key, without a change; return whether it does, and a message."""
         try:
-            client = self.get_conn()
+            # one request, of a machine that may not reach the folder of the tasks
+            client = self._connected(share_limits=False)
             client.check_key()
         except KeyRefusedError as error:
             return False, f"ECDP was reached, but it refused the API key: {error}"

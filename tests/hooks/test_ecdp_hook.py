@@ -232,6 +232,7 @@ def test_limits_are_shared_in_a_folder_that_has_to_be_named(sandbox, connect, tm
         pytest.raises(ConfigurationError, match="shared_limits needs a folder that all tasks reach"),
     ):
         hook.get_conn()
+    assert EcdpHook().test_connection()[0]
     with EcdpHook(limits_path=str(tmp_path)) as hook:
         assert hook.get_conn().in_flight_limit == 4
         assert (tmp_path / "limits=ecdp_default").is_dir()
