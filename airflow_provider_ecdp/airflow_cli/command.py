@@ -27,9 +27,12 @@ def run(arguments: Namespace) -> None:
 
     :raises SystemExit: always
     """
-    given = [one for one in arguments.arguments if one != "--"]
-    if not given or given[0] not in _SENDING or {"-h", "--help"} & set(given):
-        raise SystemExit(main(given or ["--help"]))
+    argv = list(arguments.arguments)
+    if argv[:1] == ["--"]:
+        # the end of Airflow's own options
+        del argv[0]
+    if not argv or argv[0] not in _SENDING or {"-h", "--help"} & set(argv):
+        raise SystemExit(main(argv or ["--help"]))
     # as Airflow's own commands read connections: from its database too
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     try:
@@ -41,7 +44,7 @@ def run(arguments: Namespace) -> None:
         raise _wrong(str(error)) from None
     os.environ[KEY_VARIABLE] = key
     client = {one.name: getattr(settings.client, one.name) for one in fields(ClientSettings)}
-    raise SystemExit(main(given, defaults={**client, **settings.runs}))
+    raise SystemExit(main(argv, defaults={**client, **settings.runs}))
 
 
 def _wrong(message: str) -> SystemExit:

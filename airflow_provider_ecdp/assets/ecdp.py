@@ -37,7 +37,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
         raise ValueError(
             f"an asset of ECDP is called ecdp://HOST/orders, or ecdp://HOST/NAME/orders, not {uri.geturl()}"
         )
-    # `@` would end what Airflow takes for user names
+    # Airflow drops user names only where there is a password
     return uri._replace(netloc=uri.netloc.rpartition("@")[2].lower(), path=f"/{path}", query="")
 
 

@@ -26,7 +26,7 @@ class _EcdpPushDecoratedOperator(DecoratedOperator, PushOperator):
     """Calls a function in the task, and pushes the orders that it returns."""
 
     tables: ClassVar[tuple[type, ...]] = (FileSettings, *PushOperator.tables)
-    #: the function returns the one; nothing opens what it has returned again, for the other
+    #: the function returns the path; a returned value cannot be opened again, as retry_failed would have to
     left_out: ClassVar[frozenset[str]] = frozenset({"path", "retry_failed"})
     template_fields: Sequence[str] = DecoratedOperator.template_fields
     template_ext: Sequence[str] = (".sql", ".json")

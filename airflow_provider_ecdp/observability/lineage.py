@@ -48,7 +48,7 @@ class Lineage:
         if not ours and self.target:
             ours = [self.target]
         if self.summary is not None and self.summary.get("operation") == Operation.GET:
-            # what was read has not changed
+            # reading changes nothing: ECDP is an input
             read = [one for uri in ours if (one := _dataset(uri, {})) is not None]
             return OperatorLineage(inputs=read, outputs=[])
         outputs = [*ours, *(uri for uri in declared if uri not in ours)]

@@ -24,7 +24,7 @@ from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 log = logging.getLogger(__name__)
 
-#: What a run leaves for the next one; what was not attempted or is invalid stays on the list if it was there.
+#: Outcomes that put an order on the list. Orders that are not attempted or invalid stay on it if they were on it.
 _NOTED = {Outcome.REJECTED, Outcome.UNRESOLVED}
 
 _NOTE = "extract"
@@ -166,7 +166,7 @@ class FailedBefore:
             # the next run finds nothing to send in it
             log.info("%s was not removed: %s", one.ledger.path, error)
 
-    # what a run asks of a ledger
+    # the interface of a ledger, for a run
 
     @property
     def failures(self) -> int:

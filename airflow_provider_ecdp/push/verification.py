@@ -60,11 +60,11 @@ def verify(client: EcdpClient, sample: Sample) -> dict[str, int]:
     """Read the orders of a sample back, one `GET` each; return the counts, and log the ids of those that differ."""
     orders = sample.orders
     answer = read_back(client, orders, range(len(orders)))
-    for positions, what in ((answer.different, "other content than was sent"), (answer.absent, "no such order")):
+    for positions, difference in ((answer.different, "other content than was sent"), (answer.absent, "no such order")):
         if positions:
             ids = ", ".join(str(orders.column("order_id")[i]) for i in positions[:_LISTED])
             count = number_of(len(positions), "accepted order")
-            log.warning("verify: ECDP has %s for %s, such as %s", what, count, ids)
+            log.warning("verify: ECDP has %s for %s, such as %s", difference, count, ids)
     if answer.error is not None:
         read = f"{len(answer.positions):,} of {number_of(len(orders), 'order')}"
         log.warning("verify: only %s could be read: %s", read, answer.error)

@@ -66,7 +66,7 @@ def test_the_exit_code_is_that_of_ecdp(airflow_ecdp, connect, sandbox, extract):
 
 
 def test_a_command_that_sends_nothing_needs_no_connection(airflow_ecdp, extract):
-    assert airflow_ecdp("--conn-id", "ecdp_none", "check", extract)[0] == 0
+    assert airflow_ecdp("--conn-id", "ecdp_none", "--", "check", extract)[0] == 0
     code, out, _ = airflow_ecdp("push", "--help")
     assert code == 0
     assert "--only-changed" in out
