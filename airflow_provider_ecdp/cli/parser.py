@@ -190,14 +190,15 @@ def _delete(command: argparse.ArgumentParser) -> None:
 
 
 def _results(command: argparse.ArgumentParser) -> None:
-    usages = ("DIR", "DIR forget ORDER [ORDER ...]", "DIR compact")
+    usages = ("DIR", "DIR forget ORDER [ORDER ...]", "DIR compact", "DIR prune --keep-days N")
     command.usage = "\n       ".join(f"%(prog)s [options] {usage}" for usage in usages)
     command.add_argument("dir", metavar="DIR", help="results of one run, or a folder or URL with those of many")
     command.add_argument(
         "action",
         nargs="*",
         metavar="ACTION",
-        help="forget ORDER ...: erase all rows of these orders; compact: merge small files into few",
+        help="forget ORDER ...: erase all rows of these orders; compact: merge small files into few; prune: remove "
+        "the results of old runs of Airflow's tasks",
     )
     which = command.add_argument_group("which orders")
     which.add_argument("--failed", action="store_true", help="only orders that failed")
@@ -208,8 +209,11 @@ def _results(command: argparse.ArgumentParser) -> None:
         "--limit", type=int, default=100, metavar="N", help="maximum orders that are listed (default: %(default)s)"
     )
     which.add_argument("--csv", action="store_true", help="print all matching orders as CSV")
-    command.add_argument_group("compact").add_argument(
-        "--keep-days", type=float, metavar="N", help="drop rows that are older, but keep the newest of each order"
+    command.add_argument_group("compact and prune").add_argument(
+        "--keep-days",
+        type=float,
+        metavar="N",
+        help="compact: drop rows that are older, but keep the newest of each order; prune: remove runs that are older",
     )
 
 

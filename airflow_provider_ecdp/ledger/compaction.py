@@ -10,19 +10,20 @@ import contextlib
 import datetime as dt
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.atomic_write import accessing, put_whole
 from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows, results_folder
 from airflow_provider_ecdp.ledger.schema import SCHEMA
-from airflow_provider_ecdp.ledger.write_clock import WriteClock
+from airflow_provider_ecdp.ledger.write_clock import WriteClock, newest_time
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
 from airflow_provider_ecdp.orders.sources.storage import display_path
 
@@ -30,6 +31,9 @@ from airflow_provider_ecdp.orders.sources.storage import display_path
 _FILE_ROWS = 500_000
 
 _MEMORY = "256MB"
+
+#: Folders of a task that hold what all its runs share.
+_OUTLIVING = frozenset({"history", "failed", "columns"})
 
 _COLUMNS = ", ".join(f'"{name}"' for name in SCHEMA.names)
 
@@ -68,6 +72,46 @@ def compact(path: str | os.PathLike[str], filesystem: Any = None, *, keep_days: 
     for folder in storage.ledgers():
         done += _compact_one(storage, folder, keep_days)
     return done
+
+
+def prune(
+    path: str | os.PathLike[str],
+    filesystem: Any = None,
+    *,
+    keep_days: float,
+    belongs: Callable[[str], bool] | None = None,
+) -> int:
+    """Remove the folders of operators' runs in which nothing was written for `keep_days`; return how many there were.
+
+    A run's folder ends in its epoch, a number. Histories, deletions and lists of failed orders stay.
+
+    :param belongs: whether a folder, by its path below `path`, may be removed; None is all of them
+    :raises ConfigurationError: `keep_days` is less than 1, or there are no results
+    :raises StorageError: the storage does not answer
+    """
+    if not keep_days >= 1:
+        raise ConfigurationError(f"keep_days must be 1 or more, not {keep_days}: a run may last as long")
+    storage = _Storage.of(path, filesystem)
+    oldest = dt.datetime.now(dt.UTC) - dt.timedelta(days=keep_days)
+    removed = 0
+    for folder, files in storage.folders().items():
+        below = storage.below(folder)
+        written = newest_time(files)
+        if written is None or written >= oldest or not _is_of_run(below) or not (belongs is None or belongs(below)):
+            continue
+        # only what was listed: a task that is cleared may write here meanwhile
+        for file in files:
+            storage.remove(file)
+        storage.remove_if_empty(folder)
+        removed += 1
+    return removed
+
+
+def _is_of_run(folder: str) -> bool:
+    """Whether a folder is that of a run: `…/task_id/epoch`, and none of those that outlive runs."""
+    *above, last = folder.split("/")
+    outlives = any(name in _OUTLIVING or name.startswith("deleted=") for name in above)
+    return last.isdecimal() and bool(above) and not outlives
 
 
 def forget(path: str | os.PathLike[str], order_id: str, filesystem: Any = None) -> int:
@@ -109,6 +153,30 @@ class _Storage:
         if not files:
             raise ConfigurationError(f"{self.name} holds no results of a run")
         return list(dict.fromkeys(file.rpartition("/")[0] for file in files))
+
+    def folders(self) -> dict[str, list[str]]:
+        """Return all files, with those whose names are hidden, by their folder."""
+        found = files_in(self.filesystem, self.folder, self.name, end="", deep=True, notes=True)
+        if not found:
+            raise ConfigurationError(f"{self.name} holds no results of a run")
+        folders: dict[str, list[str]] = {}
+        for file in found:
+            folders.setdefault(file.rpartition("/")[0], []).append(file)
+        return folders
+
+    def below(self, folder: str) -> str:
+        """Return the path of a folder below this one."""
+        strip = self.filesystem._strip_protocol  # noqa: SLF001 - fsspec has no public name for it
+        return str(strip(folder)).removeprefix(str(strip(self.folder)).rstrip("/")).strip("/")
+
+    def remove_if_empty(self, folder: str) -> None:
+        """Remove a folder of a local disk, and those above it up to this one; an object store has none."""
+        if not isinstance(self.filesystem, LocalFileSystem):
+            return
+        with contextlib.suppress(OSError):
+            for _ in self.below(folder).split("/"):
+                self.filesystem.rmdir(folder)
+                folder = folder.rpartition("/")[0]
 
     def put(self, folder: str, name: str, rows: pa.Table) -> None:
         sink = pa.BufferOutputStream()

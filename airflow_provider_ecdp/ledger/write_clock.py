@@ -16,6 +16,12 @@ _STAMP = re.compile(r"(?:^|[/-])([0-9]{8}T[0-9]{6}\.[0-9]{6})-[^/]*$")
 _TICK = dt.timedelta(microseconds=1)
 
 
+def newest_time(files: Iterable[str]) -> dt.datetime | None:
+    """Return the time of the newest of some files, which their names tell; None if no name does."""
+    stamps = [stamp[1] for file in files if (stamp := _STAMP.search(file))]
+    return dt.datetime.strptime(max(stamps), _FORMAT).replace(tzinfo=dt.UTC) if stamps else None
+
+
 class WriteClock:
     """Gives times, each later than those before and than those of the files that it has seen; safe for threads."""
 
@@ -25,9 +31,8 @@ class WriteClock:
 
     def see(self, files: Iterable[str]) -> None:
         """Note the newest file's time, which its name tells; it is no earlier than that of any row in it."""
-        stamps = [stamp[1] for file in files if (stamp := _STAMP.search(file))]
-        if stamps:
-            self._last = max(self._last, dt.datetime.strptime(max(stamps), _FORMAT).replace(tzinfo=dt.UTC))
+        if (newest := newest_time(files)) is not None:
+            self._last = max(self._last, newest)
 
     def next(self) -> dt.datetime:
         """Return the time of what is written next."""

@@ -66,6 +66,7 @@ class EcdpPushOrdersOperator(PushOperator):
             results_path: Templated | None = ...,
             on_empty: Templated = ...,
             on_clear: Templated = ...,
+            keep_results_days: int | Templated | None = ...,
             dry_run: bool | Templated = ...,
             only_changed: bool | Templated = ...,
             replay_from: Templated | None = ...,

@@ -18,6 +18,7 @@ from airflow_provider_ecdp.operators.results import (
     open_ledger,
     open_storage,
     own_folder,
+    remove_old_results,
     results_root,
 )
 from airflow_provider_ecdp.operators.settings import OnClear, OnEmpty, PushTaskSettings
@@ -72,6 +73,9 @@ class PushOperator(EcdpOperator):
             failed_before=self._failed_before(context, hook, task, reading) if task.retry_failed else None,
             progress=self._progress_logger(),
         )
+        if root and task.keep_results_days is not None:
+            history = prior_runs.history and history_folder(root, context["ti"], task.ecdp_conn_id)
+            remove_old_results(root, context["ti"], task.keep_results_days, history or None)
         return self._conclude(context, hook, replace(report, results_path=own), sending.max_failed)
 
     def _check(

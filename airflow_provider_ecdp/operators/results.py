@@ -6,18 +6,24 @@ cleared task starts over in a folder of its own, or resumes in that of the newes
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from airflow.sdk import ObjectStoragePath
 
-from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
 from airflow_provider_ecdp.hooks.version_compat import conf
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_ecdp.ledger.store import Ledger
+
+log = logging.getLogger(__name__)
+
+#: Files of a history from which its next run takes seconds to begin.
+_MANY_FILES = 200
 
 
 def results_root(results_path: str | None) -> str | None:
@@ -46,6 +52,32 @@ def instance_folder(root: str, dag_id: str, run_id: str, task_id: str, map_index
 def run_folder(root: str, dag_id: str, run_id: str) -> str:
     """Return the folder of a DAG run: `{root}/{dag_id}/{run_id}`."""
     return _join(root, dag_id, run_id)
+
+
+def remove_old_results(root: str, ti: RuntimeTaskInstanceProtocol, keep_days: int, history: str | None = None) -> None:
+    """Remove the results of a task's earlier runs, and old rows of its history; what fails is logged.
+
+    :param keep_days: days since something was written in a run's folder
+    :param history: the folder of the task's history, None without one
+    """
+    from airflow_provider_ecdp.ledger.compaction import compact, prune  # noqa: PLC0415  # Arrow, at parse time
+    from airflow_provider_ecdp.ledger.reader import files_in  # noqa: PLC0415  # as above
+
+    if ti.map_index is not None and ti.map_index > 0:
+        # the first of mapped tasks does it for all
+        return
+    name = _segment(ti.task_id)
+    try:
+        url, path, filesystem = open_storage(_join(root, ti.dag_id))
+        removed = prune(path, filesystem, keep_days=keep_days, belongs=lambda folder: folder.split("/")[1:2] == [name])
+        if removed:
+            log.info("Removed the results of %d earlier runs from %s: nothing since %d days", removed, url, keep_days)
+        if history is not None:
+            _, path, filesystem = open_storage(history)
+            if len(files_in(filesystem, path, history)) > _MANY_FILES:
+                compact(path, filesystem, keep_days=keep_days)
+    except EcdpError as error:
+        log.warning("old results were not removed: %s", error)
 
 
 def _newest_epoch(folder: str) -> int | None:

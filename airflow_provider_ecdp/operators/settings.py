@@ -14,7 +14,19 @@ from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSetting
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.runs.settings import RunSettings
-from airflow_provider_ecdp.settings import Kind, boolean, check, choice, literal, mapping, same, setting, shown, text
+from airflow_provider_ecdp.settings import (
+    Kind,
+    boolean,
+    check,
+    choice,
+    literal,
+    mapping,
+    same,
+    setting,
+    shown,
+    text,
+    whole,
+)
 
 
 class OnEmpty(enum.StrEnum):
@@ -126,6 +138,12 @@ class RunTaskSettings(TaskSettings):
         choice(OnClear),
         help="What a cleared task does: start_over sends everything again, resume sends what its results do not hold "
         "as accepted",
+    )
+    keep_results_days: int | None = setting(
+        None,
+        whole(least=1),
+        help="Remove the results of this task's runs in which nothing was written for so many days, and older rows of "
+        "its history but for the newest of each order; None keeps all",
     )
     dry_run: bool = setting(default=False, kind=boolean(), help="Do everything except sending")
 

@@ -10,7 +10,13 @@ from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettin
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.dry_run import changes_as_text
-from airflow_provider_ecdp.operators.results import deletions_folder, open_ledger, own_folder, results_root
+from airflow_provider_ecdp.operators.results import (
+    deletions_folder,
+    open_ledger,
+    own_folder,
+    remove_old_results,
+    results_root,
+)
 from airflow_provider_ecdp.operators.settings import FileSettings, OnClear, OnEmpty, RunTaskSettings
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -78,6 +84,8 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
                 progress=self._progress_logger(),
                 cancellation=hook.cancellation,
             )
+        if root and task.keep_results_days is not None:
+            remove_old_results(root, ti, task.keep_results_days)
         return self._conclude(context, hook, replace(report, results_path=own), settings.max_failed)
 
     def _queue(self, hook: EcdpHook) -> ChangeQueue:
@@ -124,6 +132,7 @@ class ParquetToEcdpStatusesOperator(_ParquetToEcdpChangesOperator):
             results_path: Templated | None = ...,
             on_empty: Templated = ...,
             on_clear: Templated = ...,
+            keep_results_days: int | Templated | None = ...,
             dry_run: bool | Templated = ...,
             **kwargs: Any,
         ) -> None: ...
@@ -165,6 +174,7 @@ class ParquetToEcdpDeletionsOperator(_ParquetToEcdpChangesOperator):
             results_path: Templated | None = ...,
             on_empty: Templated = ...,
             on_clear: Templated = ...,
+            keep_results_days: int | Templated | None = ...,
             dry_run: bool | Templated = ...,
             **kwargs: Any,
         ) -> None: ...

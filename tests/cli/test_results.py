@@ -93,7 +93,7 @@ def test_files_are_merged(ecdp, root):
         (["forget"], "forget ORDER"),
         (["compact", "now"], "compact"),
         (["--outcome", "lost"], "--outcome must be one of accepted, rejected"),
-        (["--keep-days", "3"], "--keep-days goes with compact"),
+        (["--keep-days", "3"], "--keep-days goes with compact or prune"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(ecdp, root, arguments, said):
@@ -106,6 +106,18 @@ def test_a_folder_without_results_is_a_wrong_setting(ecdp, tmp_path):
     run = ecdp("results", tmp_path)
     assert run.code == 2
     assert "holds no results of a run" in run.err
+
+
+def test_old_runs_are_pruned(ecdp, tmp_path):
+    folder = tmp_path / "dag" / "run" / "task" / "0"
+    folder.mkdir(parents=True)
+    (folder / "20200101T000000.000000-ab-000000.parquet").touch()
+    run = ecdp("results", tmp_path, "prune", "--keep-days", "30", "--json")
+    assert (run.code, run.json["runs_removed"]) == (0, 1)
+    assert not folder.exists()
+    run = ecdp("results", tmp_path, "prune")
+    assert run.code == 2
+    assert "prune needs --keep-days N" in run.err
 
 
 @pytest.mark.parametrize("from_extract", [False, True])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from laws import examples
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.compaction import _Storage, compact, forget
+from airflow_provider_ecdp.ledger.compaction import _Storage, compact, forget, prune
 from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
@@ -47,6 +47,25 @@ def test_many_files_become_one_with_the_same_rows(tmp_path):
     assert rows(tmp_path) == before
     assert newest_of(tmp_path) == latest
     assert len([*tmp_path.iterdir()]) == 1
+
+
+def test_old_runs_are_removed_and_what_outlives_them_stays(tmp_path):
+    old, new = "20200101T000000.000000-ab-000000", f"{NOW:%Y%m%dT%H%M%S.%f}-ab-000000"
+    stay = ["dag/new/task/1", "dag/task/history/conn", "dag/task/history/7", "dag/task/failed/conn/9", "deleted=conn"]
+    go = ["dag/old/task/0", "dag/old/task/3/1"]
+    for folder in [*stay, *go]:
+        write(tmp_path / folder, new if folder == stay[0] else old, [("A", "c", "accepted", 900)])
+        (tmp_path / folder / f"_target-{old}.json").write_text("{}")
+    write(tmp_path / "dag/cleared/task/0", old, [("A", "c", "accepted", 900)])
+    write(tmp_path / "dag/cleared/task/0", new, [("A", "c", "accepted", 0)])
+
+    assert prune(tmp_path, keep_days=30, belongs=lambda folder: folder.startswith("other/")) == 0
+    assert prune(tmp_path, keep_days=30) == len(go)
+    assert all((tmp_path / folder).is_dir() for folder in [*stay, "dag/cleared/task/0"])
+    assert not (tmp_path / "dag/old").exists()
+    assert len([*(tmp_path / "dag/cleared/task/0").iterdir()]) == 2
+    with pytest.raises(ConfigurationError, match="keep_days must be 1 or more"):
+        prune(tmp_path, keep_days=0.5)
 
 
 ROWS = st.tuples(

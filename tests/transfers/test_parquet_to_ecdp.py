@@ -1,6 +1,7 @@
 import datetime as dt
 import re
 import traceback
+from pathlib import Path
 from types import SimpleNamespace
 
 import duckdb
@@ -11,6 +12,7 @@ from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, MissingSourceError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, AirflowSkipException
+from airflow_provider_ecdp.ledger import write_clock
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.operators.ecdp import EcdpDeleteOrderOperator
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
@@ -233,6 +235,27 @@ def test_an_order_that_another_task_has_deleted_is_sent_again(push, make_context
     operator.execute(make_context(run_id="one"))
     two = push(results_path=results, only_changed=True).execute(make_context(run_id="two"))["summary"]
     assert (two["accepted"], two["skipped"]) == (1, 39)
+
+
+def test_results_of_old_runs_are_removed_and_an_order_is_still_known(push, make_context, tmp_path, monkeypatch):
+    class Past(dt.datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return dt.datetime(2020, 1, 1, tzinfo=tz)
+
+    def run(run_id):
+        settings = {"results_path": str(tmp_path / "results"), "only_changed": True, "keep_results_days": 30}
+        return push(**settings).execute(make_context(run_id=run_id))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write_clock.dt, "datetime", Past)
+        first = run("first")
+    assert first["summary"]["accepted"] == 40
+    assert Path(first["results_path"]).is_dir()
+    second = run("second")
+    assert second["summary"]["skipped"] == 40
+    assert not Path(first["results_path"]).exists()
+    assert Path(second["results_path"]).is_dir()
 
 
 def test_what_another_connection_took_is_no_reason_to_skip(push, make_context, sandbox, connect, tmp_path):

@@ -10,7 +10,7 @@ from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exit_codes import Exit
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.compaction import compact, forget
+from airflow_provider_ecdp.ledger.compaction import compact, forget, prune
 from airflow_provider_ecdp.ledger.query import Filter, Results, Row, Sort
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import Outcome
@@ -27,13 +27,15 @@ def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG00
         return _forget(arguments, names)
     if action == "compact" and not names:
         return _compact(arguments)
+    if action == "prune" and not names:
+        return _prune(arguments)
     if action != "list":
         raise ConfigurationError(
             f"ecdp results DIR {' '.join(arguments.action)}: "
-            "the action is forget ORDER [ORDER ...], or compact, or none"
+            "the action is forget ORDER [ORDER ...], compact, prune, or none"
         )
     if arguments.keep_days is not None:
-        raise ConfigurationError("--keep-days goes with compact: ecdp results DIR compact --keep-days N")
+        raise ConfigurationError("--keep-days goes with compact or prune: ecdp results DIR compact --keep-days N")
     with Results(arguments.dir) as results:
         if arguments.order is not None:
             return _history(results, arguments)
@@ -117,6 +119,17 @@ def _forget(arguments: Namespace, order_ids: list[str]) -> int:
             rows = number_of(count, "row")
             output.out(f"order {output.one_line(order_id)}: {rows} erased from {arguments.dir}")
     return Exit.DONE if all(erased.values()) else Exit.FAILED
+
+
+def _prune(arguments: Namespace) -> int:
+    if arguments.keep_days is None:
+        raise ConfigurationError("prune needs --keep-days N: the days for which results of runs are kept")
+    removed = prune(arguments.dir, keep_days=arguments.keep_days)
+    if arguments.json:
+        output.out_json({"path": arguments.dir, "runs_removed": removed})
+    elif not arguments.quiet:
+        output.out(f"results of {number_of(removed, 'run')} removed")
+    return Exit.DONE
 
 
 def _compact(arguments: Namespace) -> int:
