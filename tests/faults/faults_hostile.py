@@ -60,6 +60,8 @@ DRIPS: Mapping[Reaction, bytes] = {
 _SILENT = [name for name in DRIPS if name != "drip of trailers"]
 #: Reactions that never store an order, and reactions to a request that was processed.
 POISONS = (*(name for name in ANSWERS if name != "503"), "reset", *_SILENT)
+#: Those that say that the order was not processed; after the others it may have been.
+REFUSALS = ("400", "403 HTML", "404", "406", "409", "413", "415", "422", "451")
 #: The same of a server that takes no orders at all: these are no refusals of orders.
 OUTAGES = (*(name for name in POISONS if name not in ("400", "409", "413", "422")), "503")
 LOST = ("stored, reset", "stored, 500", *(f"stored, {name}" for name in DRIPS))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from faults_crash import FakeClock
-from faults_hostile import HINTS, KEY, LOST, POISONS, REWRITES, HostileServer, cutting, serving
+from faults_hostile import HINTS, KEY, LOST, POISONS, REFUSALS, REWRITES, HostileServer, cutting, serving
 from faults_laws import Violation
 from faults_plain import PlainReader, ids_of
 
@@ -80,6 +80,12 @@ class Hostility:
         """What the server takes alone."""
         return set(self.ids) - self.server.poison.keys() - self.server.bad - self.words.keys()
 
+    @property
+    def unclear(self) -> set[str]:
+        """Orders whose answers never tell whether they were processed."""
+        reactions = dict.fromkeys(self.words, self.server.firewall[_WORD]) | self.server.poison
+        return {order_id for order_id, reaction in reactions.items() if reaction not in REFUSALS}
+
     def play(self) -> int:
         """Push until a run ends, and check the laws after each; return the number of runs."""
         with serving(self.server), tempfile.TemporaryDirectory(prefix="ecdp-seed-") as folder:
@@ -116,6 +122,7 @@ class Hostility:
             outcome, stored = result["outcome"], server.writes[order_id] > 0
             self.require(outcome not in ("accepted", "skipped") or stored, "accepted and absent", result)
             self.require(outcome != "rejected" or order_id not in self.good, "a good order is rejected", result)
+            self.require(outcome != "rejected" or order_id not in self.unclear, "rejected without a refusal", result)
             self.require(outcome != "rejected" or not stored, "rejected and stored", result)
             self.require(outcome != "not_attempted" or report.stopped is not None, "not attempted", result)
             self.require(outcome in ("accepted", "skipped") or result["reason"], "no reason", result)

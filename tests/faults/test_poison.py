@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 from faults_crash import FakeClock
-from faults_hostile import KEY, OUTAGES, POISONS, HostileServer, cutting, serving
+from faults_hostile import KEY, OUTAGES, POISONS, REFUSALS, HostileServer, cutting, serving
 from faults_plain import PlainReader, ids_of
 
 from airflow_provider_ecdp.api.client import EcdpClient
@@ -65,8 +65,7 @@ def test_every_other_order_is_stored_and_the_poison_is_named(answer, mode):
     assert report.stopped is None
     assert failed(report).keys() == {poison}
     told = failed(report)[poison]
-    never_processed = ("400", "403 HTML", "404", "406", "409", "413", "415", "422", "451")
-    assert told["outcome"] == ("rejected" if answer in never_processed else "unresolved")
+    assert told["outcome"] == ("rejected" if answer in REFUSALS else "unresolved")
     if answer[:3].isdigit():
         assert told["http_status"] == int(answer[:3])
     assert told["reason"]
