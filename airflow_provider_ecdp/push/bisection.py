@@ -509,9 +509,15 @@ class GroupTest:
 
         What is read may lag behind what is stored, so they are read again. Nobody is blamed on a guess.
         """
-        client = self.sender.client
+        client, cancellation = self.sender.client, self.sender.cancellation
         for pause in self.sender.lag_pauses(self.doubted):
-            if not self.doubted or not client.wait(pause):
+            if not self.doubted:
+                break
+            waited = client.wait(pause)
+            if cancellation.cancelled:
+                # not read for the last time: they are left without a definite answer
+                return
+            if not waited:
                 break
             waiting, self.doubted = self.doubted, []
             for pool in waiting:

@@ -25,6 +25,8 @@ from airflow_provider_ecdp.runs.cancellation import Cancellation
 
 _TRIES = 3
 _ATTEMPTS = 4
+#: Seconds of the longest pause, which is between two readings of an order.
+_LONGEST_PAUSE = 29.0
 _TRANSIENT = ("500", "502 HTML", "503", "504", "408", "429", "reset", "hang", "drip of a status", *LOST)
 #: Any request may be hit by one of these by chance; a batch that is set aside costs a search.
 _OUTAGES = ("500", "reset", "403 HTML", "404", "429", "hang", "drip of 100 Continue")
@@ -70,6 +72,8 @@ class Hostility:
             outage=outage,
             outage_from=dice.randint(0, 30),
         )
+        if dice.random() < 0.2:
+            self.settings["max_duration"] = dice.choice((5, 30))
         # what a GET does not show yet is sent again, and only the refusal of the second tells
         self.server.lenient = self.server.lag == 0 and dice.random() < 0.5
         if self.mode is Mode.REPLACE:
@@ -93,11 +97,14 @@ class Hostility:
             stopped = True
             while stopped and runs < _TRIES:
                 posts, writes = self.server.methods["POST"], self.server.writes.copy()
+                began = self.clock()
                 report = self.run(Path(folder))
+                self.check_time(self.clock() - began)
                 self.check(report, self.server.methods["POST"] - posts, self.server.writes - writes)
                 self.server.outage = None
                 runs, stopped = runs + 1, report.stopped is not None
-            self.check_end()
+            if not stopped or "max_duration" not in self.settings:
+                self.check_end()
             return runs
 
     def run(self, folder: Path) -> Report:
@@ -132,6 +139,12 @@ class Hostility:
             self.require(max(counted.values(), default=0) <= 1, "stored twice by Add", counted.most_common(3))
         self.require(server.since_outage <= 60, "an outage costs more than 60 requests", server.since_outage)
         self.require(posts <= self.most_posts, "more requests than are stated", posts, self.most_posts)
+
+    def check_time(self, seconds: float) -> None:
+        """A run ends at its deadline, or with the pause that it is in then: each thread may be in one."""
+        if (limit := self.settings.get("max_duration")) is not None:
+            most = limit + self.settings["max_in_flight"] * _LONGEST_PAUSE
+            self.require(seconds <= most, "a run goes on behind its deadline", seconds, most)
 
     @property
     def most_posts(self) -> int:
