@@ -96,7 +96,7 @@ class Demo:
         return self._conclude(report, stored)
 
     def remains(self) -> str:
-        """Tell which of the processes that were started still run."""
+        """Return the started processes that still run."""
         groups = ", ".join(str(group) for group in self.started if _alive(group))
         return f"process groups {groups} still run" if groups else "nothing is left running"
 

@@ -39,7 +39,7 @@ with DAG(
 
 The shop writes `order_changes_YYYY-MM-DD.parquet` with the columns `order_id` and `status`, which is one of the API's
 (`placed`, `paid`, `completed`, `canceled`) or `deleted`. Orders that ECDP does not have are reported, and fail nothing.
-The orders are read back, without their customers: XCom is no place for personal data.
+The orders are read back, without their customers: XCom is not for personal data.
 
 Folder: the environment variable `ECDP_EXTRACTS`. Connection: `ecdp_default`.
 """,

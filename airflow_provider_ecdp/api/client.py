@@ -154,7 +154,7 @@ class EcdpClient:
         return order or {}
 
     def delete_order(self, order_id: str) -> dict[str, Any]:
-        """Mark the order deleted and return it, or raise ApiError.
+        """Mark the order as deleted and return it, or raise ApiError.
 
         NotFoundError can mean that it is deleted already: the API does not say how it answers a second DELETE, and the
         first may have been this call's own, whose answer was lost.

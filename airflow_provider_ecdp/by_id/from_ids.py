@@ -92,7 +92,7 @@ def update_order_statuses(
 
     :param updates: mappings with `order_id`, `status` and, optionally, `website_id`
     :param missing: REPORT counts an order that ECDP does not have as skipped
-    :raises ConfigurationError: an element is no such mapping; nothing was sent
+    :raises ConfigurationError: an element is not such a mapping; nothing was sent
     """
 
     def prepare(update: Mapping[str, Any]) -> _Send:

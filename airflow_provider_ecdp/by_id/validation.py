@@ -60,7 +60,7 @@ def checked_website(website_id: object) -> int | None:
 def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return status updates as a list.
 
-    :raises ConfigurationError: an element is no mapping with `order_id` and `status`
+    :raises ConfigurationError: an element is not a mapping with `order_id` and `status`
     """
     listed = list(updates)
     for i, update in enumerate(listed):

@@ -23,7 +23,7 @@ _WIDTH = 120
 
 KEY_VARIABLE = "ECDP_API_KEY"
 
-#: A shorter one is no key, and may be a word of any message.
+#: A shorter text is not a key, and may be a word of any message.
 _SHORTEST_KEY = 8
 
 
@@ -88,7 +88,7 @@ def close() -> None:
 
 
 def console(stream: TextIO) -> Console:
-    """Return a console that takes text as it is: `products[2]` is no markup."""
+    """Return a console that prints text unchanged: `products[2]` is not markup."""
     from rich.console import Console  # noqa: PLC0415 - 40 ms that --json and --quiet need not pay
 
     width = None if stream.isatty() else _WIDTH

@@ -19,7 +19,7 @@ from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.push.failed_before import FailedBefore
 from airflow_provider_ecdp.settings import build
 
-#: How the text of an option begins that is no path, in words and as a pattern.
+#: The beginnings of SQL texts and mappings, in words and as patterns: other arguments are paths.
 _TEXTS = {
     "SQL": (
         "SELECT, WITH or FROM",
@@ -36,7 +36,7 @@ def open_orders(arguments: Namespace) -> OrderReader:
     """Open the extracts that `arguments` name.
 
     :raises ConfigurationError: a setting cannot be meant, or the file of an SQL text or a mapping cannot be read
-    :raises ExtractError: an extract is not there, is no Parquet, or its columns make no orders
+    :raises ExtractError: an extract is missing or is not Parquet, or its columns do not make orders
     """
     read = {
         "sql": text_of("SQL", arguments.sql),

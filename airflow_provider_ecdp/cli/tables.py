@@ -1,4 +1,4 @@
-"""Reports and findings as a person reads them: counts, reasons, warnings, cost, and where to look further."""
+"""Reports and findings for people: counts, reasons, warnings, cost, and where to look further."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Table(table.Table):
     """A table of rich whose cells are of one line each, and hold no control characters."""
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
-        """Add a row; a cell that is no text stays as it is."""
+        """Add a row; a cell that is not text stays unchanged."""
         super().add_row(*(one_line(cell) if isinstance(cell, str) else cell for cell in cells), **options)
 
 
@@ -54,7 +54,7 @@ class Examples:
     headers: tuple[str, ...]
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the table for the width that there is."""
+        """Yield the table for the available width."""
         least, most = _ID_WIDTH
         shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         shown.add_column(self.headers[0], justify="right", no_wrap=True)

@@ -54,7 +54,7 @@ class Findings:
     :param attributes: names of attributes, with the number of orders that have them
     :param sample: JSON text of the first order to be sent, without personal data
     :param used: columns that are read; `ignored` are not
-    :param not_fields: columns that the SQL text returns, and that are no fields
+    :param not_fields: columns of the SQL text's result that are not fields
     :param fields: where each field comes from, if a mapping says so
     :param drift: columns that differ from those of the previous run; None if there is none to compare with
     """

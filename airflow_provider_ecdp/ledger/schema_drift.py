@@ -1,7 +1,7 @@
 """Schema drift: columns that are missing, or have another type, compared with the previous run.
 
 The columns that a run reads are kept beside its ledger, and the next run compares them with all columns that it finds,
-read or not: another SQL text or mapping is no other extract. Columns that no run reads change nothing.
+read or not: another SQL text or mapping does not make another extract. Columns that no run reads change nothing.
 """
 
 from __future__ import annotations

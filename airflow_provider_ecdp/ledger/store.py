@@ -91,7 +91,7 @@ class Ledger:
         self.failures = 0
 
     def begin(self) -> None:
-        """Leave a sign that a run has begun, if there is none: one that is killed early has written nothing else.
+        """Mark that a run has begun, once: a run that is killed early has written nothing else.
 
         :raises ConfigurationError: nothing can be written here
         :raises StorageError: nothing can be written now

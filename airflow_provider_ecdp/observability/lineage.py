@@ -62,7 +62,7 @@ class Lineage:
 
         columns = _schema((column.name, str(column.type)) for column in source.schema)
         facets: dict[str, Any] = {"facets": {"schema": columns}}
-        # the rows of several paths have one count, which is no path's own
+        # the rows of several paths have one count, not one for each path
         if source.rows is not None and len(uris) == 1:
             count = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=source.rows)
             facets["inputFacets"] = {"inputStatistics": count}

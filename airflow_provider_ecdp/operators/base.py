@@ -223,7 +223,7 @@ class EcdpOperator(BaseOperator):
             self._no_events()
 
     def _no_events(self) -> None:
-        """Take the outlets from this run of the task: nothing has changed in them."""
+        """Clear the outlets of this task run: nothing has changed in them."""
         self._lineage.outlets = list(self.outlets)
         self.outlets = [outlet for outlet in self.outlets if not isinstance(outlet, Asset)]
 

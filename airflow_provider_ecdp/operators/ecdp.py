@@ -29,7 +29,7 @@ _Orders = Iterable[Mapping[str, Any]]
 class EcdpPushOrdersOperator(PushOperator):
     """Sends orders that are dicts to ExpertSender CDP.
 
-    For more than some thousand orders, write a Parquet file and use `ParquetToEcdpOperator`: XCom is no place for data.
+    For more than some thousand orders, write a Parquet file and use `ParquetToEcdpOperator`: XCom is not for data.
 
     :param orders: a list of dicts with the API's fields; the output of a task that returns one; or a function that
         returns one, called with the keywords `context` and `jinja_env` when the task runs

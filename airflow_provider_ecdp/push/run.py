@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _REPEATED = "repeated"
 
-#: What is set aside is isolated before the end of the extract when it is so much: memory is no place for a whole run.
+#: What is set aside is isolated before the end of the extract when it is so much: a whole run does not fit the memory.
 _MOST_ASIDE = 32
 _MOST_ASIDE_BYTES = 64_000_000
 

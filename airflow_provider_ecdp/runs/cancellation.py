@@ -81,7 +81,7 @@ class Cancellation:
     def stop(self, cause: EcdpError) -> None:
         """Let nothing new be sent; calls under way go on to their end."""
         if self.cause is None:
-            # what fails because a parent was cancelled is no cause
+            # an error because a parent was cancelled is not a cause
             self._causes.append(cause)
 
     def cancel(self, cause: EcdpError) -> None:

@@ -1,4 +1,4 @@
-"""The summary of a run: its counts, which must add up, and what it has cost."""
+"""The summary of a run: its counts, which must add up, and its costs."""
 
 from __future__ import annotations
 

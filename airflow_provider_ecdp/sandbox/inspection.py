@@ -23,7 +23,7 @@ Offset = Annotated[int, Query(ge=0)]
 
 
 def inspection(store: Store, plan: FaultPlan) -> APIRouter:
-    """Return the routes that show what the sandbox holds and did, and that set its faults."""
+    """Return the routes that show the sandbox's orders and requests, and that set its faults."""
     router = APIRouter(prefix=INSPECTION_PREFIX)
 
     @router.get("/counts")

@@ -284,7 +284,7 @@ def test_the_screen_tells_where_each_field_comes_from(ecdp, lines):
         (b"{id: 1}", "mapping: not valid JSON: "),
         (b"[]", "mapping: a dict of field names and where each comes from, not an empty list"),
         (b'{"id": "ordr_id"}', "id: there is no column 'ordr_id'; did you mean 'order_id'"),
-        (b'{"customer.mail": "sku"}', "customer.mail is no field of the API; did you mean 'customer.email'"),
+        (b'{"customer.mail": "sku"}', "customer.mail is not a field of the API; did you mean 'customer.email'"),
     ],
 )
 def test_a_mapping_that_cannot_be_used_is_refused(ecdp, lines, folder, text, said):

@@ -106,7 +106,7 @@ class Pacer:
         """Note a refusal for load of the request that `started` then: no request starts for `pause` seconds.
 
         The rate falls once for all requests that were under way at the same time: later refusals of one burst
-        are no news.
+        tell nothing new.
         """
         with self._lock:
             now = self._clock()
@@ -119,7 +119,7 @@ class Pacer:
             self._rate = min(self._rate, max(_MIN_RATE, _DECREASE * rate))
 
     def succeeded(self) -> None:
-        """Note an answer that was no refusal for load: the rate rises a little."""
+        """Note an answer that was not a refusal for load: the rate rises a little."""
         with self._lock:
             now = self._clock()
             self._successes.append(now)

@@ -30,7 +30,7 @@ def locked_engine(*, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBP
 
     One thread keeps the order of rows, and with it the content of `list(...)` without ORDER BY, the same in every run.
 
-    :raises ConfigurationError: `memory_limit` or `threads` is no such thing
+    :raises ConfigurationError: `memory_limit` or `threads` is malformed
     """
     with scratch_folder("spill") as spill:
         config: dict[str, str | bool | int | float | list[str]] = {
@@ -70,7 +70,7 @@ def statement(sql: str, engine: duckdb.DuckDBPyConnection) -> str:
         raise SqlError(f"the SQL text must be one SELECT from the extract, not {kinds}")
     query = bytearray(statements[0].query.encode())
     for at, kind in duckdb.tokenize(query.decode()):
-        # a semicolon may stand before a comment; inside of text and names it is no operator
+        # a semicolon may stand before a comment; inside of text and names it does not end a statement
         if kind == duckdb.token_type.operator and query[at : at + 1] == b";":
             query[at : at + 1] = b" "
     return query.decode().strip()

@@ -164,10 +164,12 @@ class Catalog:
         for name in self.extracts:
             if not isinstance(name, str) or not _NAME.fullmatch(name) or is_reserved(name):
                 raise ConfigurationError(
-                    f"extracts: {name!r} is no name for an extract: letters, digits and _, and not ecdp_ at its start"
+                    f"extracts: {name!r} is not a name for an extract: use letters, digits and _, not ecdp_ at its start"
                 )
             if name.lower() in words:
-                raise ConfigurationError(f"extracts: {name!r} is a word of SQL; choose another name, such as {name}s")
+                raise ConfigurationError(
+                    f"extracts: {name!r} is a reserved SQL keyword; choose another name, such as {name}s"
+                )
             if folded.count(name.lower()) > 1:
                 raise ConfigurationError(f"extracts: {name!r} is there twice; case does not count in SQL")
 

@@ -1,4 +1,4 @@
-"""Assembles the compiled fields of an order into one SELECT, which everything after it takes like a user's own."""
+"""Assembles the compiled fields of an order into one SELECT, which later steps treat like a user's own."""
 
 from __future__ import annotations
 

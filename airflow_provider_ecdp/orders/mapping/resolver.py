@@ -202,7 +202,9 @@ def unknown_fields(mapping: ColumnMapping) -> CompiledField:
     """Return the problems of names in a mapping that are not fields."""
     fields = [path for path, _ in FIELDS.values()]
     return CompiledField(
-        problems=tuple(Problem("", f"{name} is no field of the API{nearest(name, fields)}") for name in mapping.unknown)
+        problems=tuple(
+            Problem("", f"{name} is not a field of the API{nearest(name, fields)}") for name in mapping.unknown
+        )
     )
 
 

@@ -69,7 +69,7 @@ class ColumnMapping:
     :param sources: by the path of a field, such as `customer.email`; an object's or a list's own path stands for a
         column that holds it whole
     :param order_by: columns that say in which order the products of an order stand
-    :param unknown: names that are no field of the API
+    :param unknown: names that are not fields of the API
     """
 
     sources: Mapping[str, Value | Features]

@@ -35,7 +35,7 @@ def source_from_records(records: Iterable[Mapping[str, Any]], name: str = "the l
 
     A value that cannot be its field's, such as products that are a dict, is a problem of that order.
 
-    :raises ExtractError: `records` is no list of dicts
+    :raises ExtractError: `records` is not a list of dicts
     """
     if isinstance(records, Mapping | str | bytes) or not isinstance(records, Iterable):
         raise ExtractError(f"{name} is {type(records).__name__}, not a list of dicts")
@@ -142,7 +142,7 @@ def _as_text(value: Any) -> str | None:
         # never 1E+2: JSON takes it, and nobody who looks an amount up does; beyond doubles, digits would fill memory
         return format(value, "f") if abs(value.adjusted()) <= _DOUBLE_DIGITS else str(value)
     if isinstance(value, numbers.Real | uuid.UUID):
-        # numpy's numbers are Real too; more digits than Python writes are no amount
+        # numpy's numbers are Real too; more digits than Python writes are not an amount
         with contextlib.suppress(ValueError):
             return str(value)
     return None

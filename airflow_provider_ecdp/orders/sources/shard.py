@@ -55,7 +55,7 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
     """Open one of the shards that `shards.cut` has made.
 
     :param path: that of the shard, as `filesystem` knows it
-    :raises ConfigurationError: this is no shard
+    :raises ConfigurationError: this is not a shard
     :raises ExtractError: its files cannot be read, or are no longer those that were cut
     """
     try:

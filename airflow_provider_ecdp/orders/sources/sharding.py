@@ -83,7 +83,9 @@ def _column(source: ParquetSource, order_id: str) -> str:
         raise ConfigurationError(f"order_id: there is no column {order_id!r}{nearest(order_id, source.schema.names)}")
     type_ = source.schema.field(column).type
     if pa.types.is_nested(type_):
-        raise ConfigurationError(f"order_id: {column} is {type_}, which is no id; name a column of text or of numbers")
+        raise ConfigurationError(
+            f"order_id: {column} is {type_}, which cannot be an id; name a column of text or of numbers"
+        )
     return column
 
 

@@ -82,7 +82,7 @@ def scalar(field: Field, raw: str, type_: pa.DataType) -> tuple[str, pa.DataType
 
 
 def present(field: Field, raw: str, type_: pa.DataType) -> str:
-    """Return SQL of the column `raw` in which text without characters is absent, where `field` may be absent."""
+    """Return SQL of the column `raw`, with NULL for empty text where `field` may be absent."""
     if field.required:
         return raw
     if is_bytes(type_):
@@ -184,7 +184,7 @@ def _integer(raw: str, type_: pa.DataType) -> EncodedValue | None:
         # 2.0 as in the line below: a list of dicts holds it where pandas had to make room for a missing number
         return EncodedValue(rf"CASE WHEN regexp_full_match({raw}, '[+-]?[0-9]+(\.0+)?') THEN {whole} END", INTEGER)
     if pa.types.is_decimal(type_) or pa.types.is_floating(type_):
-        # a cast to INTEGER rounds; 1.5 pieces is no quantity
+        # a cast to INTEGER rounds; 1.5 pieces is not a quantity
         return EncodedValue(f"CASE WHEN {raw} = trunc({raw}) THEN {whole} END", INTEGER)
     return None
 

@@ -280,7 +280,7 @@ def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
 
 
 def problem(path: str, field: Field, raw: str, parsed: str) -> str:
-    """Return SQL of the problem of a text that is not what is asked for, NULL where all is well.
+    """Return SQL of the problem of a text that is not JSON of the expected kind, NULL if it is.
 
     :param parsed: SQL of what `parsed` made of `raw`
     """

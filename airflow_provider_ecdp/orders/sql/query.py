@@ -161,7 +161,7 @@ class Query:
             members = ", ".join(f"'{name}': CAST(NULL AS {type_})" for name, type_ in FACTS.items())
             columns += f", {{{members}}} AS facts"
         join = f" SEMI JOIN {CHOSEN} USING (order_id)" if chosen else ""
-        # they are no duplicates: their contents are unknown
+        # they are not duplicates: their contents are unknown
         where = "FALSE" if duplicates is Duplicates.ONLY else "TRUE"
         return f"SELECT {columns} FROM ({self.ids}){join} WHERE {where}"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pyarrow as pa
 from tzlocal import windows_tz
 
-#: The vendor's shop plugins send these two, which are no Windows names.
+#: The vendor's shop plugins send these two, which are not Windows names.
 _ALSO_SENT = ("UTC", "GMT")
 
 #: IANA's names that CLDR's table or an older tzlocal lacks, and zones that they are equal to, from the tz database.
@@ -47,7 +47,7 @@ def is_zone(name: str) -> bool:
 
 
 def _names() -> dict[str, str]:
-    # tzlocal's table has a name of no characters, which is no zone
+    # tzlocal's table has an empty name, which is not a zone
     ianas = {iana: windows for iana, windows in windows_tz.tz_win.items() if iana}
     names = {link.lower(): ianas[iana] for link, iana in _LINKS.items() if iana in ianas}
     names |= {iana.lower(): windows for iana, windows in ianas.items()}

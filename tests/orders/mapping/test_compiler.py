@@ -504,7 +504,7 @@ def test_every_column_and_field_that_is_not_there_is_named_with_the_nearest_and_
     }
     assert refused([line()], mapping).splitlines() == [
         "the mapping and the columns of the extract do not make orders:",
-        "  - customer.mail is no field of the API; did you mean 'customer.email' or 'customer.crmId' or 'customer'?",
+        "  - customer.mail is not a field of the API; did you mean 'customer.email' or 'customer.crmId' or 'customer'?",
         "  - id: there is no column 'order_nr'; did you mean 'order_no' or 'ordered_at'?",
         "  - customer.email: there is no column 'mail'; did you mean 'email'?",
         "  - products.order_by: there is no column 'prise'; did you mean 'price'?",
