@@ -1,6 +1,6 @@
 """Settings as a table: a field of a settings class holds its help, its default, its limits and how text is read.
 
-What takes settings reads that table: the command line makes its options of it, operators their parameters and the
+Callers read that table: the command line makes its options of it, operators their parameters and the
 checks of a DAG that is parsed, and the documentation's tables are compared with it. `docs/contributing.md` shows how to
 add one.
 """
@@ -38,11 +38,11 @@ _SEPARATORS = str.maketrans("", "", "_- ")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What values a setting takes.
+    """The values that a setting takes.
 
     :param rule: ends the sentence "it must be …"
-    :param parse: returns the value of what a program, a template or a shell gives; it raises ValueError or TypeError,
-        or ConfigurationError with a message of its own, and takes what it has returned
+    :param parse: returns the value of an argument from a program, a template or a shell; raises ValueError or TypeError,
+        or ConfigurationError with a message of its own, and accepts its own results
     :param metavar: stands for the value in the help of the command line; None for a flag
     :param least: the lowest value, where there is one
     :param most: the highest value, where there is one
@@ -134,7 +134,7 @@ def settings_of(table: type) -> Iterator[Setting]:
 
 
 def check(instance: Any) -> None:
-    """Parse the settings of an instance that is being made: what `__post_init__` does.
+    """Parse the settings of an instance that is being made: for `__post_init__`.
 
     :raises ConfigurationError: a value is not allowed
     """
@@ -143,7 +143,7 @@ def check(instance: Any) -> None:
 
 
 def build(table: type[_T], values: Mapping[str, object]) -> _T:
-    """Return settings from values by name; what is None has its default, and other names are left out.
+    """Return settings from values by name; None is the default, and other names are ignored.
 
     :raises ConfigurationError: a value is not allowed
     """
@@ -262,7 +262,7 @@ def mapping(rule: str) -> Kind:
 
 
 def literal(text: str) -> Any:
-    """Return what a text of JSON, or of Python, stands for: a template that is not rendered natively gives the latter.
+    """Return the value of a JSON or Python literal: a template that is not rendered natively gives the latter.
 
     :raises ValueError: it is neither
     """

@@ -123,7 +123,7 @@ def delete_orders(
 
     :param missing: REPORT counts an order that ECDP does not have as accepted: the order is gone, which is
         the goal, and a second DELETE may be answered the same way. FAIL counts it as rejected
-    :param history: where deletions are noted, so that a run that sends only what has changed sends the order again
+    :param history: where deletions are noted, so that a run of `only_changed` sends the order again
     :raises ConfigurationError: nothing can be written there; nothing was sent
     :raises StorageError: nothing can be written there now; nothing was sent
     """

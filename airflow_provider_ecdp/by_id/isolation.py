@@ -28,7 +28,7 @@ class Suspect:
 class Isolation:
     """Sends requests, and stops the run where the server fails; safe for threads.
 
-    :param sent_before: whether an earlier run had orders accepted: what it left open may be all that fails
+    :param sent_before: whether an earlier run had orders accepted: those that it left open may be all that fail
     """
 
     requester: OrderRequester

@@ -1,6 +1,6 @@
 """The rows of an extract of changes: an order's id, and its status where that is changed, as text.
 
-The columns are found by their names, by a mapping, or in what an SQL text returns. What may stand in a request is not
+The columns are found by their names, by a mapping, or in the result of an SQL text. The rules of a request are not
 looked at here.
 """
 

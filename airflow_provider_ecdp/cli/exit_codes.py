@@ -30,7 +30,7 @@ exit codes:
   2    wrong usage or configuration, or an extract or SQL text that cannot be read
   3    stopped by an outage or a refused key: run again
   70   internal error: a bug in ecdp
-  130  interrupted (Ctrl-C), 143 terminated; what was sent is recorded
+  130  interrupted (Ctrl-C), 143 terminated; outcomes are recorded
 """
 
 

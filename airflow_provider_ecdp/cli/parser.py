@@ -57,7 +57,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _unknown(words: Sequence[str], name: str, commands: Mapping[str, argparse.ArgumentParser]) -> str:
-    """Return what is wrong with words that the command `name` does not take."""
+    """Return the error message for words that the command `name` does not take."""
     option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
     if option is None:
         return f"it does not take {one_line(' '.join(words))}"
@@ -80,7 +80,7 @@ def _nearest(word: str, words: Iterable[str]) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser; what it parses names the module of its command in `module`."""
+    """Return the parser; its result names the module of the command in `module`."""
     return _parsers()[0]
 
 

@@ -37,7 +37,7 @@ class Interruption:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself has returned
+            signal.signal(number, handler)  # type: ignore[arg-type]  # the result of signal.signal
 
     @property
     def code(self) -> int | None:

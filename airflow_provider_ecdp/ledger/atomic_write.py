@@ -51,8 +51,8 @@ def put_whole(filesystem: Any, folder: str, name: str, data: bytes) -> None:
 def accessing(path: str, action: str = "written") -> Iterator[None]:
     """Turn an error of a storage into StorageError, or into ConfigurationError where it will not pass by itself.
 
-    :param path: what the user calls the folder
-    :param action: what is done with it, for the message: written, read
+    :param path: the user's name for the folder
+    :param action: for the message: written, read
     """
     try:
         yield

@@ -171,7 +171,7 @@ class Ledger:
             self._put(f"_{name}-{self._stamp()}.json", note)
 
     def share_clock(self, other: Ledger) -> None:
-        """Have the times of two ledgers grow together: what is written next is newer than all that either holds.
+        """Share one clock between two ledgers: the next row of either is newer than all rows of both.
 
         :raises StorageError: the storage does not answer
         """
@@ -180,7 +180,7 @@ class Ledger:
         other._times = clock
 
     def mark_time(self) -> None:
-        """Leave a note of the time, for those who write here next and have not seen what shares the clock of this.
+        """Leave a note of the time, for later writers that do not know the ledger with the same clock.
 
         :raises ConfigurationError: nothing can be written here
         :raises StorageError: nothing can be written now

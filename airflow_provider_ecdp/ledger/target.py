@@ -16,7 +16,7 @@ _NOTE = "target"
 
 
 def check_target(ledger: Ledger, base_url: str, fingerprint: Callable[[bytes], str]) -> None:
-    """Compare what a ledger is about with what a run sends to; one that does not say yet says so from now on.
+    """Compare the target of a ledger with that of a run; a ledger without one gets the run's.
 
     A ledger without accepted orders takes another base URL: the one before may have been a mistake.
 

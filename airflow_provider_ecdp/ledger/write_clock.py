@@ -35,7 +35,7 @@ class WriteClock:
             self._last = max(self._last, newest)
 
     def next(self) -> dt.datetime:
-        """Return the time of what is written next."""
+        """Return the time of the next row."""
         with self._lock:
             self._last = max(dt.datetime.now(dt.UTC), self._last + _TICK)
             return self._last

@@ -145,7 +145,7 @@ class EcdpOperator(BaseOperator):
         return build(table, self._given() | more)
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Do the work of the task, and return what goes to XCom.
+        """Do the work of the task, and return the value for XCom.
 
         :raises AirflowFailException: the same would fail again, so that Airflow does not retry
         :raises EcdpError: it may pass
@@ -156,12 +156,12 @@ class EcdpOperator(BaseOperator):
         except EcdpError as error:
             self.log.debug("The task has failed", exc_info=True)
             failure = self._for_airflow(error)
-        # the message says what to do, and a traceback of the inside of this package would hide it in the log
+        # the message has the action, and a traceback of the inside of this package would hide it in the log
         raise failure.with_traceback(None) from None
 
     @abstractmethod
     def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
-        """Do the work of the task, and return what goes to XCom."""
+        """Do the work of the task, and return the value for XCom."""
 
     def _for_airflow(self, error: EcdpError) -> Exception:
         """Return the exception with which Airflow skips the task, retries it, or does not retry it."""

@@ -101,7 +101,7 @@ class PushOperator(EcdpOperator):
             )
         history = open_ledger(history_folder(root, ti, task.ecdp_conn_id)) if root else None
         if history is not None and not task.only_changed and not history.exists():
-            # once there is one, a run that sends everything notes it too: what it sends is what ECDP holds
+            # once there is one, a run that sends everything notes it too: ECDP then has these orders
             history = None
         return PriorRuns(
             ledger=open_ledger(own) if own else None,

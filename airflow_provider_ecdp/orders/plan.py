@@ -176,7 +176,7 @@ def _matched(shaped: _Shaped, settings: OrderSettings) -> FieldBinding:
 def _refuse_torn_orders(
     sources: Mapping[str, Source], keys: Mapping[str, str], compiled: CompiledMapping | None
 ) -> None:
-    """Make sure that what groups or joins rows finds all rows of an order in one shard.
+    """Make sure that grouping or joining rows finds all rows of an order in one shard.
 
     :param compiled: a mapping that groups order lines; None for an SQL text
     """

@@ -44,7 +44,7 @@ from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcom
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_content
 
-#: Seconds that the isolation of a batch may last without finding what becomes of an order.
+#: Seconds that the isolation of a batch may last without the outcome of an order.
 ISOLATION_SECONDS = 900.0
 
 #: Orders in a row that fail in the request that was to be their last, after which the server is tried.
@@ -54,7 +54,7 @@ _UNCONFIRMED = 5
 _FAILURES = 20
 
 #: Pauses before an order that may be stored is read once more, in multiples of the client's own first pause, which is
-#: half a second. What this run may have stored is `unresolved` if it is not there then.
+#: half a second. Orders that this run may have stored are `unresolved` if they are absent then.
 _LAG_PAUSES = (2, 4, 8)
 
 #: The same for what an earlier run may have stored and not recorded: together a minute, after which it is judged.
@@ -98,7 +98,7 @@ class BatchSender:
     def send(self, batch: pa.RecordBatch | Pool) -> list[BatchOutcome]:
         """Send a batch, or isolate a pool that was set aside.
 
-        Every order of it is in exactly one of what is returned, or set aside. Outcomes of other orders that were set
+        Every order of it is in exactly one of the results, or set aside. Outcomes of other orders that were set
         aside may be returned too.
         """
         if isinstance(batch, Pool):
@@ -230,7 +230,7 @@ class GroupTest:
         return self.settled
 
     def _step(self) -> bool:
-        """Do what is next; return whether something was."""
+        """Take the next step; return whether there was one."""
         sender = self.sender
         if sender.cancellation.cancelled:
             return self._leave_all("the run was stopped before this order could be sent")
@@ -370,7 +370,7 @@ class GroupTest:
             (self.positive if len(rest) > 1 else self.untested).append(rest)
 
     def _refused_unsure(self, pool: Pool, named: set[int], *, again: bool) -> None:
-        """Settle what was stored without this run's knowledge, which mode Add refuses now, and test the others.
+        """Settle orders that were stored without this run's knowledge, which mode Add refuses now, and test the others.
 
         Where each refusal names only some of these orders, asking again for each costs more than reading all of them.
         """
@@ -471,7 +471,7 @@ class GroupTest:
     # mode Add
 
     def _read_before_repeating(self, pool: Pool) -> bool:
-        """Settle what a request without an answer has stored; whether the whole pool is to be sent again."""
+        """Settle orders that a request without an answer has stored; return whether the whole pool is sent again."""
         # a batch is stored whole or not at all: one absent order tells of all, a present one may be older
         result = self._read_back(pool, [0])
         if result is None:
@@ -507,7 +507,7 @@ class GroupTest:
     def _judge_doubted(self) -> None:
         """Settle orders that were refused, or are stored with other content, and may have been stored by this run.
 
-        What is read may lag behind what is stored, so they are read again. Nobody is blamed on a guess.
+        Reads may lag behind writes, so they are read again. No order is rejected on a guess.
         """
         client, cancellation = self.sender.client, self.sender.cancellation
         for pause in self.sender.lag_pauses(self.doubted):

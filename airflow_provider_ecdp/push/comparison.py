@@ -1,7 +1,7 @@
-"""Compares an order as it was sent with what GET returns, by meaning: a store may write the same order in other ways.
+"""Compares an order as it was sent with the result of GET, by meaning: a store may write the same order in other ways.
 
-ECDP adds to what it stores (the customer's own id), so only what was sent is compared. The contract tells what kind of
-value a field has, and with it which spellings mean the same.
+ECDP adds members to an order (the customer's own id), so only members that were sent are compared. The contract has the
+kind of each field's value, and so the spellings that mean the same.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _augment(start: int, candidates: Sequence[Sequence[int]], holder: dict[int, 
 def _shift(
     free: int, start: int, reached_from: Mapping[int, int], holder: dict[int, int], choice: dict[int, int]
 ) -> None:
-    """Give the free candidate to who reached it, what that one held to who reached that, until `start` has one."""
+    """Move candidates along the path: each element takes the one that it reached, until `start` has one."""
     while (who := reached_from[free]) != start:
         previous = choice[who]
         holder[free], choice[who] = who, free
@@ -144,7 +144,7 @@ def _same_text(sent: str, stored: Any) -> bool:
 
 
 def _plain(value: Any) -> str:
-    """Return a text without what a store may change of it; a number in digits is one number however it is written."""
+    """Return a text without differences that a store may make; a number in digits is one in any notation."""
     text = unicodedata.normalize("NFC", html.unescape(str(value)))
     text = unicodedata.normalize("NFC", " ".join(text.split()).casefold())
     return str(Decimal(text).normalize()) if _PLAIN_NUMBER.fullmatch(text) else text

@@ -205,7 +205,7 @@ class FailedBefore:
         return min((due for one in self._all if (due := one.ledger.due_in()) is not None), default=None)
 
     def flush(self) -> None:
-        """Write what is pending, and wait for it."""
+        """Write pending rows, and wait for it."""
         for one in self._all:
             one.ledger.flush()
 

@@ -181,5 +181,5 @@ class SizeLimit:
                 self._refused = min(size, self._refused or size)
 
     def exceeded(self, size: int) -> bool:
-        """Whether a request of `size` bytes is too large, by what the server has refused so far."""
+        """Whether a request of `size` bytes is too large, by the refusals so far."""
         return self._refused is not None and size >= self._refused

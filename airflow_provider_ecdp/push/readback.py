@@ -16,7 +16,7 @@ from airflow_provider_ecdp.push.sent_values import sent_values
 
 @dataclass(slots=True)
 class ReadBack:
-    """Positions of orders by what ECDP holds under their ids; `error` ended the reading before its end."""
+    """Positions of orders by the comparison with ECDP's order of that id; `error` ended the reading before its end."""
 
     same: list[int] = field(default_factory=list)
     different: list[int] = field(default_factory=list)

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 _REPEATED = "repeated"
 
-#: What is set aside is isolated before the end of the extract when it is so much: a whole run does not fit the memory.
+#: So many pools that are set aside are isolated before the end of the extract: a whole run does not fit the memory.
 _MOST_ASIDE = 32
 _MOST_ASIDE_BYTES = 64_000_000
 
@@ -57,7 +57,7 @@ def push(
 ) -> Report:
     """Send `orders`, and return the outcome of each. Refusals and outages are in the report, not raised.
 
-    :param ledger: where this run's outcomes are kept; what it holds as accepted with the same content is not sent again
+    :param ledger: where this run's outcomes are kept; orders accepted there with the same content are not sent again
     :param history: where the outcomes of all runs are kept: this run notes its own there
     :param only_changed: whether orders that `history` has with the same content are skipped; False sends all
     :param replay: of an earlier run: only the orders that failed in it are read
@@ -66,10 +66,10 @@ def push(
     :param failed_before: orders that earlier runs left rejected or unresolved: those that their extracts still have are
         sent too
     :param progress: called in this thread, after each batch and every few seconds while none ends
-    :param cancellation: ends the run in order: nothing new is sent, and what was read has an outcome
+    :param cancellation: ends the run in order: nothing new is sent, and orders that were read have outcomes
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
     :raises ColumnsError: the columns are not those of the previous run, and `on_drift` is FAIL
-    :raises ExtractError: the extract cannot be read to its end; what was sent until then is in the ledger
+    :raises ExtractError: the extract cannot be read to its end; outcomes until then are in the ledger
     """
     settings, prior = settings or PushSettings(), PriorRuns(ledger, history, replay, columns, deletions, only_changed)
     job = _Push(orders, client, settings, prior, failed_before, progress=progress, cancellation=cancellation)
@@ -133,7 +133,7 @@ class _Push:
             settings.request_budget,
             settings.match_by,
             breaker=self.run.breaker,
-            # what Add repeats is refused; the other modes repeat without harm
+            # a repetition in Add is refused; the other modes repeat without harm
             resumed=sent_before and not settings.mode.repeatable,
             sent_before=any(ledger.has_accepted() for ledger in kept),
         )
@@ -207,7 +207,7 @@ class _Push:
         return 0 if isinstance(item, Pool) else self.settings.most_pending(batching.size(item))
 
     def mark_time(self) -> None:
-        """Let deletions that follow be newer than what this run has sent, whatever the clock of their machine says."""
+        """Make later deletions newer than the rows of this run, whatever the clock of their machine."""
         if self.prior.history is None or self.prior.deletions is None:
             return
         try:
@@ -216,7 +216,7 @@ class _Push:
             log.warning("%s", error)
 
     def close(self) -> None:
-        """Take off the list what no longer fails, or is no longer there, and read back what is to be verified."""
+        """Take orders off the list that no longer fail or exist, and read back the sample to verify."""
         if self.sample.size and not self.run.cancellation.cancelled:
             self.verified = verify(self.run.client, self.sample)
         if self.failed_before is not None:

@@ -35,7 +35,7 @@ def sent_values(orders: pa.RecordBatch) -> SentValues:
 
 
 def _local_parts(value: str) -> set[str]:
-    """Return what stands before the @ of an address, with its tag and without, where it is long enough."""
+    """Return the part of an address before its @, with its tag and without, where it is long enough."""
     local, at, _ = value.rpartition("@")
     parts = {local, local.partition("+")[0]} if at else set()
     return {part for part in parts if len(part) >= _LOCAL_PART and part.casefold() not in _OWN_WORDS}

@@ -1,4 +1,4 @@
-"""Reads a random sample of accepted orders back after a push, and compares them with what was sent."""
+"""Reads a random sample of accepted orders back after a push, and compares them with the orders that were sent."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _REASONS = 10
 def summarise(
     results: Iterable[Mapping[str, Any] | None], *, expected: int | None = None, results_limit: int = 100
 ) -> dict[str, Any]:
-    """Return the sum of what mapped tasks have returned, in the shape of what each of them returned; it raises nothing.
+    """Return the sum of the reports of mapped tasks, in the shape of one report; it raises nothing.
 
     Results are read one after the other, so that those of many tasks are never in memory at the same time.
 

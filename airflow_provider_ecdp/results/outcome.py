@@ -16,7 +16,7 @@ REASON_CHARACTERS = 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Facts:
-    """What follows from an outcome.
+    """The facts of an outcome.
 
     :param meaning: of an order, in words that read well after a count and in a table
     :param meaning_of_change: of a status change or a deletion; None is `meaning`

@@ -6,7 +6,7 @@ import re
 
 from airflow_provider_ecdp.results.outcome import Outcome
 
-#: In our own words: positions, and what follows `got`. The limits in our rules tell faults apart.
+#: In our own words: positions, and the text after `got`. The limits in our rules distinguish faults.
 _OWN = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )\d+|(?<=, got text of )\d+|(?<=, got a number of )\d+")
 
 #: In the server's words: every number, but for a status, a host, a port, a limit and a time to wait.
@@ -33,7 +33,7 @@ _STATUS = re.compile(r"\bHTTP (\d{3})\b")
 
 
 def folded(outcome: Outcome, reason: str | None, order_id: str | None) -> str:
-    """Return the outcome and the first part of a reason, without what differs between orders with one fault.
+    """Return the outcome and the first part of a reason, without the parts that differ between orders with one fault.
 
     Ids, positions, lengths and amounts are folded; statuses, hosts, ports and limits stay.
     """

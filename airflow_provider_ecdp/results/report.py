@@ -19,7 +19,7 @@ from airflow_provider_ecdp.results.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did, in the shape of XCom and `--json`."""
+    """The report of a run, in the shape of XCom and `--json`."""
 
     summary: dict[str, Any]
     results: list[dict[str, Any]]
@@ -60,7 +60,7 @@ class Report:
         return "\n".join(lines)
 
     def raise_for_failures(self, max_failed: MaxFailed) -> None:
-        """Raise what the run's outcome calls for.
+        """Raise the error of the run, if it has one.
 
         :raises PushStoppedError: the run was stopped before its end
         :raises OrdersFailedError: more orders failed than `max_failed` allows, or one of the canary

@@ -30,5 +30,5 @@ def csv_text(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _plain(value: object) -> object:
-    # a spreadsheet would run what begins like a formula
+    # a spreadsheet would run text that begins like a formula
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

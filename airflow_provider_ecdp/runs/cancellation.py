@@ -25,7 +25,7 @@ class Cancellation:
     Once `cancelled`, nothing new is sent. `stop` lets calls that are under way repeat and wait, as after an outage;
     `cancel`, and a deadline that is reached, end their waiting too.
 
-    :param parent: what is cancelled there is cancelled here
+    :param parent: cancels its children too
     :param max_seconds: how long until the deadline, None for no deadline
     :param clock: monotonic seconds; a child has its parent's
     """
@@ -64,7 +64,7 @@ class Cancellation:
 
     @property
     def abandoned(self) -> bool:
-        """Whether the caller wants the end now: what is not read yet is not read."""
+        """Whether the caller wants the end now: the rest of the extract is not read."""
         return isinstance(self.cause, CancelledError)
 
     def seconds_left(self) -> float | None:
@@ -96,7 +96,7 @@ class Cancellation:
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called, in another thread, when this or a parent is cancelled; now if it was already.
 
-        Return what removes it; afterwards it is not called any more.
+        Return a function that removes it; afterwards it is not called any more.
         """
         key = object()
         self._callbacks[key] = callback

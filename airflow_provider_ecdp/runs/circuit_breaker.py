@@ -1,6 +1,6 @@
 """Tells an order that a server cannot take from a server that takes no orders: a circuit breaker.
 
-What one request gets, whatever the status, says something of its content until other content gets it too. The breaker
+A failure, whatever the status, is put down to the content of the request until other content fails too. The breaker
 is closed while requests are answered. It is half-open after one that failed: requests then go one at a time, each
 with other content. It opens, and the run stops, when single orders fail one after the other.
 """
@@ -37,7 +37,7 @@ class CircuitBreaker:
         self.answers = 0
         #: whether a GET was answered while no request was
         self.reads = False
-        #: whether an earlier run has left open what fails, and had others accepted
+        #: whether an earlier run has left the failing orders open, and had others accepted
         self.left_open = False
 
     def answered(self) -> None:

@@ -27,8 +27,8 @@ class Dispatcher(Generic[_Batch, _Result]):
     A thread that has sent its batch takes the next one itself: the calling thread, which reads the extract meanwhile,
     need not be asked.
 
-    A context manager. After an error in its block it calls `on_error` with it, awaits what is under way and records it;
-    `send` is still called for what waits, and has to know by then that there is nothing to be sent.
+    A context manager. After an error in its block it calls `on_error` with it, awaits pending items and records them;
+    `send` is still called for waiting items, and has to know by then that nothing is to be sent.
 
     :param limit: how many batches may be sent at once now, 1 or more; it may change at any time
     :param threads: the most that `limit` will return
@@ -93,7 +93,7 @@ class Dispatcher(Generic[_Batch, _Result]):
     def take(self, timeout: float) -> bool:
         """Record the result of the first batch that ends within `timeout` seconds; return whether there was one.
 
-        What `send` raised is raised here.
+        Errors of `send` are raised here.
         """
         while not self._ended:
             # a stale notification: its result was taken before
@@ -129,7 +129,7 @@ class Dispatcher(Generic[_Batch, _Result]):
         going = True
         while going:
             going = self._tickets.get()
-            # at the end, too: none goes before there is nothing left, or another that will see what is left
+            # at the end, too: a thread ends only if nothing is left, or if another one will see the rest
             while (batch := self._begin()) is not None:
                 try:
                     self._end(self._send(batch[0]), None)

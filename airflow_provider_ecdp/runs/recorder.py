@@ -34,7 +34,7 @@ class OutcomeStore(Protocol):
         """Return the seconds until a flush is due; None if nothing is pending."""
 
     def flush(self) -> None:
-        """Write what is pending."""
+        """Write pending rows."""
 
 
 class Recorder:
@@ -43,7 +43,7 @@ class Recorder:
     :param ledgers: where outcomes are kept, unless `add` is given others
     :param results_limit: how many results are kept for the report, failures first
     :param on_progress: called after each outcome
-    :param on_failure: called with the error if a ledger cannot be written: what is sent then could not be recorded
+    :param on_failure: called with the error if a ledger cannot be written: later outcomes could not be recorded
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Recorder:
                 each.callback(self.add, one)
 
     def flush(self) -> None:
-        """Write what is not written yet."""
+        """Write pending rows."""
         for ledger in self.ledgers:
             with self._reported(ledger, tolerated=0):
                 ledger.flush()

@@ -29,26 +29,26 @@ _PROGRESS_SECONDS = 2.5
 
 
 class Job(Protocol[_Item, _Result]):
-    """What differs between runs."""
+    """The part that differs between runs."""
 
     @property
     def total(self) -> int | None:
         """Orders of the extract, None if they were not counted."""
 
     def items(self) -> Iterator[_Item]:
-        """Yield what is sent in one piece, and record what is not sent.
+        """Yield items, each sent in one piece, and record orders that are not sent.
 
         In the calling thread. It calls `Run.settle` where all items before must have ended.
         """
 
     def send(self, item: _Item, /) -> _Result:
-        """Send one item, in a worker thread, and tell the run's circuit breaker what came.
+        """Send one item, in a worker thread, and report the result to the run's circuit breaker.
 
         Once the run is cancelled it sends nothing, and says so in the result.
         """
 
     def record(self, result: _Result, /) -> None:
-        """Record what `send` returned, in the calling thread."""
+        """Record the result of `send`, in the calling thread."""
 
     def most_pending(self, item: _Item, /) -> int:
         """Return how many items like this one may be read and not yet recorded."""
@@ -137,7 +137,7 @@ class Run(Generic[_Item, _Result]):
     ) -> Report:
         """Return the report of `total` orders.
 
-        :param head: what was done, such as the mode
+        :param head: such as the mode
         :param facts: further counts for the summary
         :param halted: why the run sent no more than its first orders
         :param in_extract: orders of the extract, None if they were not counted

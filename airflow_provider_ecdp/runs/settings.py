@@ -24,7 +24,7 @@ class RunSettings:
     """How a run sends, and how it ends.
 
     :param resumed: whether an earlier try of this run may have sent something; a ledger with rows says so itself
-    :param count_resumed_as: outcome of what the ledger holds as accepted: SKIPPED for a new run over an old ledger,
+    :param count_resumed_as: outcome of orders accepted in the ledger: SKIPPED for a new run over an old ledger,
         ACCEPTED where the run that wrote it is continued
     :raises ConfigurationError: a value is not allowed
     """

@@ -31,9 +31,9 @@ class RunSummary:
     ) -> dict[str, Any]:
         """Return the summary of `total` orders.
 
-        :param head: what was done, such as the mode
+        :param head: such as the mode
         :param facts: further counts of orders
-        :param cost: what is counted beside the client's requests
+        :param cost: counts beside the client's requests
         :raises RuntimeError: the counts do not add up, which is a bug in this package
         """
         if (counted := sum(counts.values())) != total:

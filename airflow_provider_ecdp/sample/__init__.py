@@ -26,7 +26,7 @@ _PRODUCT = ("id", "name", "price", "quantity", "returned", "url", "imageUrl", "c
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What makes an order faulty or odd: `column` becomes `value`; `in_lines` tells whether order lines can say it."""
+    """A fault or an oddity of an order: `column` becomes `value`; `in_lines` tells whether order lines can say it."""
 
     column: str
     value: str
@@ -66,7 +66,7 @@ _ODDITIES = (
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What to make up.
+    """The sample to make up.
 
     :param orders: how many orders, with the ids `ORD-00000001` and up
     :param seed: the same seed gives the same orders
@@ -85,7 +85,7 @@ class Sample:
     day: dt.date | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be made."""
+        """Refuse samples that cannot be made."""
         if min(self.orders, self.faulty, self.odd) < 0 or self.faulty + self.odd > self.orders:
             raise ConfigurationError(
                 f"{self.orders:,} orders cannot have {self.faulty:,} faulty and {self.odd:,} odd ones among them"

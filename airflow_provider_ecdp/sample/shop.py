@@ -41,7 +41,7 @@ _MARKETS = (  # share of 25, currency, IANA zone, website, units of the currency
     (1, "CZK", "Europe/Prague", 6, 25),
     (1, "AUD", "Australia/Sydney", 7, 2),
 )
-#: What the query picks from by a number; entries that appear more than once are picked more often.
+#: Values that the query picks by a number; entries that appear more than once are picked more often.
 SHOP = {
     "items": [
         {"id": f"P{i:04d}", "name": f"{name}, {color.lower()}", "category": category, "color": color, "price": price}

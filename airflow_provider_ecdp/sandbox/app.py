@@ -70,7 +70,7 @@ def create_app(
 
 
 class OrdersApi:
-    """What the Orders API does with a request whose key is right."""
+    """The Orders API, for requests whose key is right."""
 
     def __init__(self, store: Store, plan: FaultPlan) -> None:
         self._store = store

@@ -29,7 +29,7 @@ _BODILESS = (204, 205, 304)
 
 
 class FaultKind(StrEnum):
-    """What can go wrong; where two strike the same request, the first in this list wins."""
+    """Kinds of faults; where two strike the same request, the first in this list wins."""
 
     THROTTLE = "throttle"
     ERROR_BEFORE = "error_before"
@@ -77,7 +77,7 @@ class Faults:
     error_before: float = 0.0
     #: one of `error_statuses`, processed
     error_after: float = 0.0
-    #: what the two above answer with; a 3xx points to a path of the sandbox that does not exist
+    #: statuses of the two above; a 3xx points to a path of the sandbox that does not exist
     error_statuses: tuple[int, ...] = (500, 502, 503)
     #: `Retry-After` of a 429 and 503: seconds, or a text sent as it is, or None for no header
     retry_after: float | str | None = None
@@ -151,7 +151,7 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What happens to one request: `latency` in seconds, then `kind` if any; `status` is for the two kinds of error."""
+    """The fate of one request: `latency` in seconds, then `kind` if any; `status` is for the two kinds of error."""
 
     latency: float
     kind: FaultKind | None

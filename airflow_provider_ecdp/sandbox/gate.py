@@ -27,7 +27,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-#: closes the connection of a request: a reset at once if the flag is set, else an orderly end after what was written
+#: closes the connection of a request: a reset at once if the flag is set, else after the bytes that were written
 Hangup = Callable[[Scope, bool], None]
 
 #: where a route leaves the number of orders that it read
@@ -140,7 +140,7 @@ class Gate:
         return None
 
     def _distort(self, answer: _Answer, kind: FaultKind, status: int, path: str) -> _Answer:
-        """Return what a fault that strikes after the routes makes of their answer."""
+        """Return the answer of the routes after the fault that strikes it."""
         match kind:
             case FaultKind.ERROR_AFTER:
                 return self._error(status, path)

@@ -1,4 +1,4 @@
-"""What the vendor's page says that a request may hold, as typed dictionaries that pydantic validates.
+"""The requests of the vendor's page as typed dictionaries that pydantic validates.
 
 Only documented limits are enforced, lengths count characters, and every optional field may be `null`, since the
 vendor's own shop plugins send it so. They also send numbers as strings and the status `Cancelled`, which are taken too.
@@ -30,7 +30,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
 class Mode(StrEnum):
-    """What a POST may do with an order that is already there."""
+    """How a POST treats orders that are stored already."""
 
     ADD = "Add"
     ADD_OR_REPLACE = "AddOrReplace"
@@ -46,7 +46,7 @@ class MatchBy(StrEnum):
 
 
 def _on_the_calendar(text: str) -> str:
-    # the pattern has proved the form; what is left is February 30 and hour 24
+    # the pattern has proved the form; February 30 and hour 24 remain
     try:
         datetime.fromisoformat(text.upper())
     except ValueError:
@@ -69,7 +69,7 @@ def _a_zone(name: str) -> str:
 
 @functools.cache
 def _zones() -> frozenset[str]:
-    """Return the names of time zones, lower case: those of Windows and IANA, and what the plugins send."""
+    """Return the names of time zones, lower case: those of Windows and IANA, and those that the plugins send."""
     return frozenset(name.lower() for name in [*windows_tz.win_tz, *windows_tz.tz_win, "UTC", "GMT"] if name)
 
 

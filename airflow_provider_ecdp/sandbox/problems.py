@@ -78,12 +78,12 @@ def problem(status: int, detail: str, instance: str, errors: Iterable[str] | Non
 
 
 def named(position: int, rule: str, order_id: object) -> str:
-    """Say what is wrong with the order at a position."""
+    """Return the message about the order at a position."""
     return f"data[{position}]{rule}{_of_order(order_id)}"
 
 
 def worded(errors: list[ErrorDetails], body: bytes) -> list[str]:
-    """Word what pydantic found in a body, each error with its place and, inside `data`, the id of its order."""
+    """Return the messages of pydantic's errors, each with its place and, inside `data`, the id of its order."""
     ids = _ids(body) if any(_position(error) is not None for error in errors) else {}
     return [f"{_place(error['loc'])}{_rule(error)}{_of_order(ids.get(_position(error)))}" for error in errors]
 
@@ -107,7 +107,7 @@ def _position(error: ErrorDetails) -> int | None:
 
 
 def _ids(body: bytes) -> Mapping[int | None, object]:
-    # a second parse, of refused batches only: what pydantic hands back of a refused order is cut
+    # a second parse, of refused batches only: pydantic shortens the refused order
     data: Any = json.loads(body)["data"]
     return {position: order.get("id") for position, order in enumerate(data) if isinstance(order, dict)}
 

@@ -81,7 +81,7 @@ class EcdpOrderSensor(BaseSensorOperator):
         return result.xcom_value
 
     def execute_complete(self, context: Context, event: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002  # as above
-        """Return what the trigger has seen."""
+        """Return the event of the trigger."""
         if "error" in event:
             raise AirflowFailException(event["error"])
         return dict(event)

@@ -100,8 +100,8 @@ class ParquetToEcdpStatusesOperator(_ParquetToEcdpChangesOperator):
     """Changes the status of orders: a row of the Parquet files for each change, with `order_id` and `status`.
 
     All rows are read and checked before the first is sent. Statuses of one order are sent in the order of the rows. A
-    status that the API does not list is `invalid`, and not sent. What fails the task, what Airflow tries again, and
-    what a retry does not send again, is as with `ParquetToEcdpOperator`.
+    status that the API does not list is `invalid`, and not sent. Failures, Airflow's
+    retries and resuming are as with `ParquetToEcdpOperator`.
 
     :raises ConfigurationError: a parameter has an invalid value
     """

@@ -67,7 +67,7 @@ class Governor:
         return self.interrupted.is_set()
 
     def delay_before_resend(self, policy: RetryPolicy, error: ApiError, attempt: int) -> float | None:
-        """Return the seconds before a caller repeats what it has read back as not stored; None to give up.
+        """Return the seconds before a caller repeats a request that stored nothing, by a read-back; None to give up.
 
         `attempt` counts the requests so far. One token of the quota is taken.
         """
@@ -100,7 +100,7 @@ class Call:
         return governor.concurrency.flight(started)
 
     def on_success(self, flight: Flight) -> None:
-        """Note an answer that shows the server at work: a success, or a refusal of what was sent."""
+        """Note an answer that shows the server at work: a success, or a refusal of the request."""
         self._governor.quota.give_back(self._retry_cost)
         self._governor.pacer.succeeded()
         self._governor.concurrency.answered(flight, self._size)

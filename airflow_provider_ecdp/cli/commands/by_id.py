@@ -44,7 +44,7 @@ def _get(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -
 
 def _status(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -> Report:
     *ids, status = arguments.id
-    # what is printed is of the orders
+    # the output is of the orders
     arguments.id, status = ids, listed_status(status)
     updates = [{"order_id": one, "status": status, "website_id": arguments.website_id} for one in ids]
     missing = Missing.REPORT if arguments.missing_ok else Missing.FAIL

@@ -38,7 +38,7 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
             f"A mapping suggested from the columns of {output.one_line(source.name)}: edit it, save it,",
             "and see what it makes: ecdp check EXTRACT --mapping mapping.json",
         ]
-        # what cannot be printed is escaped as JSON does it: a name of a column stays itself
+        # escaped as in JSON, so that the name of a column stays itself
         output.out_json_text(suggestion.text(heading))
     return Exit.DONE
 

@@ -1,4 +1,4 @@
-"""DuckDB, locked in: it sees only what is registered with it. An SQL text reads no file and loads no extension."""
+"""DuckDB, locked: it sees only registered tables. An SQL text reads no file and loads no extension."""
 
 from __future__ import annotations
 

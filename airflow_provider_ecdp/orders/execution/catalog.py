@@ -164,7 +164,7 @@ class Catalog:
         for name in self.extracts:
             if not isinstance(name, str) or not _NAME.fullmatch(name) or is_reserved(name):
                 raise ConfigurationError(
-                    f"extracts: {name!r} is not a name for an extract: use letters, digits and _, not ecdp_ at its start"
+                    f"extracts: {name!r} is not a name of an extract: use letters, digits and _, not ecdp_ at its start"
                 )
             if name.lower() in words:
                 raise ConfigurationError(

@@ -26,7 +26,7 @@ Run = Callable[[Part], Iterator[pa.RecordBatch]]
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """What is run over orders that do not fit the memory, of which no more than `columns` can be read."""
+    """The second run over orders that do not fit the memory, of which only `columns` can be read."""
 
     columns: Columns
     run: Run

@@ -87,7 +87,7 @@ class Segments:
             stream = self._stream()
             yield Segment(self._source.name, self._source.schema, None, stream)
             for _ in stream:
-                # the engine does not read what it has nothing to join with
+                # the engine does not read rows that it has nothing to join with
                 pass
 
     def _advance(self) -> None:

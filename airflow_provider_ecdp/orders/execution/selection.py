@@ -90,7 +90,7 @@ class Selection:
         Where the extract is cut into parts, their orders come part after part. One reading at a time, to its end or
         until its iterator is closed.
 
-        :param facts: whether there is a column `facts`, a struct of what `query.FACTS` names
+        :param facts: whether there is a column `facts`, a struct of the fields in `query.FACTS`
         :raises SqlError: the SQL text fails on the data
         :raises ExtractError: a file cannot be read
         :raises RuntimeError: the reader has made another selection since

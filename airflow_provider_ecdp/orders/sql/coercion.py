@@ -1,7 +1,7 @@
 """The one place that turns an Arrow type and value into the JSON of a field: SQL of the encoded value.
 
-An encoded value is what stands in the JSON, before quoting. It is NULL where the value is absent, or cannot be its
-field's with all of its digits: then it is its order's problem, and `rule` says what is asked for.
+An encoded value is the text of the JSON, before quoting. It is NULL where the value is absent, or cannot be its
+field's with all of its digits: then it is its order's problem, and `rule` is the rule that it breaks.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_json, i
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.sql.json_columns import JSON_NUMBER, single
 
-# what the engine's cast takes beyond ISO 8601 (`epoch`, a zone's name, blanks) it also reads as no offset at all
+# beyond ISO 8601 the engine's cast takes `epoch`, a zone's name, blanks; it reads those as no offset
 _DATE = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _TIME = r"[T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
 _OFFSET = "(Z| UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
@@ -35,7 +35,7 @@ LOCAL = "a date or time from year 1 to 9999"
 
 @dataclass(frozen=True, slots=True)
 class EncodedValue:
-    """SQL of an encoded value. `rule` is what a value without one breaks; None if every value has one."""
+    """SQL of an encoded value. `rule` is the rule that a value without one breaks; None if every value has one."""
 
     sql: str
     rule: str | None = None
@@ -63,7 +63,7 @@ def encode(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> 
     else:
         encoded = _text(raw, type_)
         if encoded and field.choices:
-            # names are ASCII: what a cast makes of other types will do to compare with them
+            # names are ASCII: other types are cast only to compare with them
             encoded = EncodedValue(_choice(f"CAST({raw} AS VARCHAR)", field), _listed(field))
     return encoded
 
@@ -92,7 +92,7 @@ def present(field: Field, raw: str, type_: pa.DataType) -> str:
 
 
 def why_not(field: Field, type_: pa.DataType) -> str:
-    """Return why a column of `type_` cannot be `field`, and what to do."""
+    """Return why a column of `type_` cannot be `field`, and the remedy."""
     if field.kind is Kind.TIMESTAMP and (pa.types.is_timestamp(type_) or pa.types.is_date(type_)):
         return (
             f"the column is {type_}, without a time zone, and none is declared; "
@@ -104,7 +104,7 @@ def why_not(field: Field, type_: pa.DataType) -> str:
 
 
 def shown(raw: str, type_: pa.DataType) -> str:
-    """Return SQL of what may be said of a value that does not fit, for types of which a cast to text says nothing good.
+    """Return SQL of the text that may be shown of a value that does not fit, for types whose cast to text is unfit.
 
     Return no characters for the others.
     """
@@ -131,7 +131,7 @@ def listed_status(raw: str) -> str:
 def _text(raw: str, type_: pa.DataType) -> EncodedValue | None:
     whole = pa.types.is_integer(type_) or (pa.types.is_decimal(type_) and type_.scale == 0)
     if is_text(type_) or whole or pa.types.is_boolean(type_) or _is_text_extension(type_):
-        # nothing to cast for text; but what SQL makes of type UUID comes as text too
+        # nothing to cast for text; but a UUID of SQL comes as text too
         return EncodedValue(f"CAST({raw} AS VARCHAR)")
     if is_bytes(type_):
         # some writers leave out the mark that says a BYTE_ARRAY is text

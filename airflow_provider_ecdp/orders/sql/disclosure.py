@@ -1,4 +1,4 @@
-"""What may be said of a value that breaks a rule: it may be what another column should hold, a person's name or number.
+"""The text that may be shown of a value that breaks a rule: it may be another column's, a person's name or number.
 
 One rule, in two forms: as SQL, for the values that the engine sees, and for those that Python does.
 """
@@ -31,7 +31,7 @@ def disclosed(value: str) -> str:
 
 
 def disclosed_sql(value: str) -> str:
-    """Return SQL of what `disclosed` returns.
+    """Return SQL of the result of `disclosed`.
 
     :param value: SQL of a text
     """
@@ -46,7 +46,7 @@ def disclosed_sql(value: str) -> str:
 
 
 def length_sql(value: str) -> str:
-    """Return SQL of what is said of a text that is never shown.
+    """Return SQL of the description of a text that is never shown.
 
     :param value: SQL of a text
     """

@@ -9,7 +9,7 @@ from airflow_provider_ecdp.orders.sql.fields import FieldBinding, Node
 
 
 def order_json(fields: FieldBinding) -> str:
-    """Return SQL of the JSON text of an order; what it gives for an order with problems has no meaning."""
+    """Return SQL of the JSON text of an order; for an order with problems it has no meaning."""
     return _object(fields.nodes)
 
 

@@ -18,7 +18,7 @@ from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
 from airflow_provider_ecdp.orders.names import folded_name, likely, listed
 from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present, scalar, shown, why_not
 
-#: What a time zone breaks that is not in it.
+#: The rule that an unknown time zone breaks.
 ZONE = "a Windows or IANA time zone"
 
 _MISSING = "required, and no column has this name"
@@ -28,10 +28,10 @@ _MISSING = "required, and no column has this name"
 class Node:
     """A field of the contract, found in the extract.
 
-    `raw` and `encoded` are SQL; for an object or a list both are the value itself. `rule` is what a value breaks
+    `raw` and `encoded` are SQL; for an object or a list both are the value itself. `rule` is broken by a value
     that is not NULL and has no encoded value; None if every value has one. `var` names the element of a list. `shown`
-    is SQL of what may be said of a value that does not fit, if that is not its text. Where `made` is set, `encoded` is
-    a column that the query makes of it: checks and text share it, and a time is written once.
+    is SQL of the text to show of a value that does not fit, if not the value's own. Where `made` is set, `encoded` is a
+    column that the query makes of it: checks and text share it, and a time is written once.
     """
 
     field: Field
@@ -107,7 +107,7 @@ def match_columns(
 def column_problems(
     schema: pa.Schema, *, timezone: str | None, explained: Mapping[str, str]
 ) -> Sequence[tuple[str, str]]:
-    """Return what `match_columns` would refuse: the paths of fields, and sentences."""
+    """Return the problems that `match_columns` would raise: paths of fields, and sentences."""
     matcher = _Matcher(timezone, explained)
     matcher.match(ORDER, list(schema), "o", "")
     return matcher.problems
@@ -163,7 +163,7 @@ class _Matcher:
             self.note(path, why_not(field, type_))
             return Node(field, raw, raw)
         if field.name == "timeZone":
-            # names are ASCII: what a cast makes of other types will do to compare with them, and to show
+            # names are ASCII: other types are cast only to compare with them, and to show them
             return Node(field, f"CAST({raw} AS VARCHAR)", "o.ecdp_zone", ZONE, made=f"{ZONES}.windows")
         if field.kind is Kind.TIMESTAMP:
             return Node(field, raw, "o.ecdp_date", encoded.rule, shown=shown(raw, type_), made=encoded.sql)
@@ -179,13 +179,13 @@ class _Matcher:
     def list_node(self, field: Field, raw: str, type_: pa.DataType, path: str) -> Node:
         var = "a" if field.name.endswith("Attributes") else "p"
         if pa.types.is_map(type_) and var == "a":
-            # what a MAP of features is called is its key
+            # the key of a MAP of attributes is the attribute's name
             type_ = pa.list_(pa.struct([("name", type_.key_type), ("value", type_.item_type)]))
             raw = f"list_transform(map_entries({raw}), lambda e: {{'name': e.key, 'value': e.value}})"
         is_list = pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
         absent = pa.types.is_null(type_) and not field.required
         if absent or (is_list and pa.types.is_null(type_.value_type)):
-            # what writers make of a column in which no list has an element
+            # writers give this type to a column in which no list has an element
             members = ", ".join(f"{quote_identifier(f.name)} VARCHAR" for f in field.fields)
             raw = f"CAST({raw} AS STRUCT({members})[])"
             type_ = pa.list_(pa.struct([(f.name, pa.null()) for f in field.fields]))

@@ -228,7 +228,7 @@ def _keys(spellings: Iterable[str]) -> list[str]:
 
 
 def _struct(paths: Mapping[str, list[str]], lists: set[str], reach: Callable[[str], str], *, by_value: bool) -> str:
-    """Return SQL of a struct of what `reach` finds by the first of a member's spellings; attributes are read."""
+    """Return SQL of a struct of members, each reached by the first of its spellings; attributes are read."""
     members = []
     for name, spellings in paths.items():
         value = ", ".join(map(reach, spellings))
@@ -239,7 +239,7 @@ def _struct(paths: Mapping[str, list[str]], lists: set[str], reach: Callable[[st
 
 
 def _read(text: str, structure: object, *, is_list: bool) -> str:
-    """Return SQL of the list of what the objects of a text hold; an object alone is one of them."""
+    """Return SQL of the list of the objects in a text; an object alone is a list of one."""
     whole = json.dumps([structure] if is_list else structure)
     value = f"TRY(json_transform({text}, {quote_literal(whole)}))"
     return value if is_list else f"[{value}]"
@@ -282,7 +282,7 @@ def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
 def problem(path: str, field: Field, raw: str, parsed: str) -> str:
     """Return SQL of the problem of a text that is not JSON of the expected kind, NULL if it is.
 
-    :param parsed: SQL of what `parsed` made of `raw`
+    :param parsed: SQL of the parsed value of `raw`
     """
     rule = f"JSON text of {'an object' if field.kind is Kind.OBJECT else 'a list of objects'}"
     # JSON null is a value that is absent

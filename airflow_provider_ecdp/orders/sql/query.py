@@ -1,7 +1,7 @@
 """The one query that shapes, checks, hashes and encodes orders.
 
 It is written in layers, each a SELECT from the one before: `prepared` has the columns, `checked` an order's text and
-problems, `hashed` adds the content hash, `outgoing` decides what is to be sent.
+problems, `hashed` adds the content hash, `outgoing` decides which orders are sent.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from airflow_provider_ecdp.orders.sql.validation import Level, attribute_names
 FACTS = {"date": "VARCHAR", "status": "VARCHAR", "currency": "VARCHAR"}
 FACTS |= {"orderAttributes": "VARCHAR[]", "productAttributes": "VARCHAR[]"}
 
-#: No rule limits what a wrong column may hold where an id should be; a ledger needs no more of it.
+#: A wrong column may have long texts where an id should be; a ledger needs no more of it.
 _ID_CHARACTERS = 256
 
 _UNENCODABLE = "[{'field': 'order', 'rule': 'an order that can be written as JSON', 'got': 'nothing'}]"
@@ -38,7 +38,7 @@ _AMBIGUOUS = (
     "THEN d.parts || ' partitions: do the rows of an order agree in the column partition_by?' ELSE 'no order' END}]"
 )
 
-#: Columns of a table of what the orders with one id hold.
+#: Columns of a table of the contents of orders with one id.
 CONTENTS = "(order_id VARCHAR, content VARCHAR, part INTEGER)"
 
 
@@ -85,7 +85,7 @@ class Query:
         broken = f"{broken} OR contains(ecdp_text, {quote_literal(BROKEN)})"
         odd = self.warnings.any_broken() or "FALSE"
         if noted := self.fields.problems:
-            # what the source has said of a field is the fault; that nothing is there is what came of it
+            # a problem of the source is the cause; that the field is missing follows from it
             fields = f"list_transform({noted}, lambda g: g.field)"
             same_field = f"len(list_filter({fields}, lambda g: g = y.field OR starts_with(g, y.field || '.'))) > 0"
             others = f"list_filter({problems}, lambda y: NOT ({same_field}))"
@@ -141,7 +141,7 @@ class Query:
     def contents(self, ids: str, part: int) -> str:
         """Return SQL of the columns of CONTENTS, of the orders whose ids are in the table `ids`."""
         return (
-            # what a bad value leaves out of the text still makes another content
+            # a bad value is not in the text, and still makes another content
             f"SELECT order_id, concat(content_hash, problems IS NULL), {part} "
             f"FROM ({self.hashed}) SEMI JOIN {ids} USING (order_id)"
         )
@@ -149,7 +149,7 @@ class Query:
     def too_large(self, limit: str, *, chosen: bool, duplicates: Duplicates, facts: bool = False) -> str:
         """Return SQL of the columns of `outgoing`, of orders that the engine's memory has no room for.
 
-        :param limit: what they exceed, for the message
+        :param limit: that they exceed, for the message
         """
         rule = quote_literal(f"an order that fits memory_limit (--memory-limit), which is {limit}")
         problems = f"[{{'field': 'order', 'rule': {rule}, 'got': 'a larger one'}}]"
@@ -171,7 +171,7 @@ class Query:
 
     @property
     def _facts(self) -> str:
-        """SQL of what tells at a glance whether these are the orders that were meant."""
+        """SQL of the facts that show at a glance whether these are the right orders."""
         products = self.fields.field("products")
         found = {name: node.encoded for name in FACTS if (node := self.fields.field(name))}
         if attributes := self.fields.field("orderAttributes"):
@@ -184,7 +184,7 @@ class Query:
     @property
     def _id(self) -> str:
         encoded = self.fields.nodes[0].encoded
-        # what stands for broken bytes is the same for all of them: it would make one id of many
+        # broken bytes all have the same mark, which would make one id of many
         return f"CASE WHEN NOT contains({encoded}, {quote_literal(BROKEN)}) THEN left({encoded}, {_ID_CHARACTERS}) END"
 
 

@@ -1,6 +1,6 @@
 """The rules of the contract as SQL: for an order, every problem and every warning, as data.
 
-A problem is (field, rule, got): where it is, what is asked for, and what `disclosure.py` lets be said of what is there.
+A problem is (field, rule, got): the path, the rule, and the text that `disclosure.py` shows of the value.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Path:
     before: tuple[str, ...] = ()
 
     def member(self, name: str) -> Path:
-        """Return the path of a field in what this is the path of."""
+        """Return the path of a member."""
         return Path(f"{self.text}.{name}" if self.text or self.before else name, self.before)
 
     def element(self, position: str) -> Path:
@@ -90,7 +90,7 @@ class Level:
     def any_broken(self) -> str:
         """Return SQL that is true if any check of this level or below is broken; cheap, for rows where all is well.
 
-        It leaves out what is `watched`.
+        It leaves out checks that are `watched`.
         """
         parts = [f"({c.broken})" for c in self.checks if not c.watched]
         for level in self.levels:
@@ -208,7 +208,7 @@ def _value(node: Node, path: Path) -> Iterator[Check]:
         exactly = low == high
         # an absent value fails `required`, and only that
         if high:
-            # bytes first: strlen is free, and what has few bytes has few characters
+            # bytes first: strlen is free, and few bytes are few characters
             bound = (
                 f"length({encoded}) <> {high}"
                 if exactly
@@ -222,7 +222,7 @@ def _value(node: Node, path: Path) -> Iterator[Check]:
 
 
 def _marked(path: Path, encoded: str) -> Check:
-    """Return the check of what could not become text, and was marked."""
+    """Return the check of values that could not become text, and were marked."""
     other = f"split_part({encoded}, {quote_literal(OTHER_KIND)}, 2)"
     twice = f"contains({encoded}, {quote_literal(REPEATED_KEY)})"
     rule = f"CASE WHEN {other} <> '' THEN 'text' WHEN {twice} THEN '{ONE_VALUE}' ELSE '{TEXT}' END"
@@ -261,7 +261,7 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
 
 
 def _of_other_pages(fields: FieldBinding) -> Iterator[Check]:
-    """Yield the warnings for what other pages of the vendor forbid, and the page of the API does not."""
+    """Yield the warnings for values that other pages of the vendor forbid, and that of the API does not."""
     for name, warning in (("totalValue", "negative_total"), ("returnsValue", "negative_returns")):
         if node := fields.field(name):
             # -0.00 is not below zero
