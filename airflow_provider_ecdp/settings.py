@@ -41,7 +41,7 @@ class Kind:
     """The values that a setting takes.
 
     :param rule: ends the sentence "it must be …"
-    :param parse: returns the value of an argument from a program, a template or a shell; raises ValueError or TypeError,
+    :param parse: returns the value of an argument of a program, a template or a shell; raises ValueError or TypeError,
         or ConfigurationError with a message of its own, and accepts its own results
     :param metavar: stands for the value in the help of the command line; None for a flag
     :param least: the lowest value, where there is one

@@ -31,14 +31,14 @@ _ROWS = 65_536
 def results_folder(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, str]:
     """Return the file system of a folder of results, found from its URL if none is given, and the folder in it.
 
-    :raises ConfigurationError: the path holds no characters, or there is no file system for its URL
+    :raises ConfigurationError: the path is empty, or there is no file system for its URL
     """
     folder = os.fspath(path)
     if filesystem is not None:
         return filesystem, folder
     if not folder.strip():
         # the working directory, to a file system
-        raise ConfigurationError(f"results path {folder!r}: it holds no characters")
+        raise ConfigurationError(f"results path {folder!r} is empty")
     try:
         filesystem, folder = file_system(folder)
     except (ImportError, ValueError) as error:

@@ -566,7 +566,7 @@ def test_a_place_that_cannot_be_is_a_matter_of_configuration(tmp_path):
     with pytest.raises(ConfigurationError, match="results path nosuch://bucket/results: "):
         Ledger("nosuch://bucket/results")
 
-    with pytest.raises(ConfigurationError, match="results path ' ': it holds no characters"):
+    with pytest.raises(ConfigurationError, match="results path ' ' is empty"):
         Ledger(" ")
 
     (tmp_path / "file").touch()

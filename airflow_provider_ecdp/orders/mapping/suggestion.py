@@ -1,6 +1,6 @@
 """A mapping written from the columns of an extract: a draft for its owner to edit.
 
-Names are compared with those that warehouses use for each field, types with those of the field. A field without a column
+Names are compared with those that warehouses use for each field, types with those of the field. One without a column
 stands in comments beside it, which the reader of mappings skips.
 """
 

@@ -45,7 +45,7 @@ def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, 
     inner = os.fspath(path)
     if not inner.strip():
         # the working directory, to a file system
-        raise ExtractError("the path of the extract holds no characters; does a template give nothing?")
+        raise ExtractError("the path of the extract is empty; does a template render to nothing?")
     if filesystem is None:
         try:
             filesystem, inner = file_system(inner)

@@ -234,7 +234,7 @@ def test_a_path_of_no_characters_is_not_the_working_directory(write, tmp_path, m
     write("orders.parquet")
     monkeypatch.chdir(tmp_path)
     for given in ("", "  "):
-        with pytest.raises(ExtractError, match="the path of the extract holds no characters"):
+        with pytest.raises(ExtractError, match="the path of the extract is empty"):
             ParquetSource.open(given)
     with pytest.raises(ExtractError, match="no path of an extract was given"):
         ParquetSource.open()
