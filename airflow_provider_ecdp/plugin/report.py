@@ -86,6 +86,7 @@ def _press_again(
     date = records.next_logical_date(session, run)
     replay = press_again.replay(run, dag, key.task_id, _without_secret(path), date)
     return {
+        "retry_failed": str(parameters.get("retry_failed")).lower() == "true",
         "replay": {**replay, "allowed": access.may_trigger(user, key.dag_id)},
         "clear": {**press_again.clear(run, key, parameters), "allowed": access.may_clear(user, key.dag_id)},
     }

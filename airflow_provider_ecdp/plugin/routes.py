@@ -146,15 +146,15 @@ def orders_of_task(place: _PlaceOfTask, wanted: _Wanted, page: _PageDep) -> dict
 
 
 @data.get("/csv" + _RUN)
-def csv_of_run(place: _PlaceOfRun, wanted: _Wanted) -> StreamingResponse:
+def csv_of_run(run: _Run, place: _PlaceOfRun, wanted: _Wanted) -> StreamingResponse:
     """Return orders of a DAG run as CSV."""
-    return _csv(place, wanted)
+    return _csv(run, place, wanted)
 
 
 @data.get("/csv" + _TASK)
-def csv_of_task(place: _PlaceOfTask, wanted: _Wanted) -> StreamingResponse:
+def csv_of_task(run: _Run, place: _PlaceOfTask, wanted: _Wanted) -> StreamingResponse:
     """Return orders of a task instance as CSV."""
-    return _csv(place, wanted)
+    return _csv(run, place, wanted)
 
 
 @data.get("/history" + _RUN)
@@ -169,10 +169,10 @@ def history_of_task(run: _Run, task: _Task, order_id: _OrderId, session: Session
     return _history(session, run, order_id, task.key.task_id)
 
 
-def _csv(place: Place, wanted: Filter) -> StreamingResponse:
+def _csv(run: RunState, place: Place, wanted: Filter) -> StreamingResponse:
     def lines() -> Iterator[str]:
         with opened.of(place.folder, place.inside) as results:
-            yield from csv_text(row.as_json() for row in results.each(wanted))
+            yield from csv_text({**row.as_json(), "run": run.run_id} for row in results.each(wanted))
 
     # what cannot be opened is an answer of its own, and not a file that ends early
     with opened.of(place.folder, place.inside):

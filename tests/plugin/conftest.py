@@ -34,7 +34,7 @@ with DAG(
     },
 ):
     ParquetToEcdpOperator(task_id="push", path="x.parquet", replay_from="{{ params.replay_from }}")
-    ParquetToEcdpOperator(task_id="push_more", path="x.parquet", on_clear="resume")
+    ParquetToEcdpOperator(task_id="push_more", path="x.parquet", on_clear="resume", retry_failed=True)
     ParquetToEcdpOperator.partial(task_id="push_shards").expand(path=["a", "b"])
 
     @task

@@ -52,6 +52,10 @@ def test_a_dag_that_takes_no_replay_gets_the_lines_to_add(failed):
     assert 'replay_from="{{ params.replay_from }}"' in replay["paste"]
 
 
+def test_the_page_says_whether_the_next_run_sends_them_anyway(failed):
+    assert (failed("push")["retry_failed"], failed("push_more")["retry_failed"]) == (False, True)
+
+
 @pytest.mark.parametrize(
     ("task_id", "effect"),
     [("push", "sends every order of the extract again"), ("push_more", "that its results do not hold as accepted")],

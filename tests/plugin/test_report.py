@@ -83,6 +83,7 @@ def test_the_csv_has_what_the_filter_lets_through(server, pushed):
     assert answer.headers["content-disposition"] == 'attachment; filename="orders.csv"'
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert sorted(row["order_id"] for row in rows) == ["'=1+1", "R-1", "R-2"]
+    assert {row["run"] for row in rows} == {server.run}
 
 
 def test_the_history_of_an_order_is_that_of_the_task_in_this_run_and_those_before(server, pushed):

@@ -1,7 +1,7 @@
 // The table of orders: searched, filtered, sorted and cut into pages by the server; a click shows an order's history.
 
 import {
-  airflowLink, counted, dataUrl, el, IDS, moment, number, read, readBlob, RequestError, words,
+  airflowLink, counted, dataUrl, el, follow, IDS, moment, number, read, readBlob, RequestError, words,
 } from "./page.js";
 
 const PAGE = 25;
@@ -182,14 +182,13 @@ export class OrderTable {
     const parameters = this.parameters();
     if (!localStorage.getItem("token")) {
       // the browser writes it to the disk as it comes
-      const link = el("a", { href: dataUrl("csv", parameters), download: "orders.csv" });
-      link.click();
+      follow(dataUrl("csv", parameters).href, { download: "orders.csv" });
       return;
     }
     this.download.disabled = true;
     try {
       const url = URL.createObjectURL(await readBlob("csv", parameters));
-      el("a", { href: url, download: "orders.csv" }).click();
+      follow(url, { download: "orders.csv" });
       setTimeout(() => URL.revokeObjectURL(url), 60_000);
     } catch (error) {
       this.status.textContent = error.message;

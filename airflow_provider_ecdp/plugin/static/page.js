@@ -116,18 +116,32 @@ export async function ask(path, body) {
   return (await request(url, { method: "POST", headers, body: JSON.stringify(body) })).json();
 }
 
-/** A link to one of Airflow's own pages. The frame may open no window, but what it adds to Airflow's page may. */
+/** A link to one of Airflow's own pages. */
 export function airflowLink(path, ...children) {
   const href = new URL(path, AIRFLOW).href;
-  return el("a", { href, onclick: (event) => ON_ITS_OWN || leave(event, href) }, ...children);
+  const leave = (event) => {
+    if (ON_ITS_OWN) return;
+    event.preventDefault();
+    follow(href, event.ctrlKey || event.metaKey ? { target: "_blank" } : {});
+  };
+  return el("a", { href, onclick: leave }, ...children);
 }
 
-function leave(event, href) {
-  event.preventDefault();
+/** A link to a section of the documentation, beside Airflow's page. */
+export function docsLink(path, text) {
+  const { href } = new URL(`${UP}/docs/${path}`, location.href);
+  const open = (event) => {
+    event.preventDefault();
+    follow(href, { target: "_blank" });
+  };
+  return el("a", { href, onclick: open }, text);
+}
+
+/** Follow a link as Airflow's page: its frame may leave no page and open no window, and in 3.1 save no file. */
+export function follow(href, attributes) {
   const outside = window.parent.document;
   const link = outside.createElement("a");
-  link.href = href;
-  if (event.ctrlKey || event.metaKey) link.target = "_blank";
+  for (const [name, value] of Object.entries({ href, ...attributes })) link.setAttribute(name, value);
   outside.body.append(link);
   link.click();
   link.remove();

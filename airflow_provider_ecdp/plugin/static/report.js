@@ -3,7 +3,7 @@
 import { earlierRuns, outcomeBar, timeline } from "./charts.js";
 import { badge, listedOrders, OrderTable, showHistory } from "./orders.js";
 import {
-  airflowLink, announce, ask, counted, duration, el, followTheme, IDS, moment, number, ON_ITS_OWN, read,
+  airflowLink, announce, ask, counted, docsLink, duration, el, followTheme, IDS, moment, number, ON_ITS_OWN, read,
   size, words,
 } from "./page.js";
 
@@ -158,7 +158,7 @@ function reasons(rows, orders) {
   return el(
     "section.card",
     { "aria-labelledby": "why" },
-    el("h2", { id: "why" }, "Why orders failed"),
+    el("div.head", {}, el("h2", { id: "why" }, "Why orders failed"), docsLink("troubleshooting#orders-failed", "What to do")),
     el(
       "div.scroll",
       { tabindex: "0", role: "region", "aria-labelledby": "why" },
@@ -204,10 +204,15 @@ function again(report) {
   );
 }
 
-function replayOption({ replay, paused }) {
+function replayOption({ replay, paused, retry_failed: retried }) {
   const conf = el("pre", { tabindex: "0" }, JSON.stringify(replay.conf, null, 2));
   const title = el("h3", {}, "Send the failed orders again");
-  const text = el("p.quiet", {}, "A new run of the DAG sends only the orders that failed here, with their current content.");
+  const text = el(
+    "p.quiet",
+    {},
+    "A new run of the DAG sends only the orders that failed here, with their current content.",
+    retried && " Without it, the next run sends those that were rejected or unresolved too: retry_failed is set.",
+  );
   if (replay.paste) {
     return el(
       "div.option",
