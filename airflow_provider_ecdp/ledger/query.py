@@ -256,7 +256,7 @@ class Results:
         self._fold()
         condition, values = self._condition(wanted)
         sql = (
-            "SELECT fold, sum(n) AS count, min(id) FROM (SELECT outcome, "
+            "SELECT fold, sum(n)::BIGINT AS count, min(id) FROM (SELECT outcome, "
             f"{_FOLD_KEY} AS fold_key, count(*) AS n, min(order_id) AS id FROM newest WHERE {condition} GROUP BY ALL) "
             f"JOIN folds USING (outcome, fold_key) GROUP BY fold ORDER BY count DESC, fold LIMIT {int(most)}"
         )
@@ -318,7 +318,7 @@ class Results:
         )
         others = 'SELECT run, NULL, outcome, "at", "at", 1 FROM results WHERE order_id IS NULL'
         sql = (
-            f"SELECT run, outcome, sum(n), min(first), max(last) FROM ({of_orders} UNION ALL {others}) "
+            f"SELECT run, outcome, sum(n)::BIGINT, min(first), max(last) FROM ({of_orders} UNION ALL {others}) "
             "GROUP BY run, outcome ORDER BY run, outcome"
         )
         by_name: dict[str, Run] = {}
@@ -354,10 +354,11 @@ class Results:
     def _fetch(self, sql: str, values: list[Any]) -> Iterator[tuple[Any, ...]]:
         with running("asking the results"):
             cursor = self._engine.cursor()
-            cursor.execute(sql, values)
+            # by way of Arrow: for Python's times DuckDB itself needs pytz, which may be absent
+            reader = cursor.sql(sql, params=values).to_arrow_reader(10_000)
         with contextlib.closing(cursor):
-            while rows := cursor.fetchmany(10_000):
-                yield from rows
+            for batch in reader:
+                yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
     def _load(self) -> None:
         folders = self._folders_of_results()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import subprocess
+import sys
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -198,3 +200,27 @@ def test_the_rows_of_one_order_are_found_in_a_folder_and_those_inside(root):
     }
     assert rows_of(LocalFileSystem(), str(root), "results", "b") == []
     assert rows_of(LocalFileSystem(), str(root / "nowhere"), "results", "B") == []
+
+
+def test_times_are_read_where_pytz_is_absent(tmp_path):
+    """Only tools for development bring it."""
+    program = """
+import sys
+sys.modules["pytz"] = None
+import pyarrow as pa
+from airflow_provider_ecdp.cli import main
+from airflow_provider_ecdp.ledger.store import Ledger
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
+ledger = Ledger(sys.argv[1])
+ledger.begin()
+orders = pa.RecordBatch.from_pydict({"order_id": ["A-1"], "content_hash": ["0" * 32]})
+ledger.add(BatchOutcome(orders, Outcome.REJECTED), ["no"])
+ledger.flush()
+for options in (["--csv"], ["--json"], ["--order", "A-1"], []):
+    assert main(["results", sys.argv[1], *options]) == 0, options
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "A-1" in done.stdout
