@@ -57,6 +57,17 @@ class Run:
             found = session.scalars(XComModel.get_many(key=key, **ids)).one()
             return XComModel.deserialize_value(found)
 
+    def links(self, task_id):
+        """Return the links of a task that is not mapped, by the names of their classes."""
+        from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            found = session.query(XComModel.key, XComModel.value).filter_by(
+                dag_id=self.dag_run.dag_id, run_id=self.dag_run.run_id, task_id=task_id
+            )
+            return {key.removeprefix("_link_"): value for key, value in found if key.startswith("_link_")}
+
 
 def rendered_fields():
     """Return what Airflow has stored of rendered templates, in all runs, as one text."""

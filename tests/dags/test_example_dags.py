@@ -78,6 +78,10 @@ def test_a_night_with_too_many_faults_fails_once_and_xcom_tells_which(airflow, s
     assert (run.state, run.tries["push_orders"]) == ("failed", 1)
     assert run.xcom["push_orders"]["summary"]["invalid"] == 3
     assert sandbox.store.count() == 197
+    links = run.links("push_orders")
+    assert links["SyncReportLink"].endswith("/push_orders/-1")
+    assert links["FailureDocsLink"].endswith("ecdp/docs/troubleshooting#orders-failed")
+    assert not links["ResultsFolderLink"]
 
 
 def test_a_message_goes_to_a_webhook_where_failures_are_tolerated(airflow, webhook):

@@ -201,7 +201,7 @@ export class OrderTable {
 export const badge = (outcome) => el(`span.badge.${outcome}`, {}, words(outcome));
 
 /** The orders that XCom lists, where there are no results to ask. */
-export function listedOrders(results, total) {
+export function listedOrders(results, total, kept) {
   const rows = results.map(({ order_id, outcome, reason, http_status, attempts }) =>
     el(
       "tr",
@@ -222,7 +222,7 @@ export function listedOrders(results, total) {
       "p.quiet",
       {},
       `XCom lists ${number(results.length)} of ${counted(total, "order")}, failures first. `,
-      "With results_path, the outcome of every order is kept, and this page lists, searches and exports all of them.",
+      !kept && "With results_path, the outcome of every order is kept, and this page lists, searches and exports all of them.",
     ),
     el(
       "div.scroll",

@@ -8,7 +8,7 @@ import {
 } from "./page.js";
 
 const OF_RUN = IDS.length === 2;
-const POLL = 5000;
+const POLL = 15_000;
 const main = document.getElementById("report");
 
 followTheme();
@@ -74,7 +74,7 @@ function assembled(report) {
     report.notes.map(({ level, text }) => el(`p.note.${level}`, { role: "note" }, text)),
     reasons(report.reasons, orders),
     report.replay && again(report),
-    orders?.element ?? (report.results?.length ? listedOrders(report.results, total) : null),
+    orders?.element ?? (report.results?.length ? listedOrders(report.results, total, report.results_path) : null),
     OF_RUN && tasks(report.tasks),
     charts(report),
     OF_RUN ? null : details(report),
