@@ -169,7 +169,7 @@ def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMappin
 def _text(find: ColumnResolver, field: Field, name: str) -> CompiledField:
     source = find.source(field.name)
     if not isinstance(source, Value):
-        message = f"{name}: required, but no column has this name, and the mapping names no other"
+        message = f"{name}: required, but there is no such column, and the mapping names no other"
         return CompiledField.failed(field.name, message)
     compiled = find.find(field.name, source)
     if compiled.value is None:

@@ -36,7 +36,7 @@ def open_orders(arguments: Namespace) -> OrderReader:
     """Open the extracts that `arguments` name.
 
     :raises ConfigurationError: a setting cannot be meant, or the file of an SQL text or a mapping cannot be read
-    :raises ExtractError: an extract is missing or is not Parquet, or its columns do not make orders
+    :raises ExtractError: an extract is missing or is not Parquet, or its columns cannot be read as orders
     """
     read = {
         "sql": text_of("SQL", arguments.sql),

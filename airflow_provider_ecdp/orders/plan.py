@@ -71,7 +71,7 @@ def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSet
     """Return the query.
 
     :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
-    :raises ColumnsError: the columns do not make orders
+    :raises ColumnsError: the columns cannot be read as orders
     :raises ConfigurationError: the settings do not go with the extracts
     """
     _check_settings(engine, catalog, settings)
@@ -96,7 +96,9 @@ def _check_settings(engine: duckdb.DuckDBPyConnection, catalog: Catalog, setting
         try:
             engine.execute(f"SELECT timezone({zone}, TIMESTAMP '2000-01-01') IS NULL").fetchall()
         except duckdb.Error:
-            raise ConfigurationError(f"timezone {settings.timezone!r} is not a zone that the engine knows") from None
+            raise ConfigurationError(
+                f"timezone {settings.timezone!r} is not an IANA time zone; use, for example, Europe/Warsaw"
+            ) from None
     if settings.sql is None and list(catalog.extracts) != [EXTRACT]:
         raise ConfigurationError("extracts with names need an SQL text that selects from them (sql)")
 

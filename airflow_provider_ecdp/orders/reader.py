@@ -55,7 +55,7 @@ class OrderReader:
         :param extracts: one, which an SQL text finds as `extract`, or several, which it finds by their names
         :raises ConfigurationError: the settings do not go with the extracts
         :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
-        :raises ColumnsError: the columns do not make orders
+        :raises ColumnsError: the columns cannot be read as orders
         """
         self.settings = settings or OrderSettings()
         self._selection: Selection | None = None
@@ -74,7 +74,7 @@ class OrderReader:
                     self._engine.sql(self._query.hashed)
             except duckdb.Error as error:
                 # the extract is empty here: no value is quoted
-                raise ColumnsError(f"the columns of {self._subject} do not make orders: {error}") from None
+                raise ColumnsError(f"the columns of {self._subject} cannot be read as orders: {error}") from None
             folder = self._stack.enter_context(scratch_folder("parts"))
             keys = self._bound.keys
             self._parts = Partitions(self._sources.extracts, self._all, keys, self._engine, folder)

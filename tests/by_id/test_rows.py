@@ -106,8 +106,8 @@ def test_rows_come_in_the_extracts_order():
 @pytest.mark.parametrize(
     ("columns", "options", "message"),
     [
-        ({"status": ["paid"]}, {}, "order_id: required, but no column has this name, and the mapping names no other"),
-        ({"order_id": ["1"]}, {}, "status: required, but no column has this name"),
+        ({"status": ["paid"]}, {}, "order_id: required, but there is no such column, and the mapping names no other"),
+        ({"order_id": ["1"]}, {}, "status: required, but there is no such column"),
         ({"order_id": [1.5], "status": ["paid"]}, {}, "order_id: must be text, not double"),
         ({"order_id": ["1"], "status": [["paid"]]}, {}, "status: must be string, not list"),
         ({"order_id": ["1"], "status": ["a"], "website_id": [[1]]}, {}, r"website_id: must be integer \(int32\), not"),

@@ -132,7 +132,7 @@ def test_any_text_can_be_printed_and_json_stays_json(text, encoding):
 
 def test_a_long_id_leaves_the_reason_its_room_at_80_columns():
     target = io.StringIO()
-    reason = "customer: at least one of email, phone, crmId, got none"
+    reason = "customer: needs email, phone or crmId, got none"
     Console(file=target, width=80).print(rows([("1", reason, "ID-" * 40)], "orders", "why they failed", "for example"))
     lines = target.getvalue().splitlines()
 

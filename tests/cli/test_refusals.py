@@ -75,7 +75,7 @@ def test_missing_columns_are_answered_with_those_that_may_be_meant_and_a_mapping
         "customer": "'cust_mail'",
         "products": "'sku' and 'qty'",
     }.items():
-        assert f"  - {name}: required, and no column has this name; did you mean {columns}?\n" in run.err
+        assert f"  - {name}: required, but there is no such column; did you mean {columns}?\n" in run.err
     assert "`ecdp mapping suggest EXTRACT` prints a mapping" in run.err
 
 

@@ -207,12 +207,12 @@ def test_what_an_sql_text_returns_must_be_orders(shape):
     with pytest.raises(ColumnsError) as refused:
         shape("SELECT id, 1.5 AS total FROM extract")
     told = str(refused.value)
-    assert told.startswith("the columns of the SQL text's result do not make orders:")
+    assert told.startswith("the SQL text's result is missing columns that an order needs:")
     assert "The SQL text's result has: id (string), total (decimal128(2, 1))" in told
 
 
 def test_a_type_that_arrow_does_not_tell_is_no_crash(shape):
-    with pytest.raises(ColumnsError, match="do not make orders: Binder Error"):
+    with pytest.raises(ColumnsError, match="cannot be read as orders: Binder Error"):
         shape("SELECT * REPLACE ('101'::BIT AS id) FROM extract")
 
 

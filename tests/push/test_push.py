@@ -91,7 +91,7 @@ def test_invalid_orders_are_named_and_their_neighbours_sent(foreign, client, ext
     assert counts(report) == {"accepted": 4, "invalid": 2}
     assert [(r["order_id"], r["reason"]) for r in report.results[:2]] == [
         ("ORD-000002", "totalValue: a finite number, got many"),
-        ("ORD-000005", "customer: at least one of email, phone, crmId, got none"),
+        ("ORD-000005", "customer: needs email, phone or crmId, got none"),
     ]
     assert "ORD-000002" not in foreign.stored
 
@@ -241,7 +241,7 @@ class TestLedger:
         }
         assert rows == {
             "ORD-000001": ("accepted", None, 201, 2),
-            "ORD-000002": ("invalid", "customer: at least one of email, phone, crmId, got none", None, 0),
+            "ORD-000002": ("invalid", "customer: needs email, phone or crmId, got none", None, 0),
             "ORD-000003": ("rejected", "'ORD-000003' is refused", 400, 2),
             "ORD-000004": ("accepted", None, 201, 2),
             "ORD-000005": ("accepted", None, 201, 2),
@@ -501,10 +501,7 @@ class TestVerdict:
             report.raise_for_failures(MaxFailed())
         message = str(caught.value)
         assert "1 of 200 orders failed (199 accepted, 1 invalid)" in message
-        assert (
-            "1 x invalid: customer: at least one of email, phone, crmId, got none (for example order ORD-000005)"
-            in message
-        )
+        assert "1 x invalid: customer: needs email, phone or crmId, got none (for example order ORD-000005)" in message
 
     @pytest.mark.parametrize("tolerance", ["1", 1, "0.5%", 0.005])
     def test_within_the_tolerance_the_run_is_a_success(self, client, extract, tolerance):

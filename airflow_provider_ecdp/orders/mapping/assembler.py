@@ -69,7 +69,7 @@ def compile_mapping(
     reasons = texts([*order.problems, *(Problem(path, text, consequence=True) for path, text in unfit)])
     if reasons:
         lines = "".join(f"\n  - {reason}" for reason in reasons)
-        raise ColumnsError(f"the mapping and the columns of the extract do not make orders:{lines}\n{columns_text}")
+        raise ColumnsError(f"the mapping does not fit the columns of the extract:{lines}\n{columns_text}")
     group = values["id"].sql if resolver.lines else None
     select = _select(values, order, source, group, problems)
     return CompiledMapping(select, compiler.key(), resolver.lines, explained)

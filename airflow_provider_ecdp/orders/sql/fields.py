@@ -21,7 +21,9 @@ from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present, sc
 #: The rule that an unknown time zone breaks.
 ZONE = "a Windows or IANA time zone"
 
-_MISSING = "required, and no column has this name"
+_MISSING = "required, but there is no such column"
+
+_NO_CONTACT = "needs email, phone or crmId; all are missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +95,14 @@ def match_columns(
             f"\n  - {problem}{likely(columns_by_path.get(path, ())) if problem.endswith(_MISSING) else ''}"
             for path, problem in matcher.problems
         )
-        raise ColumnsError(
-            f"the columns of the {source} do not make orders:{lines}\n"
-            f"The {source} has: {shown or 'no columns'}\n"
+        text = (
+            f"{lines}\nThe {source} has: {shown or 'no columns'}\n"
             "Name columns as the API's fields (camelCase or snake_case), map them, or shape them with an SQL text that "
             "selects from `extract`. `ecdp mapping suggest EXTRACT` prints a mapping to begin with."
         )
+        if all(problem.endswith((_MISSING, _NO_CONTACT)) for _, problem in matcher.problems):
+            raise ColumnsError(f"the {source} is missing columns that an order needs:{text}")
+        raise ColumnsError(f"the {source} has columns that do not fit an order:{text}")
     used = tuple(c.name for c in columns if c.name not in ignored)
     differs = tuple(flag.name for flag in schema.field(DIFFERS).type) if DIFFERS in schema.names else ()
     return FieldBinding(fields, used, tuple(ignored), f"o.{PROBLEMS}" if PROBLEMS in schema.names else None, differs)
@@ -148,7 +152,7 @@ class _Matcher:
             elif field.required:
                 self.note(path, _MISSING)
         if prefix == "customer." and not nodes and not any(p.startswith(prefix) for p, _ in self.problems):
-            self.note("customer", "at least one of email, phone, crmId is required, and none is there")
+            self.note("customer", _NO_CONTACT)
         return tuple(nodes), [c.name for left in named.values() for c in left]
 
     def node(self, field: Field, type_: pa.DataType, raw: str, path: str) -> Node:

@@ -244,7 +244,7 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
     yield Check(
         path,
         f"{customer.raw} IS NOT NULL AND {' AND '.join(absent)}",
-        "'at least one of email, phone, crmId'",
+        "'needs email, phone or crmId'",
         "'none'",
     )
     if matching:

@@ -128,7 +128,7 @@ def test_an_extract_that_the_sql_text_does_not_mention_is_not_read():
 
 def test_one_extract_can_have_a_name_too():
     sql = "SELECT * FROM shop"
-    with pytest.raises(ColumnsError, match="the columns of the SQL text's result do not make orders"):
+    with pytest.raises(ColumnsError, match="the SQL text's result is missing columns that an order needs"):
         OrderReader({"shop": TableSource("t", TABLES["orders"])}, OrderSettings(sql=sql)).__exit__()
 
 

@@ -503,7 +503,7 @@ def test_every_column_and_field_that_is_not_there_is_named_with_the_nearest_and_
         "orderAttributes": {"Ship": "titel"},
     }
     assert refused([line()], mapping).splitlines() == [
-        "the mapping and the columns of the extract do not make orders:",
+        "the mapping does not fit the columns of the extract:",
         "  - customer.mail is not a field of the API; did you mean 'customer.email' or 'customer.crmId' or 'customer'?",
         "  - id: there is no column 'order_nr'; did you mean 'order_no' or 'ordered_at'?",
         "  - customer.email: there is no column 'mail'; did you mean 'email'?",
@@ -595,7 +595,7 @@ def test_a_type_that_cannot_be_the_field_s_is_told_with_the_column_and_beside_wh
     mapping["products"] = mapping["products"] | {"name": "rate", "quantity": "ordered_at", "url": "link"}
     told = refused([line(when=NOON.replace(tzinfo=None), rate=1.5)], mapping)
     assert told.splitlines() == [
-        "the mapping and the columns of the extract do not make orders:",
+        "the mapping does not fit the columns of the extract:",
         "  - id: there is no column 'order_nr'; did you mean 'order_no' or 'ordered_at'?",
         "  - products.url: there is no column 'link'",
         (
@@ -615,7 +615,7 @@ def test_a_type_that_cannot_be_the_field_s_is_told_with_the_column_and_beside_wh
 def test_a_member_of_a_wrong_type_is_told_with_the_column_that_holds_it():
     told = refused([ROW | {"buyer": {"email": 1.5}, "items": [{"sku": "x"}]}], FLAT_OF_BUYER | {"products.id": "sku"})
     assert "  - customer.email (column buyer): must be text, not double: as a fraction an id has lost its form;" in told
-    assert "  - products.price (column items): required, and no column has this name" in told
+    assert "  - products.price (column items): required, but there is no such column" in told
     assert "products.id" not in told
 
 
@@ -627,7 +627,7 @@ def test_an_object_that_is_no_struct_is_told_with_its_column():
 def test_a_struct_without_a_field_of_the_customer_is_told_with_its_column():
     mapping = {name: source for name, source in LINES.items() if name != "customer.email"}
     told = refused([line(buyer={"mail": "a@example.com"})], mapping | {"customer": "buyer"})
-    assert "  - customer (column buyer): at least one of email, phone, crmId is required, and none is there" in told
+    assert "  - customer (column buyer): needs email, phone or crmId; all are missing" in told
 
 
 def test_a_timestamp_without_a_zone_is_taken_where_one_is_declared(shape):

@@ -133,7 +133,7 @@ class Reference:
         limits = {"email": 320, "phone": 20, "crmId": 128}
         sent = {name: self.text(f"customer.{name}", value[name], high=high) or None for name, high in limits.items()}
         if not any(sent.values()):
-            self.add("customer", "at least one of email, phone, crmId")
+            self.add("customer", "needs email, phone or crmId")
         if sent["email"] and "@" not in sent["email"]:
             self.warnings.append(("customer.email", "email_without_at"))
         return sent

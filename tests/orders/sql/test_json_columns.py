@@ -112,7 +112,7 @@ def test_values_inside_are_checked_like_any_other(one):
     products = '[{"id": "", "name": "x", "price": "NaN", "quantity": 1.5}, null, 7]'
     found = one(order(products=products, customer='{"email": null}'))
     assert found.faults == {
-        "customer": "at least one of email, phone, crmId",
+        "customer": "needs email, phone or crmId",
         "products[0].price": "a finite number",
         "products[0].quantity": "a whole number from -2147483648 to 2147483647",
         "products[1]": "required",

@@ -179,7 +179,7 @@ def test_a_customer_is_known_by_something(judge, full):
             **{name: full | {"customer": dict.fromkeys(names) | {name: "a@b"}} for name in names},
         }
     )
-    nobody = problem(("customer",), "at least one of email, phone, crmId", "none")
+    nobody = problem(("customer",), "needs email, phone or crmId", "none")
 
     assert rows["nulls"].problems == rows["no characters"].problems == nobody
     assert [rows[name].sent["customer"] for name in names] == [{name: "a@b"} for name in names]
