@@ -7,6 +7,7 @@ from airflow.sdk import DAG, task
 
 from airflow_provider_ecdp.operators.ecdp import EcdpGetOrderOperator, EcdpPushOrdersOperator
 from airflow_provider_ecdp.operators.sharding import shards, summarise
+from airflow_provider_ecdp.sensors.ecdp import EcdpOrderSensor
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
 from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import ParquetToEcdpDeletionsOperator
 
@@ -23,6 +24,11 @@ with DAG("tried_push", start_date=START, schedule=None):
         on_clear="{{ dag_run.conf.get('on_clear', 'start_over') }}",
         retries=1,
         retry_delay=timedelta(0),
+    )
+
+with DAG("tried_sensor", start_date=START, schedule=None):
+    EcdpOrderSensor(
+        task_id="wait", order_id="{{ dag_run.conf['order_id'] }}", statuses="paid", poke_interval=0.05, deferrable=True
     )
 
 with DAG("tried_deletions", start_date=START, schedule=None):
