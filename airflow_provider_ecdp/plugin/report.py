@@ -256,7 +256,7 @@ def _earlier(
     return list(reversed(runs.values()))
 
 
-def run_report(session: Session, run: RunState, opened: OpenResults) -> dict[str, Any]:
+def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) -> dict[str, Any]:
     """Return the report of a DAG run: its mapped tasks and several operators added up."""
     dag = records.serialized_dag(session, run.dag_id)
     body: dict[str, Any] = {"run": _run(run)}
@@ -271,6 +271,7 @@ def run_report(session: Session, run: RunState, opened: OpenResults) -> dict[str
     }
     counts = {state.key: one.counts for state in states if (one := left.get((state.key.task_id, state.key.map_index)))}
     notes: list[dict[str, str]] = []
+    places: dict[TaskKey, Place] = {}
     try:
         places = run_places(run, states)
         body |= _added_up(places, counts, opened, notes)
@@ -281,7 +282,23 @@ def run_report(session: Session, run: RunState, opened: OpenResults) -> dict[str
         body["outcomes"] = _outcomes({o.value: sum(one[o.value] for one in counts.values()) for o in Outcome})
         body["source"] = body["source"] or "xcom"
     tasks = [_task(state) | {"counts": counts.get(state.key)} for state in states]
-    return {**body, "tasks": tasks, "notes": notes}
+    return {**body, "tasks": tasks, "notes": notes, **_replay_of_run(session, user, run, dag, places)}
+
+
+def _replay_of_run(
+    session: Session, user: Any, run: RunState, dag: SerializedDag, places: Mapping[TaskKey, Place]
+) -> dict[str, Any]:
+    """Return the request of a run that replays this one, where all results are of one task, mapped or not."""
+    task_ids = {key.task_id for key in places}
+    place = shared_place(places)
+    if place is None or len(task_ids) > 1:
+        return {}
+    key = next(iter(places))
+    # the instances of a mapped task have one folder above them all
+    inside = place.inside[0] if key.map_index < 0 else place.inside[0].split("/")[0]
+    date = records.next_logical_date(session, run)
+    replay = press_again.replay(run, dag, key.task_id, _without_secret(place.of(inside)), date)
+    return {"paused": run.paused, "replay": {**replay, "allowed": access.may_trigger(user, run.dag_id)}}
 
 
 def run_places(run: RunState, states: Iterable[TaskState]) -> dict[TaskKey, Place]:

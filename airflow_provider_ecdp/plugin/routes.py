@@ -122,9 +122,9 @@ _OrderId = Annotated[str, Query(max_length=1000)]
 
 
 @data.get("/data" + _RUN)
-def run_report(run: _Run, session: SessionDep) -> dict[str, Any]:
+def run_report(run: _Run, session: SessionDep, user: GetUserDep) -> dict[str, Any]:
     """Return the report of a DAG run."""
-    return report.run_report(session, run, opened)
+    return report.run_report(session, user, run, opened)
 
 
 @data.get("/data" + _TASK)

@@ -74,3 +74,22 @@ def test_a_task_is_cleared_and_the_page_says_what_that_sends(server, failed, tas
 def test_one_mapped_task_is_cleared_alone(server):
     report = server.get(f"data/shop/{server.run}/push_shards/1").json()
     assert report["clear"]["request"]["task_ids"] == [["push_shards", 1]]
+
+
+def test_a_dag_run_is_replayed_where_its_results_are_of_one_task(server):
+    path = f"data/shop/{server.run}"
+    assert "replay" not in server.get(path).json()
+    server.write(server.folder(), ("A", "rejected", "x", 0))
+    report = server.get(path, user="someone", role="USER").json()
+    assert report["replay"]["request"]["conf"]["replay_from"] == str(server.folder())
+    assert report["replay"]["allowed"]
+    server.write(server.folder("push_more"), ("A", "rejected", "x", 0))
+    assert "replay" not in server.get(path).json()
+
+
+def test_a_replay_of_mapped_tasks_reads_all_their_results(server):
+    for index in range(2):
+        server.write(server.folder("push_shards", index), (f"A-{index}", "rejected", "x", 0))
+    replay = server.get(f"data/shop/{server.run}").json()["replay"]
+    assert replay["conf"]["replay_from"] == str(server.folder("push_shards", 0).parents[1])
+    assert not replay["allowed"]

@@ -192,10 +192,10 @@ function split(reason) {
 
 function again(report) {
   const failed = report.outcomes.filter((one) => one.failed).reduce((sum, { count }) => sum + count, 0);
-  if (report.task.unfinished || (!failed && report.source !== null) || report.summary?.dry_run) return null;
-  const options = [];
-  if (failed && report.replay.conf) options.push(replayOption(report));
-  options.push(clearOption(report));
+  const unfinished = report.unfinished ?? report.task.unfinished;
+  if (unfinished || (!failed && report.source !== null) || report.summary?.dry_run) return null;
+  const options = [failed > 0 && report.replay.conf && replayOption(report), report.clear && clearOption(report)].filter(Boolean);
+  if (!options.length) return null;
   return el(
     "section.card",
     { "aria-labelledby": "again" },
