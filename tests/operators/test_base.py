@@ -73,7 +73,7 @@ def test_a_dry_run_counts_invalid_orders(logged):
 
 
 def test_a_table_shows_only_what_there_is():
-    counts = dict.fromkeys(("rejected", "invalid", "unresolved", "not_attempted", "skipped"), 0) | {"accepted": 1234}
+    counts = dict.fromkeys([outcome.value for outcome in Outcome], 0) | {"accepted": 1234}
     costs = {"requests": 3, "retries": 1, "bytes": 45678, "duration_seconds": 1.5}
     summary = {"mode": "Add", "total": 1234, **counts, **costs}
     assert summary_table(summary, {"no_products": {"count": 2, "example": "1"}}, "/results").splitlines() == [
