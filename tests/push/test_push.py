@@ -109,8 +109,8 @@ def test_the_report_is_plain_json(client, extract):
 
 
 def test_a_warning_is_told_counted_and_sent(foreign, client, extract):
-    line = {"id": "P", "name": "Cup", "price": "1.50", "quantity": -1}
-    report = pushed(client, extract(3, {2: {"products": [line], "totalValue": "-1.50"}}))
+    line = {"id": "P", "name": "Cup", "price": "-1.50", "quantity": -1}
+    report = pushed(client, extract(3, {2: {"products": [line], "totalValue": "1.50"}}))
 
     assert counts(report) == {"accepted": 3}
     assert report.summary["warnings"] == 1
@@ -122,9 +122,9 @@ def test_a_warning_is_told_counted_and_sent(foreign, client, extract):
 
 
 def test_a_promoted_warning_keeps_the_order_back(foreign, client, extract):
-    line = {"id": "P", "name": "Cup", "price": "1.50", "quantity": -1}
+    line = {"id": "P", "name": "Cup", "price": "-1.50", "quantity": -1}
     settings = OrderSettings(warnings_as_errors=frozenset({"negative_quantity"}))
-    report = pushed(client, extract(3, {2: {"products": [line], "totalValue": "-1.50"}}), order=settings)
+    report = pushed(client, extract(3, {2: {"products": [line], "totalValue": "1.50"}}), order=settings)
 
     assert counts(report) == {"accepted": 2, "invalid": 1}
     assert set(foreign.stored) == {"ORD-000001", "ORD-000003"}
