@@ -54,6 +54,10 @@ type HTTP.
         task_id="push_orders",
         path=f"{EXTRACTS}/orders_{YESTERDAY}.parquet",
         max_failed="1%",
+        # what ECDP refuses or leaves without an answer tonight goes with tomorrow's orders
+        retry_failed=True,
+        # some orders are read back and compared
+        verify=20,
         results_path=RESULTS,
         on_success_callback=tell,
         on_failure_callback=tell,

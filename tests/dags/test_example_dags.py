@@ -101,6 +101,8 @@ def test_a_message_goes_to_a_webhook_where_failures_are_tolerated(airflow, webho
     assert reason.startswith("1 x invalid: ")
     assert path == f"Outcome of every order: {first.xcom['push_orders']['results_path']}"
     assert first.dag_run.run_id in where
+    assert first.xcom["push_orders"]["summary"]["verified"] == 20
+    assert first.xcom["push_orders"]["summary"]["verified_differ"] == 0
     # what the next runs compare with
     assert second.pull("push_orders", "ecdp_volumes") == [100, 100]
 
