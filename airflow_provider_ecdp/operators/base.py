@@ -211,7 +211,7 @@ class EcdpOperator(BaseOperator):
         return extract
 
     def _note_run(self, context: Context, hook: EcdpHook, report: Report) -> None:
-        """Tell lineage, metrics and assets of a run."""
+        """Pass a run on to lineage, metrics and assets."""
         accepted = report.summary["accepted"]
         self._lineage.target = uri_of(hook.get_conn().settings.base_url)
         self._lineage.summary = report.summary

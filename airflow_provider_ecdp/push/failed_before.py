@@ -96,7 +96,7 @@ class FailedBefore:
         return FailedExtract(name, description, ledger, set(left[0]["order_id"].to_pylist()) if left else set())
 
     def log_plan(self) -> None:
-        """Say how many orders are sent again."""
+        """Log how many orders are sent again."""
         if len(self):
             log.info(
                 "%s failed in earlier runs; those that their extracts still have are sent again (%s)",

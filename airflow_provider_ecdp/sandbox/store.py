@@ -79,7 +79,7 @@ class Store:
             self.log.clear()
 
     def conflicts(self, mode: Mode, ids: Sequence[str]) -> list[tuple[int, str]]:
-        """Tell the positions that the mode forbids, each with the reason; a deleted order counts as absent."""
+        """Return the positions that the mode forbids, each with the reason; a deleted order counts as absent."""
         if mode is Mode.ADD_OR_REPLACE:
             return []
         adding, seen, broken = mode is Mode.ADD, set[str](), []
@@ -126,7 +126,7 @@ class Store:
         return int(rows[0][0]) if rows else 0
 
     def repeated_writes(self, limit: int = -1) -> dict[str, int]:
-        """Tell which orders were stored more than once, and how often; -1 is no limit."""
+        """Return the orders that were stored more than once, and how often; -1 is no limit."""
         return dict(self._rows("SELECT id, writes FROM orders WHERE writes > 1 ORDER BY id LIMIT ?", limit))
 
     def total_writes(self) -> int:

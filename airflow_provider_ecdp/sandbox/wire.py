@@ -60,7 +60,7 @@ def dump(value: Any) -> str:
 
 
 def order_spans(batch: str) -> list[tuple[int, int]]:
-    """Tell where each element of the top level's `data` starts and ends in the text of a batch that is valid JSON."""
+    """Return where each element of the top level's `data` starts and ends in the text of a batch that is valid JSON."""
     spans: list[tuple[int, int]] = []
     at = _skip(batch, _skip(batch, 0) + 1)
     while batch[at] != "}":

@@ -46,7 +46,7 @@ def partition_values(path: str) -> dict[str, str | None]:
 def as_texts(wanted: Wanted) -> dict[str, list[str]]:
     """Return the same as lists of folder names, which JSON can hold.
 
-    :raises ConfigurationError: a value cannot be meant
+    :raises ConfigurationError: a value has a type that folder names cannot have
     """
     return {column: _texts(value) for column, value in wanted.items()}
 

@@ -223,7 +223,7 @@ def _spellings(name: str) -> list[str]:
 
 
 def _keys(spellings: Iterable[str]) -> list[str]:
-    """Return keys as `_read_by_value` has them: as they are spelled, and in any case."""
+    """Return keys in the form of `_read_by_value`: in their own spelling, and in any case."""
     return [key for spelling in spellings for key in (spelling, f"{_ANY_CASE}{spelling.lower()}")]
 
 
