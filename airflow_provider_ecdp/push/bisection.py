@@ -35,7 +35,7 @@ from airflow_provider_ecdp.errors import (
     TooLargeError,
 )
 from airflow_provider_ecdp.orders import batching
-from airflow_provider_ecdp.push.pools import LostRequest, Pool, SetAside, SizeLimit
+from airflow_provider_ecdp.push.pools import LostRequest, Pool, SetAside, SizeLimit, not_attempted
 from airflow_provider_ecdp.push.readback import ReadBack, read_back
 from airflow_provider_ecdp.push.refusals import named_orders
 from airflow_provider_ecdp.push.sent_values import sent_values
@@ -561,8 +561,10 @@ class GroupTest:
             reason = f"{reason}; ECDP said: {said}"
         suspect = pool.failure is not None and may_be_content(pool.failure) and self.sender.breaker.answers
         open_end = pool.refusal or pool.maybe_stored or (pool.attempts and pool.unsure) or suspect
-        outcome = Outcome.UNRESOLVED if open_end else Outcome.NOT_ATTEMPTED
-        self._settle(pool, outcome, reason[:REASON_CHARACTERS], status)
+        if open_end:
+            self._settle(pool, Outcome.UNRESOLVED, reason[:REASON_CHARACTERS], status)
+        else:
+            self.settled += not_attempted(pool.orders, reason[:REASON_CHARACTERS], status, pool.attempts)
 
     def _settle(self, pool: Pool, outcome: Outcome, reason: str | None = None, http_status: int | None = None) -> None:
         if outcome in (Outcome.ACCEPTED, Outcome.REJECTED) or pool.final:

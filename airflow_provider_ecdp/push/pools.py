@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ApiError, RequestRejectedError
 from airflow_provider_ecdp.orders import batching
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 #: The part of a golden section: positions that are far from each other, however many are taken.
 _GOLDEN = 0.6180339887
@@ -108,6 +109,19 @@ class Pool:
         left, right = (self.part(half) for half in batching.halves(self.orders))
         left.sibling = right if inferring else None
         return left, right
+
+
+def not_attempted(
+    orders: pa.RecordBatch, reason: str, http_status: int | None = None, attempts: int = 0
+) -> list[BatchOutcome]:
+    """Return the outcome of orders that were not sent; what an earlier run left open stays `unresolved`.
+
+    Its results would forget otherwise that the order may be stored, and a later run would blame it.
+    """
+    left_open = orders.column("send_last")
+    outcomes = ((left_open, Outcome.UNRESOLVED), (pc.invert(left_open), Outcome.NOT_ATTEMPTED))
+    parts = [(orders.filter(rows), outcome) for rows, outcome in outcomes]
+    return [BatchOutcome(part, outcome, reason, http_status, attempts) for part, outcome in parts if len(part)]
 
 
 class SetAside:

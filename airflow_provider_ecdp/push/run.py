@@ -18,7 +18,7 @@ from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.orders.reader import OrderReader, Selection
 from airflow_provider_ecdp.push.bisection import BatchSender
 from airflow_provider_ecdp.push.failed_before import FailedBefore
-from airflow_provider_ecdp.push.pools import Pool
+from airflow_provider_ecdp.push.pools import Pool, not_attempted
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.push.verification import Sample, verify
 from airflow_provider_ecdp.results.numbers import number_of
@@ -176,7 +176,7 @@ class _Push:
             yield from self._cut(sendable)
         else:
             for batch in sendable:
-                self.run.recorder.add(BatchOutcome(batch, Outcome.NOT_ATTEMPTED, self.halted))
+                self.record(not_attempted(batch, self.halted))
         may_be_empty = self.settings.allow_empty or self.carried.nothing_left
         if not self.rows and not may_be_empty and not self.run.cancellation.cancelled:
             raise no_orders(self.orders, self.carried)

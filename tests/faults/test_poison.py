@@ -293,3 +293,16 @@ def test_a_refused_key_is_one_request_and_a_refused_one_with_403_three():
         report = pushed(server, ids_of(1_000))
     assert server.methods.total() == 3
     assert report.summary["not_attempted"] == 1_000
+
+
+def test_a_run_that_does_not_reach_what_an_earlier_one_left_open_does_not_forget_it(tmp_path):
+    ids = ids_of(3)
+    # GET never shows what was sent: only the memory of the lost answers speaks for these orders
+    server = HostileServer(random_reactions={"stored, reset": 1.0}, rewrite="unknown")
+    with serving(server):
+        for reactions, outage in ((server.random_reactions, None), ({}, "500"), ({}, None)):
+            server.random_reactions, server.outage = reactions, outage
+            report = pushed(server, ids, mode=Mode.ADD, batch_size=1, ledger=Ledger(tmp_path))
+            assert [r["outcome"] for r in report.results] == ["unresolved"] * 3
+            assert report.summary["rejected"] == 0
+    assert set(server.writes.values()) == {1}
