@@ -47,6 +47,7 @@ def locked_engine(*, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBP
         with connection as engine:
             for setting in (
                 "python_enable_replacements = false",  # a table name must not reach a Python variable
+                "enable_progress_bar = false",  # where __main__ has no file, it would go to stdout
                 "autoinstall_known_extensions = false",
                 "autoload_known_extensions = false",
                 "TimeZone = 'UTC'",
