@@ -172,8 +172,8 @@ class Run:
             case "invalid":
                 self.require(not good and not sent, "invalid without reason, or sent", *facts)
             case "not_attempted":
-                # a small budget may run out before the orders of a refused batch are told apart
-                cut_short = stopped or self.budget != 200
+                # a small budget may run out before all parts of a batch that is too large are sent
+                cut_short = stopped or (self.budget != 200 and result["attempts"] == 0)
                 self.require(cut_short and good and not sent, "not attempted in a run that ended, or sent", *facts)
             case "unresolved":
                 ended = self.report.stopped is None and self.budget == 200
