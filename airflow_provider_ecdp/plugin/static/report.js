@@ -134,7 +134,8 @@ function legendEntry({ outcome, count, meaning }, orders) {
   ];
   if (!orders) return el("li", {}, el("span.tile", {}, inside));
   const click = () => orders.filter({ show: outcome });
-  return el("li", {}, el("button.tile", { type: "button", title: "Show these orders", onclick: click }, inside));
+  const label = `${number(count)} ${words(outcome)}: ${meaning}. Show these orders`;
+  return el("li", {}, el("button.tile", { type: "button", "aria-label": label, onclick: click }, inside));
 }
 
 // why
