@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Param
 
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
 
@@ -32,6 +32,11 @@ Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connectio
     schedule="0 3 * * *",
     catchup=False,
     max_active_runs=1,
+    params={
+        "replay_from": Param(
+            None, type=["null", "string"], description="The results_path of a run whose failed orders are sent again"
+        ),
+    },
     default_args={
         "retries": 3,
         "retry_delay": timedelta(minutes=5),
@@ -46,6 +51,8 @@ Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connectio
         max_failed="1%",
         # the export may be late: Airflow's retries wait for it
         on_missing="retry",
+        # for the button of the sync report that sends the failed orders again
+        replay_from="{{ params.replay_from }}",
         results_path=RESULTS,
     )
     # [END howto_transfer_parquet_to_ecdp]

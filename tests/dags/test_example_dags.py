@@ -82,6 +82,16 @@ def test_a_night_with_too_many_faults_fails_once_and_xcom_tells_which(airflow, s
     assert links["SyncReportLink"].endswith("/push_orders/-1")
     assert links["FailureDocsLink"].endswith("ecdp/docs/troubleshooting#orders-failed")
     assert not links["ResultsFolderLink"]
+    # the button of the sync report
+    Sample(orders=200, day=DAY).write(airflow.extracts / "orders_2026-11-02.parquet")
+    again = airflow.run(
+        "example_ecdp_nightly_push",
+        logical_date=NIGHT + dt.timedelta(days=1, milliseconds=1),
+        conf={"replay_from": run.xcom["push_orders"]["results_path"]},
+    )
+    summary = again.xcom["push_orders"]["summary"]
+    assert (again.state, summary["total"], summary["accepted"]) == ("success", 3, 3)
+    assert sandbox.store.count() == 200
 
 
 def test_a_message_goes_to_a_webhook_where_failures_are_tolerated(airflow, webhook):
