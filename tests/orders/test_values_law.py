@@ -139,14 +139,16 @@ class Case:
 
 
 def a_list(nesting, elements, present=None):
-    """Return lists of one element each, or of none where `present` is false."""
+    """Return lists of one element each; the first are of none, where `present` is false."""
     count, made = len(elements), LISTS[nesting]
     present = [True] * count if present is None else present
     if nesting == "fixed_size_list":
         return made.from_arrays(elements, 1)
     type_ = pa.int64() if nesting.startswith("large") else pa.int32()
-    offsets = [sum(present[:i]) for i in range(count + 1)]
-    return made.from_arrays(pa.array(offsets, type_), elements if all(present) else elements.filter(pa.array(present)))
+    # pyarrow does not filter the elements of every type
+    first = present.index(True)
+    assert all(present[first:])
+    return made.from_arrays(pa.array([max(i, first) for i in range(count + 1)], type_), elements)
 
 
 def a_struct(members):
@@ -309,7 +311,9 @@ def source_of(case, folder):
 
 @functools.cache
 def is_storable(type_: pa.DataType) -> bool:
-    """Whether Parquet has a type for `type_`."""
+    """Whether Parquet has a type for `type_`, and pyarrow writes parts of such an array."""
+    if pa.types.is_string_view(type_) or pa.types.is_binary_view(type_):
+        return False
     try:
         nested = pa.list_(pa.struct([("c", type_)]))
         pq.write_table(pa.table({"c": pa.nulls(2, type_), "d": pa.nulls(2, nested)}).slice(1), io.BytesIO())
@@ -450,7 +454,9 @@ def invalid(case, field, value, problems):
             assert required, f"{field}: {value!r} is absent, and told as {problems}"
         else:
             refused_in_python = case.way == "records" and isinstance(expected, bytes)
-            assert refused_in_python or not must_send(field, kind, expected), (
+            # which text a float has for a map is not the law's to say
+            either = case.way == "map" and isinstance(value, float)
+            assert refused_in_python or either or not must_send(field, kind, expected), (
                 f"{field}: {value!r} is good, and told as {problems}"
             )
 
