@@ -7,9 +7,12 @@ import ast
 import pytest
 
 
-@pytest.mark.parametrize(("name", "title"), [("shards", "In shards"), ("summarise", "The sum")])
-def test_every_parameter_is_documented_with_its_default(name, title, page, source):
-    body = source.trees["operators/sharding.py"].body
+@pytest.mark.parametrize(
+    ("name", "module", "title"),
+    [("shards", "operators/sharding.py", "In shards"), ("summarise", "results/merge.py", "The sum")],
+)
+def test_every_parameter_is_documented_with_its_default(name, module, title, page, source):
+    body = source.trees[module].body
     (function,) = (node for node in body if isinstance(node, ast.FunctionDef) and node.name == name)
     required = {argument.arg: "required" for argument in function.args.args}
     given = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)

@@ -64,9 +64,10 @@ def pushed(sandbox, connect, context, operator, arrived):
 
     def run(page, example):
         connect(sandbox.url)
-        summary = operator(page, example).execute(context)["summary"]
-        assert summary["accepted"] == summary["total"]
-        assert summary["warnings"] == 0
+        result = operator(page, example).execute(context)
+        assert result["summary"]["accepted"] == result["summary"]["total"]
+        # the phone of the shop's first customer has spaces
+        assert set(result["warnings"]) <= {"phone_spaces"}
         return arrived()
 
     return run
