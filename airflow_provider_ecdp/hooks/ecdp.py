@@ -29,6 +29,7 @@ from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, 
 from airflow_provider_ecdp.hooks.form import form_widgets
 from airflow_provider_ecdp.hooks.version_compat import conf, get_hook_lineage_collector
 from airflow_provider_ecdp.orders.settings import OrderOptions, OrderSettings
+from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.push.settings import PushOptions, PushSettings
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.progress import OnProgress, no_progress
@@ -158,7 +159,8 @@ class EcdpHook(BaseHook):
             storage = ObjectStoragePath(folder)
             return SharedLimits(storage.path, storage.fs, folder)
         except (ValueError, ImportError) as error:
-            raise ConfigurationError(f"connection {self.ecdp_conn_id!r}: {folder}: {error}") from None
+            message = f"connection {self.ecdp_conn_id!r}: {folder}: {error}"
+            raise ConfigurationError(without_credentials(message)) from None
 
     def _read_connection(self) -> tuple[str, ConnectionSettings]:
         if self._connection is None:

@@ -32,6 +32,7 @@ def results_folder(path: str | os.PathLike[str], filesystem: Any = None) -> tupl
     """Return the file system of a folder of results, found from its URL if none is given, and the folder in it.
 
     :raises ConfigurationError: the path is empty, or there is no file system for its URL
+    :raises StorageError: the storage cannot be reached
     """
     folder = os.fspath(path)
     if filesystem is not None:
@@ -39,10 +40,11 @@ def results_folder(path: str | os.PathLike[str], filesystem: Any = None) -> tupl
     if not folder.strip():
         # the working directory, to a file system
         raise ConfigurationError(f"results path {folder!r} is empty")
-    try:
-        filesystem, folder = file_system(folder)
-    except (ImportError, ValueError) as error:
-        raise ConfigurationError(without_credentials(f"results path {path}: {error}")) from None
+    with accessing(folder, "read"):
+        try:
+            filesystem, folder = file_system(folder)
+        except (ImportError, ValueError) as error:
+            raise ConfigurationError(without_credentials(f"results path {path}: {error}")) from None
     return filesystem, filesystem._strip_protocol(folder)  # noqa: SLF001 - fsspec has no public name for it
 
 

@@ -14,6 +14,7 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
 from airflow_provider_ecdp.hooks.version_compat import conf
+from airflow_provider_ecdp.orders.sources.storage import credentials_in, without_credentials
 
 if TYPE_CHECKING:
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
@@ -117,8 +118,14 @@ def columns_folder(root: str, dag_id: str, task_id: str) -> str:
 def open_storage(path: str | ObjectStoragePath, conn_id: str | None = None) -> tuple[str, str, Any]:
     """Return the URL for people, the path, and the file system of a path or of a URL such as `s3://conn_id@bucket/key`.
 
-    :raises ConfigurationError: Airflow has no file system for this URL
+    :raises ConfigurationError: Airflow has no file system for this URL, or it holds a user and a password
     """
+    if credentials_in(str(path)):
+        # Airflow takes them for the name of a connection, and logs that there is none of this name
+        raise ConfigurationError(
+            f"{without_credentials(str(path))}: Airflow takes no user and password from a URL; name a connection "
+            "instead, as in s3://conn_id@bucket/key"
+        )
     try:
         # from text, for a path object would be copied by its deprecated __fspath__; in Airflow 3.1 a conn_id that is
         # None hides the one in the URL

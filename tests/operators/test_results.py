@@ -90,3 +90,10 @@ def test_a_storage_that_airflow_has_no_file_system_for_is_a_configuration_error(
 def test_a_path_object_is_taken_too(tmp_path):
     url, path, _ = open_storage(ObjectStoragePath(f"file://{tmp_path}/x.parquet"))
     assert (url, path) == (f"file://{tmp_path}/x.parquet", f"{tmp_path}/x.parquet")
+
+
+@pytest.mark.parametrize("url", ["s3://KEY:s3/cret@bucket/x", "ftp://shop:s3/cret@host/x", "gs://KEY:s3/cret@bucket"])
+def test_a_user_and_password_in_a_url_are_refused_before_airflow_logs_them_as_a_connection(url, caplog):
+    with pytest.raises(ConfigurationError, match="takes no user and password from a URL") as refused:
+        open_storage(url)
+    assert "s3/cret" not in str(refused.value) + caplog.text

@@ -40,17 +40,18 @@ Version = Mapping[str, str]
 def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, str]:
     """Return the file system of a path, found from its URL if none is given, and the path as it knows it.
 
-    :raises ExtractError: the path is empty, or its protocol is unknown
+    :raises ExtractError: the path is empty, its protocol is unknown, or its storage cannot be reached
     """
     inner = os.fspath(path)
     if not inner.strip():
         # the working directory, to a file system
         raise ExtractError("the path of the extract is empty; does a template render to nothing?")
     if filesystem is None:
-        try:
-            filesystem, inner = file_system(inner)
-        except (ImportError, ValueError) as error:
-            raise ExtractError(without_credentials(f"{inner}: {error}")) from None
+        with reading(None, inner):
+            try:
+                filesystem, inner = file_system(inner)
+            except (ImportError, ValueError) as error:
+                raise ExtractError(without_credentials(f"{inner}: {error}")) from None
     # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
     filesystem.invalidate_cache()
     return filesystem, filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
@@ -59,16 +60,36 @@ def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, 
 def file_system(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, or of a local path, and the path in it.
 
+    Some file systems connect here (FTP, SFTP, HDFS, archives in a chain) and raise any error of their own.
+
     :raises ImportError: the package of its protocol is not installed
-    :raises ValueError: its protocol is unknown, or it is malformed
+    :raises ValueError: its protocol is unknown, it is malformed, or it holds credentials that its protocol ignores
     """
     if "::" not in url or _is_chain(url):
         filesystem, path = fsspec.url_to_fs(url)
+        _refuse_ignored_credentials(url, str(path))
         return filesystem, str(path)
     # two colons in the name of a file or a folder
     protocol, separator, _ = url.partition("://")
     cls = fsspec.get_filesystem_class(protocol if separator else "file")
     return cls(**cls._get_kwargs_from_urls(url)), url
+
+
+def _refuse_ignored_credentials(url: str, path: str) -> None:
+    """Refuse credentials that stay in the path: the storage would take them for a bucket, and name it in its errors."""
+    credentials = credentials_in(url)
+    # HTTP takes them from the path, which is the whole URL
+    if credentials and credentials in path and "://" not in path:
+        raise ValueError(
+            "this storage takes no user and password from a URL; remove them, and use its environment variables or an "
+            "Airflow connection"
+        )
+
+
+def credentials_in(url: str) -> str:
+    """Return `user:password@` of a URL, empty if it has none. A bucket that is an ARN has colons too."""
+    match = _CREDENTIALS.search(url)
+    return match[0] if match and not match[0].startswith("arn:") else ""
 
 
 def _is_chain(url: str) -> bool:
@@ -112,7 +133,7 @@ def same_version(first: Version, second: Version) -> bool:
 
 @contextlib.contextmanager
 def reading(filesystem: Any, name: str) -> Iterator[None]:
-    """Turn errors of `filesystem` into ExtractError with `name`."""
+    """Turn errors of `filesystem`, or of opening one, into ExtractError with `name`."""
     try:
         yield
     except EcdpError:

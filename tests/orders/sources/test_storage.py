@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+
 import fsspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ecdp.errors import ExtractError
+from airflow_provider_ecdp.errors import ConfigurationError, ExtractError, StorageError
+from airflow_provider_ecdp.ledger.reader import results_folder
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.storage import display_path, without_credentials
 
@@ -64,3 +67,43 @@ def test_no_signature_of_a_url_is_in_a_message(name, signature, before):
 @given(st.from_regex(r"[a-z]\w{0,20}", fullmatch=True), st.from_regex(r"[a-z][\w.:@-]{0,20}", fullmatch=True))
 def test_the_id_of_a_connection_stays(connection, key):
     assert without_credentials(f"s3://{connection}@bucket/{key}") == f"s3://{connection}@bucket/{key}"
+
+
+@pytest.mark.parametrize("url", ["ftp://shop:s3cret@{}/orders", "simplecache::ftp://shop:s3cret@{}/orders"])
+def test_a_storage_that_refuses_the_connection_is_a_failure_that_airflow_retries(url, closed_port):
+    url = url.format(f"127.0.0.1:{closed_port}")
+    with pytest.raises(ExtractError, match=r"cannot be read: .*refused") as of_extract:
+        ParquetSource.open(url)
+    assert of_extract.value.of_storage
+    with pytest.raises(StorageError, match=r"cannot be read: .*refused") as of_results:
+        results_folder(url)
+    assert "s3cret" not in f"{of_extract.value} {of_results.value}"
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "s3/cr+et"])
+@pytest.mark.parametrize("prefix", ["s3://", "simplecache::s3://"])
+def test_credentials_that_a_storage_ignores_are_refused_before_they_are_taken_for_a_bucket(prefix, secret):
+    url = f"{prefix}shop:{secret}@bucket/orders.parquet"
+    with pytest.raises(ExtractError, match="takes no user and password from a URL") as of_extract:
+        ParquetSource.open(url)
+    with pytest.raises(ConfigurationError, match="takes no user and password from a URL") as of_results:
+        results_folder(url)
+    assert secret not in f"{of_extract.value} {of_results.value}"
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://arn:aws:s3:eu-west-1:1:accesspoint/orders/a@b.parquet", "http://shop:s3cret@127.0.0.1/orders.parquet"]
+)
+def test_a_url_whose_colon_and_at_are_no_ignored_credentials_is_taken(url):
+    filesystem, _ = results_folder(url)
+    assert set(filesystem.protocol if isinstance(filesystem.protocol, tuple) else [filesystem.protocol]) & {
+        "s3",
+        "http",
+    }
+
+
+@pytest.fixture
+def closed_port():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        yield closed.getsockname()[1]
