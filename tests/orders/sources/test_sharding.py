@@ -194,7 +194,7 @@ def test_settings_that_cannot_be_meant_are_refused(extracts, arguments, message)
 
 def test_a_nested_column_is_no_id(tmp_path):
     pq.write_table(pa.table({"who": [{"id": 1}]}), tmp_path / "orders.parquet")
-    with pytest.raises(ConfigurationError, match="which is no id"):
+    with pytest.raises(ConfigurationError, match="which cannot be an id"):
         cut(ParquetSource.open(tmp_path), 2, path="", order_id="who")
 
 
