@@ -56,6 +56,9 @@ _PHONE = re.compile(
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{2}-\d{2}-\d{4}")
 _MIN_PHONE_DIGITS = 7
 
+#: Digits of a country's code, at most; and digits from which a number may begin with one.
+_COUNTRY_CODE, _WITH_CODE = 3, 10
+
 #: Characters from which a value is replaced wherever it stands, and from which as a word; a shorter one, such as the
 #: CRM ID 17, between quotes only.
 _ANYWHERE, _AS_A_WORD = 6, 4
@@ -177,7 +180,10 @@ def _spellings(value: str) -> Iterator[_Value]:
     digits = text.translate(_SEPARATORS)
     if len(digits) >= _ANYWHERE and digits.isdecimal():
         # 00 and + are two spellings of one prefix
-        yield _Value(digits.removeprefix("00"), _Where.ANYWHERE, is_number=True)
+        number = digits.removeprefix("00")
+        # without a country's code, which has one to three digits
+        for start in range(min(_COUNTRY_CODE, len(number) - _MIN_PHONE_DIGITS) + 1 if len(number) >= _WITH_CODE else 1):
+            yield _Value(number[start:], _Where.ANYWHERE, is_number=True)
         return
     where = _Where.ANYWHERE if len(text) >= _ANYWHERE else _Where.AS_A_WORD
     where = _Where.IN_QUOTES if len(text) < _AS_A_WORD else where

@@ -47,6 +47,9 @@ PHONE_SPELLINGS = {
     "plus": lambda text: "+" + "".join(filter(str.isdigit, text)),
     "double zero": lambda text: "00" + "".join(filter(str.isdigit, text)),
     "blanks": lambda text: " ".join(filter(str.isdigit, text)),
+    "national": lambda text: "".join(filter(str.isdigit, text))[2:],
+    "national in a country with a trunk prefix": lambda text: "0" + "".join(filter(str.isdigit, text))[2:],
+    "dots": lambda text: ".".join(filter(str.isdigit, text)),
     "dashes": lambda text: "-".join(filter(str.isdigit, text)),
     "quoted": lambda text: quote(text, safe=""),
 }
