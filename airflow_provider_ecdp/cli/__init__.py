@@ -17,6 +17,7 @@ from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exit_codes import Exit
 from airflow_provider_ecdp.cli.parser import parse
 from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.cli.streams import safe_streams
 from airflow_provider_ecdp.errors import (
     ApiError,
     EcdpError,
@@ -33,9 +34,14 @@ def main(argv: Sequence[str] | None = None, defaults: Mapping[str, object] | Non
     :param argv: the arguments without the program's name; None takes those of the process
     :param defaults: values of options that the arguments leave out, by their names
     """
+    with safe_streams(output.err_lost):
+        return _main(sys.argv[1:] if argv is None else argv, defaults or {})
+
+
+def _main(argv: Sequence[str], defaults: Mapping[str, object]) -> int:
     try:
-        arguments = parse(sys.argv[1:] if argv is None else argv)
-        for name, value in (defaults or {}).items():
+        arguments = parse(argv)
+        for name, value in defaults.items():
             if getattr(arguments, name, ...) is None:
                 setattr(arguments, name, value)
     except SystemExit as end:
@@ -53,7 +59,6 @@ def main(argv: Sequence[str] | None = None, defaults: Mapping[str, object] | Non
                 code = _failed(error, verbose=arguments.verbose)
             else:
                 raise
-        output.close()
         return interruption.code or code
 
 

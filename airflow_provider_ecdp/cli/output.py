@@ -33,7 +33,7 @@ _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u2
 
 
 def out(text: str, *, masked: bool = True) -> None:
-    """Print a result. A reader that has gone away (`| head`) is not an error: the run has ended already.
+    """Print a result.
 
     :param masked: whether the API key of the environment is cut out
     """
@@ -64,9 +64,13 @@ def report(*parts: RenderableType) -> None:
 
 def err(text: str) -> None:
     """Print a message."""
-    with contextlib.suppress(BrokenPipeError):
-        sys.stderr.write(f"{_encodable(_without_key(printable(text)), sys.stderr)}\n")
-        sys.stderr.flush()
+    sys.stderr.write(f"{_encodable(_without_key(printable(text)), sys.stderr)}\n")
+    sys.stderr.flush()
+
+
+def err_lost(reason: str) -> None:
+    """Print why stdout cannot be written to."""
+    err(f"ecdp: the output is incomplete: stdout cannot be written to: {reason}; the exit code is that of the command")
 
 
 def printable(text: str) -> str:
@@ -77,14 +81,6 @@ def printable(text: str) -> str:
 def one_line(text: str) -> str:
     """Return a value of the user's, such as an id, so that it stays within its line."""
     return printable(text).replace("\n", "\\n").replace("\t", "\\t")
-
-
-def close() -> None:
-    """Flush stdout while a broken pipe can still be distinguished from an error."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard(sys.stdout)
 
 
 def console(stream: TextIO) -> Console:
@@ -132,11 +128,8 @@ class _ToStderr(logging.Handler):
 
 
 def _write_out(text: str, *, masked: bool = True) -> None:
-    try:
-        sys.stdout.write(f"{_encodable(_without_key(text) if masked else text, sys.stdout)}\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard(sys.stdout)
+    sys.stdout.write(f"{_encodable(_without_key(text) if masked else text, sys.stdout)}\n")
+    sys.stdout.flush()
 
 
 def _encodable(text: str, stream: TextIO, escape: Callable[[re.Match[str]], str] | None = None) -> str:
@@ -164,9 +157,3 @@ def _without_key(text: str) -> str:
     # no message holds the key; should one ever do, it ends here
     key = os.environ.get(KEY_VARIABLE, "")
     return text.replace(key, "[key]") if len(key) >= _SHORTEST_KEY else text
-
-
-def _discard(stream: TextIO) -> None:
-    # else the interpreter tries again to flush at exit, and complains
-    with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

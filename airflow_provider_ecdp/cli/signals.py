@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -51,6 +52,7 @@ class Interruption:
         self.number = number
         self.cancellation.cancel(CancelledError(f"interrupted by {signal.Signals(number).name}"))
         # no buffered stream: the signal may have come in the midst of a write to it
-        os.write(2, b"\necdp: stopping: waiting for the requests in flight; once more ends at once\n")
+        with contextlib.suppress(OSError):
+            os.write(2, b"\necdp: stopping: waiting for the requests in flight; once more ends at once\n")
         if not self.cancellation.heeded:
             raise KeyboardInterrupt
