@@ -83,7 +83,19 @@ GROUPS = [
 
 ATTRIBUTES = [field for field in FIELDS if field.endswith("Attributes.value")]
 
-WAYS = ("columns", "mapping", "default", "map", "sql", "lines", "MAP", "JSON text", "JSON type", "records")
+WAYS = (
+    "columns",
+    "mapping",
+    "default",
+    "map",
+    "sql",
+    "lines",
+    "mapped lines",
+    "MAP",
+    "JSON text",
+    "JSON type",
+    "records",
+)
 
 LISTS = {"list": pa.ListArray, "large_list": pa.LargeListArray, "fixed_size_list": pa.FixedSizeListArray}
 
@@ -107,6 +119,16 @@ class Case:
     @property
     def files(self) -> int:
         return len(next(iter(self.values.values())))
+
+    @property
+    def lines(self) -> bool:
+        """Whether rows are order lines."""
+        return self.way in ("lines", "mapped lines")
+
+    @property
+    def mapped(self) -> bool:
+        """Whether each value goes through a `map`."""
+        return self.way in ("map", "mapped lines")
 
     def rows(self, file: int) -> list[tuple[str, Any]]:
         """Return the field of each row of a file, and its value."""
@@ -211,25 +233,25 @@ def flat(case, file, start):
     columns |= {f"products_{name}": c for name, c in good_product(len(rows)).items()}
     present = [not case.empty_products or field.startswith("products.") for field, _ in rows]
     columns["has_product"] = pa.array(present)
-    if case.way != "lines":
+    if not case.lines:
         product = {name: c for name, c in good_product(len(rows)).items() if f"products.{name}" not in arrays}
         columns["products"] = a_list("list", a_struct(product), present)
     return columns | {f"v{i}": array for i, array in enumerate(arrays.values())}
 
 
 def mapping_of(case):
-    mapping: dict[str, Any] = {} if case.way == "lines" else {"products": "products"}
+    mapping: dict[str, Any] = {} if case.lines else {"products": "products"}
     for i, field in enumerate(case.values):
         value: Any = f"v{i}"
         if case.way == "default":
             value = {"column": f"v{i}", "default": FIELDS[field][2]}
-        elif case.way == "map":
+        elif case.mapped:
             value = {"column": f"v{i}", "map": {pattern(case, field): FIELDS[field][2]}}
         if field in ATTRIBUTES:
             mapping[field.removesuffix(".value")] = {"n": value}
         else:
             mapping[field] = value
-    if case.way == "lines":
+    if case.lines:
         mapping.setdefault("products.id", "products_id")
     return mapping
 
@@ -300,7 +322,7 @@ def source_of(case, folder):
         columns = json_columns(case) if case.way.startswith("JSON") else make(case, file, start)
         tables.append(pa.Table.from_arrays(list(columns.values()), list(columns)))
         start += len(tables[-1])
-    if case.way == "lines":
+    if case.lines:
         tables = [pa.concat_tables([table, table]) for table in tables]
     if case.in_memory and case.files == 1:
         return TableSource("the table", tables[0])
@@ -323,7 +345,7 @@ def is_storable(type_: pa.DataType) -> bool:
 
 
 def settings_of(case):
-    mapped = case.way in ("mapping", "default", "map", "lines")
+    mapped = case.lines or case.way in ("mapping", "default", "map")
     return OrderSettings(
         timezone=case.timezone,
         mapping=mapping_of(case) if mapped else None,
@@ -383,7 +405,7 @@ def read_all(orders):
 def compare(case, rows, sent):
     told = case.told
     assert len(rows) == len(told)
-    if case.way == "lines":
+    if case.lines:
         rows.sort(key=lambda row: int(row["order_id"].removeprefix("o-")))
         sent.sort(key=lambda order: int(order["id"].removeprefix("o-")))
     counts: dict[str, int] = {}
@@ -422,11 +444,11 @@ def expected_values(case, field, value) -> Iterator[Any]:
     default = FIELDS[field][2]
     if case.way == "default" and is_absent(value, optional=not FIELDS[field][1]):
         yield default
-    elif case.way == "map" and is_absent(value, optional=not FIELDS[field][1]):
+    elif case.mapped and is_absent(value, optional=not FIELDS[field][1]):
         yield None
-    elif case.way == "map" and pattern(case, field).lower() in {t.lower() for t in texts(value, single=True)}:
+    elif case.mapped and pattern(case, field).lower() in {t.lower() for t in texts(value, single=True)}:
         yield default
-    elif case.way == "map" and isinstance(value, float):
+    elif case.mapped and isinstance(value, float):
         yield from (default, value)
     elif case.way == "sql" and isinstance(value, Json):
         # for an SQL text it is text
@@ -455,7 +477,7 @@ def invalid(case, field, value, problems):
         else:
             refused_in_python = case.way == "records" and isinstance(expected, bytes)
             # which text a float has for a map is not the law's to say
-            either = case.way == "map" and isinstance(value, float)
+            either = case.mapped and isinstance(value, float)
             assert refused_in_python or either or not must_send(field, kind, expected), (
                 f"{field}: {value!r} is good, and told as {problems}"
             )
@@ -483,7 +505,11 @@ def must_take(case, field, files):
     takers = {"text": plain, "number": numbers, "integer": numbers, "value": [*plain, *numbers, *TIMES]}
     if case.timezone:
         takers["timestamp"] = [taker for taker in TIMES if pa.types.is_timestamp(taker.type)]
-    return sort in TEXTUAL or any(sort is taker for taker in takers.get(FIELDS[field][0], []))
+    return (
+        sort in TEXTUAL
+        or pa.types.is_null(sort.type)
+        or any(sort is taker for taker in takers.get(FIELDS[field][0], []))
+    )
 
 
 #: Sorts that meet in one column of several files.
@@ -514,7 +540,7 @@ def cases(draw, ways=WAYS):
         fields = [field for field in FIELDS if "." in field]
     elif way == "records":
         fields = list(FIELDS)
-    elif way == "lines":
+    elif way in ("lines", "mapped lines"):
         fields = [field for field in fields if field != "id"] or ["date"]
     count = draw(st.sampled_from([1, 1, 2, 3]))
     nesting, in_memory = draw(st.sampled_from(list(LISTS))), draw(st.booleans())
@@ -528,6 +554,20 @@ def cases(draw, ways=WAYS):
 @settings(max_examples=examples(8, soak=2_000))
 def test_law_a_value_arrives_as_it_is_or_is_refused_by_name(tmp_path_factory, case):
     examine(case, tmp_path_factory.mktemp("files"))
+
+
+@pytest.mark.parametrize(
+    ("way", "fields"),
+    [
+        ("map", ["id"]),
+        ("map", ["status", "products.id"]),
+        ("mapped lines", ["returnsValue", "customer.crmId", "products.url"]),
+    ],
+)
+def test_law_a_column_of_the_type_null_is_absent(tmp_path, way, fields):
+    nulls = next(sort for sort in SORTS if pa.types.is_null(sort.type))
+    refused_fields, _ = examine(Case(way, dict.fromkeys(fields, ((nulls, (None,)),))), tmp_path)
+    assert not refused_fields
 
 
 @given(sorts=st.tuples(*[with_values(st.sampled_from(SORTS), 2)] * 3))

@@ -18,7 +18,7 @@ from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.mapping.compiled import CompiledField, ParsedText, Problem
 from airflow_provider_ecdp.orders.mapping.spec import FIELDS, ColumnMapping, Features, Value, folded_path
 from airflow_provider_ecdp.orders.mapping.suggestion import likely_columns
-from airflow_provider_ecdp.orders.mapping.sums import digits, scale, summed
+from airflow_provider_ecdp.orders.mapping.sums import digits, number, scale, summed
 from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, single, undictionaried
 from airflow_provider_ecdp.orders.names import Expression, Scope, likely, nearest
 from airflow_provider_ecdp.orders.sql import json_columns
@@ -165,10 +165,11 @@ class ColumnResolver:
                 path, f"{path}: a sum goes over order lines, one row each; here a row is an order"
             )
         parts = [self.column(path, name, (self.rows,)) for name in source.columns]
-        factors = [part.value for part in parts if part.value is not None]
-        if len(factors) < len(parts):
+        columns = [part.value for part in parts if part.value is not None]
+        if len(columns) < len(parts):
             return CompiledField.of(None, parts)
-        types = ", ".join(f"{name} is {f.type}" for name, f in zip(source.columns, factors, strict=True))
+        types = ", ".join(f"{name} is {column.type}" for name, column in zip(source.columns, columns, strict=True))
+        factors = [number(column) for column in columns]
         if not all(digits(f.type) for f in factors):
             return CompiledField.failed(path, f"{path}: only numbers can be summed, and {types}")
         if len(factors) > 1 and scale(factors) >= WIDEST:

@@ -57,6 +57,13 @@ def digits(type_: pa.DataType) -> int:
     return _DIGITS[type_.bit_width] if pa.types.is_integer(type_) else 0
 
 
+def number(factor: Expression) -> Expression:
+    """Return a factor of a sum; a column without any value, whose type is null, as one of numbers."""
+    if not pa.types.is_null(factor.type):
+        return factor
+    return Expression(f"CAST({factor.sql} AS DECIMAL(1, 0))", pa.decimal128(1, 0))
+
+
 def scale(factors: Sequence[Expression]) -> int:
     """Return the digits behind the point of the product of `factors`; 0 if it is floating."""
     if any(pa.types.is_floating(f.type) for f in factors):

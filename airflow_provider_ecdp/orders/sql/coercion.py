@@ -76,8 +76,13 @@ def plain(raw: str, type_: pa.DataType) -> tuple[str, pa.DataType]:
 
 
 def scalar(field: Field, raw: str, type_: pa.DataType) -> tuple[str, pa.DataType]:
-    """Return a column that is to be a single value without its dictionary, and JSON as the value that it holds."""
+    """Return a column that is to be a single value without its dictionary, and JSON as the value that it holds.
+
+    A column without any value becomes text: the engine has functions that do not bind over its type NULL.
+    """
     raw, type_ = plain(raw, type_)
+    if pa.types.is_null(type_):
+        return f"CAST({raw} AS VARCHAR)", pa.string()
     return (single(field, raw), pa.string()) if is_json(type_) else (raw, type_)
 
 

@@ -103,6 +103,13 @@ def test_a_sum_of_wide_numbers_that_lacks_a_line_is_missing_and_not_too_large(re
     assert row.faults == {"totalValue": "required"}
 
 
+@pytest.mark.parametrize("factors", [["rate"], ["rate", "price"]])
+def test_a_sum_over_a_column_of_the_type_null_is_absent(read, factors):
+    table = numbers(decimals(2, "1.50", "2"), pa.array([1, 1]), rate=pa.nulls(2))
+    [row] = read(table, mapping=LINES | {"returnsValue": {"sum": factors}})
+    assert "returnsValue" not in row.sent
+
+
 def test_a_sum_that_has_too_many_digits_is_told_beside_what_json_text_lacks(read):
     table = numbers(decimals(16, "1e21"), pa.array([100]), note=pa.array(["{"]))
     mapping = LINES | {"orderAttributes": "note"}
