@@ -92,7 +92,7 @@ def prune(
     if not keep_days >= 1:
         raise ConfigurationError(f"keep_days must be 1 or more, not {keep_days}: a run may last as long")
     storage = _Storage.of(path, filesystem)
-    oldest = dt.datetime.now(dt.UTC) - dt.timedelta(days=keep_days)
+    oldest = _days_ago(keep_days)
     removed = 0
     for folder, files in storage.folders().items():
         below = storage.below(folder)
@@ -105,6 +105,14 @@ def prune(
         storage.remove_if_empty(folder)
         removed += 1
     return removed
+
+
+def _days_ago(days: float) -> dt.datetime:
+    """Return the time of so many days ago, or the first that there is."""
+    try:
+        return dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
+    except OverflowError:
+        return dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 def _is_of_run(folder: str) -> bool:
@@ -208,7 +216,7 @@ def _compact_one(storage: _Storage, folder: str, keep_days: float | None) -> Com
             engine.execute(f"CREATE TABLE all_rows AS SELECT DISTINCT {_COLUMNS} FROM incoming")
         condition = "TRUE"
         if keep_days is not None:
-            oldest = dt.datetime.now(dt.UTC) - dt.timedelta(days=keep_days)
+            oldest = _days_ago(keep_days)
             with running(action):
                 engine.execute(
                     'CREATE TABLE newest AS SELECT order_id, max("at") AS "at" FROM all_rows GROUP BY order_id'

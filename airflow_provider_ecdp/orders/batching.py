@@ -45,7 +45,8 @@ def first(chunks: Iterator[pa.RecordBatch], count: int) -> tuple[list[pa.RecordB
     """Take the first `count` orders off a stream; return them, and the rest of the chunk that was cut."""
     taken: list[pa.RecordBatch] = []
     for chunk in chunks:
-        taken.append(chunk.slice(0, count))
+        # Arrow takes no number beyond 64 bits
+        taken.append(chunk.slice(0, min(count, len(chunk))))
         count -= len(taken[-1])
         if not count:
             return taken, [chunk.slice(len(taken[-1]))]

@@ -18,6 +18,8 @@ __all__ = ["LINES_SQL", "Sample"]
 
 _PARQUET = "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 20480"
 
+_MOST_ORDERS = 99_999_999
+
 #: Orders without a day are spread over the year that begins here; a date that is fixed, for the seed to decide all.
 _YEAR = dt.date(2025, 1, 1)
 
@@ -74,7 +76,7 @@ class Sample:
     :param odd: how many of them give a warning, likewise
     :param lines: one row per order line, in columns that `LINES_SQL` shapes, instead of one per order
     :param day: all orders are placed on this day (UTC); None spreads them over the year 2025
-    :raises ConfigurationError: more faulty and odd orders than orders, or fewer than none
+    :raises ConfigurationError: more faulty and odd orders than orders, fewer than none, or more than 99,999,999
     """
 
     orders: int = 10_000
@@ -86,6 +88,10 @@ class Sample:
 
     def __post_init__(self) -> None:
         """Refuse samples that cannot be made."""
+        if self.orders > _MOST_ORDERS:
+            raise ConfigurationError(
+                f"a sample has at most {_MOST_ORDERS:,} orders, not {self.orders:,}: their ids have eight digits"
+            )
         if min(self.orders, self.faulty, self.odd) < 0 or self.faulty + self.odd > self.orders:
             raise ConfigurationError(
                 f"{self.orders:,} orders cannot have {self.faulty:,} faulty and {self.odd:,} odd ones among them"

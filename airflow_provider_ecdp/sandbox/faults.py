@@ -27,6 +27,9 @@ _TRAILING_NUMBER = re.compile(r"([0-9]+)\Z")
 # answers that may not have a body
 _BODILESS = (204, 205, 304)
 
+# three years: a wait or a date far beyond it is out of Python's range
+_MOST_SECONDS = 100_000_000
+
 
 class FaultKind(StrEnum):
     """Kinds of faults; where two strike the same request, the first in this list wins."""
@@ -129,11 +132,13 @@ class Faults:
                 )
         for name in ("requests_per_second", "reject_every", "max_errors", "max_bytes", "max_orders", "first_request"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
+            if value is not None and not 0 < value < math.inf:
                 raise ConfigurationError(f"fault setting {name}={value}: must be above 0")
-        for name in ("latency_ms", "hang_seconds"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                raise ConfigurationError(f"fault setting {name}={getattr(self, name)}: must be 0 or more")
+        # a text as retry_after is sent unchanged
+        for name in ("latency_ms", "hang_seconds", "retry_after"):
+            value = getattr(self, name)
+            if isinstance(value, int | float) and not 0 <= value <= _MOST_SECONDS:
+                raise ConfigurationError(f"fault setting {name}={value}: must be from 0 to {_MOST_SECONDS:,}")
         if unknown := set(self.methods) - set(METHODS):
             raise ConfigurationError(f"fault setting methods: {sorted(unknown)} are not among {', '.join(METHODS)}")
         if not self.error_statuses or any(not 200 <= of <= 599 or of in _BODILESS for of in self.error_statuses):

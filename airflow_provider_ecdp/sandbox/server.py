@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _GRACE = 5
 #: SO_LINGER on, with no time to linger: the kernel ends the connection with RST instead of FIN
 _RESET = struct.pack("ii", 1, 0)
+#: a port has 16 bits
+_MOST_PORT = 65535
 
 
 class SandboxServer:
@@ -46,7 +48,7 @@ class SandboxServer:
 
     `database` is an SQLite file to keep, None is a temporary one. `port` 0 takes a free one. `store` is there for
     assertions; a temporary one ends with the block. Raises ConfigurationError for an address that is not loopback,
-    a port that is taken or a database that cannot be opened.
+    a port that is taken or impossible, or a database that cannot be opened.
     """
 
     def __init__(
@@ -202,6 +204,8 @@ def _loopback(host: str) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= _MOST_PORT:
+        raise ConfigurationError(f"sandbox port {port}: must be from 0 to {_MOST_PORT}; 0 takes a free one")
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:

@@ -9,6 +9,8 @@ import shlex
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_ecdp.cli.parser import FAULTS
+
 
 def test_the_sandbox_prints_what_the_command_line_and_airflow_need(started, ecdp, sample, monkeypatch, tmp_path):
     process = started("sandbox", "--port", 0, "--key", "it's a key", "--database", tmp_path / "orders.sqlite3")
@@ -61,6 +63,42 @@ def test_a_port_that_is_taken_is_answered_with_a_free_one(pointed, ecdp):
         f"ecdp: sandbox cannot listen on 127.0.0.1 port {port}: Address already in use; "
         "port 0 takes a free one (--port 0)\n"
     )
+
+
+@pytest.mark.parametrize("value", ["-1", "65536", "99999", "1" + "0" * 30])
+def test_a_port_that_cannot_be_one_is_refused(ecdp, value):
+    run = ecdp("sandbox", f"--port={value}")
+
+    assert (run.code, run.err) == (2, f"ecdp: sandbox port {value}: must be from 0 to 65535; 0 takes a free one\n")
+
+
+@pytest.mark.usefixtures("pointed")
+@pytest.mark.parametrize("value", ["-1", "0", "nan", "inf", "1" + "0" * 30])
+def test_no_number_of_an_option_is_an_internal_error(ecdp, sample, tmp_path, value):
+    """The sandbox is not started: its host is refused, after its other options have been read."""
+    extract, kept = sample(orders=2), tmp_path / "kept"
+    assert ecdp("push", extract, "--results", kept).code == 0
+    for command in (
+        *(["sandbox", "--host", "192.0.2.1", f"--{name.replace('_', '-')}={value}"] for name in FAULTS),
+        ["push", extract, "--dry-run", f"--canary={value}"],
+        ["push", extract, "--dry-run", f"--batch-size={value}"],
+        ["push", extract, "--dry-run", f"--max-duration={value}"],
+        ["sample", tmp_path / "sample.parquet", f"--orders={value}"],
+        ["sample", tmp_path / "sample.parquet", "--orders=2", f"--seed={value}"],
+        ["results", kept, f"--limit={value}"],
+        ["results", kept, "compact", f"--keep-days={value}"],
+        ["results", kept, "prune", f"--keep-days={value}"],
+        ["status", "ORD-00000001", "paid", f"--website-id={value}"],
+    ):
+        run = ecdp(*command)
+        assert run.code in {0, 1, 2}, run.err
+        assert "Traceback" not in run.err
+
+
+def test_a_canary_of_more_orders_than_there_are_is_all_of_them(pointed, ecdp, sample):
+    run = ecdp("push", sample(orders=3), "--canary", 10**30)
+
+    assert (run.code, pointed.store.count()) == (0, 3)
 
 
 def test_faults_come_from_options_and_json_and_the_option_wins(started, ecdp, sample, monkeypatch):
