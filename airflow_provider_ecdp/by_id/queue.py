@@ -191,7 +191,7 @@ class ChangeQueue:
     ) -> tuple[str | None, str | None, int | None, str | None]:
         """Return the id, status and website to send, and why the row cannot be sent, None if it can."""
         if order_id is not None and BROKEN in order_id:
-            return None, None, None, "order id: text in UTF-8, got bytes that are none"
+            return None, None, None, "order id: text in UTF-8, got bytes of another encoding"
         try:
             checked = checked_id(order_id, in_path=self.operation is Operation.DELETE)
             if self.operation is Operation.DELETE:

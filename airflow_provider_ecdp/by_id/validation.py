@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUS_BLANKS, STATUSES
+from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, INTEGER, ORDER, STATUS_BLANKS, STATUSES
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed
+
+#: The contract's limit of an order's id.
+_MOST_CHARACTERS = next(field.max_length for field in ORDER if field.name == "id") or 0
+
+#: A whole number, also with the zeros that a float has gained. No 32 bits have more digits.
+_WHOLE = re.compile(r"([+-]?[0-9]{1,20})(?:\.0+)?")
 
 
 def listed_status(status: object) -> str:
@@ -32,6 +39,8 @@ def checked_id(order_id: object, *, in_path: bool = False) -> str:
     text = str(order_id)
     if not text:
         raise ConfigurationError("order id: must not be empty")
+    if len(text) > _MOST_CHARACTERS:
+        raise ConfigurationError(f"order id: at most {_MOST_CHARACTERS} characters, got {len(text)} characters")
     if in_path and text in {".", ".."}:
         raise ConfigurationError(f"order id: {text!r} cannot be part of a URL, because clients and proxies remove it")
     try:
@@ -48,13 +57,12 @@ def checked_website(website_id: object) -> int | None:
     """
     if website_id is None or website_id == "":
         return None
-    try:
-        number = int(str(website_id))
-    except ValueError:
-        raise ConfigurationError("website id: must be a whole number of 32 bits, got something else") from None
-    if not INT32_MIN <= number <= INT32_MAX:
-        raise ConfigurationError("website id: must be a whole number of 32 bits, got a larger one")
-    return number
+    text = str(website_id)
+    whole = _WHOLE.fullmatch(text)
+    if whole is None or not INT32_MIN <= int(whole[1]) <= INT32_MAX:
+        shown = disclosed(text)
+        raise ConfigurationError(f"website id: {INTEGER}, got {shown}")
+    return int(whole[1])
 
 
 def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 INT32_MAX = 2_147_483_647
 INT32_MIN = -INT32_MAX - 1
 
+#: The rule of an integer, for messages.
+INTEGER = f"a whole number from {INT32_MIN} to {INT32_MAX}"
+
 
 class Kind(enum.StrEnum):
     """The JSON kind of a field."""

@@ -14,6 +14,7 @@ from airflow_provider_ecdp.by_id.from_ids import (
     update_order_statuses,
 )
 from airflow_provider_ecdp.by_id.settings import ChangeSettings
+from airflow_provider_ecdp.by_id.validation import checked_website
 from airflow_provider_ecdp.errors import ConfigurationError, KeyRefusedError, PushStoppedError, ServerError
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed
@@ -191,13 +192,29 @@ def test_ids_may_be_whole_numbers_and_hold_any_character(client, sandbox, order)
     assert sandbox.store.count() == 0
 
 
-@pytest.mark.parametrize("order_id", [None, "", ".", "..", 12.0, True, "\ud800", ["1"]])
+@pytest.mark.parametrize("order_id", [None, "", ".", "..", "x" * 129, 10**200, 12.0, True, "\ud800", ["1"]])
 @pytest.mark.parametrize("ask", [get_orders, delete_orders])
 def test_what_cannot_be_an_id_in_a_url_is_invalid_and_not_sent(client, sandbox, ask, order_id):
     report = ask(client, [order_id])
     assert [result["outcome"] for result in report.results] == ["invalid"]
     assert report.results[0]["reason"].startswith("order id: ")
     assert not sandbox.store.requests
+
+
+@pytest.mark.parametrize("website_id", [1.5, "x", "", "1_0", "٣", 2**31, "9" * 5000, float("inf"), True, {"id": 1}])
+def test_a_website_id_is_a_whole_number(client, sandbox, website_id):
+    updates = [{"order_id": one, "status": "paid", "website_id": website_id} for one in ("1", "x" * 129)]
+    report = update_order_statuses(client, updates)
+    rule = "website id: a whole number from -2147483648 to 2147483647, got "
+    reasons = [result["reason"] or "" for result in report.results if result["outcome"] == "invalid"]
+    assert [reason.startswith(rule) for reason in reasons] == ([False] if website_id == "" else [True, False])
+    assert reasons[-1] == "order id: at most 128 characters, got 129 characters"
+    assert len(sandbox.store.requests) == (website_id == "")
+
+
+@pytest.mark.parametrize("website_id", [2, "2", 2.0, "2.0", "+2"])
+def test_a_whole_number_that_became_a_float_is_a_website_id(website_id):
+    assert checked_website(website_id) == 2
 
 
 def test_an_order_that_is_given_as_an_id_is_not_shown(client, order):

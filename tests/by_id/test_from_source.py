@@ -90,12 +90,27 @@ def test_a_row_that_cannot_be_sent_is_invalid_and_the_others_go_on(client, updat
     assert sandbox.store.ids() == ["2"]
 
 
+def test_ids_and_websites_are_checked_in_the_words_of_a_push(client, update, delete, sandbox):
+    long = "order id: at most 128 characters, got 129 characters"
+    assert (
+        delete(client, ["x" * 129]).results[0]["reason"] == update(client, [("x" * 129, "paid")]).results[0]["reason"]
+    )
+    assert delete(client, ["x" * 129]).results[0]["reason"] == long
+    numbers = pa.table({"order_id": ["1", "2"], "status": ["paid"] * 2, "website_id": [1.5, 2**31]})
+    texts = numbers.set_column(2, "website_id", [["x", "1_0"]])
+    rule = "website id: a whole number from -2147483648 to 2147483647, got "
+    for table, shown in ((numbers, ["1.5", "a number of 11 digits"]), (texts, ["x", "text of 3 characters"])):
+        report = update(client, TableSource("the changes", table))
+        assert [result["reason"] for result in report.results] == [rule + one for one in shown]
+    assert not sandbox.store.requests
+
+
 def test_an_id_that_is_no_utf_8_is_invalid_and_not_sent(client, delete, sandbox):
     broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"1\xff"]).buffers())
     report = delete(client, TableSource("the changes", pa.table({"order_id": broken})))
     assert counts(report) == {"invalid": 1}
     assert report.results[0]["order_id"] is None
-    assert report.results[0]["reason"] == "order id: text in UTF-8, got bytes that are none"
+    assert report.results[0]["reason"] == "order id: text in UTF-8, got bytes of another encoding"
     assert not sandbox.store.requests
 
 

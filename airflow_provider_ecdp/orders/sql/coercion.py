@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, STATUS_BLANKS, STATUS_SPELLINGS, Field, Kind
+from airflow_provider_ecdp.orders.contract import INTEGER, STATUS_BLANKS, STATUS_SPELLINGS, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_json, is_text, readable, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.sql.json_columns import JSON_NUMBER, single
@@ -28,7 +28,6 @@ _LOCAL_YEARS = "TIMESTAMP '0001-01-01 00:00:00' - INTERVAL 2 DAYS AND TIMESTAMP 
 #: Rules that a value breaks when it has no encoded value.
 TEXT = "text in UTF-8"
 NUMBER = "a finite number"
-INTEGER = f"a whole number from {INT32_MIN} to {INT32_MAX}"
 TIMESTAMP = "a date and time with a time zone, from year 1 to 9999"
 LOCAL = "a date or time from year 1 to 9999"
 
