@@ -148,6 +148,18 @@ def test_a_column_called_customer_or_products_is_not_what_the_mapping_names(read
     assert texts(read(beside, mapping=MAPPING)) == texts(read(LINES, mapping=MAPPING))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("customer", value) for value in ([1], [{"email": "z@example.com"}])),
+        *(("products", value) for value in ([1], [[{"id": "z"}]], {"id": "z"})),
+    ],
+)
+def test_a_column_of_another_shape_than_its_name_says_is_not_what_the_mapping_names(read, name, value):
+    beside = LINES.append_column(name, pa.array([value] * 3))
+    assert texts(read(beside, mapping=MAPPING)) == texts(read(LINES, mapping=MAPPING))
+
+
 def test_json_in_a_column_called_customer_counts_where_the_mapping_names_its_keys(read):
     lines = LINES.append_column("customer", pa.array(['{"contact": "a@example.com"}'] * 3))
     found = read(lines, mapping={**MAPPING, "customer": {"email": "contact"}})

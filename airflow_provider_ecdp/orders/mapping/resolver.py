@@ -12,7 +12,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import ATTRIBUTE, STATUSES, Field
+from airflow_provider_ecdp.orders.contract import ATTRIBUTE, STATUSES, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import WIDEST
 from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.mapping.compiled import CompiledField, ParsedText, Problem
@@ -125,7 +125,7 @@ class ColumnResolver:
         """Return the columns that have a field's name."""
         names = self._named.get(folded_path(path.replace(".", "")), [])
         members = self._mapped_members(path)
-        return [name for name in names if self._has_members(name, members)] if members else names
+        return [name for name in names if self._has_members(path, name, members)] if members else names
 
     @cached_property
     def _likely_columns(self) -> dict[str, list[str]]:
@@ -139,14 +139,15 @@ class ColumnResolver:
         values = (value for name, value in self._sources.items() if name.startswith(f"{path}."))
         return [value for value in values if isinstance(value, Value)]
 
-    def _has_members(self, name: str, members: Sequence[Value]) -> bool:
-        """Whether a column can be an object or a list of objects: a name or a number of the same name is another thing.
+    def _has_members(self, path: str, name: str, members: Sequence[Value]) -> bool:
+        """Whether a column can be the object or the list of objects at `path`: another type only shares its name.
 
         Of text that is so if the mapping names a member that is not a column: a key of the JSON in it.
         """
         type_ = self.rows.types[name]
         if pa.types.is_nested(type_):
-            return True
+            is_list = FIELDS[folded_path(path)][1].kind is Kind.LIST
+            return _is_list_of_objects(type_) if is_list else bool(pa.types.is_struct(type_))
         columns = [value.columns[0] for value in members if value.columns]
         of_text = not all(self.rows.find(column) for column in columns)
         return json_columns.may_be_json(type_) and of_text
@@ -197,6 +198,13 @@ class ColumnResolver:
         if column.value and value is None:
             return CompiledField.failed(path, f"{path} ({source}): {why_not(field, column.value.type)}")
         return CompiledField(value)
+
+
+def _is_list_of_objects(type_: pa.DataType) -> bool:
+    if not (pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)):
+        return False
+    # a column in which no list has an element is written as a list of nulls
+    return bool(pa.types.is_struct(type_.value_type) or pa.types.is_null(type_.value_type))
 
 
 def unknown_fields(mapping: ColumnMapping) -> CompiledField:
