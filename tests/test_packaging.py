@@ -63,7 +63,7 @@ def test_what_a_package_index_shows_is_in_the_package():
 
 def test_the_example_dags_are_in_the_wheel():
     wheel = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel["force-include"] == {"dags": "airflow_provider_ecdp/example_dags"}
+    assert wheel["force-include"]["dags"] == "airflow_provider_ecdp/example_dags"
     page = (ROOT / PROJECT["readme"]).read_text(encoding="utf-8")
     assert "`airflow_provider_ecdp/example_dags`" in page
     # a module of the package by that name would be hidden by them
