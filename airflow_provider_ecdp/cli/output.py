@@ -79,8 +79,8 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a value of the user's, such as an id, so that it stays within its line."""
-    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
+    """Return a value of the user's, such as an id, so that it stays within its line, and within its cell of a table."""
+    return _encodable(printable(text), sys.stdout).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def console(stream: TextIO) -> Console:

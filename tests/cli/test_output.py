@@ -115,6 +115,18 @@ def test_names_of_columns_are_themselves_in_a_suggested_mapping(ecdp, table):
     assert f'// "orderAttributes": {{{json.dumps(name)}: {json.dumps(name)}}}' in run.out
 
 
+@pytest.mark.usefixtures("pointed")
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_columns_stay_aligned_where_characters_are_escaped(table, tmp_path, monkeypatch, encoding):
+    extract = table([ORDER | {"id": one, "status": "wrong"} for one in ("ŁŁŁ-1", "A-2")])
+    printed_in(monkeypatch, encoding, "push", extract, "--results", tmp_path / "kept", "--quiet")
+    _, out, _ = printed_in(monkeypatch, encoding, "results", tmp_path / "kept", "--failed")
+    rows = [line for line in out.splitlines() if " status: one of" in line and "-" in line.split()[0]]
+
+    assert len(rows) == 2
+    assert len({line.index(" invalid") for line in rows}) == 1
+
+
 @given(st.text(), st.sampled_from(ENCODINGS))
 def test_any_text_can_be_printed_and_json_stays_json(text, encoding):
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)

@@ -20,6 +20,9 @@ _SUFFIXES = (".parquet", ".parq", ".pq")
 #: Hadoop's marker of a folder in an object storage.
 _FOLDER_MARKER = "_$folder$"
 
+#: Hudi's marker of a partition.
+_HUDI_MARKERS = (".hoodie_partition_metadata", ".hoodie_partition_metadata.parquet")
+
 _NUMBER = re.compile(r"([0-9]+)")
 _HIVE_FOLDER = re.compile(r"[^/=]+=[^/]*")
 
@@ -96,15 +99,16 @@ def _without_names(filesystem: Any, pattern: str) -> str:
 
 
 def _data_files(listed: Mapping[str, Mapping[str, Any]], folder: str) -> Iterator[str]:
-    for file in listed:
-        if file.lower().endswith(_SUFFIXES) and not _hidden(file, folder):
+    for file, info in listed.items():
+        if file.lower().endswith(_SUFFIXES) and not _hidden(file, folder) and not _is_marker(file, info):
             yield file
 
 
 def _is_marker(path: str, info: Mapping[str, Any]) -> bool:
     """Whether a file is a sign that a writer leaves; a Parquet file without bytes is a broken one."""
-    empty = info.get("size") == 0 and not path.lower().endswith(_SUFFIXES)
-    return empty or path.endswith(_FOLDER_MARKER)
+    stem = path.lower().removesuffix(next(filter(path.lower().endswith, _SUFFIXES), ""))
+    data = stem != path.lower() and not stem.endswith(_FOLDER_MARKER)
+    return (info.get("size") == 0 and not data) or path.endswith(_FOLDER_MARKER)
 
 
 def _hidden(path: str, folder: str) -> bool:
@@ -119,7 +123,7 @@ def _refuse_tables(filesystem: Any, files: Iterable[str], name: str) -> None:
     for root in dict.fromkeys(root for file in files for root in _table_roots(file)):
         kind = _table_kind(filesystem, root)
         if kind:
-            package = {"Delta": "deltalake", "Iceberg": "pyiceberg"}[kind]
+            package = {"Delta": "deltalake", "Iceberg": "pyiceberg", "Hudi": "hudi"}[kind]
             raise ExtractError(
                 f"{name}: {display_path(filesystem, root)} is a table in the {kind} format, and its folder keeps files "
                 "whose rows the table has replaced or deleted; write the rows of the table to a folder of their own "
@@ -141,6 +145,9 @@ def _table_roots(file: str) -> Iterator[str]:
 def _table_kind(filesystem: Any, root: str) -> str | None:
     if filesystem.isdir(f"{root}/_delta_log"):
         return "Delta"
+    # a partition need not be named as Hive names it
+    if filesystem.isdir(f"{root}/.hoodie") or any(map(filesystem.isfile, (f"{root}/{one}" for one in _HUDI_MARKERS))):
+        return "Hudi"
     if filesystem.isdir(f"{root}/metadata") and any(
         file.endswith(".metadata.json") for file in filesystem.find(f"{root}/metadata")
     ):

@@ -63,6 +63,13 @@ def test_a_glob_passes_by_what_writers_leave_beside_data(write):
     assert read(f"{folder}/day/*") == ["day/1.parquet", "day/2"]
 
 
+@pytest.mark.parametrize("how", ["", "/*", "/*.parquet"])
+def test_the_marker_of_a_folder_is_one_also_with_the_suffix_of_data(write, how):
+    folder = write("1.parquet")
+    (folder / "sub_$folder$.parquet").touch()
+    assert read(f"{folder}{how}") == ["1.parquet"]
+
+
 def test_a_glob_of_markers_alone_matches_nothing(tmp_path):
     (tmp_path / "x_$folder$").touch()
     with pytest.raises(MissingSourceError, match="no file matches"):
@@ -147,6 +154,22 @@ def test_the_folder_of_an_iceberg_table_is_refused_with_the_remedy(write, how):
     (root / "table/metadata/v1.metadata.json").write_text("{}")
     with pytest.raises(ExtractError, match=r"table is a table in the Iceberg format.*pyiceberg"):
         ParquetSource.open(f"{root}/table{how}")
+
+
+@pytest.mark.parametrize("how", ["", "/2026", "/2026/*", "/dt=1", "/*/*.parquet"])
+def test_the_folder_of_a_hudi_table_is_refused_with_the_remedy(write, how):
+    root = write("table/dt=1/kept.parquet", "table/2026/11/kept.parquet")
+    (root / "table/.hoodie").mkdir()
+    (root / "table/2026/11/.hoodie_partition_metadata").touch()
+    with pytest.raises(ExtractError, match=r"is a table in the Hudi format.*package hudi"):
+        ParquetSource.open(f"{root}/table{how}")
+
+
+@pytest.mark.parametrize("marker", ["_delta_log", ".hoodie"])
+def test_a_file_of_a_table_that_is_named_alone_is_read(write, marker):
+    root = write("table/1.parquet")
+    (root / "table" / marker).mkdir()
+    assert read(f"{root}/table/1.parquet") == ["table/1.parquet"]
 
 
 def test_a_folder_called_metadata_alone_is_not_a_table(write):
