@@ -21,7 +21,7 @@
     │   ├── ServerError            5xx: later; a POST may have been stored
     │   ├── NoAnswerError          timeout or reset after sending: a POST may have been stored
     │   └── UnexpectedAnswerError  an answer that the contract does not know: is the base URL right?
-    │       └── WrongAddressError  404 that is not ECDP's own: it says nothing about an order
+    │       └── WrongAddressError  404 that is not in ECDP's form, before any success
     ├── CancelledError             a run was cancelled: a signal, or a killed task
     ├── DeadlineError              a run has reached its `max_duration`
     └── PushError                  a push has ended and not every order is in ECDP: its report says which
@@ -224,7 +224,7 @@ class UnexpectedAnswerError(ApiError):
 
 
 class WrongAddressError(UnexpectedAnswerError):
-    """404 on POST, or one that is not in the API's form: it does not come from ECDP and says nothing about an order."""
+    """404 on POST, or not in the API's form, before any success: it does not say that ECDP has no such order."""
 
 
 class CancelledError(EcdpError):

@@ -29,13 +29,15 @@ _TITLE = re.compile(r"<title[^>]*>([^<]{1,2000})", re.IGNORECASE)
 class Problem:
     """A refusal: `details` are the entries of `errors`, then `detail` and `title`, each once, not empty.
 
-    `is_documented` tells whether it has the form of the API's problems, which gateways and web servers do not have.
+    `is_standard` tells whether it has the members of RFC 9457 that web frameworks give every problem of theirs, and
+    `is_documented` whether it has the API's `substatus` beside its `status`.
     """
 
     details: tuple[str, ...] = ()
     summary: str = ""
     substatus: str = ""
     is_html: bool = False
+    is_standard: bool = False
     is_documented: bool = False
 
 
@@ -73,20 +75,19 @@ def _from_json(document: dict[str, Any], redactor: Redactor) -> Problem:
     redact = redactor.among([*said, *entries, word]).redact
     titles, errors = [redact(text) for text in said], [redact(text) for text in entries]
     details = tuple(dict.fromkeys(text for text in (*errors, *titles) if text))
+    has_status = _is_number(document.get("status"))
     summary = "; ".join(dict.fromkeys(text for text in (*titles[:1], *errors[:3]) if text))
     return Problem(
         details=details,
         summary=redact(summary),
         substatus=redact(word),
-        is_documented=_is_documented(document),
+        is_standard=has_status and _is_text(document, "title"),
+        is_documented=has_status and _is_text(document, "substatus"),
     )
 
 
-def _is_documented(document: dict[str, Any]) -> bool:
-    """Whether a problem has `status` and, beside it, `title` or `substatus`; the page's sample has all of them."""
-    status = document.get("status")
-    is_number = isinstance(status, int) and not isinstance(status, bool)
-    return is_number and (_is_text(document, "title") or _is_text(document, "substatus"))
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_text(document: dict[str, Any], key: str) -> bool:

@@ -53,9 +53,10 @@ _ADVICE: Mapping[type[ApiError], str] = {
     ThrottledError: "too many requests; slow down",
     ServerError: "the server failed",
     NoAnswerError: "the server timed out waiting for the request",
-    WrongAddressError: "the base URL may be wrong: this 404 does not come from ECDP's Orders API",
+    WrongAddressError: "the base URL may be wrong: this 404 is not in the form of ECDP's Orders API",
 }
 _WRONG_ADDRESS = "this is not a response of ECDP's Orders API; check the base URL"
+_NOT_FOUND_AFTER_SUCCESS = "not found, although other requests to this base URL succeeded"
 _REDIRECT = "redirects are not followed; check the scheme and host of the base URL"
 _PROXY_LOGIN = "the proxy requires credentials; add them to the proxy's URL"
 
@@ -91,7 +92,7 @@ def read_answer(
 
     `call` names the request in messages, such as `GET /orders/12`; `now` is the time in seconds since the epoch, for
     a `Retry-After` that is a date; `redactor` returns the Redactor of a refusal.
-    `key_accepted` tells whether the key has had a success before.
+    `key_accepted` tells whether a request with this key, to this base URL, has succeeded before.
     """
     if answer.status == (201 if method == "POST" else 200):
         # the page does not document the body of POST's 201, and gives PUT's 200 none
@@ -107,14 +108,17 @@ def classify(method: str, status: int, problem: Problem, *, key_accepted: bool =
 
     404 means that there is no such order only where it has the API's own form: a gateway, a web server or a wrong
     base path answers 404 too, and read as "no such order" it would make a DELETE to a wrong address a success.
+    Web frameworks answer an unknown path with a problem of RFC 9457: one without the API's `substatus` counts only
+    after a success.
     """
     if 500 <= status <= 599:
         return ServerError
     if status == 403 and key_accepted:
         return ForbiddenError
     # POST /orders is not the path of one order
-    if status == 404 and (method == "POST" or not problem.is_documented):
-        return WrongAddressError
+    absent = method != "POST" and (problem.is_documented or (problem.is_standard and key_accepted))
+    if status == 404 and not absent:
+        return UnexpectedAnswerError if key_accepted else WrongAddressError
     return ERRORS.get(status, UnexpectedAnswerError)
 
 
@@ -163,6 +167,8 @@ def _error(kind: type[ApiError], answer: Answer, problem: Problem, call: str, no
 def _advice(kind: type[ApiError], status: int) -> str:
     if status == 407:
         return _PROXY_LOGIN
+    if status == 404 and kind is UnexpectedAnswerError:
+        return _NOT_FOUND_AFTER_SUCCESS
     if 300 <= status <= 399:
         return _REDIRECT
     return _ADVICE.get(kind, _WRONG_ADDRESS)

@@ -69,6 +69,8 @@ class Examples:
 def summary(report: Report) -> Iterator[RenderableType]:
     """Yield tables and texts for a rich console."""
     yield outcomes(report)
+    if absent := report.summary.get("missing"):
+        yield f"{absent:,} of them were not there: deleted before, or never in ECDP."
     if again := report.summary.get("failed_before"):
         yield f"{number_of(again, 'order')} of these had failed in earlier runs."
     if "verified" in report.summary:

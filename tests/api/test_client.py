@@ -30,6 +30,7 @@ from airflow_provider_ecdp.errors import (
 )
 
 ORDER = {"status": 0, "data": {"id": "12", "customer": {"email": "jo@example.com"}}}
+NOT_FOUND = {"title": "Not Found", "status": 404, "substatus": "NotFound"}
 
 
 @pytest.fixture
@@ -104,21 +105,33 @@ def test_a_status_change_without_a_value_is_refused_before_sending(server, clien
 
 @pytest.mark.parametrize("call", ["get_order", "delete_order"])
 def test_an_unknown_order_is_not_found(server, client, call):
-    server.reply(404, {"title": "Not Found", "status": 404})
+    server.reply(404, NOT_FOUND)
     with pytest.raises(NotFoundError) as caught:
         getattr(client, call)("12")
     assert caught.value.attempts == 1
 
 
+def test_a_framework_s_404_says_that_an_order_is_absent_only_after_a_success(server, client):
+    server.reply(404, {"title": "Not Found", "status": 404})
+    server.reply(200, ORDER)
+    server.reply(404, {"title": "Not Found", "status": 404})
+    with pytest.raises(WrongAddressError, match=server.url):
+        client.delete_order("12")
+    client.get_order("13")
+    with pytest.raises(NotFoundError):
+        client.delete_order("12")
+
+
 @pytest.mark.parametrize(
     ("status", "body", "error"),
     [
-        (404, {"title": "Not Found", "status": 404}, None),
+        (404, NOT_FOUND, None),
         (200, ORDER, None),
         (401, {"title": "Unauthorized"}, KeyRefusedError),
         (403, b"", KeyRefusedError),
         (404, b"<html>", WrongAddressError),
         (404, {"message": "no Route matched with those values"}, WrongAddressError),
+        (404, {"title": "Not Found", "status": 404, "traceId": "00-1"}, WrongAddressError),
         (503, b"", ServerError),
         (429, b"", ThrottledError),
     ],
@@ -290,9 +303,7 @@ def test_in_an_outage_the_retries_of_a_client_run_out(server, client, answered, 
     assert "used up" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "error"), [(200, ORDER, None), (404, {"title": "Not Found", "status": 404}, NotFoundError)]
-)
+@pytest.mark.parametrize(("status", "body", "error"), [(200, ORDER, None), (404, NOT_FOUND, NotFoundError)])
 def test_answers_of_a_working_server_give_retries_back(server, client, answered, status, body, error):
     server.otherwise = lambda _: answered(500)
     while client.stats().retries < 35:
@@ -422,7 +433,7 @@ def test_a_wait_that_is_interrupted_before_the_first_request_sends_nothing(serve
 
 def test_after_an_interrupted_wait_nothing_is_sent_until_the_client_resumes(server, make_client):
     server.reply(500)
-    server.reply(404, {"status": 404, "title": "Not found"})
+    server.reply(404, NOT_FOUND)
     woken = iter([True])
     client = make_client(server.url, sleep=lambda _: next(woken, False))
     with pytest.raises(ServerError):

@@ -26,6 +26,12 @@ from airflow_provider_ecdp.errors import (
 METHODS = ("POST", "GET", "PUT", "DELETE")
 NOW = 1_800_000_000.0
 ORDER = {"status": 0, "data": {"id": "12", "totalValue": 1.5}}
+PROBLEM_OF_A_FRAMEWORK = {
+    "type": "https://tools.ietf.org/html/rfc9110#section-15.5.5",
+    "title": "Not Found",
+    "status": 404,
+    "traceId": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+}
 
 
 def answer(status, body=b"", content_type=None, *, complete=True, **headers):
@@ -201,7 +207,6 @@ def test_an_answer_in_html_raises_the_doubt_that_it_is_not_from_ecdp():
             "substatus": "CustomerInvalidModelState",
             "detail": "string",
         },
-        {"title": "Not Found", "status": 404},
         {"status": 404, "substatus": "OrderNotFound"},
     ],
 )
@@ -224,6 +229,7 @@ def test_a_404_in_the_form_of_the_api_says_that_an_order_is_absent(method, body)
         answer(404, {"timestamp": "2026-01-01", "status": 404, "error": "Not Found", "path": "/orders/1"}),
         answer(404, {"detail": "Not Found"}),
         answer(404, {"title": "Not Found", "status": True}),
+        answer(404, PROBLEM_OF_A_FRAMEWORK, "application/problem+json"),
         answer(404, ["Not Found"]),
     ],
 )
@@ -232,6 +238,19 @@ def test_a_404_in_any_other_form_says_nothing_about_an_order(method, given_answe
     assert type(error) is WrongAddressError
     assert "the base URL may be wrong" in str(error)
     assert (error.transient, error.maybe_stored) == (False, False)
+
+
+def test_a_framework_s_404_says_that_an_order_is_absent_only_after_a_success():
+    for method in ("GET", "PUT", "DELETE"):
+        with pytest.raises(NotFoundError):
+            read_answer(method, answer(404, PROBLEM_OF_A_FRAMEWORK), call="it", now=NOW, key_accepted=True)
+
+
+def test_a_404_after_a_success_does_not_blame_the_base_url():
+    with pytest.raises(UnexpectedAnswerError, match="although other requests to this base URL succeeded") as caught:
+        read_answer("POST", answer(404, b"<html>"), call="POST /orders", now=NOW, key_accepted=True)
+    assert not isinstance(caught.value, WrongAddressError)
+    assert not caught.value.maybe_stored
 
 
 def test_a_403_after_a_success_is_not_about_the_key():

@@ -48,6 +48,10 @@ def test_a_signal_ends_a_push_to_an_endless_server(started, sample, tmp_path, ce
 
 GATEWAYS = {
     "json": ("application/json", b'{"message": "no Route matched with those values"}'),
+    "framework": (
+        "application/problem+json",
+        b'{"type": "about:blank", "title": "Not Found", "status": 404, "traceId": "00-0af7651916cd43dd"}',
+    ),
     "html": ("text/html", b"<html><title>404 Not Found</title></html>"),
 }
 

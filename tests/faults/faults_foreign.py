@@ -98,7 +98,7 @@ class ForeignServer:
         if method == "GET":
             order = self.stored.get(unquote(path.removeprefix("/orders/")))
             return (
-                (404, {"title": "Not found", "status": 404}, {})
+                (404, {"title": "Not found", "status": 404, "substatus": "NotFound"}, {})
                 if order is None
                 else (200, {"status": 0, "data": order}, {})
             )

@@ -187,7 +187,7 @@ class HostileServer:
         if method == "GET":
             return self._get(ids[0])
         if ids[0] not in self.stored:
-            return 404, {"title": "Not found", "status": 404}
+            return 404, {"title": "Not found", "status": 404, "substatus": "NotFound"}
         if method == "DELETE":
             self.statuses[ids[0]] = "deleted"
             return 200, {"status": 0, "data": self.stored[ids[0]]}
@@ -196,7 +196,7 @@ class HostileServer:
 
     def _get(self, order_id: str) -> tuple[int, Any]:
         if order_id not in self.stored or self.clock() < self.stored_at.get(order_id, 0.0) + self.lag:
-            return 404, {"title": "Not found", "status": 404}
+            return 404, {"title": "Not found", "status": 404, "substatus": "NotFound"}
         return 200, {"status": 0, "data": REWRITES[self.rewrite](self.stored[order_id])}
 
     def _post(self, mode: str, ids: list[str], orders: list[dict[str, Any]]) -> tuple[int, Any]:

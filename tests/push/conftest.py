@@ -89,7 +89,9 @@ class Handler(BaseHTTPRequestHandler):
         answer = self.foreign.answer_get(order_id)
         if answer is None:
             found = (200, {"status": 0, "data": order}, {})
-            answer = (404, {"title": "Not found", "status": 404}, {}) if order is None else found
+            answer = (
+                (404, {"title": "Not found", "status": 404, "substatus": "NotFound"}, {}) if order is None else found
+            )
         self.send(answer)
 
     def send(self, answer: Answer) -> None:

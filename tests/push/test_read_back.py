@@ -144,7 +144,7 @@ def test_an_order_that_differs_where_this_runs_own_answer_was_lost_is_unresolved
 
 @pytest.mark.parametrize(("reads", "outcome"), [(0, "accepted"), (1, "accepted"), (3, "accepted"), (99, "unresolved")])
 def test_a_read_back_that_lags_is_waited_for_and_nobody_is_rejected(foreign, pushed, reads, outcome):
-    gone = (404, {"title": "Not found", "status": 404}, {})
+    gone = (404, {"title": "Not found", "status": 404, "substatus": "NotFound"}, {})
     foreign.answer_get = lambda order_id: gone if foreign.gets.count(order_id) <= reads else None
 
     results = pushed({"as sent": lambda o: o}, own_get=True)

@@ -36,7 +36,7 @@ def test_as_many_accepted_orders_as_asked_for_are_read_each_once(foreign, client
 def test_what_differs_or_is_gone_is_reported_with_its_id_and_fails_nothing(foreign, client, extract, caplog):
     def lose(order_id):
         if order_id.endswith("2"):
-            return 404, {"status": 404, "title": "Not Found"}, {}
+            return 404, {"status": 404, "title": "Not Found", "substatus": "NotFound"}, {}
         if order_id.endswith("3"):
             foreign.stored[order_id]["totalValue"] = 12345
         return None

@@ -13,7 +13,7 @@ from airflow_provider_ecdp.results.reasons import folded
     [
         "POST /orders: HTTP 401 Unauthorized",
         "HTTP 503 Service Unavailable",
-        "HTTP 404, the base URL may be wrong: this 404 does not come from ECDP's Orders API: Nothing here: 404.",
+        "HTTP 404, the base URL may be wrong: this 404 is not in the form of ECDP's Orders API: Nothing here: 404.",
         "GET http://127.0.0.1:8765: no connection",
         "no connection to 10.0.0.12:8443",
         "no connection to api.ecdp.app:443",
