@@ -28,6 +28,16 @@ _REASONS = 20
 _READ = ("path", "extracts", "partitions", "mapping", "sql", "partition_by")
 _SENT = ("mode", "only_changed", "replay_from", "on_clear", "max_failed", "ecdp_conn_id", "check_only")
 
+#: The facts of outcomes by which the page groups them. A skipped order may have arrived, but by an earlier run.
+_FACTS = [
+    {
+        "outcome": outcome.value,
+        "failed": outcome.failed,
+        "sent": outcome.may_have_arrived and outcome is not Outcome.SKIPPED,
+    }
+    for outcome in Outcome
+]
+
 
 def task_report(session: Session, user: Any, run: RunState, state: TaskState, opened: OpenResults) -> dict[str, Any]:
     """Return the report of a task instance."""
@@ -42,6 +52,7 @@ def task_report(session: Session, user: Any, run: RunState, state: TaskState, op
     path = (left and left.results_path) or (place.of(place.inside[0]) if place else None)
     body |= {
         "kind": "orders",
+        "facts": _FACTS,
         "summary": left and left.summary,
         "warnings": left.warnings if left else {},
         "columns_used": left.columns_used if left else [],
@@ -266,6 +277,7 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
     left = records.reports(session, run.dag_id, run.run_id, list(dag.tasks))
     body |= {
         "kind": "orders",
+        "facts": _FACTS,
         "earlier": _earlier(session, run, list(dag.tasks)),
         "unfinished": any(state.unfinished for state in states),
     }

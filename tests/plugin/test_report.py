@@ -3,8 +3,12 @@
 import csv
 import io
 import json
+import re
+from importlib.resources import files
 
 import pytest
+
+from airflow_provider_ecdp.results.outcome import Outcome
 
 WEIRD = """<script>alert('1')</script>"'; DROP TABLE results --"""
 
@@ -49,6 +53,22 @@ def test_a_task_instance(server, pushed):
     assert sum(one["sent"] for one in report["timeline"]) == 7
     assert report["warnings"]["old_date"]["count"] == 1
     assert report["results_path"] == str(server.folder())
+
+
+def test_the_page_groups_outcomes_by_the_facts_that_it_is_sent(server, pushed):
+    for path in (pushed, f"shop/{server.run}"):
+        facts = server.get(f"data/{path}").json()["facts"]
+        assert [(one["outcome"], one["failed"]) for one in facts] == [(one.value, one.failed) for one in Outcome]
+        assert [one["outcome"] for one in facts if one["sent"]] == ["accepted", "rejected", "unresolved"]
+
+
+def test_the_page_lists_no_outcomes_itself():
+    static = files("airflow_provider_ecdp.plugin") / "static"
+    scripts = {one.name: one.read_text("utf-8") for one in static.iterdir() if one.name.endswith(".js")}
+    assert "charts.js" in scripts
+    names = "|".join(Outcome)
+    listed = {name: re.findall(rf"\.(?:{names})\b|\[\"(?:{names})\"", text) for name, text in scripts.items()}
+    assert {name: found for name, found in listed.items() if found} == {}
 
 
 def test_the_placeholder_of_a_task_that_is_not_mapped(server, pushed):

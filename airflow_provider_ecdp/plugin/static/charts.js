@@ -1,6 +1,6 @@
 // Charts without a library: outcomes as one bar, a run over time, and a run beside those before it.
 
-import { airflowLink, counted, el, IDS, moment, number, svg, words } from "./page.js";
+import { airflowLink, capitalised, counted, el, groups, IDS, moment, number, sumOf, svg, words } from "./page.js";
 
 /** One bar of all orders, a part for each outcome; the legend below it has the numbers. */
 export function outcomeBar(outcomes) {
@@ -132,28 +132,28 @@ export function timeline(intervals) {
 
 const key = (kind, text) => el("span.key", {}, el(`span.dot.${kind}`, { "aria-hidden": "true" }), text);
 
-/** Accepted, unchanged and failed orders of this run and of those before it. */
-export function earlierRuns(runs) {
+/** Orders of this run and of those before it, by groups of outcomes. */
+export function earlierRuns(runs, facts) {
+  const shown = groups(facts);
   const parts = runs.map((run) => ({
     run_id: run.run_id,
     at: run.at,
-    accepted: run.accepted,
-    skipped: run.skipped,
-    rejected: run.rejected + run.invalid + run.unresolved + run.not_attempted,
+    counts: shown.map(({ outcomes }) => sumOf(run, outcomes)),
   }));
-  const most = ceiling(Math.max(...parts.map((one) => one.accepted + one.skipped + one.rejected), 1));
+  const most = ceiling(Math.max(...parts.map(({ counts }) => counts.reduce((sum, count) => sum + count)), 1));
   const step = (WIDTH - LEFT) / Math.max(parts.length, 8);
   const scale = (HEIGHT - TOP - BOTTOM) / most;
   const current = decodeURIComponent(IDS[1]);
   const bars = parts.map((one, i) => {
     let below = 0;
-    const rects = ["accepted", "skipped", "rejected"].map((kind) => {
-      const height = one[kind] ? Math.max(one[kind] * scale, 1.5) : 0;
+    const rects = shown.map(({ style }, group) => {
+      const count = one.counts[group];
+      const height = count ? Math.max(count * scale, 1.5) : 0;
       below += height;
       const at = { x: LEFT + i * step + step * 0.15, y: HEIGHT - BOTTOM - below };
-      return svg("rect", { class: kind, ...at, width: step * 0.7, height });
+      return svg("rect", { class: style, ...at, width: step * 0.7, height });
     });
-    const title = `${moment(one.at)}: ${number(one.accepted)} accepted, ${number(one.skipped)} skipped, ${number(one.rejected)} failed`;
+    const title = `${moment(one.at)}: ${shown.map(({ name }, group) => `${number(one.counts[group])} ${name}`).join(", ")}`;
     const mark = one.run_id === current && svg("rect", {
       class: "current",
       x: LEFT + i * step + step * 0.15,
@@ -170,20 +170,16 @@ export function earlierRuns(runs) {
     el(
       "figcaption.legend",
       {},
-      key("accepted", "accepted"),
-      key("skipped", "skipped"),
-      key("rejected", "failed"),
+      shown.map(({ style, name }) => key(style, name)),
       key("current", "this run"),
     ),
     asTable(
-      ["Run (UTC)", "Accepted", "Skipped", "Failed"],
+      ["Run (UTC)", ...shown.map(({ name }) => capitalised(name))],
       parts
         .toReversed()
         .map((one) => [
           airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(one.run_id)}`, moment(one.at)),
-          number(one.accepted),
-          number(one.skipped),
-          number(one.rejected),
+          ...one.counts.map(number),
         ]),
     ),
   );

@@ -62,6 +62,17 @@ export function moment(text, { seconds = true } = {}) {
 
 export const words = (outcome) => outcome.replaceAll("_", " ");
 
+/** Outcomes as columns and bars show them: each that is not a failure by itself, and all failures as one. */
+export const groups = (facts) => [
+  ...facts.filter(({ failed }) => !failed).map(({ outcome }) => ({ name: words(outcome), style: outcome, outcomes: [outcome] })),
+  { name: "failed", style: "rejected", failed: true, outcomes: facts.filter(({ failed }) => failed).map(({ outcome }) => outcome) },
+];
+
+/** The sum of the counts of some outcomes. */
+export const sumOf = (counts, outcomes) => outcomes.reduce((sum, outcome) => sum + (counts[outcome] ?? 0), 0);
+
+export const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
+
 /** Say something to screen readers. */
 export function announce(text) {
   document.getElementById("announcer").textContent = text;

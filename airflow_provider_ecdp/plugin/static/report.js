@@ -3,8 +3,8 @@
 import { earlierRuns, outcomeBar, timeline } from "./charts.js";
 import { badge, listedOrders, OrderTable, showHistory } from "./orders.js";
 import {
-  airflowLink, announce, ask, counted, docsLink, duration, el, followTheme, IDS, moment, number, ON_ITS_OWN, read,
-  size, words,
+  airflowLink, announce, ask, capitalised, counted, docsLink, duration, el, followTheme, groups, IDS, moment, number,
+  ON_ITS_OWN, read, size, sumOf, words,
 } from "./page.js";
 
 const OF_RUN = IDS.length === 2;
@@ -75,7 +75,7 @@ function assembled(report) {
     reasons(report.reasons, orders),
     report.replay && again(report),
     orders?.element ?? (report.results?.length ? listedOrders(report.results, total, report.results_path) : null),
-    OF_RUN && tasks(report.tasks),
+    OF_RUN && tasks(report.tasks, groups(report.facts)),
     charts(report),
     OF_RUN ? null : details(report),
   ];
@@ -108,7 +108,7 @@ function verdict(report, total, failed) {
   return failed ? `${number(failed)} of ${of} failed` : `${unfinished ? "No failure among" : "None of"} ${of}${unfinished ? "" : " failed"}`;
 }
 
-function facts({ summary: cost, settings }) {
+function facts({ summary: cost, settings, facts: outcomes }) {
   if (!cost) return null;
   const parts = [cost.mode ?? cost.operation];
   if (cost.requests !== undefined && !cost.dry_run) {
@@ -118,7 +118,7 @@ function facts({ summary: cost, settings }) {
   }
   if (cost.duration_seconds) {
     parts.push(duration(cost.duration_seconds));
-    const sent = cost.total - cost.skipped - cost.invalid - cost.not_attempted;
+    const sent = sumOf(cost, outcomes.filter((one) => one.sent).map(({ outcome }) => outcome));
     if (sent > 0) parts.push(`${number(Math.round(sent / cost.duration_seconds))} orders/s`);
   }
   const tolerated = settings?.sent.find(({ name }) => name === "max_failed")?.value;
@@ -308,25 +308,25 @@ function copyable(text) {
 
 // over time
 
-function charts({ timeline: intervals, earlier }) {
+function charts({ timeline: intervals, earlier, facts: outcomes }) {
   const over = intervals.length > 1 && el("section.card", { "aria-labelledby": "time" }, el("h2", { id: "time" }, "Orders a second"), timeline(intervals));
-  const before = earlier?.length > 1 && el("section.card", { "aria-labelledby": "runs" }, el("h2", { id: "runs" }, "Compared with earlier runs"), earlierRuns(earlier));
+  const before = earlier?.length > 1 && el("section.card", { "aria-labelledby": "runs" }, el("h2", { id: "runs" }, "Compared with earlier runs"), earlierRuns(earlier, outcomes));
   return over || before ? el("div.pair", {}, over, before) : null;
 }
 
 // of a DAG run
 
-function tasks(rows) {
-  const failedOf = (counts) => counts.rejected + counts.invalid + counts.unresolved + counts.not_attempted;
+function tasks(rows, columns) {
+  const failures = columns.find(({ failed }) => failed).outcomes;
   const line = ({ task_id, map_index, state, counts }) => {
     const at = `dags/${IDS[0]}/runs/${IDS[1]}/tasks/${encodeURIComponent(task_id)}`;
     const link = map_index < 0 ? airflowLink(`${at}/plugin/ecdp-report`, task_id) : airflowLink(`${at}/mapped/${map_index}/plugin/ecdp-report`, `${task_id} [${map_index}]`);
-    const figures = counts ? [counts.accepted, counts.skipped, failedOf(counts)].map(number) : ["", "", ""];
+    const figures = columns.map(({ outcomes }) => (counts ? number(sumOf(counts, outcomes)) : ""));
     return el("tr", {}, el("th", { scope: "row" }, link), el("td", {}, state ?? "none"), figures.map((one) => el("td.figure", {}, one)));
   };
-  const first = (row) => (row.counts ? -failedOf(row.counts) : 0);
+  const first = (row) => (row.counts ? -sumOf(row.counts, failures) : 0);
   const sorted = rows.toSorted((a, b) => first(a) - first(b));
-  const heads = ["Accepted", "Skipped", "Failed"].map((head) => el("th.figure", { scope: "col" }, head));
+  const heads = columns.map(({ name }) => el("th.figure", { scope: "col" }, capitalised(name)));
   return el(
     "section.card",
     { "aria-labelledby": "tasks" },
