@@ -26,6 +26,19 @@ _CENTS = Decimal("0.01")
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,8})?")
 
 
+#: Fields that a store may leave out where they are zero.
+_ZERO_BY_DEFAULT = {"returnsValue", "returned"}
+
+#: The vendor's page calls the effect of DELETE "changing the order status to IsDeleted".
+_DELETED = "isdeleted"
+
+
+def is_deleted(stored: Mapping[str, Any]) -> bool:
+    """Whether the `data` object of GET is of an order that was deleted, by its `isDeleted` or its status."""
+    members = {_name(name): value for name, value in stored.items()}
+    return _plain(members.get(_DELETED)) in {"true", "1"} or _plain(members.get("status")) in {_DELETED, "deleted"}
+
+
 def same_order(sent: str, stored: Mapping[str, Any]) -> bool:
     """Compare the JSON text that was sent with the `data` object of GET."""
     return _same_members(ORDER, json.loads(sent, parse_float=Decimal), stored)
@@ -62,8 +75,10 @@ def _same_customer(field: Field, sent: Mapping[str, Any], order: Mapping[str, An
 def _same(field: Field, sent: Any, stored: Any) -> bool:
     if stored is None:
         # a list or text of nothing may come back as nothing
-        return sent in ([], "")
+        return sent in ([], "") or (field.name in _ZERO_BY_DEFAULT and sent == 0)
     if field.kind is Kind.LIST:
+        if isinstance(stored, Mapping) and [part.name for part in field.fields] == ["name", "value"]:
+            stored = [{"name": name, "value": value} for name, value in stored.items()]
         return isinstance(stored, list) and _same_lists(field.fields, sent, stored)
     return isinstance(stored, str | int | float | Decimal) and _comparison(field)(sent, stored)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import order_path
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError
-from airflow_provider_ecdp.push.comparison import same_order
+from airflow_provider_ecdp.push.comparison import is_deleted, same_order
 from airflow_provider_ecdp.push.sent_values import sent_values
 
 
@@ -30,7 +30,10 @@ class ReadBack:
 
 
 def read_back(client: EcdpClient, orders: pa.RecordBatch, positions: Iterable[int]) -> ReadBack:
-    """Ask for the orders at `positions`, one by one. An id that has no path (`.` and `..`) counts as absent."""
+    """Ask for the orders at `positions`, one by one.
+
+    An id that has no path (`.` and `..`) counts as absent, and so does a deleted order.
+    """
     result = ReadBack()
     json_texts, ids = orders.column("json"), orders.column("order_id")
     for i in sorted(positions):
@@ -49,5 +52,5 @@ def read_back(client: EcdpClient, orders: pa.RecordBatch, positions: Iterable[in
             break
         else:
             same = same_order(json_texts[i].as_py().rstrip(","), stored)
-            (result.same if same else result.different).append(i)
+            (result.absent if is_deleted(stored) else result.same if same else result.different).append(i)
     return result

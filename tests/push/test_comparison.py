@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import examples
 
-from airflow_provider_ecdp.push.comparison import same_order
+from airflow_provider_ecdp.push.comparison import is_deleted, same_order
 
 SENT = {
     "id": "00123",
@@ -62,6 +62,7 @@ def line(**changes):
         line(quantity=2.0, returned=0),
         line(price="1.10"),
         changed(orderAttributes=[{"Name": "weight", "Value": 1.5}]),
+        changed(orderAttributes={"weight": 1.5}),
         {name[0].upper() + name[1:]: value for name, value in SENT.items()},
         {"time_zone" if name == "timeZone" else name: value for name, value in SENT.items()},
     ],
@@ -99,6 +100,7 @@ def test_another_spelling_of_one_order_is_the_same(stored):
         line(name="Zazolc & Co tea"),
         changed(orderAttributes=[{"name": "Weight", "value": "1.51"}]),
         changed(status="paid"),
+        changed(orderAttributes={"Weight": "1.50", "Height": "2"}),
     ],
 )
 def test_another_order_is_not(stored):
@@ -107,6 +109,29 @@ def test_another_order_is_not(stored):
 
 def test_an_empty_list_or_text_may_come_back_as_nothing():
     assert same_order(json.dumps(SENT | {"products": [], "currency": ""}), changed(products=None))
+
+
+def test_a_zero_of_returns_may_come_back_as_nothing():
+    sent = line(returned=0) | {"returnsValue": 0.00}
+    assert same_order(json.dumps(sent), SENT | {"returnsValue": None})
+    assert not same_order(json.dumps(sent | {"returnsValue": 0.01}), SENT)
+    assert not same_order(json.dumps(SENT | {"totalValue": 0}), changed(totalValue=None))
+
+
+@pytest.mark.parametrize(
+    ("stored", "deleted"),
+    [
+        (SENT, False),
+        (changed(isDeleted=False), False),
+        (changed(isDeleted=None), False),
+        (changed(isDeleted=True), True),
+        (changed(IsDeleted="true"), True),
+        (changed(status="IsDeleted"), True),
+        (changed(status="Deleted"), True),
+    ],
+)
+def test_a_deleted_order_is_told_by_its_member_or_its_status(stored, deleted):
+    assert is_deleted(stored) is deleted
 
 
 def cup(price):

@@ -43,6 +43,10 @@ def with_lines(order, change):
     return order | {"products": [line | change(line) for line in order["products"]]}
 
 
+def without(order, name):
+    return {member: value for member, value in order.items() if member != name}
+
+
 #: The same order, as a store may write it.
 SPELLINGS = {
     "as sent": lambda o: o,
@@ -58,6 +62,8 @@ SPELLINGS = {
     "names with underscores": lambda o: renamed(
         o, lambda name: "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
     ),
+    "no returns": lambda o: without(with_lines(o, lambda _: {"returned": None}), "returnsValue"),
+    "attributes as members": lambda o: o | {"orderAttributes": {a["name"]: a["value"] for a in o["orderAttributes"]}},
     "an id as a number": lambda o: o | {"id": int(o["id"])},
     "an IANA zone": lambda o: o | {"timeZone": "Europe/Warsaw"},
     "lists in another order": lambda o: (
@@ -78,6 +84,8 @@ DIFFERENCES = {
     "another quantity": lambda o: with_lines(o, lambda line: {"quantity": line["quantity"] + 1}),
     "another attribute": lambda o: o | {"orderAttributes": o["orderAttributes"][:1] * 2},
     "no products": lambda o: o | {"products": None},
+    "a total of zero": lambda o: o | {"totalValue": 0},
+    "deleted": lambda o: o | {"isDeleted": True},
     "another status": lambda o: o | {"status": "Canceled"},
 }
 
@@ -91,9 +99,16 @@ def orders(count):
                 "timeZone": "Europe/Warsaw",
                 "status": "Paid",
                 "totalValue": Decimal("24.67"),
+                "returnsValue": Decimal(0),
                 "customer": {"email": "zoe@example.com", "phone": "+48600100200"},
                 "products": [
-                    {"id": "P1", "name": "Żółty kubek & spodek", "price": Decimal("12.335"), "quantity": 1},
+                    {
+                        "id": "P1",
+                        "name": "Żółty kubek & spodek",
+                        "price": Decimal("12.335"),
+                        "quantity": 1,
+                        "returned": 0,
+                    },
                     {"id": "P2", "name": "Łyżka", "price": Decimal("6.17"), "quantity": 2},
                 ],
                 "orderAttributes": [{"name": "Channel", "value": "Web"}, {"name": "Weight", "value": "1.50"}],

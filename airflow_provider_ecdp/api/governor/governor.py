@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_ecdp.api.governor.concurrency import Concurrency, Flight
 from airflow_provider_ecdp.api.governor.pacing import Pacer, overloaded
 from airflow_provider_ecdp.api.governor.quota import RetryQuota
+from airflow_provider_ecdp.errors import UnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +124,8 @@ class Call:
         return None if delay is None else self._retry(error, delay)
 
     def _retry(self, error: ApiError, delay: float) -> float | None:
-        cause = f"HTTP {error.status}" if error.status else type(error).__name__
+        unanswered = "no connection" if isinstance(error, UnreachableError) else "no answer"
+        cause = f"HTTP {error.status}" if error.status else unanswered
         self._retry_cost = self._governor.quota.take(error)
         if self._retry_cost is None:
             log.warning("%s: %s; not retried, because the client's retry quota is used up", self._name, cause)
