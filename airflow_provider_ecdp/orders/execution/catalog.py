@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -19,7 +20,7 @@ from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.engine.tables import SPELLINGS, is_reserved, source_table
 from airflow_provider_ecdp.orders.execution.scan import Scan
 from airflow_provider_ecdp.orders.names import listed, nearest
-from airflow_provider_ecdp.orders.sources.base import Source
+from airflow_provider_ecdp.orders.sources.base import Source, is_usable, refuse_unusable
 from airflow_provider_ecdp.orders.sql.timezones import ZONE_COLUMNS
 
 #: The name under which an SQL text finds the extract, if there is only one.
@@ -85,6 +86,7 @@ class Catalog:
         """Return the columns that `sql` reads, as the engine plans it.
 
         :raises ColumnsError: two columns that it reads have one name
+        :raises ExtractError: a column that it reads differs between files, or is there twice in one
         """
         plan = self._engine.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]
         codes = [_CODE.fullmatch(column) for column in _scanned(json.loads(plan)) if column not in ZONE_COLUMNS]
@@ -100,8 +102,9 @@ class Catalog:
                     raise ColumnsError(
                         f"{_called(name)} has more than one column that is called {column!r}; rename one of them"
                     )
+            refuse_unusable(extract.schema, read[name])
             # a query that counts rows reads no column, and a stream needs one
-            read[name] = read[name] or names[:1]
+            read[name] = read[name] or [next(filter(partial(is_usable, extract.schema), names), names[0])]
         return read
 
     def columns_of(self, columns: Columns) -> dict[str, tuple[pa.Schema, list[str]]]:

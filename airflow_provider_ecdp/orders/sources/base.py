@@ -7,6 +7,7 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
 
 #: Rows of one record batch. Orders with hundreds of lines make a batch of some 100 MB at 8,192 rows.
@@ -18,6 +19,9 @@ BATCH_BYTES = 16_000_000
 
 #: Marks the column in which a source notes problems of orders: a user's column may have its name.
 _NOTED = {b"ecdp": b"problems"}
+
+#: Key of the reason for which a column cannot be read.
+_UNUSABLE = b"ecdp.unusable"
 
 _PROBLEM = pa.struct([(part, pa.string()) for part in ("field", "rule", "got")])
 
@@ -49,6 +53,27 @@ def problems_field() -> pa.Field:
 def notes_problems(schema: pa.Schema) -> bool:
     """Whether a source of these columns notes problems of orders."""
     return PROBLEMS in schema.names and schema.field(PROBLEMS).metadata == _NOTED
+
+
+def unusable(column: pa.Field, reason: str) -> pa.Field:
+    """Return a column that a run can do without, but not read, for `reason`."""
+    return column.with_metadata({_UNUSABLE: reason})
+
+
+def is_usable(schema: pa.Schema, name: str) -> bool:
+    """Whether one column has this name, and it can be read."""
+    columns = [column for column in schema if column.name == name]
+    return len(columns) == 1 and _UNUSABLE not in (columns[0].metadata or {})
+
+
+def refuse_unusable(schema: pa.Schema, columns: Sequence[str]) -> None:
+    """Check the columns that are to be read.
+
+    :raises ExtractError: a column cannot be read
+    """
+    for column in schema:
+        if column.name in columns and _UNUSABLE in (column.metadata or {}):
+            raise ExtractError(column.metadata[_UNUSABLE].decode())
 
 
 def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -19,9 +19,8 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ExtractError, MissingSourceError, SourceChangedError
-from airflow_provider_ecdp.orders.names import listed
 from airflow_provider_ecdp.orders.sources import hive
-from airflow_provider_ecdp.orders.sources.base import BATCH_BYTES, BATCH_ROWS
+from airflow_provider_ecdp.orders.sources.base import BATCH_BYTES, BATCH_ROWS, refuse_unusable, unusable
 from airflow_provider_ecdp.orders.sources.common_types import CannotMeetError, cast, common_type
 from airflow_provider_ecdp.orders.sources.discovery import find_files, is_pattern
 from airflow_provider_ecdp.orders.sources.storage import (
@@ -46,6 +45,7 @@ class FileInfo:
     :param schema: the file's own columns
     :param row_groups: rows and bytes of each row group
     :param folders: columns that its path holds, and their values
+    :param repeated: names of columns that it has more than once; `schema` has the first of each
     :param version: facts that tell when the file has been replaced; none for one that is not compared
     :param selected: the rows to read, None for all
     """
@@ -56,6 +56,7 @@ class FileInfo:
     folders: Mapping[str, pa.Scalar] = field(default_factory=lambda: MappingProxyType({}))
     version: Version = field(default_factory=lambda: MappingProxyType({}))
     selected: range | None = None
+    repeated: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -85,7 +86,7 @@ class ParquetSource:
 
         :param partitions: values of such columns, one or a list for each; no other files are looked at
         :raises MissingSourceError: there are no such files, or no such partitions
-        :raises ExtractError: a file cannot be read as Parquet, or the columns of the files differ in their types
+        :raises ExtractError: a file cannot be read as Parquet
         """
         names = [display_path(filesystem, str(p)) if filesystem else without_credentials(str(p)) for p in paths]
         name = ", ".join(names)
@@ -104,10 +105,7 @@ class ParquetSource:
 
     @classmethod
     def of_files(cls, name: str, files: Sequence[FileInfo], filesystem: Any) -> ParquetSource:
-        """Return the source of files that were found, with the columns that their paths hold.
-
-        :raises ExtractError: their columns differ in their types
-        """
+        """Return the source of files that were found, with the columns that their paths hold."""
         schema = _common_schema(name, files, filesystem)
         folders = hive.partition_columns([file.path for file in files], schema.names)
         described = [
@@ -125,8 +123,10 @@ class ParquetSource:
         """Read `columns`, in the order given; a file that lacks one gives nulls.
 
         :raises SourceChangedError: a file was replaced since its footer was read
-        :raises ExtractError: a file cannot be read
+        :raises ExtractError: a file cannot be read, or one of `columns` differs in its type between the files, or is
+            there twice in one
         """
+        refuse_unusable(self.schema, columns)
         wanted = pa.schema([self.schema.field(column) for column in columns])
         for file in self.files:
             if file.selected is not None and not file.selected:
@@ -167,38 +167,65 @@ def _info(filesystem: Any, file: str) -> FileInfo:
         schema, footer = parquet.schema_arrow.remove_metadata(), parquet.metadata
         groups = (footer.row_group(i) for i in range(footer.num_row_groups))
         sizes = tuple((group.num_rows, group.total_byte_size) for group in groups)
-    if twice := [column for column, times in Counter(schema.names).items() if times > 1]:
-        raise ExtractError(f"{called}: more than one column is called {listed(twice)}; rename them")
-    return FileInfo(file, schema, sizes, version=version)
+    repeated = tuple(column for column, times in Counter(schema.names).items() if times > 1)
+    first = {column.name: column for column in reversed(schema)}
+    schema = pa.schema([first[name] for name in dict.fromkeys(schema.names)])
+    return FileInfo(file, schema, sizes, version=version, repeated=repeated)
 
 
 def _common_schema(name: str, files: Sequence[FileInfo], filesystem: Any) -> pa.Schema:
-    """Return the columns of all files, each with the type in which the files' values meet."""
+    """Return the columns of all files, each with the type in which the files' values meet.
+
+    A column without such a type, or that a file has twice, is unusable: a run may not need it.
+    """
     # thousands of files have a handful of schemas
     kinds = {file.schema: file.path for file in reversed(files)}
-    if len(kinds) == 1:
-        return files[0].schema
-    types: dict[str, pa.DataType] = {}
-    for schema in reversed(kinds):
-        for column in schema:
+    columns = {column.name: column for schema in reversed(kinds) for column in reversed(list(schema))}
+    names = dict.fromkeys(column for schema in reversed(kinds) for column in schema.names)
+    reasons: dict[str, str] = {}
+    if len(kinds) > 1:
+        for column in names:
+            having = [schema for schema in reversed(kinds) if schema.get_field_index(column) >= 0]
+            types = [(schema.field(column).type, kinds[schema]) for schema in having]
             try:
-                types[column.name] = common_type(types.get(column.name, column.type), column.type)
-            except CannotMeetError as error:
-                raise ExtractError(
-                    f"{name}: the files differ in the type of the column {column.name}{error.path}: {error.first} and "
-                    f"{error.second} do not go together without loss (see {display_path(filesystem, kinds[schema])}); "
-                    "write all files with one type"
-                ) from None
-    schema = pa.schema(list(types.items()))
-    for one in kinds:
+                columns[column] = pa.field(column, _common_type(name, column, types, filesystem))
+            except ExtractError as error:
+                # the same in every shard, whatever the sequence of its files
+                type_ = min((type_ for type_, _ in types), key=str)
+                columns[column], reasons[column] = pa.field(column, type_), str(error)
+    for file in files:
+        for column in file.repeated:
+            called = display_path(filesystem, file.path)
+            reasons[column] = f"{called}: more than one column is called {column}; rename them"
+    fields = [columns[column] for column in names]
+    return pa.schema([unusable(f, reasons[f.name]) if f.name in reasons else f for f in fields])
+
+
+def _common_type(name: str, column: str, types: Sequence[tuple[pa.DataType, str]], filesystem: Any) -> pa.DataType:
+    """Return the type in which the values of a column meet.
+
+    :param types: of the column, each with a file that has it
+    :raises ExtractError: there is none
+    """
+    common = types[0][0]
+    for type_, path in types:
         try:
-            _aligned(pa.RecordBatch.from_arrays([pa.nulls(1, f.type) for f in one], schema=one), schema)
-        except pa.ArrowException as error:
+            common = common_type(common, type_)
+        except CannotMeetError as error:
             raise ExtractError(
-                f"{name}: the files have columns of different types that do not go together ({error}); "
-                "write them with one schema"
+                f"{name}: the files differ in the type of the column {column}{error.path}: {error.first} and "
+                f"{error.second} do not go together without loss (see {display_path(filesystem, path)}); "
+                "write all files with one type"
             ) from None
-    return schema
+    try:
+        for type_, _ in types:
+            cast(pa.nulls(1, type_), common)
+    except pa.ArrowException as error:
+        raise ExtractError(
+            f"{name}: the files have columns of different types that do not go together ({error}); "
+            "write them with one schema"
+        ) from None
+    return common
 
 
 @contextlib.contextmanager

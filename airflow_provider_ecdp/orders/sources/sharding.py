@@ -152,7 +152,7 @@ def _first_of_each_kind(source: ParquetSource) -> list[int]:
     own = {name for file in source.files for name in file.schema.names}
     first: dict[object, int] = {}
     for i, file in enumerate(source.files):
-        first.setdefault((file.schema, hive.partition_columns([file.path], own).schema), i)
+        first.setdefault((file.schema, file.repeated, hive.partition_columns([file.path], own).schema), i)
     return list(first.values())
 
 

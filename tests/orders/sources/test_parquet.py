@@ -387,14 +387,16 @@ APART = {
 
 
 @pytest.mark.parametrize("case", APART)
-def test_files_that_do_not_go_together_are_refused_before_a_row_is_read(write, tmp_path, case):
+def test_a_column_whose_types_do_not_go_together_is_refused_before_a_row_of_it_is_read(write, tmp_path, case):
     for i, array in enumerate(APART[case]):
-        write(f"both/{i}.parquet", pa.table({"a": array}))
+        write(f"both/{i}.parquet", pa.table({"a": array, "b": ["x"]}))
+    extract = ParquetSource.open(tmp_path / "both")
     with pytest.raises(
         ExtractError,
         match=r"the files differ in the type of the column a(\[\])?(\.x)?: .* and .* do not go together without loss",
     ):
-        ParquetSource.open(tmp_path / "both")
+        rows(extract, "b", "a")
+    assert rows(extract, "b")["b"].to_pylist() == ["x", "x"]
 
 
 def test_a_column_that_a_file_lacks_is_null_in_its_rows(write, tmp_path):
@@ -432,10 +434,24 @@ def test_files_whose_columns_differ_in_case_are_refused_with_both_names(read, wi
         read(ParquetSource.open(tmp_path))
 
 
-def test_a_file_with_two_columns_of_one_name_is_refused(write):
+def test_a_column_that_a_file_has_twice_is_refused_where_it_is_read(write):
     twice = pa.table({"a": [1]}).append_column("b", pa.array([1])).append_column("a", pa.array([2]))
+    extract = ParquetSource.open(write("o.parquet", twice))
     with pytest.raises(ExtractError, match=r"o\.parquet: more than one column is called a; rename them"):
-        ParquetSource.open(write("o.parquet", twice))
+        rows(extract, "a")
+    assert rows(extract, "b")["b"].to_pylist() == [1]
+
+
+@pytest.mark.parametrize("sql", [None, "SELECT * EXCLUDE (spare) FROM extract"])
+def test_a_column_that_cannot_be_read_stops_no_run_that_does_without_it(read, with_columns, write, tmp_path, sql):
+    table = with_columns(id=pa.array(["1"]))
+    spare = pa.array(["x"])
+    write("1.parquet", table.append_column("spare", pa.array([1])))
+    write("2.parquet", table.append_column("spare", spare).append_column("spare", spare))
+    extract = ParquetSource.open(tmp_path)
+    assert [row.problems for row in read(extract, sql=sql)] == [[], []]
+    with pytest.raises(ExtractError, match="more than one column is called spare"):
+        read(extract, mapping={"currency": "spare"})
 
 
 # broken data in the middle

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from hypothesis import assume, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from laws import examples
 
@@ -364,11 +364,7 @@ def test_types_that_differ_between_files_are_one_type_in_all_shards_whatever_the
     for number, type_ in enumerate(types):
         with extracts.filesystem.open(f"/orders/{number}.parquet", "wb") as sink:
             pq.write_table(pa.table({"no": [number], "price": pa.array([1.0]).cast(type_)}), sink)
-    try:
-        whole = extracts.whole()
-    except ExtractError:
-        # such as a whole number that no decimal of the other's places can hold
-        assume(False)
+    whole = extracts.whole()
     opened = [open_shard(shard, "/orders", extracts.filesystem) for shard in extracts.cut(most)]
     assert {extract.schema.field("price").type for extract in opened} == {whole.schema.field("price").type}
     assert [no for extract in opened for batch in extract.batches(["no"]) for no in batch[0].to_pylist()] == [
