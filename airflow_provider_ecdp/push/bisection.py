@@ -31,6 +31,7 @@ from airflow_provider_ecdp.api.client import EcdpClient, PostResult
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.errors import (
     ApiError,
+    KeyRefusedError,
     RequestRejectedError,
     TooLargeError,
 )
@@ -562,7 +563,7 @@ class GroupTest:
         said = "; ".join(pool.refusal.details) if pool.refusal else str(pool.failure or "")
         if said and said != reason:
             reason = f"{reason}; ECDP said: {said}"
-        suspect = pool.failure is not None and may_be_content(pool.failure) and self.sender.breaker.answers
+        suspect = pool.failure is not None and self.sender.breaker.answers and _may_be_of_these_orders(pool.failure)
         open_end = pool.refusal or pool.maybe_stored or (pool.attempts and pool.unsure) or suspect
         if open_end:
             self._settle(pool, Outcome.UNRESOLVED, reason[:REASON_CHARACTERS], status)
@@ -574,3 +575,11 @@ class GroupTest:
             self.idle = 0
             self.until = None if self.until is None else self.sender.cancellation.clock() + ISOLATION_SECONDS
         self.settled.append(BatchOutcome(pool.orders, outcome, reason, http_status, pool.attempts))
+
+
+def _may_be_of_these_orders(failure: ApiError) -> bool:
+    """Whether other orders may not have this failure, in a run that has had others accepted: so may 401.
+
+    A resume does not begin with such orders: it would stop where this run did.
+    """
+    return may_be_content(failure) or isinstance(failure, KeyRefusedError)

@@ -349,6 +349,19 @@ class TestLedger:
             pushed(client, extract(3), history=Ledger(folder))
         assert len(foreign.posts) == posts
 
+    def test_a_resume_does_not_begin_with_the_orders_whose_content_gets_401(
+        self, foreign, client, many_orders, tmp_path
+    ):
+        refused = (401, {"title": "Unauthorized"}, {})
+        foreign.refuse = lambda orders, _: refused if any(o["id"] == "ORD-000005" for o in orders) else None
+        first = pushed(client, many_orders(12), ledger=Ledger(tmp_path), batch_size=2, max_in_flight=1)
+        again = pushed(client, many_orders(12), ledger=Ledger(tmp_path), batch_size=2, max_in_flight=1)
+
+        assert (first.summary["accepted"], first.summary["unresolved"], first.summary["not_attempted"]) == (4, 2, 6)
+        assert again.stopped is not None
+        assert set(foreign.posts[-1]) == {"ORD-000005", "ORD-000006"}
+        assert len(foreign.stored) == 10
+
     def test_results_of_another_ecdp_are_not_resumed(self, foreign, client, extract, tmp_path):
         folder = tmp_path / "results"
         pushed(client, extract(3), ledger=Ledger(folder))
