@@ -1,9 +1,9 @@
 """Redacts a server's messages for logs and ledgers: short, one line, without personal data or the key.
 
-The customer values of the request are cut in every spelling in which a server may repeat them. E-mail addresses are
-always replaced. Telephone numbers are replaced where they look like nothing else: a `+` before the digits, an area code
-in parentheses, or several short groups of digits. Any other plain run of digits stays, and so does a date: in this
-API's answers they are most probably order ids and positions, by which a refused order is found.
+The customer values of the request are cut in any letter case and Unicode form, and escaped as in URLs, HTML and JSON.
+E-mail addresses are always replaced. Telephone numbers are replaced where they look like nothing else: a `+` before the
+digits, an area code in parentheses, or several short groups of digits. Any other plain run of digits stays, and so does
+a date: in this API's answers they are most probably order ids and positions, by which a refused order is found.
 """
 
 from __future__ import annotations
@@ -34,6 +34,11 @@ _AT = r"(?:@|\uff20|%40|\\u0040)"
 _EMAIL = re.compile(
     rf"""(?:(?<![\w.+\-!#$%&*?^`~]){_LOCAL}+?|"[^"\n]{{1,64}}"){_AT}[^\s@'"<>()\[\]{{}},;:|/=\\]+""",
     re.IGNORECASE,
+)
+
+#: What is left of an address whose local part was replaced: its tag and its domain.
+_EMAIL_REST = re.compile(
+    rf"{re.escape(REDACTED)}(?:\+{_LOCAL}{{0,64}})?{_AT}[^\s@'\"<>()\[\]{{}},;:|/=\\]+", re.IGNORECASE
 )
 
 _PHONE = re.compile(
@@ -136,7 +141,7 @@ class Redactor:
             # without the last word: it may be the first half of an address, or of the key
             text = text[:_MAX_INPUT].rpartition(" ")[0]
         text = self._without_values(_printable(text))
-        text = _EMAIL.sub(REDACTED, text)
+        text = _EMAIL.sub(REDACTED, _EMAIL_REST.sub(REDACTED, text))
         text = _PHONE.sub(_replace_phone, text)
         return text if len(text) <= max_length else text[: max_length - 1] + "…"
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider_ecdp.api.redaction import MAX_LENGTH, REDACTED, redact
+from airflow_provider_ecdp.api.redaction import MAX_LENGTH, REDACTED, SentValues, redact
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,13 @@ def test_a_text_becomes_one_short_line():
     assert said.startswith("one two [31m three fourfive xxx")
     assert len(said) == MAX_LENGTH
     assert said.isprintable()
+
+
+@pytest.mark.parametrize("rest", ["", "+vip", "+vip.2"])
+def test_the_domain_behind_a_replaced_local_part_is_not_shown(rest):
+    values = SentValues(words=frozenset({"nowak.anna"}))
+    text = f"Nowak.Anna{rest}@shop.example: unknown"
+    assert redact(text, values=values) == "[redacted]: unknown"
 
 
 def test_an_address_at_the_cut_is_not_shown_by_half():
