@@ -114,7 +114,9 @@ class ChangeRows:
         if reasons:
             lines = "".join(f"\n  - {_OF_ID.sub(_ORDER_ID, reason)}" for reason in reasons)
             required = "order ids and statuses" if with_status else "order ids"
-            raise ColumnsError(f"{self.name} lacks columns of {required}:{lines}\n{self._sources.columns_text()}")
+            raise ColumnsError(
+                f"{self.name}: its columns cannot be read as {required}:{lines}\n{self._sources.columns_text()}"
+            )
         values = {name: field.value.sql for name, field in fields.items() if field.value is not None}
         nothing = "CAST(NULL AS VARCHAR)"
         columns = ", ".join(f"{values.get(c, nothing)} AS {c}" for c in (_ORDER_ID, "status", "website_id"))

@@ -9,6 +9,7 @@ from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import OrdersFailedError, PushStoppedError
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.reasons import example_of
 from airflow_provider_ecdp.results.report import MaxFailed, Report
 
 
@@ -73,4 +74,4 @@ def _reason(report: Report) -> str:
         return ""
     first, *others = report.reasons
     more = f"; and {number_of(len(others), 'other reason')}" if others else ""
-    return f": {first['reason']} (for example order {one_line(str(first['example']))}){more}"
+    return f": {first['reason']} ({one_line(example_of(first['example']))}){more}"

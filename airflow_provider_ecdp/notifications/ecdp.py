@@ -11,6 +11,7 @@ from airflow.sdk import BaseNotifier
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.reasons import example_of
 from airflow_provider_ecdp.results.report import MaxFailed
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _lines(
         yield from map(_cut, str(error).splitlines()[: 1 if result else 2])
     if result:
         for reason in result["reasons"][:_REASONS]:
-            yield _cut(f"{reason['count']:,} x {reason['reason']} (for example order {reason['example']})")
+            yield _cut(f"{reason['count']:,} x {reason['reason']} ({example_of(reason['example'])})")
         if result["results_path"]:
             yield f"Outcome of every order: {result['results_path']}"
     yield f"Run {ti.run_id}, log: {ti.log_url}"

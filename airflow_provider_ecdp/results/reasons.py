@@ -9,6 +9,9 @@ from airflow_provider_ecdp.results.outcome import Outcome
 #: In our own words: positions, and the text after `got`. The limits in our rules distinguish faults.
 _OWN = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )\d+|(?<=, got text of )\d+|(?<=, got a number of )\d+")
 
+#: A length of one, which has another noun than the others.
+_SINGULAR = re.compile(r"(?<=, got )(text of )?1 (character|byte)\b")
+
 #: In the server's words: every number, but for a status, a host, a port, a limit and a time to wait.
 _OTHERS = re.compile(
     r"""
@@ -43,12 +46,18 @@ def folded(outcome: Outcome, reason: str | None, order_id: str | None) -> str:
         reason = _without(order_id, reason)
     first = reason.partition("; ")[0]
     if outcome is Outcome.INVALID:
-        return f"{outcome.value}: {_OWN.sub('N', first)}"
+        several = _SINGULAR.sub(r"\g<1>N \2s", first)
+        return f"{outcome.value}: {_OWN.sub('N', several)}"
     status = _STATUS.search(first)
     # a status may be said again: HTTP 404, ... this 404 is not in the form of ECDP
     again = status[1] if status else None
     text = _OTHERS.sub(lambda number: number["kept"] or (again if number[0] == again else None) or "N", first)
     return f"{outcome.value}: {text}"
+
+
+def example_of(order_id: str | None) -> str:
+    """Return the example of a reason in words; None is an order without an id."""
+    return "for example an order without an id" if order_id is None else f"for example order {order_id}"
 
 
 def _without(order_id: str, reason: str) -> str:

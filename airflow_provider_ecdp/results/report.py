@@ -15,6 +15,7 @@ from airflow_provider_ecdp.errors import (
 )
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.reasons import example_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Report:
         """Return the counts, the commonest reasons with an example each, and where the rest is."""
         counts = ", ".join(f"{self.summary[o.value]:,} {o.value}" for o in Outcome if self.summary[o.value])
         lines = [f"{self.failed:,} of {number_of(self.summary['total'], 'order')} failed ({counts})"]
-        lines += [f"  {r['count']:,} x {r['reason']} (for example order {r['example']})" for r in self.reasons[:3]]
+        lines += [f"  {r['count']:,} x {r['reason']} ({example_of(r['example'])})" for r in self.reasons[:3]]
         where = self.results_path or "the task's XCom, key return_value (set results_path to keep all of them)"
         lines.append(f"Every order's outcome: {where}")
         if self.results_path and self.failed:

@@ -107,6 +107,17 @@ def test_an_id_of_several_lines_stays_in_its_line(ecdp, table):
     assert "(for example order A\\necdp: all is well)" in run.err
 
 
+@pytest.mark.usefixtures("pointed")
+def test_an_order_without_an_id_is_called_so_and_one_byte_is_one_byte(ecdp, table):
+    without_id = ecdp("push", table([ORDER | {"id": None, "status": "paid"}, ORDER | {"id": "A-1"}]), "--quiet")
+    assert "id: required, got missing (for example an order without an id)" in without_id.err
+    # reasons of several orders are folded; that of one has its figures
+    wrong = ORDER | {"id": "A-1", "status": b"\xff", "currency": "X"}
+    reason = ecdp("push", table([wrong]), "--json").json["results"][0]["reason"]
+    assert "got 1 byte; " in reason + "; "
+    assert "got 1 character; " in reason + "; "
+
+
 def test_names_of_columns_are_themselves_in_a_suggested_mapping(ecdp, table):
     name = f"price {STEERING}"
     run = ecdp("mapping", "suggest", table([{"order_id": "A-1", "sku": "p", name: "x"}]))

@@ -176,7 +176,7 @@ def test_a_short_id_does_not_cut_the_words_of_a_reason(order_id):
 
 def test_the_lengths_of_what_is_not_shown_do_not_tell_reasons_apart():
     tally = OutcomeCounts(limit=0)
-    told = ["text of 12 characters", "text of 9 characters", "a number of 11 digits", "a number of 9 digits"]
+    told = ["text of 12 characters", "text of 1 character", "a number of 11 digits", "a number of 9 digits"]
     tally.add(settled(Outcome.INVALID, ["A-1"] * 4, [f"date: a date, got {got}" for got in told]))
     assert {text: r.count for text, r in tally.reasons.items()} == {
         "invalid: date: a date, got text of N characters": 2,

@@ -55,7 +55,7 @@ class Catalog:
             schema = engine_schema(extract.schema)
             if not len(schema):
                 unknown = f" of a type that the engine knows: {extract.schema.names}" if len(extract.schema) else ""
-                raise ColumnsError(f"{extract.name} has no columns{unknown}, so it holds no orders")
+                raise ColumnsError(f"{extract.name} has no columns{unknown}, so nothing can be read from it")
             coded = _coded(i, schema)
             engine.register(source_table(i), pa.Table.from_batches([], coded))
             columns = ", ".join(

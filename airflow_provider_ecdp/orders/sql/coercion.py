@@ -13,6 +13,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders.contract import INTEGER, STATUS_BLANKS, STATUS_SPELLINGS, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_json, is_text, readable, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
+from airflow_provider_ecdp.orders.sql.disclosure import number_sql
 from airflow_provider_ecdp.orders.sql.json_columns import JSON_NUMBER, single
 
 # beyond ISO 8601 the engine's cast takes `epoch`, a zone's name, blanks; it reads those as no offset
@@ -113,7 +114,7 @@ def shown(raw: str, type_: pa.DataType) -> str:
     Return no characters for the others.
     """
     if is_bytes(type_):
-        return f"octet_length({raw}) || ' bytes'"
+        return number_sql(f"octet_length({raw})", "byte")
     if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
         # the engine fails on the text of a time that its microseconds cannot hold
         return "'a time out of range'"

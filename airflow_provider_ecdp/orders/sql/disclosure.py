@@ -27,7 +27,7 @@ def disclosed(value: str) -> str:
         return value
     if re.fullmatch(_NUMBER, value):
         return f"a number of {len(re.sub('[^0-9]', '', value))} digits"
-    return f"text of {len(value)} characters"
+    return f"text of {len(value)} character{'' if len(value) == 1 else 's'}"
 
 
 def disclosed_sql(value: str) -> str:
@@ -50,4 +50,12 @@ def length_sql(value: str) -> str:
 
     :param value: SQL of a text
     """
-    return f"'text of ' || length({value}) || ' characters'"
+    return f"'text of ' || {number_sql(f'length({value})', 'character')}"
+
+
+def number_sql(count: str, noun: str) -> str:
+    """Return SQL of a count with its noun: 1 character, 12 characters.
+
+    :param count: SQL of a whole number
+    """
+    return f"{count} || CASE WHEN {count} = 1 THEN ' {noun}' ELSE ' {noun}s' END"

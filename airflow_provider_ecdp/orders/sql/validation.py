@@ -14,7 +14,7 @@ from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS
 from airflow_provider_ecdp.orders.sql.coercion import TEXT, listed_status
 from airflow_provider_ecdp.orders.sql.currencies import CURRENCY_CODES
-from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql
+from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql, number_sql
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding, Node
 
 #: SQL type of a problem.
@@ -215,7 +215,7 @@ def _value(node: Node, path: Path) -> Iterator[Check]:
                 else f"strlen({encoded}) > {high} AND length({encoded}) > {high}"
             )
             rule = f"exactly {high} characters" if exactly else f"at most {high} characters"
-            yield Check(path, bound, quote_literal(rule), f"length({encoded}) || ' characters'")
+            yield Check(path, bound, quote_literal(rule), number_sql(f"length({encoded})", "character"))
         if low and not exactly:
             rule = f"at least {low} character{'s' if low > 1 else ''}"
             yield Check(path, f"strlen({encoded}) < {low}", quote_literal(rule), "'no characters'")
@@ -257,7 +257,9 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
     email = customer.child("email")
     if email:
         broken = f"NOT contains({email.encoded}, '@')"
-        yield _warning("email_without_at", path.member("email"), broken, f"length({email.encoded}) || ' characters'")
+        yield _warning(
+            "email_without_at", path.member("email"), broken, number_sql(f"length({email.encoded})", "character")
+        )
 
 
 def _of_other_pages(fields: FieldBinding) -> Iterator[Check]:

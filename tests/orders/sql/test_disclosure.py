@@ -34,7 +34,7 @@ HIDDEN = {
     "shipped2": "text of 8 characters",
     "n/a": "text of 3 characters",
     "": "text of 0 characters",
-    " ": "text of 1 characters",
+    " ": "text of 1 character",
     "paid\n": "text of 5 characters",
     "x" * 33: "text of 33 characters",
     "2026-11-01 600700800": "text of 20 characters",
@@ -76,7 +76,7 @@ def test_law_no_address_no_telephone_number_and_no_two_words_are_shown(by_engine
     told = disclosed(value)
     assert told == by_engine(value)
     if told != value:
-        assert re.fullmatch(r"text of \d+ characters|a number of \d+ digits", told)
+        assert re.fullmatch(r"text of \d+ characters?|a number of \d+ digits", told)
     elif not re.match(r"\d{4}-\d{1,2}-\d{1,2}", told):
         assert "@" not in told
         assert not re.search(r"\s", told)

@@ -232,7 +232,7 @@ def test_json_in_order_lines_is_read_and_its_problems_are_the_order_s(read):
         {
             "field": "products.productAttributes",
             "rule": "JSON text of a list of objects",
-            "got": "text of 1 characters",
+            "got": "text of 1 character",
         }
     ]
     assert [p["field"] for p in found["C"].problems] == ["customer"]
