@@ -22,6 +22,7 @@ from airflow_provider_ecdp.errors import (
     CancelledError,
     ConfigurationError,
     EcdpError,
+    ExtractError,
     KeyRefusedError,
     WrongAddressError,
 )
@@ -230,6 +231,8 @@ class EcdpHook(BaseHook):
             raise ConfigurationError(
                 f"unknown option {min(unknown)}; the options are {', '.join(HookOptions.__annotations__)}"
             )
+        if not isinstance(orders, Iterable) and not hasattr(orders, "batches"):
+            raise ExtractError(f"the list of orders is {type(orders).__name__}, not a list of dicts")
         sending = self.settings(PushSettings, options)
         reading = self.settings(OrderSettings, options)
         extract = source_from_records(orders) if isinstance(orders, Iterable) else orders

@@ -153,6 +153,11 @@ def test_an_extract_can_be_pushed_as_it_is(hook, sandbox, order):
     assert sandbox.store.ids() == ["1"]
 
 
+def test_orders_that_are_no_list_are_refused(hook):
+    with pytest.raises(ExtractError, match="the list of orders is NoneType, not a list of dicts"):
+        hook.push_orders(None)
+
+
 def test_no_orders_are_an_error_that_says_how_to_allow_them(hook):
     with pytest.raises(ExtractError, match="holds no orders"):
         hook.push_orders([])

@@ -77,8 +77,8 @@ def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) 
         if isinstance(value, Mapping):
             return _object(field.fields, value, f"{path}.", problems)
     elif field.kind is Kind.LIST:
-        if isinstance(value, list | tuple):
-            return [_element(field, element, f"{path}[{i}]", problems) for i, element in enumerate(value)]
+        if (elements := _elements(field, value)) is not None:
+            return [_element(field, element, f"{path}[{i}]", problems) for i, element in enumerate(elements)]
     elif (text := _text(field, value)) is not None:
         try:
             text.encode()
@@ -88,6 +88,15 @@ def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) 
         return text
     problems.append(_problem(path, _asked(field), type(value).__name__))
     return None
+
+
+def _elements(field: Field, value: Any) -> list[Any] | tuple[Any, ...] | None:
+    """Return the elements of a list, of an array of numpy or Arrow, or of attributes by their names; None of others."""
+    if isinstance(value, Mapping) and field.name.endswith("Attributes"):
+        return [{"name": name, "value": of_name} for name, of_name in value.items()]
+    to_list = getattr(value, "tolist", None)
+    elements = to_list() if callable(to_list) and not isinstance(value, type) else value
+    return elements if isinstance(elements, list | tuple) else None
 
 
 def _element(field: Field, value: Any, path: str, problems: list[dict[str, str]]) -> dict[str, Any] | None:

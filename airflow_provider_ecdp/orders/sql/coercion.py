@@ -7,6 +7,7 @@ field's with all of its digits: then it is its order's problem, and `rule` is th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 
 import pyarrow as pa
 
@@ -130,7 +131,9 @@ def decimal_text(raw: str, type_: pa.DataType) -> str:
 
 def listed_status(raw: str) -> str:
     """Return SQL of a status in small letters, without the blanks around it."""
-    return f"lower(trim(CAST({raw} AS VARCHAR), {quote_literal(STATUS_BLANKS)}))"
+    # `lower` makes an i of İ, and Python does not
+    letters = f"'{ascii_uppercase}', '{ascii_lowercase}'"
+    return f"translate(trim(CAST({raw} AS VARCHAR), {quote_literal(STATUS_BLANKS)}), {letters})"
 
 
 def _text(raw: str, type_: pa.DataType) -> EncodedValue | None:

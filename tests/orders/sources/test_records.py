@@ -11,6 +11,7 @@ from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
 
+import pyarrow as pa
 import pytest
 
 from airflow_provider_ecdp.errors import ExtractError
@@ -204,7 +205,8 @@ def test_a_value_that_cannot_be_its_fields_is_that_orders_problem(take, good):
         "products are a generator": (good | {"products": iter(good["products"])}, {"products": "list of objects"}),
         "a product is text": (good | {"products": ["Mug", *good["products"]]}, {"products[0]": "object"}),
         "a product is none": (good | {"products": [None]}, {"products[0]": "required"}),
-        "attributes are a dict": (good | {"orderAttributes": {"a": "b"}}, {"orderAttributes": "list of objects"}),
+        "attributes are a dict": (good | {"orderAttributes": {"a": "b"}}, {}),
+        "a value in a dict is a list": (good | {"orderAttributes": {"a": [1]}}, {"orderAttributes[0].value": "string"}),
         "an attribute is a pair": (good | {"orderAttributes": [("a", "b")]}, {"orderAttributes[0]": "object"}),
         "a value is a list": (
             good | {"orderAttributes": [{"name": "a", "value": [1]}]},
@@ -299,3 +301,14 @@ def test_records_can_be_shaped_by_an_sql_text(read, good):
     sql = "SELECT *, 'EUR' AS currency FROM extract WHERE id <> '2'"
     rows = read(source_from_records([good | {"id": i} for i in (1, 2, 3)]), sql=sql)
     assert [(row.order_id, row.sent["currency"]) for row in rows] == [("1", "EUR"), ("3", "EUR")]
+
+
+def test_attributes_may_be_a_dict_and_a_list_may_be_an_array(take, good):
+    attributes = [{"name": "gift", "value": "true"}]
+    rows = take(
+        {
+            "lists": good | {"orderAttributes": attributes},
+            "others": good | {"orderAttributes": {"gift": True}, "products": pa.array(good["products"])},
+        }
+    )
+    assert rows["others"].sent == rows["lists"].sent

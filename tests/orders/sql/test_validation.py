@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from contract_paths import MAX_LENGTHS, OPTIONAL, REQUIRED
 
+from airflow_provider_ecdp.by_id.validation import listed_status
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.orders.contract import WARNINGS
 from airflow_provider_ecdp.orders.sql import query
@@ -137,6 +138,17 @@ def test_the_case_of_a_status_does_not_matter(judge, full):
 def test_blanks_around_a_status_do_not_count(judge, full, text):
     [row] = judge({text: full | {"status": text}}).values()
     assert row.sent["status"] == "Paid"
+
+
+def test_an_order_takes_the_statuses_that_a_change_takes(judge, full):
+    texts = ["PAID", "cancelled", "Paid ", "\u00a0paid", "\u2003paid", "PA\u0130D", "PA\u0131D", "pa id", "new"]
+    for text, row in judge({text: full | {"status": text} for text in texts}).items():
+        try:
+            expected = listed_status(text)
+        except ConfigurationError:
+            assert set(row.faults) == {"status"}, text
+        else:
+            assert row.sent["status"] == expected
 
 
 def test_optional_text_without_characters_is_absent(judge, full):
