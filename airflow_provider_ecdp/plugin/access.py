@@ -11,7 +11,7 @@ from fastapi import Depends
 
 __all__ = ["READER", "GetUserDep", "may_clear", "may_trigger"]
 
-#: Of every route with data: a page shows what XComs and rendered fields show, and more of the same.
+#: Of every route with data: a page shows values of XComs and of rendered fields.
 READER = [
     Depends(requires_access_dag("GET", DagAccessEntity.XCOM)),
     Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE)),

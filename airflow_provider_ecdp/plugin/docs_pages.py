@@ -1,4 +1,4 @@
-"""The documentation of the installed version as pages of the API server, for a link from a failure to what helps.
+"""The documentation of the installed version as pages of the API server, for a link from a failure to its section.
 
 The Markdown of this package's own `docs`: headings, paragraphs, lists, tables, code and links; nothing else is known.
 """

@@ -102,7 +102,7 @@ def readable(root: str) -> bool:
 
 
 def rows_of_order(dag_id: str, run_id: str, task_id: str | None, order_id: str) -> list[Row]:
-    """Return what a DAG run has kept of one order, in any of its tasks or in one, and in all of their epochs.
+    """Return the rows that a DAG run has kept of one order, in any of its tasks or in one, and in all of their epochs.
 
     :raises ConfigurationError: Airflow has no file system for a root, or a file is damaged
     :raises StorageError: the storage does not answer

@@ -11,7 +11,7 @@ from airflow_provider_ecdp.results.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
-    """What an operator of this package has returned."""
+    """The report that an operator of this package has returned."""
 
     value: Mapping[str, Any]
 

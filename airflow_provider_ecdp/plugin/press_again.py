@@ -1,6 +1,6 @@
-"""What a reader of a report can do next: send the failed orders again, or run the task again.
+"""Buttons of a report: send the failed orders again, or run the task again.
 
-The page asks Airflow's own API, which checks the permissions; what stands here says what to ask for.
+The page asks Airflow's own API, which checks the permissions; this module makes the request.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ replay_from="{{ params.replay_from }}"\
 def replay(
     run: RunState, dag: SerializedDag, task_id: str, results_path: str | None, date: dt.datetime | None
 ) -> dict[str, Any]:
-    """Return the request of a run that sends the failed orders again, or what the DAG needs for that.
+    """Return the request of a run that sends the failed orders again, or its configuration alone, to be pasted.
 
     :param results_path: of the run whose orders failed
     :param date: logical date of the new run
@@ -52,13 +52,13 @@ def _choices(params: Mapping[str, Any]) -> dict[str, str]:
 
 def _schema(param: Any) -> Mapping[str, Any]:
     schema = param.get("schema") if isinstance(param, dict) else None
-    # Airflow encodes what is in it
+    # Airflow encodes its content
     inner = schema.get("__var", schema) if isinstance(schema, dict) else None
     return inner if isinstance(inner, dict) else {}
 
 
 def clear(run: RunState, key: TaskKey, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the request that clears a task instance and what follows it, and its effect in words.
+    """Return the request that clears a task instance and those after it, and its effect in words.
 
     :param parameters: of the task
     """

@@ -1,4 +1,4 @@
-"""What Airflow's database holds of a task instance, a DAG run, and those before: nothing is written."""
+"""Reads the records of a task instance, a DAG run, and those before from Airflow's database; nothing is written."""
 
 from __future__ import annotations
 
@@ -215,7 +215,7 @@ def _fields(task: Mapping[str, Any]) -> Mapping[str, Any]:
 def next_logical_date(session: Session, run: RunState) -> dt.datetime | None:
     """Return a date for a run that repeats another: a millisecond after it, or after the last that repeated it.
 
-    Two runs of a DAG never share a date, and templates of dates and days have to give what they gave before.
+    Two runs of a DAG never share a date, and templates of dates and days have to give the same text as before.
     """
     if run.logical_date is None:
         return None

@@ -24,7 +24,7 @@ from airflow_provider_ecdp.results.outcome import Outcome
 #: Reasons that a report lists.
 _REASONS = 20
 
-#: Parameters of a task that say what was read and sent, in the order of the page.
+#: Parameters of a task for its reading and its sending, in the order of the page.
 _READ = ("path", "extracts", "partitions", "mapping", "sql", "partition_by")
 _SENT = ("mode", "only_changed", "replay_from", "on_clear", "max_failed", "ecdp_conn_id", "check_only")
 
@@ -136,7 +136,7 @@ def _note(level: str, text: str) -> dict[str, str]:
 
 
 def _place(key: TaskKey, left: TaskReport | None, state: TaskState) -> tuple[Place | None, list[dict[str, str]]]:
-    """Return where the results are, and what the reader has to know if the API server sees none."""
+    """Return the place of the results, and notes for the reader if the API server sees none."""
     reported = left.results_path if left else None
     try:
         place = folders.results_of(key, reported)
@@ -182,7 +182,7 @@ def _nothing() -> str:
     )
 
 
-#: What was added up of results that are still open: they never change.
+#: Sums over results that are still open: they never change.
 _added: WeakKeyDictionary[Results, dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -202,7 +202,7 @@ def _overview(results: Results) -> dict[str, Any]:
 
 
 def _of_xcom(left: TaskReport | None) -> dict[str, Any]:
-    """Return what XCom holds in place of results: some of them, failures first."""
+    """Return the results in XCom, in place of all: some of them, failures first."""
     if left is None:
         return {"source": None, "outcomes": [], "reasons": [], "timeline": [], "results": []}
     return {
@@ -227,7 +227,7 @@ def _outcomes(counts: Mapping[str, int]) -> list[dict[str, Any]]:
 
 
 def _settings(fields: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
-    """Return what the task read, and how it sent it, as its templates were rendered."""
+    """Return the task's parameters of reading and sending, with rendered templates."""
     return {
         name: [
             {"name": one, "value": _shown(fields[one])} for one in names if fields.get(one) not in (None, "None", "")
@@ -333,7 +333,7 @@ def _added_up(
     opened: OpenResults,
     notes: list[dict[str, str]],
 ) -> dict[str, Any]:
-    """Return what is in the results of several tasks, and add to `counts` those of tasks that have none."""
+    """Return the overview of the results of several tasks, and add to `counts` those of tasks that have none."""
     place = shared_place(places)
     if place is None:
         return _of_xcom(None)

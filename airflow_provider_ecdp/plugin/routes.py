@@ -174,7 +174,7 @@ def _csv(run: RunState, place: Place, wanted: Filter) -> StreamingResponse:
         with opened.of(place.folder, place.inside) as results:
             yield from csv_text({**row.as_json(), "run": run.run_id} for row in results.each(wanted))
 
-    # what cannot be opened is an answer of its own, and not a file that ends early
+    # results that cannot be opened are an error, and not a file that ends early
     with opened.of(place.folder, place.inside):
         pass
     headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}
