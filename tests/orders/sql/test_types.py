@@ -288,7 +288,7 @@ def test_names_of_zones_and_statuses_may_be_bytes_or_of_a_wrong_kind(read, with_
     statuses = read_column("status", pa.array([b"paid", b"CANCELLED", b"\xff", b"lost"]))
     assert [row.sent["status"] for row in statuses[:2]] == ["Paid", "Canceled"]
     assert statuses[1].named_warnings == {"status_spelling"}
-    assert [row.problems[0]["got"] for row in statuses[2:]] == ["1 bytes", "4 bytes"]
+    assert [row.problems[0]["got"] for row in statuses[2:]] == ["1 byte", "4 bytes"]
 
     zones = read_column("timeZone", pa.array([b"Europe/Warsaw", b"\xff"]))
     assert zones[0].sent["timeZone"] == "Central European Standard Time"
