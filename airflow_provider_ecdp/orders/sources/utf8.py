@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ExtractError
-from airflow_provider_ecdp.orders.engine.arrow_types import is_text
+from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_text
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, REPEATED_KEY
 
 _ESCAPED = re.compile("[\udc80-\udcff]+")
@@ -91,10 +91,10 @@ def _decoded(value: Any, type_: pa.DataType) -> Any:
 
 
 def _with_unique_keys(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
-    """Return `batch` with a mark behind each key that its MAP holds already, and as it is if there is none.
+    """Return `batch` with a mark for each key that its MAP holds already; unchanged if there is none.
 
     :param name: of the source, for the message
-    :raises ExtractError: such keys are not text, and cannot be marked
+    :raises ExtractError: neither keys nor values of such a MAP are text or bytes, so that there is no room for a mark
     """
     repeated = [i for i, f in enumerate(batch.schema) if any(map(_repeats, _maps(batch.column(i), f.type)))]
     for i in repeated:
@@ -105,8 +105,8 @@ def _with_unique_keys(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
             )
         except TypeError:
             raise ExtractError(
-                f"{name}: column {field.name}: a MAP holds a key more than once, and keys of {field.type} cannot be "
-                "sent so; write each key once"
+                f"{name}: column {field.name}: a MAP holds a key more than once, and neither keys nor values of "
+                f"{field.type} are text, so its order cannot be told; write each key once, or its keys as text"
             ) from None
         batch = batch.set_column(i, field, array)
     return batch
@@ -146,7 +146,7 @@ def _with_marked_keys(value: Any, type_: pa.DataType) -> Any:
     if value is None:
         return None
     if pa.types.is_map(type_):
-        return list(_marked_entries([(key, _with_marked_keys(item, type_.item_type)) for key, item in value], type_))
+        return _marked_entries([(key, _with_marked_keys(item, type_.item_type)) for key, item in value], type_)
     if pa.types.is_struct(type_):
         return {f.name: _with_marked_keys(value[f.name], f.type) for f in type_}
     if pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
@@ -154,10 +154,30 @@ def _with_marked_keys(value: Any, type_: pa.DataType) -> Any:
     return value
 
 
-def _marked_entries(entries: list[tuple[Any, Any]], type_: pa.DataType) -> Iterator[tuple[Any, Any]]:
-    keys = set()
+def _marked_entries(entries: list[tuple[Any, Any]], type_: pa.DataType) -> list[tuple[Any, Any]]:
+    """Return entries with different keys, and a mark in each repeated key.
+
+    Where a key has no room for a mark, the value of its first entry is the mark, and its other entries are left out.
+
+    :raises TypeError: neither keys nor values have room for a mark
+    """
+    result: dict[Any, Any] = {}
     for i, (key, item) in enumerate(entries):
-        if key in keys and not is_text(type_.key_type):
+        if key not in result:
+            result[key] = item
+        elif mark := _mark(type_.key_type):
+            result[key + mark + str(i).encode() if isinstance(mark, bytes) else f"{key}{mark}{i}"] = item
+        elif mark := _mark(type_.item_type):
+            result[key] = mark
+        else:
             raise TypeError
-        yield (f"{key}{REPEATED_KEY}{i}" if key in keys else key), item
-        keys.add(key)
+    return list(result.items())
+
+
+def _mark(type_: pa.DataType) -> str | bytes | None:
+    """Return REPEATED_KEY as a value of `type_`, None if that is neither text nor bytes."""
+    if pa.types.is_dictionary(type_):
+        return _mark(type_.value_type)
+    if is_text(type_):
+        return REPEATED_KEY
+    return REPEATED_KEY.encode() if is_bytes(type_) else None

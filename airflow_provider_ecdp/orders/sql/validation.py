@@ -201,7 +201,7 @@ def _value(node: Node, path: Path) -> Iterator[Check]:
     field, raw, encoded = node.field, node.raw, node.encoded
     if node.rule:
         yield Check(path, f"{raw} IS NOT NULL AND {encoded} IS NULL", quote_literal(node.rule), _got(node))
-    elif field.kind is Kind.TEXT:
+    if field.kind is Kind.TEXT:
         yield _marked(path, encoded)
     low, high = field.min_length, field.max_length
     if field.kind is Kind.TEXT and (low or high):

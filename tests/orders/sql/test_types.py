@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
 
-from airflow_provider_ecdp.errors import ColumnsError
+from airflow_provider_ecdp.errors import ColumnsError, ExtractError
 from airflow_provider_ecdp.orders.sql.fields import match_columns
 
 D = Decimal
@@ -234,6 +235,45 @@ def test_a_map_with_a_key_twice_is_a_problem_of_its_order(read, with_columns, sq
     maps = pa.array([[("a", "x"), ("b", "y")], [("a", "x"), ("a", "y")], None], pa.map_(pa.string(), pa.string()))
     rows = read(with_columns(orderAttributes=maps), **({"sql": sql} if sql else {}))
     assert [row.faults for row in rows] == [{}, {"orderAttributes[1].name": "one value for one key"}, {}]
+
+
+@pytest.mark.parametrize("sql", [None, "SELECT * FROM extract"], ids=["columns", "SQL"])
+@pytest.mark.parametrize(
+    ("key", "keys", "item", "member"),
+    [
+        (pa.binary(), b"ab", pa.int64(), "[1].name"),
+        (pa.int64(), (1, 2), pa.string(), "[0].value"),
+        (pa.int32(), (1, 2), pa.binary(), "[0].value"),
+        (pa.decimal128(5, 0), (D(1), D(2)), pa.dictionary(pa.int32(), pa.string()), "[0].value"),
+    ],
+    ids=["bytes", "whole numbers", "values of bytes", "values of a dictionary"],
+)
+def test_a_map_with_a_key_twice_that_is_no_text_is_a_problem_of_its_order(
+    read, with_columns, key, keys, item, member, sql
+):
+    first, second = (keys[i : i + 1] if isinstance(keys, bytes) else keys[i] for i in (0, 1))
+    x, y = (1, 2) if pa.types.is_integer(item) else (b"x", b"y") if pa.types.is_binary(item) else ("x", "y")
+    maps = [[(first, x), (second, y)], [(first, x), (first, None), (second, y)], None]
+    rows = read(with_columns(orderAttributes=pa.array(maps, pa.map_(key, item))), **({"sql": sql} if sql else {}))
+    assert [row.faults for row in rows] == [{}, {f"orderAttributes{member}": "one value for one key"}, {}]
+    assert len(rows[0].sent["orderAttributes"]) == 2
+
+
+def test_an_sql_text_may_take_a_map_by_dates_with_a_key_twice(read, with_columns):
+    first, second = dt.date(2026, 1, 1), dt.date(2026, 1, 2)
+    maps = [[(first, "x"), (second, "y")], [(first, "x"), (second, "y"), (second, "z")]]
+    by_date = pa.array(maps, pa.map_(pa.date32(), pa.string()))
+    source = with_columns(notes=by_date)
+    rows = read(
+        source, sql="SELECT *, [{'name': 'n', 'value': notes[DATE '2026-01-02']}] AS orderAttributes FROM extract"
+    )
+    assert [row.faults for row in rows] == [{}, {"orderAttributes[0].value": "one value for one key"}]
+
+
+def test_a_map_of_numbers_by_numbers_with_a_key_twice_is_refused_with_its_column(read, with_columns):
+    maps = pa.array([[(1, 2), (1, 3)]], pa.map_(pa.int64(), pa.int64()))
+    with pytest.raises(ExtractError, match="orderAttributes: a MAP holds a key more than once, and neither keys nor"):
+        read(with_columns(orderAttributes=maps))
 
 
 def test_features_may_be_maps(read, good):
