@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 KEY = "foreign-key"
 
@@ -177,9 +177,9 @@ class _Quiet(ThreadingHTTPServer):
 
 @contextlib.contextmanager
 def serving(foreign: ForeignServer) -> Iterator[ForeignServer]:
-    """Serve on a free port of this machine; what is stored outlives the block."""
+    """Serve on a free port of this machine, or on that of the block before; what is stored outlives the block."""
     handler = type("Handler", (_Handler,), {"foreign": foreign, "connections": set()})
-    server = _Quiet(("127.0.0.1", 0), handler)
+    server = _Quiet(("127.0.0.1", urlsplit(foreign.url).port or 0), handler)
     foreign.url = f"http://127.0.0.1:{server.server_address[1]}"
     foreign.listener = server.socket
 
