@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -263,7 +264,7 @@ class TestOutage:
             report = pushed(sandbox, extract(10_000), clock, tmp_path / "results")
             assert report.summary["accepted"] == sandbox.store.count() == 3_500
 
-        with SandboxServer(KEY, database) as sandbox:
+        with SandboxServer(KEY, database, port=urlsplit(sandbox.url).port) as sandbox:
             report = pushed(sandbox, extract(10_000), clock, tmp_path / "results")
             assert (report.summary["accepted"], report.summary["skipped"]) == (6_500, 3_500)
             assert sandbox.store.count() == sandbox.store.total_writes() == 10_000
