@@ -270,17 +270,22 @@ class TestWhatIsInFlightWhenARunBreaks:
 
     def test_every_outcome_is_recorded_though_the_ledger_cannot_be_written_for_a_while(self, foreign, client, tmp_path):
         class Full(Ledger):
-            tries = 0
+            begun = failed = False
+
+            def begin(self):
+                super().begin()
+                self.begun = True
 
             def _put(self, name, data):
-                Full.tries += 1
-                # the first ones are the signs that the run has begun
-                if Full.tries == 3:
+                if self.begun and not self.failed:
+                    self.failed = True
                     raise OSError("no space left on device")
                 super()._put(name, data)
 
-        report = pushed(client, orders_of(10), batch_size=1, ledger=Full(tmp_path, flush_seconds=0))
+        ledger = Full(tmp_path, flush_seconds=0)
+        report = pushed(client, orders_of(10), batch_size=1, ledger=ledger)
 
+        assert ledger.failed
         assert report.stopped is None
         assert counts(report) == {"accepted": 10}
         accepted = {i for i, row in newest_rows(tmp_path).items() if row["outcome"] == "accepted"}
