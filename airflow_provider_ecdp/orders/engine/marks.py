@@ -15,7 +15,7 @@ REPEATED_KEY = BROKEN + "\ufdd1"
 #: The rule that it breaks.
 ONE_VALUE = "one value for one key"
 
-#: A JSON value that cannot be text; its kind in words follows.
+#: A value that cannot be text; its kind in words follows, then, behind another mark, the rule that it breaks, if any.
 OTHER_KIND = BROKEN + "\ufdd2"
 
 #: A JSON number, kept as text for its digits; stands before it, and never leaves the query that reads the JSON.

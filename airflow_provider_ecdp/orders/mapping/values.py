@@ -14,7 +14,7 @@ from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.mapping.spec import Constant, Value
 from airflow_provider_ecdp.orders.mapping.sums import digits
 from airflow_provider_ecdp.orders.names import Expression
-from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present
+from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present, shown
 
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
@@ -66,12 +66,23 @@ def attribute_text(value: Expression) -> str | None:
 
 
 def text_or_mark(field: Field, value: Expression, timezone: str | None = None) -> str:
-    """Return SQL of a value as the text of `field`: where it cannot be the field's, of a mark that the checks find."""
+    """Return SQL of a value as the text of `field`: where it cannot be the field's, of a mark that the checks find.
+
+    A field that takes only some texts has the value's own text in place of a mark: the checks refuse it, and show it.
+    """
     encoded = encode(field, value.sql, value.type, timezone)
-    mark = f"CASE WHEN {value.sql} IS NOT NULL THEN {quote_literal(f'{OTHER_KIND}a value of {value.type}')} END"
-    if encoded is None:
-        return mark
-    return f"coalesce({encoded.sql}, {mark})" if encoded.rule else encoded.sql
+    if encoded is not None and not encoded.rule:
+        return encoded.sql
+    texts = [encoded.sql] if encoded else []
+    any_text = field.kind is Kind.TEXT and not field.choices and field.name != "timeZone"
+    if encoded and not any_text and (own := attribute_text(value)):
+        texts.append(own)
+    kind = shown(value.sql, value.type) or quote_literal(f"a value of {value.type}")
+    if encoded and pa.types.is_floating(value.type):
+        kind = "'NaN or infinity'"
+    rule = encoded.rule if encoded and encoded.rule else "text"
+    mark = f"{quote_literal(OTHER_KIND)} || {kind} || {quote_literal(OTHER_KIND + rule)}"
+    return f"coalesce({', '.join([*texts, f'CASE WHEN {value.sql} IS NOT NULL THEN {mark} END'])})"
 
 
 def decoded(value: Expression) -> Expression:

@@ -210,7 +210,7 @@ def _value(node: Node, path: Path) -> Iterator[Check]:
         if high:
             # bytes first: strlen is free, and few bytes are few characters
             bound = (
-                f"length({encoded}) <> {high}"
+                f"length({encoded}) <> {high} AND NOT contains({encoded}, {quote_literal(OTHER_KIND)})"
                 if exactly
                 else f"strlen({encoded}) > {high} AND length({encoded}) > {high}"
             )
@@ -223,11 +223,17 @@ def _value(node: Node, path: Path) -> Iterator[Check]:
 
 def _marked(path: Path, encoded: str) -> Check:
     """Return the check of values that could not become text, and were marked."""
-    other = f"split_part({encoded}, {quote_literal(OTHER_KIND)}, 2)"
+    other = _kind(encoded)
+    of_kind = f"coalesce(nullif(split_part({encoded}, {quote_literal(OTHER_KIND)}, 3), ''), 'text')"
     twice = f"contains({encoded}, {quote_literal(REPEATED_KEY)})"
-    rule = f"CASE WHEN {other} <> '' THEN 'text' WHEN {twice} THEN '{ONE_VALUE}' ELSE '{TEXT}' END"
+    rule = f"CASE WHEN {other} <> '' THEN {of_kind} WHEN {twice} THEN '{ONE_VALUE}' ELSE '{TEXT}' END"
     got = f"CASE WHEN {other} <> '' THEN {other} WHEN {twice} THEN 'more' ELSE 'bytes of another encoding' END"
     return Check(path, f"contains({encoded}, {quote_literal(BROKEN)})", rule, got, watched=True)
+
+
+def _kind(text: str) -> str:
+    """Return SQL of the kind, in words, of a value that was marked; of no characters for another."""
+    return f"split_part({text}, {quote_literal(OTHER_KIND)}, 2)"
 
 
 def _got(node: Node) -> str:
@@ -235,7 +241,10 @@ def _got(node: Node) -> str:
         return node.shown
     as_text = f"CAST({node.raw} AS VARCHAR)"
     free = node.field.kind is Kind.TEXT and not (node.field.choices or node.field.name == "timeZone")
-    return length_sql(as_text) if node.field.personal or free else disclosed_sql(as_text)
+    if node.field.personal or free:
+        return length_sql(as_text)
+    marked = f"contains({as_text}, {quote_literal(OTHER_KIND)})"
+    return f"CASE WHEN {marked} THEN {_kind(as_text)} ELSE {disclosed_sql(as_text)} END"
 
 
 def _customer(customer: Node, matching: str | None) -> Iterator[Check]:

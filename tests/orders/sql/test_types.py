@@ -211,6 +211,51 @@ def test_a_value_of_type_json_is_what_its_text_says_or_that_order_s_problem(read
         assert all(row.problems[0]["field"] == "customer.crmId" for row in rows[4:10])
 
 
+WAYS = {"a default": {"default": "1"}, "a map": {"map": {"q": "1"}}}
+WHOLE = "a whole number from -2147483648 to 2147483647"
+
+
+@pytest.mark.parametrize("changed", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(
+    ("field", "array", "rule"),
+    [
+        ("totalValue", pa.array(["007", "x", "1.5.5"]), "a finite number"),
+        ("websiteId", pa.array(["1.5", "x", "1.5.5"]), WHOLE),
+        ("websiteId", pa.array([1.5, 2147483647.5]), WHOLE),
+        ("date", pa.array(["soon"]), "a date and time with a time zone, from year 1 to 9999"),
+        ("id", pa.array([b"\xff\xfe", b"\xff"]), "text in UTF-8"),
+        ("currency", pa.array([b"\xff\xfe"]), "text in UTF-8"),
+        ("customer.crmId", pa.array([b"\xff\xfe"]), "text in UTF-8"),
+    ],
+    ids=["a number", "text of a whole number", "a double", "a time", "an id", "a currency", "a customer"],
+)
+def test_a_changed_value_that_does_not_fit_is_told_as_one_that_is_not_changed(
+    read, with_columns, field, array, rule, changed
+):
+    source = with_columns(v=array)
+    names = ["id", "date", "totalValue", "products", *([] if "." in field else ["customer"])]
+    mapping = {name: name for name in names}
+    plain, other = (
+        [row.problems for row in read(source, mapping=mapping | {field: value})]
+        for value in ("v", {"column": "v", **changed})
+    )
+    assert other == plain
+    assert {(p["field"], p["rule"]) for problems in other for p in problems} == {(field, rule)}
+
+
+@pytest.mark.parametrize("changed", [{}, *WAYS.values()], ids=["no change", *WAYS])
+def test_a_value_that_is_not_finite_is_told_as_one(read, with_columns, changed):
+    source = with_columns(v=pa.array([1.5, float("nan"), float("-inf")]))
+    mapping = {name: name for name in ("id", "date", "customer", "products")}
+    value = {"column": "v", **changed}
+    rows = read(source, mapping=mapping | {"totalValue": value, "orderAttributes": {"n": value}})
+    assert rows[0].faults == {}
+    for row in rows[1:]:
+        assert row.faults == dict.fromkeys(("totalValue", "orderAttributes[0].value"), "a finite number")
+        [shown] = [problem["got"] for problem in row.problems if problem["field"] != "totalValue"]
+        assert shown == "NaN or infinity"
+
+
 def test_text_that_is_no_json_number_is_that_orders_problem(read_column):
     bad = ["01", ".5", "5.", "+1", "NaN", "inf", "1_0", "0x10", "1,5", " 1", "1 ", "1e400", "-1e400", "1\n"]
     rows = read_column("returnsValue", pa.array(bad))
