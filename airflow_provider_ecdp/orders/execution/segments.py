@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.sources.base import Source
+from airflow_provider_ecdp.orders.sources.base import Source, bytes_of
 
 #: Orders of one record batch: the engine's own vector, so that nothing is copied to make larger ones.
 ROWS = 2048
@@ -29,13 +29,13 @@ _SHARED = 1.5
 
 def pieces(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
     """Cut a batch into pieces of at most `max_bytes`; a larger one is a single row, or shares its buffers."""
-    size = batch.nbytes
+    size = bytes_of(batch)
     if size <= max_bytes or len(batch) < 2:
         yield batch
         return
     middle = len(batch) // 2
     halves = (batch.slice(0, middle), batch.slice(middle))
-    if sum(half.nbytes for half in halves) > _SHARED * size:
+    if sum(bytes_of(half) for half in halves) > _SHARED * size:
         yield batch
         return
     for half in halves:
@@ -94,13 +94,14 @@ class Segments:
         self._next = next(self._pieces, None)
 
     def _is_large(self, piece: pa.RecordBatch) -> bool:
-        return len(piece) == 1 and piece.nbytes > self._max_piece
+        return len(piece) == 1 and bytes_of(piece) > self._max_piece
 
     def _stream(self) -> Iterator[pa.RecordBatch]:
         rows = size = 0
         while (piece := self._next) is not None:
-            size += piece.nbytes
-            if self._is_large(piece) or (size > self._max_bytes and size > piece.nbytes):
+            piece_size = bytes_of(piece)
+            size += piece_size
+            if self._is_large(piece) or (size > self._max_bytes and size > piece_size):
                 return
             self._advance()
             yield piece

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from airflow_provider_ecdp.orders.engine.arrow_types import is_text
 from airflow_provider_ecdp.orders.engine.tables import PARTITION_KEYS
-from airflow_provider_ecdp.orders.sources.base import Source, gathered
+from airflow_provider_ecdp.orders.sources.base import Source, bytes_of, gathered
 
 _AS_TEXT = ("text", "whole number")
 
@@ -81,7 +81,7 @@ def store(
             for number, rows in _cut(batch, key, len(buckets), engine):
                 writers[number].write_batch(rows)
                 buckets[number].rows += len(rows)
-                buckets[number].size += rows.nbytes
+                buckets[number].size += bytes_of(rows)
 
 
 def key_kind(type_: pa.DataType) -> str:

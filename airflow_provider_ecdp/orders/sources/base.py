@@ -76,13 +76,22 @@ def refuse_unusable(schema: pa.Schema, columns: Sequence[str]) -> None:
             raise ExtractError(column.metadata[_UNUSABLE].decode())
 
 
+def bytes_of(batch: pa.RecordBatch) -> int:
+    """Return the bytes of a batch in memory; of a slice, those of its rows."""
+    try:
+        return int(batch.nbytes)
+    except pa.ArrowTypeError:
+        # pyarrow 19 does not measure views of text and of lists
+        return int(pa.ipc.get_record_batch_size(batch))
+
+
 def gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Yield the same rows in larger batches, of 16 MB or a little more."""
     pending: list[pa.RecordBatch] = []
     size = 0
     for batch in batches:
         pending.append(batch)
-        size += batch.nbytes
+        size += bytes_of(batch)
         if size >= BATCH_BYTES:
             yield pa.concat_batches(pending)
             pending, size = [], 0
