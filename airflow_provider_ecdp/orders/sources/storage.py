@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -27,6 +28,11 @@ _SIGNATURE = re.compile(
     )=[^&\s"'<>]+
     """,
     re.VERBOSE | re.IGNORECASE,
+)
+
+_NO_CREDENTIALS = (
+    "this storage takes no user and password from a URL, or none with / ? # [ ]; remove them, and use its environment "
+    "variables or an Airflow connection"
 )
 
 #: Properties that identify a version of a file: tags, which are enough, or else its size and times.
@@ -66,7 +72,11 @@ def file_system(url: str) -> tuple[Any, str]:
     :raises ValueError: its protocol is unknown, it is malformed, or it holds credentials that its protocol ignores
     """
     if "::" not in url or _is_chain(url):
-        filesystem, path = fsspec.url_to_fs(url)
+        try:
+            filesystem, path = fsspec.url_to_fs(url)
+        except ValueError:
+            _refuse_unreadable_credentials(url)
+            raise
         _refuse_ignored_credentials(url, str(path))
         return filesystem, str(path)
     # two colons in the name of a file or a folder
@@ -80,10 +90,15 @@ def _refuse_ignored_credentials(url: str, path: str) -> None:
     credentials = credentials_in(url)
     # HTTP takes them from the path, which is the whole URL
     if credentials and credentials in path and "://" not in path:
-        raise ValueError(
-            "this storage takes no user and password from a URL; remove them, and use its environment variables or an "
-            "Airflow connection"
-        )
+        raise ValueError(_NO_CREDENTIALS)
+
+
+def _refuse_unreadable_credentials(url: str) -> None:
+    """Refuse credentials that are no part of a URL: the error about them holds the password's beginning, as a port."""
+    try:
+        _ = urlsplit(f"//{credentials_in(url)}host").port
+    except ValueError:
+        raise ValueError(_NO_CREDENTIALS) from None
 
 
 def credentials_in(url: str) -> str:
