@@ -40,8 +40,9 @@ class Endless:
             if self.context:
                 conn = stack.enter_context(self.context.wrap_socket(conn, server_side=True))
             conn.recv(65536)
-            self.asked.set()
             conn.sendall(self.beginning)
+            # who waits for it may end the request, which then has the beginning of an answer
+            self.asked.set()
             for _ in range(int(HOLDS / 0.05)):
                 if self.closing.wait(0.05):
                     return

@@ -87,11 +87,15 @@ class Server:
         pq.write_table(pa.Table.from_pylist(table, SCHEMA), folder / f"{name}.parquet")
 
     def push_xcom(self, value, task_id="push", map_index=-1, *, run_id=RUN, key="return_value"):
+        from airflow.models import DagRun
         from airflow.models.xcom import XComModel
+        from airflow.utils.session import create_session
 
         at = {"dag_id": "shop", "run_id": run_id, "task_id": task_id, "map_index": map_index}
-        # as the API for tasks stores it
-        XComModel.set(key, value, **at, serialize=False)
+        with create_session() as session:
+            dag_run = session.query(DagRun).filter_by(dag_id="shop", run_id=run_id).one()
+            # as the API for tasks stores it; XComModel.set always serializes in Airflow 3.1
+            session.merge(XComModel(**at, dag_run_id=dag_run.id, key=key, value=value))
 
     def clean(self):
         from airflow.models.xcom import XComModel

@@ -9,8 +9,7 @@ import threading
 
 import duckdb
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTimeout
-from airflow.sdk.execution_time.timeout import timeout
+from airflow.sdk.execution_time.timeout import AirflowTaskTimeout, timeout
 from endless import DRIPS, Endless
 
 from airflow_provider_ecdp.api import deadlines
