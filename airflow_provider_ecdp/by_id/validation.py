@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, INTEGER, ORDER, STATUS_BLANKS, STATUSES
+from airflow_provider_ecdp.orders.engine.marks import OTHER_KIND
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed
 
 #: The contract's limit of an order's id.
@@ -60,8 +61,7 @@ def checked_website(website_id: object) -> int | None:
     text = str(website_id)
     whole = _WHOLE.fullmatch(text)
     if whole is None or not INT32_MIN <= int(whole[1]) <= INT32_MAX:
-        shown = disclosed(text)
-        raise ConfigurationError(f"website id: {INTEGER}, got {shown}")
+        raise ConfigurationError(f"website id: {INTEGER}, got {_disclosed(text)}")
     return int(whole[1])
 
 
@@ -78,8 +78,13 @@ def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
     return listed
 
 
+def _disclosed(value: str) -> str:
+    """Return the text that may be shown of a value; of one that a mapping has marked, its kind."""
+    return value.split(OTHER_KIND)[1] if OTHER_KIND in value else disclosed(value)
+
+
 def _shown(value: str) -> str:
-    shown = disclosed(value)
+    shown = _disclosed(value)
     return repr(shown) if shown == value else shown
 
 

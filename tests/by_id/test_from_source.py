@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.by_id.settings import Missing
+from airflow_provider_ecdp.by_id.queue import ChangeQueue
+from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, Missing, Operation
 from airflow_provider_ecdp.errors import (
     ConfigurationError,
     EmptyExtractError,
@@ -103,6 +104,19 @@ def test_ids_and_websites_are_checked_in_the_words_of_a_push(client, update, del
         report = update(client, TableSource("the changes", table))
         assert [result["reason"] for result in report.results] == [rule + one for one in shown]
     assert not sandbox.store.requests
+
+
+@pytest.mark.parametrize("changed", [{"default": "5"}, {"map": {"9": "5"}}], ids=["default", "map"])
+def test_a_value_behind_a_map_or_default_that_does_not_fit_is_told_by_its_kind(changed):
+    table = pa.table({"order_id": ["1", "2"], "state": [b"paid", b"\xff\xfe"], "site": [float("nan"), 1.0]})
+    mapping = {"website_id": {"column": "site", **changed}, "status": {"column": "state", **changed}}
+    source = TableSource("the changes", table)
+    with ChangeQueue(source, Operation.UPDATE_STATUS, ChangeRowSettings(mapping=mapping)) as queue:
+        problems = {row["order_id"]: row["problem"] for batch in queue.read() for row in batch.to_pylist()}
+    assert problems == {
+        "1": "website id: a whole number from -2147483648 to 2147483647, got NaN or infinity",
+        "2": "status: one of Placed, Paid, Completed, Canceled, got 2 bytes",
+    }
 
 
 def test_an_id_that_is_no_utf_8_is_invalid_and_not_sent(client, delete, sandbox):
