@@ -63,7 +63,8 @@ def console_url(folder: str) -> str:
     if "://" not in folder:
         return ""
     storage = ObjectStoragePath(folder)
-    bucket, prefix = quote(storage.bucket), quote(storage.key.strip("/"))
+    # Airflow 3.1 leaves the connection in the bucket's name
+    bucket, prefix = quote(storage.bucket.rpartition("@")[2]), quote(storage.key.strip("/"))
     if storage.protocol in {"gs", "gcs"}:
         return f"https://console.cloud.google.com/storage/browser/{bucket}/{prefix}"
     if storage.protocol in {"s3", "s3a"} and not _is_compatible(storage.fs):
