@@ -59,6 +59,8 @@ def test_the_metadata_fit_the_schema_that_airflow_checks_when_it_discovers_provi
 )
 def test_each_section_fits_the_stricter_schema_of_airflows_own_providers(section):
     strict = schema("provider.yaml.schema.json")
+    if section == "cli" and section not in strict["properties"]:
+        pytest.skip("Airflow 3.1 takes no commands from providers")
     of_section = strict["properties"][section] | {"definitions": strict["definitions"]}
     jsonschema.validate(get_provider_info()[section], of_section)
 
