@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup  ## Run the example DAG with Airflow against the sandbox, and show what became of 2,000 orders
+demo: setup  ## Run the example DAG with Airflow against the sandbox, and show the outcome of each of 2,000 orders
 	$(BIN)/python -m airflow_provider_ecdp.demo
 
 test: setup  ## Run the tests, on all cores
