@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from airflow_provider_ecdp import __version__
-from airflow_provider_ecdp.cli import main
+from airflow_provider_ecdp.cli import main, output
 from airflow_provider_ecdp.cli.parser import parser
 
 COMMANDS = ["check", "push", "get", "status", "delete", "results", "mapping", "sandbox", "sample"]
@@ -148,15 +148,11 @@ def test_the_module_of_the_command_line_runs_by_name():
 
 
 def test_a_fault_of_ecdp_itself_has_an_exit_code_of_its_own(pointed, sample, monkeypatch):
-    class FullDisk:
-        def write(self, _text):
-            raise OSError(28, "No space left on device")
-
-        def flush(self):
-            """Hold nothing back."""
+    def broken(_value):
+        raise ZeroDivisionError
 
     extract = sample(orders=1)
-    monkeypatch.setattr(sys, "stdout", FullDisk())
+    monkeypatch.setattr(output, "out_json", broken)
 
     assert main(["push", str(extract), "--json"]) == 70
     assert pointed.store.count() == 1

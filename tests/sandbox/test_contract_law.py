@@ -79,6 +79,8 @@ def refused_by_sandbox(client, orders):
 
 def test_the_sandbox_refuses_what_the_checks_refuse(client, order):
     cases = [(path, value) for path, field in fields(ORDER) for value in broken_values(field)]
+    # attributes of a record may be a dict, which is sent as the API's list
+    cases = [case for case in cases if not (str(case[0][-1]).endswith("Attributes") and isinstance(case[1], dict))]
     orders = [with_value(order, path, value) for path, value in cases]
     by_sandbox = refused_by_sandbox(client, orders)
     differing = [
