@@ -1,5 +1,6 @@
 """Real runs of DAGs in this process: Airflow's database, scheduler loop, API server and task runner, all its own."""
 
+import copy
 import datetime as dt
 import importlib
 import os
@@ -24,8 +25,14 @@ class Airflow:
         self.bag = DagBag(str(home / "dags"))
 
     def run(self, dag_id, *, logical_date=dt.datetime(2026, 11, 1, tzinfo=dt.UTC), conf=None):
-        """Run a DAG to its end and return what became of it."""
-        return Run(self.bag.dags[dag_id].test(logical_date=logical_date, run_conf=conf))
+        """Run a DAG to its end and return the run."""
+        dag = self.bag.dags[dag_id]
+        # a run in this process leaves its conf in the parameters of the DAG
+        params = copy.deepcopy(dag.params)
+        try:
+            return Run(dag.test(logical_date=logical_date, run_conf=conf))
+        finally:
+            dag.params = params
 
 
 class Run:
