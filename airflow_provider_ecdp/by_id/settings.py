@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError, ExtractError
-from airflow_provider_ecdp.orders.settings import OrderSettings
+from airflow_provider_ecdp.errors import EmptyExtractError, ExtractError
+from airflow_provider_ecdp.orders.settings import OrderSettings, refuse_both
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.runs.settings import RunSettings
 from airflow_provider_ecdp.settings import Kind, check, choice, same, setting, whole
@@ -66,8 +66,7 @@ class ChangeRowSettings:
     def __post_init__(self) -> None:
         """Parse the settings, and refuse those that exclude each other."""
         check(self)
-        if self.sql is not None and self.mapping is not None:
-            raise ConfigurationError("sql and mapping exclude each other; keep one of them")
+        refuse_both(self.sql, self.mapping)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

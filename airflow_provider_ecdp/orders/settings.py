@@ -93,13 +93,21 @@ class OrderSettings:
     def __post_init__(self) -> None:
         """Parse the settings, and refuse those that exclude each other."""
         check(self)
-        if self.sql is not None and self.mapping is not None:
-            raise ConfigurationError("sql and mapping exclude each other; keep one of them")
+        refuse_both(self.sql, self.mapping)
 
     @property
     def promoted(self) -> frozenset[str]:
         """The names of the warnings that count as errors."""
         return frozenset(WARNINGS) if "all" in self.warnings_as_errors else self.warnings_as_errors
+
+
+def refuse_both(sql: object, mapping: object) -> None:
+    """Refuse an SQL text beside a mapping.
+
+    :raises ConfigurationError: both are given
+    """
+    if sql is not None and mapping is not None:
+        raise ConfigurationError("sql and mapping exclude each other; keep one of them")
 
 
 class OrderOptions(TypedDict, total=False):

@@ -9,6 +9,7 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.operators.push import PushOperator
 from airflow_provider_ecdp.operators.settings import ExtractSettings, refuse_unnamed
+from airflow_provider_ecdp.orders.settings import refuse_both
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,8 +79,7 @@ class ParquetToEcdpOperator(PushOperator):
     def _check_combination(self, written: Mapping[str, Any]) -> None:
         if (written.get("path") is None) == (written.get("extracts") is None):
             raise ConfigurationError("give path, or extracts (a path for each name)")
-        if written.get("mapping") is not None and written.get("sql") is not None:
-            raise ConfigurationError("sql and mapping exclude each other; keep one of them")
+        refuse_both(written.get("sql"), written.get("mapping"))
         extracts, partitions = written.get("extracts"), written.get("partitions")
         if isinstance(extracts, Mapping) and isinstance(partitions, Mapping):
             refuse_unnamed(partitions, extracts)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettings, DeletionSettings, Operation
-from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.dry_run import changes_as_text
 from airflow_provider_ecdp.operators.results import (
@@ -18,6 +17,7 @@ from airflow_provider_ecdp.operators.results import (
     results_root,
 )
 from airflow_provider_ecdp.operators.settings import FileSettings, OnClear, OnEmpty, RunTaskSettings
+from airflow_provider_ecdp.orders.settings import refuse_both
 from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -40,8 +40,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
     sending: ClassVar[type[ChangeSettings]]
 
     def _check_combination(self, written: Mapping[str, Any]) -> None:
-        if written.get("mapping") is not None and written.get("sql") is not None:
-            raise ConfigurationError("sql and mapping exclude each other; keep one of them")
+        refuse_both(written.get("sql"), written.get("mapping"))
 
     def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
         """Send the changes, and return `summary`, `results`, `results_path`, `warnings` and `reasons`."""
