@@ -13,10 +13,8 @@ from airflow_provider_ecdp.operators.dry_run import as_text, as_xcom
 from airflow_provider_ecdp.operators.results import (
     columns_folder,
     deletions_folder,
-    failed_folder,
     history_folder,
     open_ledger,
-    open_storage,
     own_folder,
     remove_old_results,
     results_root,
@@ -70,7 +68,7 @@ class PushOperator(EcdpOperator):
             reading,
             sending,
             prior_runs=prior_runs,
-            failed_before=self._failed_before(context, hook, task, reading) if task.retry_failed else None,
+            failed_before=self._failed_before(context, hook, task, reading),
             progress=self._progress_logger(),
         )
         if root and task.keep_results_days is not None:
@@ -113,33 +111,14 @@ class PushOperator(EcdpOperator):
         )
 
     def _failed_before(
-        self, context: Context, hook: EcdpHook, task: PushTaskSettings, reading: OrderSettings
-    ) -> FailedBefore:
-        from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415  # Arrow, at parse time
-        from airflow_provider_ecdp.push.failed_before import FailedBefore  # noqa: PLC0415  # as above
-
-        root, ti = results_root(task.results_path), context["ti"]
-        if not root:
-            raise ConfigurationError(
-                "retry_failed needs results_path: set it, or results_path in the section [ecdp] of Airflow"
-            )
-        if ti.map_index is not None and ti.map_index >= 0:
-            raise ConfigurationError(
-                "retry_failed does not go with mapped tasks, which would all send the same orders again: "
-                "use replay_from in a task of its own"
-            )
-        _, path, filesystem = open_storage(failed_folder(root, ti, task.ecdp_conn_id))
-        return FailedBefore(
-            path, filesystem, self._describe(), lambda extract: OrderReader(self._reopen(extract, hook), reading)
-        )
-
-    def _describe(self) -> dict[str, Any]:
-        """Return the extract of this run in plain JSON types, for `_reopen` in a later run."""
-        raise NotImplementedError
-
-    def _reopen(self, extract: Mapping[str, Any], hook: EcdpHook) -> Source | Mapping[str, Source]:
-        """Return the extract of an earlier run."""
-        raise NotImplementedError
+        self,
+        context: Context,  # noqa: ARG002  # the transfer needs them: files can be opened again
+        hook: EcdpHook,  # noqa: ARG002
+        task: PushTaskSettings,  # noqa: ARG002
+        reading: OrderSettings,  # noqa: ARG002
+    ) -> FailedBefore | None:
+        """Return the orders that earlier runs left and this run sends, None if it sends none."""
+        return None
 
     @abstractmethod
     def _extract(self, context: Context, hook: EcdpHook) -> Source | Mapping[str, Source]:

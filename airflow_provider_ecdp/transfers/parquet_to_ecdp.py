@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.operators.push import PushOperator
-from airflow_provider_ecdp.operators.settings import ExtractSettings, refuse_unnamed
-from airflow_provider_ecdp.orders.settings import refuse_both
+from airflow_provider_ecdp.operators.results import failed_folder, open_storage, results_root
+from airflow_provider_ecdp.operators.settings import ExtractSettings, PushTaskSettings, refuse_unnamed
+from airflow_provider_ecdp.orders.settings import OrderSettings, refuse_both
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_ecdp.operators.parameters import Templated
     from airflow_provider_ecdp.orders.sources.base import Source
+    from airflow_provider_ecdp.push.failed_before import FailedBefore
 
 
 class ParquetToEcdpOperator(PushOperator):
@@ -91,12 +93,37 @@ class ParquetToEcdpOperator(PushOperator):
     ) -> Source | Mapping[str, Source]:
         return self._open_files(self._settings(ExtractSettings), hook)
 
+    def _failed_before(
+        self, context: Context, hook: EcdpHook, task: PushTaskSettings, reading: OrderSettings
+    ) -> FailedBefore | None:
+        from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415  # Arrow, at parse time
+        from airflow_provider_ecdp.push.failed_before import FailedBefore  # noqa: PLC0415  # as above
+
+        if not task.retry_failed:
+            return None
+        root, ti = results_root(task.results_path), context["ti"]
+        if not root:
+            raise ConfigurationError(
+                "retry_failed needs results_path: set it, or results_path in the section [ecdp] of Airflow"
+            )
+        if ti.map_index is not None and ti.map_index >= 0:
+            raise ConfigurationError(
+                "retry_failed does not go with mapped tasks, which would all send the same orders again: "
+                "use replay_from in a task of its own"
+            )
+        _, path, filesystem = open_storage(failed_folder(root, ti, task.ecdp_conn_id))
+        return FailedBefore(
+            path, filesystem, self._describe(), lambda extract: OrderReader(self._reopen(extract, hook), reading)
+        )
+
     def _describe(self) -> dict[str, Any]:
+        """Return the extract of this run in plain JSON types, for `_reopen` in a later run."""
         files = self._settings(ExtractSettings)
         described = {"path": files.path, "extracts": files.extracts, "partitions": files.partitions}
         return {name: _plain(value) for name, value in described.items() if value is not None}
 
     def _reopen(self, extract: Mapping[str, Any], hook: EcdpHook) -> Source | Mapping[str, Source]:
+        """Return the extract of an earlier run."""
         storage = self._settings(ExtractSettings).object_storage_conn_id
         return self._open_files(ExtractSettings(**extract, object_storage_conn_id=storage), hook)
 
