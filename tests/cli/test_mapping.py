@@ -10,21 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from online_retail import MAPPING as RETAIL
 
 from airflow_provider_ecdp.sample import Sample
 
 DOCS = Path(__file__).parents[2] / "docs"
-
-RETAIL = {
-    "id": "InvoiceNo",
-    "date": "InvoiceDate",
-    "timeZone": {"value": "Europe/London"},
-    "status": {"column": "InvoiceNo", "map": {"C*": "canceled"}, "default": "completed"},
-    "currency": {"value": "GBP"},
-    "totalValue": {"sum": ["UnitPrice", "Quantity"]},
-    "customer.crmId": "CustomerID",
-    "products": {"id": "StockCode", "name": "Description", "price": "UnitPrice", "quantity": "Quantity"},
-}
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 
 import duckdb
 import pytest
+from online_retail import MAPPING
 
 SQL = """
 SELECT
@@ -20,17 +21,6 @@ SELECT
 FROM extract
 GROUP BY InvoiceNo
 """
-
-MAPPING = {
-    "id": "InvoiceNo",
-    "date": "InvoiceDate",
-    "timeZone": {"value": "Europe/London"},
-    "status": {"column": "InvoiceNo", "map": {"C*": "canceled"}, "default": "completed"},
-    "currency": {"value": "GBP"},
-    "totalValue": {"sum": ["UnitPrice", "Quantity"]},
-    "customer.crmId": "CustomerID",
-    "products": {"id": "StockCode", "name": "Description", "price": "UnitPrice", "quantity": "Quantity"},
-}
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import examples
+from online_retail import MAPPING as RETAIL
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
@@ -707,17 +708,6 @@ def test_law_lines_are_the_orders_that_python_makes_of_them(read, rows):
 
 
 # the real shop
-
-RETAIL = {
-    "id": "InvoiceNo",
-    "date": "InvoiceDate",
-    "timeZone": {"value": "Europe/London"},
-    "status": {"column": "InvoiceNo", "map": {"C*": "canceled"}, "default": "completed"},
-    "currency": {"value": "GBP"},
-    "totalValue": {"sum": ["UnitPrice", "Quantity"]},
-    "customer.crmId": "CustomerID",
-    "products": {"id": "StockCode", "name": "Description", "price": "UnitPrice", "quantity": "Quantity"},
-}
 
 RETAIL_SQL = """
 SELECT
