@@ -245,7 +245,7 @@ class _Folded:
 
 
 class _Folding(dict[int, str]):
-    """Characters as they are compared: without case, accents, width and direction; a blank for white space."""
+    """Compared characters: without case, accents, width and direction, and a blank for white space."""
 
     def __missing__(self, code: int) -> str:
         folded = "".join(map(_folded_character, unicodedata.normalize("NFKD", chr(code))))

@@ -168,24 +168,33 @@ def test_a_poison_change_holds_back_no_other(answer, operation):
     assert server.statuses.keys() == set(ids) - {ids[177]}
 
 
-@pytest.mark.parametrize("operation", [Operation.UPDATE_STATUS, Operation.DELETE])
-@pytest.mark.parametrize("outage", OUTAGES)
-def test_an_outage_after_a_poison_change_ends_within_sixty_requests(outage, operation):
-    ids = ids_of(200)
-    server = HostileServer(
-        poison={ids[177]: "500"},
+def outage_after(poison, ids, outage):
+    """Return a server that has orders and answers 500 to one of them, and to which an outage comes soon after it."""
+    return HostileServer(
+        poison={poison: "500"},
         stored={order_id: {} for order_id in ids},
         outage=outage,
         after_poison=True,
         outage_from=20,
     )
-    with serving(server):
-        report = changed(server, operation, ids)
 
+
+def assert_ended_soon(server, report):
     assert report.stopped is not None
     assert server.since_outage <= 60
     assert report.summary["rejected"] == 0
     assert report.summary["accepted"] == len(server.statuses)
+
+
+@pytest.mark.parametrize("operation", [Operation.UPDATE_STATUS, Operation.DELETE])
+@pytest.mark.parametrize("outage", OUTAGES)
+def test_an_outage_after_a_poison_change_ends_within_sixty_requests(outage, operation):
+    ids = ids_of(200)
+    server = outage_after(ids[177], ids, outage)
+    with serving(server):
+        report = changed(server, operation, ids)
+
+    assert_ended_soon(server, report)
 
 
 @pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
@@ -271,20 +280,11 @@ def test_changes_of_an_order_in_a_list_never_overtake_each_other():
 @pytest.mark.parametrize("outage", ["500", "reset", "403 HTML", "404"])
 def test_an_outage_ends_a_list_of_ids_within_sixty_requests(outage):
     ids = ids_of(100)
-    server = HostileServer(
-        stored={order_id: {} for order_id in ids},
-        poison={ids[7]: "500"},
-        outage=outage,
-        after_poison=True,
-        outage_from=20,
-    )
+    server = outage_after(ids[7], ids, outage)
     with serving(server):
         report = by_id(server, delete_orders, ids)
 
-    assert report.stopped is not None
-    assert server.since_outage <= 60
-    assert report.summary["rejected"] == 0
-    assert report.summary["accepted"] == len(server.statuses)
+    assert_ended_soon(server, report)
 
 
 def test_a_refused_key_is_one_request_and_a_refused_one_with_403_three():

@@ -32,6 +32,14 @@ def a_pacer(clock, rate=None):
     return Pacer(requests_per_second=rate, clock=clock, sleep=clock.sleep)
 
 
+def succeed(pacer, clock, *, times, seconds=0.0):
+    """Send requests one after the other, each answered after some seconds."""
+    for _ in range(times):
+        pacer.acquire()
+        clock.now += seconds
+        pacer.succeeded()
+
+
 def rate_of(pacer, clock):
     """Return the requests per second that may start now, by the distance of the next two."""
     first = pacer.acquire()
@@ -106,19 +114,14 @@ def test_threads_together_keep_to_the_rate_and_to_every_pause(virtual_time, rate
 def test_without_a_rate_nobody_waits():
     clock = Clock()
     pacer = a_pacer(clock)
-    for _ in range(100):
-        pacer.acquire()
-        pacer.succeeded()
+    succeed(pacer, clock, times=100)
     assert clock.slept == []
 
 
 def test_the_first_throttling_finds_the_rate_that_the_server_bore():
     clock = Clock()
     pacer = a_pacer(clock)
-    for _ in range(20):
-        pacer.acquire()
-        clock.now += 0.1
-        pacer.succeeded()
+    succeed(pacer, clock, times=20, seconds=0.1)
     pacer.throttled(1.0, pacer.acquire())
     assert 0.6 * 10 < rate_of(pacer, clock) < 0.8 * 10
 
@@ -126,10 +129,7 @@ def test_the_first_throttling_finds_the_rate_that_the_server_bore():
 def test_a_burst_is_not_taken_for_a_rate():
     clock = Clock()
     pacer = a_pacer(clock)
-    for _ in range(5):
-        pacer.acquire()
-        clock.now += 0.001
-        pacer.succeeded()
+    succeed(pacer, clock, times=5, seconds=0.001)
     pacer.throttled(1.0, pacer.acquire())
     assert rate_of(pacer, clock) == pytest.approx(0.7 * 5)
 
@@ -158,9 +158,7 @@ def test_the_refusals_of_one_burst_count_once():
 def test_the_rate_recovers_without_a_jump_up_to_what_was_asked_for():
     clock = Clock()
     pacer = a_pacer(clock, rate=10)
-    for _ in range(20):
-        pacer.acquire()
-        pacer.succeeded()
+    succeed(pacer, clock, times=20)
     pacer.throttled(1.0, pacer.acquire())
     rates_seen = [rate_of(pacer, clock)]
     while rates_seen[-1] < 10 - EPSILON:
@@ -188,10 +186,7 @@ def test_after_one_bad_moment_of_a_fast_server_the_rate_is_soon_no_bound():
 def test_a_rate_that_the_server_bears_is_approached_slowly():
     clock = Clock()
     pacer = a_pacer(clock)
-    for _ in range(50):
-        pacer.acquire()
-        clock.now += 0.1
-        pacer.succeeded()
+    succeed(pacer, clock, times=50, seconds=0.1)
     pacer.throttled(0.0, pacer.acquire())
     starts = []
     while len(starts) < 20:
