@@ -39,7 +39,7 @@ $(LOWEST)/.installed: pyproject.toml tests/lowest/constraints.txt
 	@touch $@
 
 soak: setup  ## Run thousands of pushes with faults and kills; ECDP_SOAK_RUNS and ECDP_SOAK_SEED choose; then each law with 20 times the examples
-	$(BIN)/python tests/faults/soak.py
+	PYTHONPATH=tests/doubles $(BIN)/python tests/faults/soak.py
 	test "$(ECDP_SOAK_RUNS)" = 1 || $(BIN)/python -m pytest --numprocesses logical --dist worksteal -m hypothesis --hypothesis-profile soak
 
 celery: setup  ## Push a million orders from two Celery workers, and kill one; needs Postgres and Redis, and says how to get them

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 import pytest
+from fake_clock import FakeClock
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
@@ -58,7 +59,8 @@ def make_client(sandbox):
 
     def make(key="sandbox-key", *, attempts=1, kind=WatchedClient, **options):
         policy = RetryPolicy(max_attempts=attempts)
-        clients.append(kind(key, ClientSettings(sandbox.url), policy=policy, sleep=lambda _: None, **options))
+        clock = FakeClock()
+        clients.append(kind(key, ClientSettings(sandbox.url), policy=policy, clock=clock, sleep=clock.sleep, **options))
         return clients[-1]
 
     yield make

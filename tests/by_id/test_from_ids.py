@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from fake_clock import FakeClock
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
@@ -27,7 +28,8 @@ def make_client(sandbox):
 
     def make(key="sandbox-key", *, attempts=1):
         policy = RetryPolicy(max_attempts=attempts)
-        clients.append(EcdpClient(key, ClientSettings(sandbox.url), policy=policy, sleep=lambda _: None))
+        clock = FakeClock()
+        clients.append(EcdpClient(key, ClientSettings(sandbox.url), policy=policy, clock=clock, sleep=clock.sleep))
         return clients[-1]
 
     yield make

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
+from fake_clock import FakeClock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from laws import examples
@@ -53,7 +54,8 @@ class Life:
 class MortalClient(EcdpClient):
     def __init__(self, url, life):
         policy = RetryPolicy(max_attempts=2)
-        super().__init__(KEY, ClientSettings(url), policy=policy, sleep=lambda _: None)
+        clock = FakeClock()
+        super().__init__(KEY, ClientSettings(url), policy=policy, clock=clock, sleep=clock.sleep)
         self.life = life
 
     def update_order_status(self, order_id, status, *, website_id=None):

@@ -28,21 +28,6 @@ class Kind(enum.StrEnum):
     INTERRUPT = "interrupt"
 
 
-class FakeClock:
-    """Time that passes only while somebody sleeps; for several threads."""
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._now = 1000.0
-
-    def __call__(self):
-        return self._now
-
-    def sleep(self, seconds):
-        with self._lock:
-            self._now += seconds
-
-
 class Steps:
     """Counts the steps of all threads of one run; step `at` crashes, None is never."""
 

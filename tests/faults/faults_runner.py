@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from faults_crash import Crash, CrashingClient, CrashingLedger, FakeClock, Kind, Steps
+from fake_clock import FakeClock
+from faults_crash import Crash, CrashingClient, CrashingLedger, Kind, Steps
 from faults_laws import Moment, Run, Violation
 from faults_scenario import SCHEMA, Scenario, scenario
 

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from faults_crash import FakeClock
+from fake_clock import FakeClock
 from faults_hostile import HINTS, KEY, LOST, POISONS, REFUSALS, REWRITES, HostileServer, cutting, serving
 from faults_laws import Violation
 from faults_plain import PlainReader, ids_of

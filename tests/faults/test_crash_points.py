@@ -8,7 +8,8 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from faults_crash import Crash, FakeClock
+from fake_clock import FakeClock
+from faults_crash import Crash
 from faults_foreign import KEY, ForeignServer, serving
 from faults_laws import newest_rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from faults_crash import FakeClock
+from fake_clock import FakeClock
 from faults_hostile import KEY, OUTAGES, POISONS, REFUSALS, HostileServer, cutting, serving
 from faults_plain import PlainReader, ids_of
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from faults_crash import FakeClock
+from fake_clock import FakeClock
 from faults_foreign import KEY as FOREIGN_KEY
 from faults_foreign import ForeignServer, serving
 from faults_laws import newest_rows

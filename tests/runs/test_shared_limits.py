@@ -5,6 +5,7 @@ import threading
 
 import fsspec
 import pytest
+from fake_clock import FakeClock
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.api.governor.concurrency import Concurrency
@@ -14,22 +15,9 @@ from airflow_provider_ecdp.runs import shared_limits
 from airflow_provider_ecdp.runs.shared_limits import SharedLimits
 
 
-class Clock:
-    """Seconds that pass when somebody sleeps."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.now += seconds
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return FakeClock()
 
 
 @pytest.fixture

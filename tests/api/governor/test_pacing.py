@@ -1,8 +1,8 @@
 import math
-from dataclasses import dataclass, field
 from itertools import pairwise
 
 import pytest
+from fake_clock import FakeClock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import examples
@@ -11,21 +11,6 @@ from airflow_provider_ecdp.api.governor.pacing import Pacer
 
 # the sum of many slots is not exact
 EPSILON = 1e-6
-
-
-@dataclass
-class Clock:
-    """Time that passes only by sleeping."""
-
-    now: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def __call__(self):
-        return self.now
-
-    def sleep(self, seconds):
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 def a_pacer(clock, rate=None):
@@ -60,7 +45,7 @@ def assert_never_more_than(rate, starts):
 
 @given(rates, traffic)
 def test_starts_keep_to_the_rate_and_to_every_pause(rate, events):
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock, rate)
     starts = []
     paused_until = 0.0
@@ -112,14 +97,14 @@ def test_threads_together_keep_to_the_rate_and_to_every_pause(virtual_time, rate
 
 
 def test_without_a_rate_nobody_waits():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock)
     succeed(pacer, clock, times=100)
     assert clock.slept == []
 
 
 def test_the_first_throttling_finds_the_rate_that_the_server_bore():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock)
     succeed(pacer, clock, times=20, seconds=0.1)
     pacer.throttled(1.0, pacer.acquire())
@@ -127,7 +112,7 @@ def test_the_first_throttling_finds_the_rate_that_the_server_bore():
 
 
 def test_a_burst_is_not_taken_for_a_rate():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock)
     succeed(pacer, clock, times=5, seconds=0.001)
     pacer.throttled(1.0, pacer.acquire())
@@ -135,14 +120,14 @@ def test_a_burst_is_not_taken_for_a_rate():
 
 
 def test_throttling_from_the_start_leaves_a_slow_trickle():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock)
     pacer.throttled(1.0, pacer.acquire())
     assert rate_of(pacer, clock) == 0.5
 
 
 def test_the_refusals_of_one_burst_count_once():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock, rate=100)
     burst = [pacer.acquire() for _ in range(8)]
     clock.now += 1.0
@@ -156,7 +141,7 @@ def test_the_refusals_of_one_burst_count_once():
 
 
 def test_the_rate_recovers_without_a_jump_up_to_what_was_asked_for():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock, rate=10)
     succeed(pacer, clock, times=20)
     pacer.throttled(1.0, pacer.acquire())
@@ -170,7 +155,7 @@ def test_the_rate_recovers_without_a_jump_up_to_what_was_asked_for():
 
 
 def test_after_one_bad_moment_of_a_fast_server_the_rate_is_soon_no_bound():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock)
     pacer.throttled(1.0, pacer.acquire())
     done = 0
@@ -184,7 +169,7 @@ def test_after_one_bad_moment_of_a_fast_server_the_rate_is_soon_no_bound():
 
 
 def test_a_rate_that_the_server_bears_is_approached_slowly():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock)
     succeed(pacer, clock, times=50, seconds=0.1)
     pacer.throttled(0.0, pacer.acquire())
@@ -197,7 +182,7 @@ def test_a_rate_that_the_server_bears_is_approached_slowly():
 
 
 def test_a_later_shorter_pause_does_not_end_a_longer_one():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = a_pacer(clock)
     first, second = pacer.acquire(), pacer.acquire()
     pacer.throttled(5.0, first)
@@ -206,7 +191,7 @@ def test_a_later_shorter_pause_does_not_end_a_longer_one():
 
 
 def test_an_interrupted_sleep_ends_the_waiting():
-    clock = Clock()
+    clock = FakeClock(0.0)
     pacer = Pacer(requests_per_second=1, clock=clock, sleep=lambda _: True)
     assert pacer.acquire() == 0.0
     assert pacer.acquire() is None
