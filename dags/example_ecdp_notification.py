@@ -48,7 +48,7 @@ type HTTP.
         return HttpNotifier(http_conn_id="webhook", json={"text": text})
 
     # [START howto_notifier_ecdp]
-    tell = EcdpSyncNotifier(by_webhook, volume_change="50%")
+    notify = EcdpSyncNotifier(by_webhook, volume_change="50%")
 
     ParquetToEcdpOperator(
         task_id="push_orders",
@@ -59,7 +59,7 @@ type HTTP.
         # some orders are read back and compared
         verify=20,
         results_path=RESULTS,
-        on_success_callback=tell,
-        on_failure_callback=tell,
+        on_success_callback=notify,
+        on_failure_callback=notify,
     )
     # [END howto_notifier_ecdp]

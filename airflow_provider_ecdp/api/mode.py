@@ -57,9 +57,9 @@ _Choice = TypeVar("_Choice", Mode, MatchBy)
 
 
 def _parse(choices: type[_Choice], text: str, setting: str, words: Sequence[str]) -> _Choice:
-    wanted = text.strip().translate(_SEPARATORS).lower() if isinstance(text, str) else ""
+    spelling = text.strip().translate(_SEPARATORS).lower() if isinstance(text, str) else ""
     for choice in choices:
         # the member's name is a spelling too: PHONE for PhoneNumber
-        if wanted in (choice.value.lower(), choice.name.translate(_SEPARATORS).lower()):
+        if spelling in (choice.value.lower(), choice.name.translate(_SEPARATORS).lower()):
             return choice
     raise ConfigurationError(f"{str(text)[:50]!r} is not a {setting} of the Orders API: use one of {', '.join(words)}")

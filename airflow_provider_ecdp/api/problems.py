@@ -50,11 +50,11 @@ def read_problem(media_type: str, body: bytes, redactor: Redactor | None = None)
     text = body[:_TITLE_WITHIN].decode("utf-8", "replace").strip()
     if media_type in {"text/html", "application/xhtml+xml"} or text[:1] == "<":
         title = _TITLE.search(text)
-        said = redactor.redact(html.unescape(title.group(1))) if title else ""
-        return Problem(details=(said,) if said else (), summary=said, is_html=True)
+        summary = redactor.redact(html.unescape(title.group(1))) if title else ""
+        return Problem(details=(summary,) if summary else (), summary=summary, is_html=True)
     if media_type == "text/plain" or isinstance(document, str):
-        said = redactor.redact((document if isinstance(document, str) else text).strip().partition("\n")[0])
-        return Problem(details=(said,) if said else (), summary=said)
+        summary = redactor.redact((document if isinstance(document, str) else text).strip().partition("\n")[0])
+        return Problem(details=(summary,) if summary else (), summary=summary)
     return Problem()
 
 
@@ -68,12 +68,12 @@ def read_json(body: bytes) -> Any:
 
 def _from_json(document: dict[str, Any], redactor: Redactor) -> Problem:
     # API gateways send `message` and `error` in place of a problem
-    said = [document[key] for key in ("detail", "title", "message", "error") if _is_text(document, key)]
+    texts = [document[key] for key in ("detail", "title", "message", "error") if _is_text(document, key)]
     entries = list(islice(_entries(document.get("errors")), MAX_ERRORS))
     substatus = document.get("substatus")
     word = substatus if isinstance(substatus, str) and re.fullmatch(r"\w{1,64}", substatus) else ""
-    redact = redactor.among([*said, *entries, word]).redact
-    titles, errors = [redact(text) for text in said], [redact(text) for text in entries]
+    redact = redactor.among([*texts, *entries, word]).redact
+    titles, errors = [redact(text) for text in texts], [redact(text) for text in entries]
     details = tuple(dict.fromkeys(text for text in (*errors, *titles) if text))
     has_status = _is_number(document.get("status"))
     summary = "; ".join(dict.fromkeys(text for text in (*titles[:1], *errors[:3]) if text))

@@ -153,11 +153,11 @@ def _read_order(answer: Answer, call: str) -> dict[str, Any]:
 
 
 def _error(kind: type[ApiError], answer: Answer, problem: Problem, call: str, now: float) -> ApiError:
-    said = f": {problem.summary}" if problem.summary else ""
+    detail = f": {problem.summary}" if problem.summary else ""
     doubt = " (HTML: perhaps from a proxy or a firewall, not from ECDP)" if problem.is_html else ""
     substatus = f" {problem.substatus}" if problem.substatus else ""
     return kind(
-        f"{call}: HTTP {answer.status}{substatus}, {_advice(kind, answer.status)}{said}{doubt}",
+        f"{call}: HTTP {answer.status}{substatus}, {_advice(kind, answer.status)}{detail}{doubt}",
         status=answer.status,
         details=problem.details,
         retry_after=parse_retry_after(answer.headers.get("Retry-After"), now),

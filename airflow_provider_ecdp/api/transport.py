@@ -316,5 +316,5 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 def _reason(error: BaseException) -> str:
     # The system's own words, TLS included, or a proxy's about its tunnel. http.client quotes the server's bytes.
-    said = f": {error.strerror or error}" if isinstance(error, OSError) else ""
-    return redact(f"{type(error).__name__}{said}", max_length=160)
+    detail = f": {error.strerror or error}" if isinstance(error, OSError) else ""
+    return redact(f"{type(error).__name__}{detail}", max_length=160)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.by_id.isolation import Isolation, Suspect
+from airflow_provider_ecdp.by_id.isolation import FirstFailure, Isolation
 from airflow_provider_ecdp.by_id.requests import MAY_BE_GONE, NOT_REACHED, Answer, OrderRequester
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSettings, Missing, Operation
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_updates, checked_website, listed_status
@@ -156,12 +156,12 @@ def delete_orders(
 
 @dataclass(slots=True)
 class _Waiting:
-    """A request that is not answered yet; `suspect` if it has failed."""
+    """A request that is not answered yet; `first_failure` if it has failed."""
 
     position: int
     order_id: object
     send: _Send
-    suspect: Suspect | None = None
+    first_failure: FirstFailure | None = None
 
 
 class _Run:
@@ -222,7 +222,7 @@ class _Run:
                     held_back.add(str(request.order_id))
                     waiting.append(request)
             for request in waiting:
-                if request.suspect is not None or not self._send(request):
+                if request.first_failure is not None or not self._send(request):
                     self._send_again(request)
         return self._report()
 
@@ -232,15 +232,15 @@ class _Run:
             self._record(request.position, request.order_id, Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED))
             return True
         answer = self.isolation.send(request.send)
-        if isinstance(answer, Suspect):
-            request.suspect = answer
+        if isinstance(answer, FirstFailure):
+            request.first_failure = answer
             return False
         self._record(request.position, request.order_id, answer)
         return True
 
     def _send_again(self, request: _Waiting) -> None:
-        if request.suspect is not None:
-            answer = self.isolation.send_again(request.send, request.suspect)
+        if request.first_failure is not None:
+            answer = self.isolation.send_again(request.send, request.first_failure)
             self._record(request.position, request.order_id, answer)
 
     def _record(self, position: int, order_id: object, answer: Answer) -> None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.by_id.isolation import Isolation, Suspect
+from airflow_provider_ecdp.by_id.isolation import FirstFailure, Isolation
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
 from airflow_provider_ecdp.by_id.requests import MAY_BE_GONE, NOT_REACHED, Answer, OrderRequester
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, Operation
@@ -63,7 +63,7 @@ class SetAside:
     """A change that failed."""
 
     change: pa.RecordBatch
-    suspect: Suspect
+    first_failure: FirstFailure
 
 
 class _Changes:
@@ -133,18 +133,18 @@ class _Changes:
         yield from self._again()
 
     def _again(self) -> Iterator[SetAside]:
-        self.run.settle()
+        self.run.drain()
         while self.set_aside:
             yield self.set_aside.popleft()
 
     def send(self, item: pa.RecordBatch | SetAside) -> tuple[pa.RecordBatch, Answer] | None:
         """Send one change, in a worker thread; None sets it aside until the others of its round are sent."""
         if isinstance(item, SetAside):
-            return item.change, self.isolation.send_again(self._request(item.change), item.suspect)
+            return item.change, self.isolation.send_again(self._request(item.change), item.first_failure)
         if self.run.cancellation.cancelled:
             return item, Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
         answer = self.isolation.send(self._request(item))
-        if isinstance(answer, Suspect):
+        if isinstance(answer, FirstFailure):
             self.set_aside.append(SetAside(item, answer))
             return None
         return item, answer

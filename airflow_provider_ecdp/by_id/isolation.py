@@ -18,8 +18,8 @@ from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_co
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
-    """The answer to a request that is to be sent once more, after others."""
+class FirstFailure:
+    """The answer to a request that failed, and is sent once more after others."""
 
     answer: Answer
 
@@ -36,9 +36,9 @@ class Isolation:
     cancellation: Cancellation
     sent_before: bool = False
 
-    def send(self, request: Callable[[], dict[str, Any]]) -> Answer | Suspect:
+    def send(self, request: Callable[[], dict[str, Any]]) -> Answer | FirstFailure:
         """Send a request for the first time."""
-        answer = self.requester.ask(request)
+        answer = self.requester.send(request)
         breaker = self.breaker
         if answer.error is None:
             breaker.answered()
@@ -52,17 +52,17 @@ class Isolation:
         if not content or breaker.is_open:
             self.cancellation.stop(answer.error)
             return answer
-        return Suspect(answer)
+        return FirstFailure(answer)
 
-    def send_again(self, request: Callable[[], dict[str, Any]], suspect: Suspect) -> Answer:
+    def send_again(self, request: Callable[[], dict[str, Any]], first_failure: FirstFailure) -> Answer:
         """Send a request that failed once more: it is refused if its answer says so and others are answered."""
-        before = suspect.answer
+        before = first_failure.answer
         if not self.breaker.answers and before.error is not None and not self._left_by_earlier_run(before):
             # nothing was ever answered: this is an outage, not an order
             self.cancellation.stop(before.error)
         if self.cancellation.cancelled:
             return before
-        answer = self.requester.ask(request)
+        answer = self.requester.send(request)
         answer = replace(answer, attempts=before.attempts + answer.attempts)
         if answer.error is None:
             self.breaker.answered()
@@ -80,8 +80,8 @@ class Isolation:
 
     def _left_by_earlier_run(self, answer: Answer) -> bool:
         """Whether it is rather the orders that fail than the server: an earlier run has left them and sent others."""
-        suspect = self.sent_before and not self.breaker.answers and answer.http_status != HTTPStatus.FORBIDDEN
-        return suspect and not self._server_fails()
+        possible = self.sent_before and not self.breaker.answers and answer.http_status != HTTPStatus.FORBIDDEN
+        return possible and not self._server_fails()
 
     def _server_fails(self) -> bool:
         """Whether a GET is not answered either."""

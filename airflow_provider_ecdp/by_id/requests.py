@@ -53,14 +53,14 @@ class OrderRequester:
     missing: Missing
     resumed: bool = False
 
-    def ask(self, send: Callable[[], dict[str, Any]]) -> Answer:
+    def send(self, request: Callable[[], dict[str, Any]]) -> Answer:
         """Send one request, which the client repeats where that helps.
 
         :raises ConfigurationError: there can be no connection with these settings
         """
         before = self.client.stats().of_thread
         try:
-            content = send()
+            content = request()
         except NotFoundError as error:
             outcome, reason = self._absent(error)
             return Answer(outcome, reason, error.status, self._since(before), missing=True)

@@ -146,11 +146,11 @@ def _with_ids(mapping: Mapping[str, Any] | str) -> Mapping[str, Any]:
 
 
 def _named(mapping: ColumnMapping, *, with_status: bool) -> ColumnMapping:
-    wanted = {"order_id": "id"} | ({"status": "status", "website_id": "websiteId"} if with_status else {})
-    others = [*mapping.unknown, *(path for path in mapping.sources if path not in wanted.values())]
+    fields = {"order_id": "id"} | ({"status": "status", "website_id": "websiteId"} if with_status else {})
+    others = [*mapping.unknown, *(path for path in mapping.sources if path not in fields.values())]
     if others:
         raise ConfigurationError(
-            f"mapping: a change has no field {', '.join(others)}; its fields are {', '.join(wanted)}"
+            f"mapping: a change has no field {', '.join(others)}; its fields are {', '.join(fields)}"
         )
     return mapping
 

@@ -101,8 +101,8 @@ def add_extract(command: argparse.ArgumentParser, columns: str, table: type[Chan
     group.add_argument("--from", dest="extract", nargs="+", metavar="EXTRACT", help=where)
     folders = "read only the folders of this name; repeat for more values or columns"
     group.add_argument("--partition", action="append", metavar="COLUMN=VALUE", help=folders)
-    look = "check the rows as this run would, and send nothing"
-    group.add_argument("--dry-run", action="store_true", default=None, help=look)
+    help_text = "check the rows as this run would, and send nothing"
+    group.add_argument("--dry-run", action="store_true", default=None, help=help_text)
     results = "keep every row's outcome in this folder, as Parquet; run again to resume where it stopped"
     group.add_argument("--results", metavar="DIR", help=results)
     add_settings(group, ChangeRowSettings)

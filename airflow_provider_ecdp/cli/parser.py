@@ -75,8 +75,8 @@ def _options(command: argparse.ArgumentParser) -> list[str]:
 
 def _nearest(word: str, words: Iterable[str]) -> str:
     # that of orders.names needs Arrow, and help has to come at once
-    meant = difflib.get_close_matches(word.lower().replace("_", "-"), list(words), n=1, cutoff=_ALIKE)
-    return f"; did you mean {meant[0]}?" if meant else ""
+    similar = difflib.get_close_matches(word.lower().replace("_", "-"), list(words), n=1, cutoff=_ALIKE)
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -60,9 +60,9 @@ class ChangeFindings:
         }
         summary: dict[str, Any] = {"operation": self.operation.value, "total": self.total, **counts, "missing": 0}
         summary |= {"requests": 0, "retries": 0, "bytes": 0, "in_flight": 0, "duration_seconds": 0.0, "dry_run": True}
-        looked = {"rows": self.total, "valid": self.total - self.invalid, "invalid": self.invalid}
-        looked |= {"to_send": self.to_send, "skipped": self.done, "repeated": self.repeated, "requests": self.to_send}
-        check = {"summary": looked, "problems": [rule.as_json() for rule in self.commonest_problems]}
+        counted = {"rows": self.total, "valid": self.total - self.invalid, "invalid": self.invalid}
+        counted |= {"to_send": self.to_send, "skipped": self.done, "repeated": self.repeated, "requests": self.to_send}
+        check = {"summary": counted, "problems": [rule.as_json() for rule in self.commonest_problems]}
         return {
             "summary": summary,
             "results": [],
@@ -97,8 +97,8 @@ def check_changes(queue: ChangeQueue, settings: ChangeSettings, ledger: Ledger |
 def _take_problems(invalid: pa.RecordBatch, findings: ChangeFindings) -> None:
     ids, problems = invalid.column("order_id").to_pylist(), invalid.column("problem").to_pylist()
     for order_id, problem in zip(ids, problems, strict=True):
-        field, _, said = problem.partition(": ")
-        rule, _, got = said.partition(", got ")
+        field, _, broken_rule = problem.partition(": ")
+        rule, _, got = broken_rule.partition(", got ")
         broken = findings.problems.setdefault((field, rule), Rule(field, rule))
         broken.count += 1
         if len(broken.examples) < EXAMPLES and order_id not in broken.examples:

@@ -109,11 +109,11 @@ def _sendable(selection: Selection, findings: Findings, progress: OnProgress) ->
 
 def _take_rules(batch: pa.RecordBatch, good: pa.Array, findings: Findings) -> None:
     ids = batch.column("order_id")
-    for i, problems in _given(batch.column("problems")):
+    for i, problems in _present(batch.column("problems")):
         findings.invalid += 1
         for rule in _rules(problems, findings.problems):
             _count(rule, ids[i].as_py())
-    for i, warnings in _given(batch.column("warnings")):
+    for i, warnings in _present(batch.column("warnings")):
         sent = good[i].as_py()
         # as in a push: orders that are not sent have no warnings
         findings.with_warnings += sent
@@ -124,7 +124,7 @@ def _take_rules(batch: pa.RecordBatch, good: pa.Array, findings: Findings) -> No
                 rule.invalid += 1
 
 
-def _given(column: pa.Array) -> Iterator[tuple[int, list[dict[str, str]]]]:
+def _present(column: pa.Array) -> Iterator[tuple[int, list[dict[str, str]]]]:
     if column.null_count < len(column):
         places = pc.indices_nonzero(column.is_valid())
         yield from zip(places.to_pylist(), column.take(places).to_pylist(), strict=True)
@@ -133,11 +133,11 @@ def _given(column: pa.Array) -> Iterator[tuple[int, list[dict[str, str]]]]:
 def _rules(broken: list[dict[str, str]], rules_by_key: dict[tuple[str, str], Rule]) -> list[Rule]:
     """Return the rules that an order breaks, each once: one that it breaks in three products it breaks once."""
     rules = {}
-    for one in broken:
-        key = (_POSITION.sub("[]", one["field"]), one["rule"])
+    for problem in broken:
+        key = (_POSITION.sub("[]", problem["field"]), problem["rule"])
         rule = rules[key] = rules_by_key.setdefault(key, Rule(*key))
-        if one["got"] in rule.got or len(rule.got) < _DISTINCT:
-            rule.got[one["got"]] += 1
+        if problem["got"] in rule.got or len(rule.got) < _DISTINCT:
+            rule.got[problem["got"]] += 1
     return list(rules.values())
 
 

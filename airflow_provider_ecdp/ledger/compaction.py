@@ -164,11 +164,11 @@ class _Storage:
 
     def folders(self) -> dict[str, list[str]]:
         """Return all files, with those whose names are hidden, by their folder."""
-        found = files_in(self.filesystem, self.folder, self.name, end="", deep=True, notes=True)
-        if not found:
+        listed = files_in(self.filesystem, self.folder, self.name, end="", deep=True, notes=True)
+        if not listed:
             raise ConfigurationError(f"{self.name} holds no results of a run")
         folders: dict[str, list[str]] = {}
-        for file in found:
+        for file in listed:
             folders.setdefault(file.rpartition("/")[0], []).append(file)
         return folders
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ConfigurationError, EmptyExtractError
 from airflow_provider_ecdp.ledger.reader import COLUMNS
-from airflow_provider_ecdp.ledger.schema_drift import look_for_drift
+from airflow_provider_ecdp.ledger.schema_drift import detect_drift
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, SentOrders
@@ -82,7 +82,7 @@ def carry_over(orders: OrderReader, prior: PriorRuns, on_drift: OnDrift) -> Carr
     """
     columns = prior.of_columns(on_drift)
     if columns is not None:
-        look_for_drift(orders, columns, on_drift)
+        detect_drift(orders, columns, on_drift)
     # orders that an earlier try of this run skipped as unchanged do not count as sent by it
     unchanged: dict[str, str | None] = {outcome.value: UNCHANGED for outcome in Outcome if outcome.counts_as_sent}
     # sent last: the next run does not begin with orders that may have stopped this one

@@ -90,10 +90,10 @@ class Filter:
     def condition(self) -> tuple[str, list[Any]]:
         """Return a condition in SQL, and its parameters."""
         conditions, values = ["TRUE"], list[Any]()
-        wanted = [o for o in self.outcomes or Outcome if o.failed or not self.failed]
-        if len(wanted) < len(Outcome):
-            conditions.append(f"outcome IN ({', '.join('?' * len(wanted)) or 'NULL'})")
-            values += [outcome.value for outcome in wanted]
+        outcomes = [o for o in self.outcomes or Outcome if o.failed or not self.failed]
+        if len(outcomes) < len(Outcome):
+            conditions.append(f"outcome IN ({', '.join('?' * len(outcomes)) or 'NULL'})")
+            values += [outcome.value for outcome in outcomes]
         for column, text in (("reason", self.reason), ("order_id", self.order)):
             if text:
                 conditions.append(f"contains(lower({column}), lower(?))")
@@ -244,17 +244,17 @@ class Results:
         """Close the engine and remove its temporary files."""
         self._stack.close()
 
-    def counts(self, wanted: Filter = Filter()) -> dict[Outcome, int]:
+    def counts(self, criteria: Filter = Filter()) -> dict[Outcome, int]:
         """Return how many orders have each outcome."""
-        condition, values = self._condition(wanted)
+        condition, values = self._condition(criteria)
         rows = self._fetch(f"SELECT outcome, count(*) FROM newest WHERE {condition} GROUP BY outcome", values)
         counts = dict(rows)
         return {outcome: counts.get(outcome.value, 0) for outcome in Outcome}
 
-    def reasons(self, wanted: Filter = Filter(failed=True), most: int = 10) -> list[ReasonCount]:
+    def reasons(self, criteria: Filter = Filter(failed=True), most: int = 10) -> list[ReasonCount]:
         """Return why orders failed, the commonest reasons first; ids, positions and amounts in them are folded."""
         self._fold()
-        condition, values = self._condition(wanted)
+        condition, values = self._condition(criteria)
         sql = (
             "SELECT fold, sum(n)::BIGINT AS count, min(id) FROM (SELECT outcome, "
             f"{_FOLD_KEY} AS fold_key, count(*) AS n, min(order_id) AS id FROM newest WHERE {condition} GROUP BY ALL) "
@@ -282,7 +282,7 @@ class Results:
 
     def page(
         self,
-        wanted: Filter = Filter(),
+        criteria: Filter = Filter(),
         *,
         sort: Sort = Sort.AT,
         descending: bool = False,
@@ -290,7 +290,7 @@ class Results:
         limit: int = 100,
     ) -> Page:
         """Return the orders that meet a filter, from `offset` on, at most `limit` of them."""
-        condition, values = self._condition(wanted)
+        condition, values = self._condition(criteria)
         (total,) = next(self._fetch(f"SELECT count(*) FROM newest WHERE {condition}", values))
         direction = "DESC" if descending else "ASC"
         sql = (
@@ -299,9 +299,9 @@ class Results:
         )
         return Page([_row(row) for row in self._fetch(sql, values)], total)
 
-    def each(self, wanted: Filter = Filter()) -> Iterator[Row]:
+    def each(self, criteria: Filter = Filter()) -> Iterator[Row]:
         """Yield all orders that meet a filter, in the order of writing."""
-        condition, values = self._condition(wanted)
+        condition, values = self._condition(criteria)
         sql = f'SELECT {_ALL} FROM newest WHERE {condition} ORDER BY "at", order_id'
         yield from map(_row, self._fetch(sql, values))
 
@@ -328,10 +328,10 @@ class Results:
             by_name[run] = Run(run, min(earlier.first, first), max(earlier.last, last), counts)
         return sorted(by_name.values(), key=lambda run: run.last, reverse=True)
 
-    def _condition(self, wanted: Filter) -> tuple[str, list[Any]]:
-        if wanted.fold is not None:
+    def _condition(self, criteria: Filter) -> tuple[str, list[Any]]:
+        if criteria.fold is not None:
             self._fold()
-        return wanted.condition()
+        return criteria.condition()
 
     def _fold(self) -> None:
         """Fold the reasons of failures, once."""

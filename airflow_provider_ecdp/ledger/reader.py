@@ -127,7 +127,7 @@ def read_file(filesystem: Any, name: str, file: str, columns: Sequence[str]) -> 
 
     :raises FileNotFoundError: the file is gone
     """
-    wanted = pa.schema([SCHEMA.field(column) for column in columns])
+    schema = pa.schema([SCHEMA.field(column) for column in columns])
     local = isinstance(filesystem, LocalFileSystem)
     try:
         with accessing(name, "read"):
@@ -138,7 +138,7 @@ def read_file(filesystem: Any, name: str, file: str, columns: Sequence[str]) -> 
                     log.warning("%s: %s holds no outcomes of orders, and is ignored", name, file)
                     return
                 for batch in parquet.iter_batches(_ROWS, columns=[c for c in columns if c in names]):
-                    yield _aligned(batch, wanted)
+                    yield _aligned(batch, schema)
     except ConfigurationError as error:
         cause = error.__cause__
         if isinstance(cause, FileNotFoundError):
@@ -159,14 +159,14 @@ def _damaged(name: str, file: str, error: BaseException | None) -> Configuration
     )
 
 
-def _aligned(batch: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
-    if batch.schema.equals(wanted):
+def _aligned(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    if batch.schema.equals(schema):
         return batch
     arrays = [
         batch.column(f.name).cast(f.type) if f.name in batch.schema.names else pa.nulls(batch.num_rows, f.type)
-        for f in wanted
+        for f in schema
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=wanted)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def newest(rows: pa.RecordBatchReader, columns: str, condition: str) -> pa.Table:

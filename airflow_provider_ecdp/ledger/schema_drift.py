@@ -24,7 +24,7 @@ from airflow_provider_ecdp.orders.reader import OrderReader
 log = logging.getLogger(__name__)
 
 #: Changes that a message names.
-_TOLD = 20
+_LISTED = 20
 
 #: Where the path of a member begins, behind that of its column.
 _MEMBER = re.compile(r"\.|\[\]")
@@ -47,7 +47,7 @@ class Change:
         return f"{where} ({self.was}) is gone" if self.now is None else f"{where} was {self.was} and is {self.now}"
 
 
-def look_for_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list[Change]:
+def detect_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list[Change]:
     """Compare the columns of `orders` with those that the previous run read, and keep those that this one reads.
 
     A failure keeps nothing: the next run compares with the same.
@@ -60,9 +60,9 @@ def look_for_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> li
     before = _kept(ledger)
     changes = list(changed(before, all_columns_of(orders)))
     if changes:
-        lines = "".join(f"\n  - {change}" for change in changes[:_TOLD])
-        if len(changes) > _TOLD:
-            lines += f"\n  - and {len(changes) - _TOLD} more"
+        lines = "".join(f"\n  - {change}" for change in changes[:_LISTED])
+        if len(changes) > _LISTED:
+            lines += f"\n  - and {len(changes) - _LISTED} more"
         message = f"{orders.name} has other columns than in the previous run:{lines}"
         if on_drift is OnDrift.FAIL:
             raise ColumnsError(

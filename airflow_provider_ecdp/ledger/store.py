@@ -101,18 +101,18 @@ class Ledger:
                 self._write(SCHEMA.empty_table())
         self._times = self._order_of_writing()
 
-    def add(self, settled: BatchOutcome, reasons: Sequence[str | None] | None) -> None:
+    def add(self, batch: BatchOutcome, reasons: Sequence[str | None] | None) -> None:
         """Note the outcome of orders; written at the next flush."""
-        orders, count = settled.orders, len(settled.orders)
+        orders, count = batch.orders, len(batch.orders)
         columns = [
             orders.column("order_id"),
             orders.column("content_hash"),
-            pa.repeat(pa.scalar(settled.outcome.value), count),
+            pa.repeat(pa.scalar(batch.outcome.value), count),
             pa.nulls(count, pa.string()) if reasons is None else pa.array(reasons, pa.string()),
             pa.nulls(count, pa.int32())
-            if settled.http_status is None
-            else pa.repeat(pa.scalar(settled.http_status, pa.int32()), count),
-            pa.repeat(pa.scalar(settled.attempts, pa.int32()), count),
+            if batch.http_status is None
+            else pa.repeat(pa.scalar(batch.http_status, pa.int32()), count),
+            pa.repeat(pa.scalar(batch.attempts, pa.int32()), count),
             pa.repeat(pa.scalar(self._order_of_writing().next(), SCHEMA.field("at").type), count),
         ]
         self._buffer.add(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))

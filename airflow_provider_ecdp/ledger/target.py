@@ -28,14 +28,14 @@ def check_target(ledger: Ledger, base_url: str, fingerprint: Callable[[bytes], s
     if kept is None or (kept[0] != base_url and not ledger.has_accepted()):
         _keep(ledger, base_url, fingerprint)
         return
-    known_url, salt, known_key = kept
-    if known_url != base_url:
+    recorded_url, salt, recorded_key = kept
+    if recorded_url != base_url:
         raise ConfigurationError(
-            f"{ledger.path} holds results of {known_url}, and this run sends to {base_url}: orders that one has "
+            f"{ledger.path} holds results of {recorded_url}, and this run sends to {base_url}: orders that one has "
             "accepted are not in the other. Use another folder (results_path, --results, --only-changed) or another "
             "connection; if both are the same ECDP, delete the files _target-*.json in that folder"
         )
-    if known_key != fingerprint(salt):
+    if recorded_key != fingerprint(salt):
         log.warning(
             "%s was written with another API key; if the key is that of another business unit, use another folder or "
             "connection: orders that one has accepted are not in the other",

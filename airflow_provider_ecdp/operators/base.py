@@ -85,9 +85,9 @@ class EcdpOperator(BaseOperator):
     def __init__(self, **kwargs: Any) -> None:
         written = {name: kwargs.pop(name) for name in self.parameters if name in kwargs}
         super().__init__(**with_retry_policy(kwargs))
-        for name, one in self.parameters.items():
+        for name, setting in self.parameters.items():
             value = written.get(name)
-            setattr(self, attribute(name), shown_default(one) if value is None and not one.required else value)
+            setattr(self, attribute(name), shown_default(setting) if value is None and not setting.required else value)
         # mapped values come from other tasks, and are checked when the task runs
         if not getattr(self, "_BaseOperator__from_mapped", False):
             with self._naming_this():
@@ -99,12 +99,12 @@ class EcdpOperator(BaseOperator):
     def hook(self) -> EcdpHook:
         """The hook of the connection; it reads nothing before it is used."""
         conn_id = self._settings(TaskSettings).ecdp_conn_id
-        in_flight = self.parameters.get("max_in_flight")
-        given = self._given().get("max_in_flight")
+        setting = self.parameters.get("max_in_flight")
+        max_in_flight = self._rendered().get("max_in_flight")
         return EcdpHook(
             conn_id,
-            max_in_flight=in_flight.read(given) if in_flight and given is not None else None,
-            limits_path=self._given().get("results_path"),
+            max_in_flight=setting.read(max_in_flight) if setting and max_in_flight is not None else None,
+            limits_path=self._rendered().get("results_path"),
         )
 
     @cached_property
@@ -131,7 +131,7 @@ class EcdpOperator(BaseOperator):
         :raises ConfigurationError: they do not
         """
 
-    def _given(self) -> dict[str, Any]:
+    def _rendered(self) -> dict[str, Any]:
         """Return the parameters by name, after templating; those that are empty are left out."""
         values = {name: getattr(self, attribute(name)) for name in self.parameters}
         # Jinja writes a missing value so
@@ -142,7 +142,7 @@ class EcdpOperator(BaseOperator):
 
         :raises ConfigurationError: a template has left a value that is not allowed
         """
-        return build(table, self._given() | more)
+        return build(table, self._rendered() | more)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Do the work of the task, and return the value for XCom.
@@ -166,13 +166,13 @@ class EcdpOperator(BaseOperator):
     def _for_airflow(self, error: EcdpError) -> Exception:
         """Return the exception with which Airflow skips the task, retries it, or does not retry it."""
         if isinstance(error, MissingSourceError) and "on_missing" in self.parameters:
-            on_missing = self.parameters["on_missing"].read(self._given().get("on_missing"))
+            on_missing = self.parameters["on_missing"].read(self._rendered().get("on_missing"))
             if on_missing is OnMissing.SKIP:
                 return AirflowSkipException(str(error))
             error.expected = on_missing is OnMissing.RETRY
         self.failure_section = section_about(error)
         # not the settings: one of them may be wrong
-        conn_id = str(self._given().get("ecdp_conn_id", EcdpHook.default_conn_name))
+        conn_id = str(self._rendered().get("ecdp_conn_id", EcdpHook.default_conn_name))
         text = explained(error, conn_id, self.retries)
         if not is_transient(error):
             return AirflowFailException(text)
@@ -238,7 +238,7 @@ class EcdpOperator(BaseOperator):
     def _progress_logger(self, *, dry_run: bool = False) -> ProgressLogger:
         return ProgressLogger(self.log.info, dry_run=dry_run)
 
-    def _conclude_look(
+    def _conclude_dry_run(
         self, context: Context, value: dict[str, Any], tolerated: MaxFailed, text: str, noun: str = "orders"
     ) -> dict[str, Any]:
         """Log the findings of a dry run and return them for XCom, or raise if too many orders are invalid."""

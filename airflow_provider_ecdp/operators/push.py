@@ -50,7 +50,7 @@ class PushOperator(EcdpOperator):
     def _run(self, context: Context, hook: EcdpHook, task: PushTaskSettings) -> dict[str, Any]:
         # a try that was killed may have stored orders that no ledger knows of
         retried = context["ti"].try_number > 1
-        options = self._given() | {
+        options = self._rendered() | {
             "allow_empty": task.on_empty is OnEmpty.SUCCEED,
             "resumed": retried,
             "count_resumed_as": Outcome.ACCEPTED if retried else Outcome.SKIPPED,
@@ -87,7 +87,7 @@ class PushOperator(EcdpOperator):
             progress=self._progress_logger(dry_run=True),
         )
         value = as_xcom(findings, sending.mode.value)
-        return self._conclude_look(context, value, sending.max_failed, as_text(findings))
+        return self._conclude_dry_run(context, value, sending.max_failed, as_text(findings))
 
     def _prior_runs(self, ti: RuntimeTaskInstanceProtocol, task: PushTaskSettings, own: str | None) -> PriorRuns:
         from airflow_provider_ecdp.ledger.prior_runs import PriorRuns  # noqa: PLC0415  # Arrow, at parse time

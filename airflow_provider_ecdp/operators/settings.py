@@ -228,10 +228,10 @@ def refuse_unnamed(partitions: Mapping[str, Any], extracts: Mapping[str, Any]) -
 
     :raises ConfigurationError: there are such
     """
-    for name, wanted in partitions.items():
+    for name, values in partitions.items():
         if name not in extracts:
             raise ConfigurationError(f"partitions: there is no extract {name}; there are {', '.join(extracts)}")
-        if not isinstance(wanted, Mapping):
+        if not isinstance(values, Mapping):
             raise ConfigurationError(
-                f"partitions: of the extract {name}, a dict of columns and values, not {shown(wanted)}"
+                f"partitions: of the extract {name}, a dict of columns and values, not {shown(values)}"
             )

@@ -53,7 +53,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shaped:
+class _Relation:
     """One SELECT that returns the columns of orders.
 
     :param subject: the owner of these columns, for messages
@@ -76,18 +76,18 @@ def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSet
     """
     _check_settings(engine, catalog, settings)
     keys = keys_of(settings.partition_by, catalog.extracts)
-    shaped = _shaped(engine, catalog, settings)
-    if shaped.compiled and shaped.compiled.key and not keys:
-        keys = keys_of(shaped.compiled.key, catalog.extracts)
-    row_by_row = settings.sql is None and not (shaped.compiled and shaped.compiled.lines)
+    relation = _relation(engine, catalog, settings)
+    if relation.compiled and relation.compiled.key and not keys:
+        keys = keys_of(relation.compiled.key, catalog.extracts)
+    row_by_row = settings.sql is None and not (relation.compiled and relation.compiled.lines)
     if not row_by_row:
-        _refuse_torn_orders(catalog.extracts, keys, shaped.compiled)
-    plain, shaped = shaped, _with_json_read(shaped)
-    fields = _matched(shaped, settings)
+        _refuse_torn_orders(catalog.extracts, keys, relation.compiled)
+    plain, relation = relation, _with_json_read(relation)
+    fields = _matched(relation, settings)
     future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     checks = order_checks(fields, matching=settings.matching, future=quote_literal(future))
     errors, warnings = errors_and_warnings(checks, settings.promoted)
-    return Plan(Query(shaped.sql, fields, errors, warnings, plain.sql), shaped.compiled, keys, row_by_row)
+    return Plan(Query(relation.sql, fields, errors, warnings, plain.sql), relation.compiled, keys, row_by_row)
 
 
 def _check_settings(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> None:
@@ -103,7 +103,7 @@ def _check_settings(engine: duckdb.DuckDBPyConnection, catalog: Catalog, setting
         raise ConfigurationError("extracts with names need an SQL text that selects from them (sql)")
 
 
-def _shaped(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> _Shaped:
+def _relation(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> _Relation:
     if settings.sql is not None:
         return _of_sql(engine, catalog, settings.sql)
     if settings.mapping is not None:
@@ -111,15 +111,15 @@ def _shaped(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: Order
     return _of_columns(engine, catalog)
 
 
-def _of_columns(engine: duckdb.DuckDBPyConnection, catalog: Catalog) -> _Shaped:
+def _of_columns(engine: duckdb.DuckDBPyConnection, catalog: Catalog) -> _Relation:
     schema = catalog.extracts[EXTRACT].schema
-    shaped = _Shaped(f"SELECT * FROM {EXTRACT}", schema, "extract")
-    return _without_reserved(engine, catalog, shaped)
+    relation = _Relation(f"SELECT * FROM {EXTRACT}", schema, "extract")
+    return _without_reserved(engine, catalog, relation)
 
 
 def _of_mapping(
     engine: duckdb.DuckDBPyConnection, catalog: Catalog, mapping: ColumnMapping, timezone: str | None
-) -> _Shaped:
+) -> _Relation:
     # the user's names stay out of the SQL: columns are read by their codes
     table, codes = catalog.coded(EXTRACT)
     types = readable_schema(catalog.extracts[EXTRACT].schema).types
@@ -128,51 +128,51 @@ def _of_mapping(
     compiled = compile_mapping(
         mapping, schema, codes, table, catalog.columns_text(), timezone=timezone, problems=problems
     )
-    return _Shaped(compiled.sql, _result(engine, compiled.sql, catalog), "mapping's result", compiled)
+    return _Relation(compiled.sql, _result(engine, compiled.sql, catalog), "mapping's result", compiled)
 
 
-def _of_sql(engine: duckdb.DuckDBPyConnection, catalog: Catalog, sql: str) -> _Shaped:
+def _of_sql(engine: duckdb.DuckDBPyConnection, catalog: Catalog, sql: str) -> _Relation:
     query = statement(sql, engine)
-    shaped = _Shaped(query, _result(engine, query, catalog), "SQL text's result")
-    return _without_reserved(engine, catalog, shaped)
+    relation = _Relation(query, _result(engine, query, catalog), "SQL text's result")
+    return _without_reserved(engine, catalog, relation)
 
 
-def _without_reserved(engine: duckdb.DuckDBPyConnection, catalog: Catalog, shaped: _Shaped) -> _Shaped:
+def _without_reserved(engine: duckdb.DuckDBPyConnection, catalog: Catalog, relation: _Relation) -> _Relation:
     """Leave out columns that are called as ours are, other than the problems that a source notes."""
     noted = {PROBLEMS} if any(notes_problems(source.schema) for source in catalog.extracts.values()) else set()
-    hidden = [column.name for column in shaped.schema if is_reserved(column.name) and column.name not in noted]
+    hidden = [column.name for column in relation.schema if is_reserved(column.name) and column.name not in noted]
     if not hidden:
-        return shaped
-    kept = pa.schema([column for column in shaped.schema if column.name not in hidden])
-    names = [name for name in _result(engine, shaped.sql, catalog).names if is_reserved(name) and name not in noted]
+        return relation
+    kept = pa.schema([column for column in relation.schema if column.name not in hidden])
+    names = [name for name in _result(engine, relation.sql, catalog).names if is_reserved(name) and name not in noted]
     left_out = ", ".join(map(quote_identifier, names))
     # without any column that is kept, the columns that orders need are missing, which is said when they are matched
-    sql = f"SELECT * EXCLUDE ({left_out}) FROM ({shaped.sql}\n)" if len(kept) else shaped.sql
-    return replace(shaped, sql=sql, schema=kept, hidden=tuple(hidden))
+    sql = f"SELECT * EXCLUDE ({left_out}) FROM ({relation.sql}\n)" if len(kept) else relation.sql
+    return replace(relation, sql=sql, schema=kept, hidden=tuple(hidden))
 
 
-def _with_json_read(shaped: _Shaped) -> _Shaped:
+def _with_json_read(relation: _Relation) -> _Relation:
     """Read the JSON text in columns where an order has an object or a list."""
-    read = unfolded(shaped.sql, shaped.schema)
-    return replace(shaped, sql=read[0], schema=read[1]) if read else shaped
+    read = unfolded(relation.sql, relation.schema)
+    return replace(relation, sql=read[0], schema=read[1]) if read else relation
 
 
-def _matched(shaped: _Shaped, settings: OrderSettings) -> FieldBinding:
-    explained = shaped.compiled.explained if shaped.compiled else None
+def _matched(relation: _Relation, settings: OrderSettings) -> FieldBinding:
+    explained = relation.compiled.explained if relation.compiled else None
     fields = match_columns(
-        shaped.schema,
+        relation.schema,
         timezone=settings.timezone,
-        source=shaped.subject,
+        source=relation.subject,
         explained=explained,
         likely_columns=likely_columns,
     )
     customer = fields.field("customer")
     if settings.matching and customer and not customer.child(settings.matching):
         raise ColumnsError(
-            f"the matching mode {settings.matching} requires customer.{settings.matching}, and the {shaped.subject} "
+            f"the matching mode {settings.matching} requires customer.{settings.matching}, and the {relation.subject} "
             "has no such column; add it, or correct the connection's matching mode (--matching)"
         )
-    return replace(fields, ignored=(*fields.ignored, *shaped.hidden))
+    return replace(fields, ignored=(*fields.ignored, *relation.hidden))
 
 
 def _refuse_torn_orders(

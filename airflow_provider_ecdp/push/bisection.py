@@ -65,7 +65,7 @@ _LAG_PAUSES_OF_EARLIER = (2, 4, 8, 16, 32, 58)
 _LAG_SECONDS = 60.0
 
 _DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
-_FOUND = "no answer came, and the order was found stored as sent"
+_STORED = "no answer came, and the order was found stored as sent"
 _LOST = "a request with this order got no answer and may have stored it"
 
 
@@ -73,8 +73,8 @@ _LOST = "a request with this order got no answer and may have stored it"
 class BatchSender:
     """Sends batches; safe for threads.
 
-    :param request_budget: most POST requests for one batch in a row that settle no order; orders that are left then
-        are `unresolved`
+    :param request_budget: maximum consecutive POST requests of one batch without a new outcome; the orders left
+        then are `unresolved`
     :param resumed: whether an earlier try of this run may have stored orders that it could not record
     :param sent_before: whether an earlier run had orders accepted
     """
@@ -117,7 +117,7 @@ class BatchSender:
         """Return the outcome of a pool that was set aside and is not isolated any more."""
         search = GroupTest(self)
         search.leave(pool, "set aside, and the run ended before it was isolated")
-        return search.settled
+        return search.outcomes
 
     def post(self, pool: Pool, *, patient: bool) -> int:
         """Send the orders of a pool; return the attempts, or raise ApiError."""
@@ -160,8 +160,8 @@ class BatchSender:
 
         An earlier run has left them and sent others, and a GET is answered. 403 may be the key's.
         """
-        suspect = self.sent_before and pool.all_left_open and error.status != HTTPStatus.FORBIDDEN
-        return suspect and bool(self.try_server(reading=True))
+        possible = self.sent_before and pool.all_left_open and error.status != HTTPStatus.FORBIDDEN
+        return possible and bool(self.try_server(reading=True))
 
     def _post(self, orders: pa.RecordBatch, attempts: int | None = None) -> PostResult:
         return self.client.post_orders(
@@ -172,9 +172,9 @@ class BatchSender:
             sent_values=lambda: sent_values(orders),
         )
 
-    def _answers(self, ask: Callable[[], object]) -> ApiError | None:
+    def _answers(self, request: Callable[[], object]) -> ApiError | None:
         try:
-            ask()
+            request()
         except RequestRejectedError:
             return None
         except ApiError as error:
@@ -204,12 +204,12 @@ class _Hint:
 class GroupTest:
     """The search in one pool; every order of it gets one outcome, or is set aside.
 
-    :param until: of a pool that is isolated, the moment at which the search ends if it settles nothing more
+    :param until: of a pool that is isolated, the moment at which the search ends if no order has got an outcome since
     """
 
     sender: BatchSender
     until: float | None = None
-    settled: list[BatchOutcome] = field(default_factory=list)
+    outcomes: list[BatchOutcome] = field(default_factory=list)
     untested: list[Pool] = field(default_factory=list)
     hinted: list[_Hint] = field(default_factory=list)
     positive: list[Pool] = field(default_factory=list)
@@ -231,7 +231,7 @@ class GroupTest:
         if self.unconfirmed and not self.sender.cancellation.cancelled:
             # an outage that began with the last orders stops the run, so that they are sent by a retry
             self.sender.try_server(reading=True)
-        return self.settled
+        return self.outcomes
 
     def _step(self) -> bool:
         """Take the next step; return whether there was one."""
@@ -307,7 +307,7 @@ class GroupTest:
             request.not_stored = True
         if pool.sibling is not None:
             pool.sibling.positive = True
-        self._settle(pool, Outcome.ACCEPTED, http_status=201)
+        self._decide(pool, Outcome.ACCEPTED, http_status=201)
         return True
 
     def _count(self, pool: Pool, error: ApiError) -> None:
@@ -348,7 +348,7 @@ class GroupTest:
                 self.doubted.append(pool)
             return
         reason = "; ".join(error.details) or str(error)
-        self._settle(pool, Outcome.REJECTED, reason[:REASON_CHARACTERS], error.status)
+        self._decide(pool, Outcome.REJECTED, reason[:REASON_CHARACTERS], error.status)
 
     def _narrow(self, pool: Pool, named: set[int]) -> None:
         if self.hints_right and 0 < len(named) < len(pool):
@@ -374,7 +374,7 @@ class GroupTest:
             (self.positive if len(rest) > 1 else self.untested).append(rest)
 
     def _refused_unsure(self, pool: Pool, named: set[int], *, again: bool) -> None:
-        """Settle orders that were stored without this run's knowledge, which mode Add refuses now, and test the others.
+        """Decide orders that were stored without this run's knowledge, which mode Add refuses now, and test the others.
 
         Where each refusal names only some of these orders, asking again for each costs more than reading all of them.
         """
@@ -427,9 +427,9 @@ class GroupTest:
         elif pool.final:
             self._judge_alone(pool, error)
         else:
-            self._suspect(pool, error)
+            self._set_aside(pool, error)
 
-    def _suspect(self, pool: Pool, error: ApiError) -> None:
+    def _set_aside(self, pool: Pool, error: ApiError) -> None:
         breaker = self.sender.breaker
         pool.failed_alone = alone = len(pool) == 1
         pool.answers = breaker.answers
@@ -462,7 +462,7 @@ class GroupTest:
         self.leave(pool, str(error))
 
     def _judge_alone(self, pool: Pool, error: ApiError) -> None:
-        """Settle an order that failed alone twice: refused if the answer says so and other requests are answered."""
+        """Decide an order that failed alone twice: refused if the answer says so and other requests are answered."""
         sender = self.sender
         self.unconfirmed += 1
         reason = f"sent alone, {error}"[:REASON_CHARACTERS]
@@ -470,12 +470,12 @@ class GroupTest:
         if (refused and sender.breaker.answers == pool.answers) or self.unconfirmed >= _UNCONFIRMED:
             refused = bool(sender.try_server(reading=True)) and refused
             self.unconfirmed = 0
-        self._settle(pool, Outcome.REJECTED if refused else Outcome.UNRESOLVED, reason, error.status)
+        self._decide(pool, Outcome.REJECTED if refused else Outcome.UNRESOLVED, reason, error.status)
 
     # mode Add
 
     def _read_before_repeating(self, pool: Pool) -> bool:
-        """Settle orders that a request without an answer has stored; return whether the whole pool is sent again."""
+        """Decide orders that a request without an answer has stored; return whether the whole pool is sent again."""
         # a batch is stored whole or not at all: one absent order tells of all, a present one may be older
         result = self._read_back(pool, [0])
         if result is None:
@@ -493,23 +493,23 @@ class GroupTest:
         return False
 
     def _read_back(self, pool: Pool, positions: Iterable[int]) -> ReadBack | None:
-        """Read orders back and settle those that are stored; None if one of them cannot be read."""
+        """Read orders back and accept those that are stored; None if one of them cannot be read."""
         result = read_back(self.sender.client, pool.orders, positions)
         if result.same:
-            self._settle(pool.take(result.same), Outcome.ACCEPTED, _FOUND, 200)
+            self._decide(pool.take(result.same), Outcome.ACCEPTED, _STORED, 200)
         for position in result.different:
             different = pool.take([position])
             different.differs = True
             self.doubted.append(different)
         if result.error is None:
             return result
-        settled = {*result.same, *result.different}
-        rest = pool.take(i for i in range(len(pool)) if i not in settled)
+        stored = {*result.same, *result.different}
+        rest = pool.take(i for i in range(len(pool)) if i not in stored)
         self._failed(rest, result.error, sent=False, patient=False)
         return None
 
     def _judge_doubted(self) -> None:
-        """Settle orders that were refused, or are stored with other content, and may have been stored by this run.
+        """Decide orders that were refused, or are stored with other content, and may have been stored by this run.
 
         Reads may lag behind writes, so they are read again. No order is rejected on a guess.
         """
@@ -529,11 +529,11 @@ class GroupTest:
         doubted, self.doubted = self.doubted, []
         for pool in doubted:
             status = pool.refusal.status if pool.refusal else 200
-            said = _DIFFERENT if pool.differs or pool.refusal is None else "; ".join(pool.refusal.details)
+            details = _DIFFERENT if pool.differs or pool.refusal is None else "; ".join(pool.refusal.details)
             lost = pool.maybe_lost or (pool.differs and pool.left_open)
-            reason = f"{_LOST}; {said}" if lost else said or str(pool.refusal)
+            reason = f"{_LOST}; {details}" if lost else details or str(pool.refusal)
             outcome = Outcome.UNRESOLVED if lost else Outcome.REJECTED
-            self._settle(pool, outcome, reason[:REASON_CHARACTERS], status)
+            self._decide(pool, outcome, reason[:REASON_CHARACTERS], status)
 
     def _read_once_more(self, pool: Pool) -> None:
         if not pool.unsure:
@@ -541,7 +541,7 @@ class GroupTest:
             return
         result = read_back(self.sender.client, pool.orders, [0])
         if result.same:
-            self._settle(pool, Outcome.ACCEPTED, _FOUND, 200)
+            self._decide(pool, Outcome.ACCEPTED, _STORED, 200)
         else:
             pool.differs = bool(result.different)
             self.doubted.append(pool)
@@ -558,23 +558,25 @@ class GroupTest:
         return False
 
     def leave(self, pool: Pool, reason: str) -> None:
-        """Settle orders without a definite answer."""
+        """Give an outcome to orders without a definite answer."""
         status = next((e.status for e in (pool.failure, pool.refusal) if e is not None), None)
-        said = "; ".join(pool.refusal.details) if pool.refusal else str(pool.failure or "")
-        if said and said != reason:
-            reason = f"{reason}; ECDP said: {said}"
-        suspect = pool.failure is not None and self.sender.breaker.answers and _may_be_of_these_orders(pool.failure)
-        open_end = pool.refusal or pool.maybe_stored or (pool.attempts and pool.unsure) or suspect
+        details = "; ".join(pool.refusal.details) if pool.refusal else str(pool.failure or "")
+        if details and details != reason:
+            reason = f"{reason}; ECDP said: {details}"
+        may_be_at_fault = (
+            pool.failure is not None and self.sender.breaker.answers and _may_be_of_these_orders(pool.failure)
+        )
+        open_end = pool.refusal or pool.maybe_stored or (pool.attempts and pool.unsure) or may_be_at_fault
         if open_end:
-            self._settle(pool, Outcome.UNRESOLVED, reason[:REASON_CHARACTERS], status)
+            self._decide(pool, Outcome.UNRESOLVED, reason[:REASON_CHARACTERS], status)
         else:
-            self.settled += not_attempted(pool.orders, reason[:REASON_CHARACTERS], status, pool.attempts)
+            self.outcomes += not_attempted(pool.orders, reason[:REASON_CHARACTERS], status, pool.attempts)
 
-    def _settle(self, pool: Pool, outcome: Outcome, reason: str | None = None, http_status: int | None = None) -> None:
+    def _decide(self, pool: Pool, outcome: Outcome, reason: str | None = None, http_status: int | None = None) -> None:
         if outcome in (Outcome.ACCEPTED, Outcome.REJECTED) or pool.final:
             self.idle = 0
             self.until = None if self.until is None else self.sender.cancellation.clock() + ISOLATION_SECONDS
-        self.settled.append(BatchOutcome(pool.orders, outcome, reason, http_status, pool.attempts))
+        self.outcomes.append(BatchOutcome(pool.orders, outcome, reason, http_status, pool.attempts))
 
 
 def _may_be_of_these_orders(failure: ApiError) -> bool:

@@ -128,11 +128,11 @@ def _augment(start: int, candidates: Sequence[Sequence[int]], holder: dict[int, 
     """Find a candidate for `start`; who holds it moves to another of its own, and so on. Breadth first."""
     reached_from: dict[int, int] = {}
     waiting = [start]
-    for asking in waiting:
-        for candidate in candidates[asking]:
+    for request in waiting:
+        for candidate in candidates[request]:
             if candidate in reached_from:
                 continue
-            reached_from[candidate] = asking
+            reached_from[candidate] = request
             if candidate not in holder:
                 _shift(candidate, start, reached_from, holder, choice)
                 return True

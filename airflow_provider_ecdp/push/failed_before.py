@@ -178,9 +178,9 @@ class FailedBefore:
         if self._own.ledger.kept(_NOTE) is None:
             self._own.ledger.keep(_NOTE, json.dumps(dict(self._own.description)).encode())
 
-    def add(self, settled: BatchOutcome, reasons: Sequence[str | None] | None) -> None:
+    def add(self, batch: BatchOutcome, reasons: Sequence[str | None] | None) -> None:
         """Note orders that failed, and the outcomes of those that had failed before."""
-        ids = settled.orders.column("order_id")
+        ids = batch.orders.column("order_id")
         before = pc.fill_null(pc.is_in(ids, value_set=self._listed), fill_value=False)
         again = set(ids.filter(before).to_pylist())
         self.sent_again += len(again)
@@ -189,10 +189,10 @@ class FailedBefore:
             one.pending -= again
             if superseded and one is not self._current:
                 one.ledger.add(_unsent(sorted(superseded)), [_SUPERSEDED] * len(superseded))
-        noted = pc.is_valid(ids) if settled.outcome in _NOTED else before
+        noted = pc.is_valid(ids) if batch.outcome in _NOTED else before
         rows = pc.indices_nonzero(noted)
         if len(rows):
-            kept = dataclasses.replace(settled, orders=settled.orders.take(rows), reasons=None)
+            kept = dataclasses.replace(batch, orders=batch.orders.take(rows), reasons=None)
             self._current.ledger.add(kept, None if reasons is None else [reasons[i] for i in rows.to_pylist()])
 
     def flush_if_due(self) -> None:

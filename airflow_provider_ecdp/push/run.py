@@ -169,7 +169,7 @@ class _Push:
         if self.settings.canary:
             canary, left = batching.first(sendable, self.settings.canary)
             yield from self._cut(iter(canary))
-            self.run.settle()
+            self.run.drain()
             self._judge_canary(sum(map(len, canary)))
             sendable = chain(left, sendable)
         if self.halted is None:
@@ -185,10 +185,10 @@ class _Push:
 
     def _send_again(self, failed: FailedBefore) -> Iterator[pa.RecordBatch | Pool]:
         """Yield the orders of earlier extracts that failed, and are not in this one."""
-        self.run.settle()
+        self.run.drain()
         for extract, selection in failed.earlier(lambda: self.run.cancellation.cancelled):
             yield from self._cut(self._sendable(selection))
-            self.run.settle()
+            self.run.drain()
             if not self.run.cancellation.cancelled:
                 failed.forget(extract)
 
@@ -225,7 +225,7 @@ class _Push:
 
     def report(self) -> Report:
         """Add up."""
-        facts = {"warnings": self.run.recorder.tally.with_warnings, **self.verified}
+        facts = {"warnings": self.run.recorder.outcomes.with_warnings, **self.verified}
         if self.failed_before is not None:
             facts["failed_before"] = self.failed_before.sent_again
         return self.run.report(
@@ -240,7 +240,7 @@ class _Push:
 
     def _judge_canary(self, count: int) -> None:
         """Halt the run if one of the first `count` orders failed."""
-        counts = self.run.recorder.tally.counts
+        counts = self.run.recorder.outcomes.counts
         failed = counts[Outcome.REJECTED] + counts[Outcome.UNRESOLVED]
         if failed and not self.run.cancellation.cancelled:
             self.halted = f"canary: {failed:,} of the first {number_of(count, 'order')} failed, no others are sent"
@@ -255,7 +255,7 @@ class _Push:
 
     def _isolate(self) -> Iterator[Pool]:
         """Find the orders that made batches fail, in those that were set aside."""
-        self.run.settle()
+        self.run.drain()
         while pool := self.sender.set_aside.pop():
             yield pool
 

@@ -39,7 +39,7 @@ class PushSettings(RunSettings):
     request_budget: int = setting(
         200,
         whole(least=1),
-        help="Maximum consecutive requests of one refused batch that settle no order; a whole run of b batches and n "
+        help="Maximum consecutive requests of one refused batch without a new outcome; a whole run of b batches and n "
         "orders sends at most 5(b + 2n) + 60 POST requests, attempts included",
     )
     canary: int = setting(0, whole(), help="Send this many orders first; if one of them fails, send no others")

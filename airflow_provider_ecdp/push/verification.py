@@ -33,12 +33,12 @@ class Sample:
     #: the order of the smallest number is the first to make room: number, id, JSON text
     _kept: list[tuple[float, str, str]] = field(default_factory=list)
 
-    def add(self, settled: Iterable[BatchOutcome]) -> None:
+    def add(self, outcomes: Iterable[BatchOutcome]) -> None:
         """Take some of the orders that were accepted."""
-        for one in settled:
-            if one.outcome is not Outcome.ACCEPTED:
+        for batch in outcomes:
+            if batch.outcome is not Outcome.ACCEPTED:
                 continue
-            ids, texts = one.orders.column("order_id"), one.orders.column("json")
+            ids, texts = batch.orders.column("order_id"), batch.orders.column("json")
             for i in range(len(ids)):
                 number = self.draw.random()
                 # an order is copied only if it is kept: a batch is megabytes
@@ -51,7 +51,7 @@ class Sample:
     def orders(self) -> pa.RecordBatch:
         """The orders, with the columns `order_id` and `json`."""
         return pa.RecordBatch.from_pydict(
-            {"order_id": [one[1] for one in self._kept], "json": [one[2] for one in self._kept]},
+            {"order_id": [order_id for _, order_id, _ in self._kept], "json": [text for _, _, text in self._kept]},
             pa.schema([("order_id", pa.string()), ("json", pa.string())]),
         )
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.results.outcome import BatchOutcome
-from airflow_provider_ecdp.results.tally import OutcomeCounts
+from airflow_provider_ecdp.results.outcome_counts import OutcomeCounts
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class OutcomeStore(Protocol):
     def begin(self) -> None:
         """Mark that a run has begun."""
 
-    def add(self, settled: BatchOutcome, reasons: Sequence[str | None] | None, /) -> None:
+    def add(self, batch: BatchOutcome, reasons: Sequence[str | None] | None, /) -> None:
         """Note the outcome of orders; written at the next flush."""
 
     def flush_if_due(self) -> None:
@@ -54,7 +54,7 @@ class Recorder:
         on_failure: Callable[[EcdpError], None],
     ) -> None:
         self.ledgers = [ledger for ledger in ledgers if ledger is not None]
-        self.tally = OutcomeCounts(results_limit)
+        self.outcomes = OutcomeCounts(results_limit)
         self._on_progress = on_progress
         self._on_failure = on_failure
 
@@ -64,19 +64,19 @@ class Recorder:
             ledger.begin()
         self._on_progress()
 
-    def add(self, settled: BatchOutcome, ledgers: Sequence[OutcomeStore] | None = None) -> None:
+    def add(self, batch: BatchOutcome, ledgers: Sequence[OutcomeStore] | None = None) -> None:
         """Record orders that came to one outcome."""
-        reasons = self.tally.add(settled)
+        reasons = self.outcomes.add(batch)
         for ledger in self.ledgers if ledgers is None else ledgers:
-            ledger.add(settled, reasons)
+            ledger.add(batch, reasons)
         self.flush_if_due()
         self._on_progress()
 
-    def add_all(self, settled: list[BatchOutcome]) -> None:
+    def add_all(self, outcomes: list[BatchOutcome]) -> None:
         """Record the outcomes of a batch; an error with a part of it, such as a full disk, leaves out no other."""
         with contextlib.ExitStack() as each:
-            for one in reversed(settled):
-                each.callback(self.add, one)
+            for batch in reversed(outcomes):
+                each.callback(self.add, batch)
 
     def flush(self) -> None:
         """Write pending rows."""

@@ -38,7 +38,7 @@ class Job(Protocol[_Item, _Result]):
     def items(self) -> Iterator[_Item]:
         """Yield items, each sent in one piece, and record orders that are not sent.
 
-        In the calling thread. It calls `Run.settle` where all items before must have ended.
+        In the calling thread. It calls `Run.drain` where all items before must have ended.
         """
 
     def send(self, item: _Item, /) -> _Result:
@@ -101,10 +101,10 @@ class Run(Generic[_Item, _Result]):
             with self._dispatcher:
                 for item in self.job.items():
                     self._dispatcher.put(item)
-                    self.settle(self.job.most_pending(item) if self.breaker.closed else 0)
-                self.settle()
+                    self.drain(self.job.most_pending(item) if self.breaker.closed else 0)
+                self.drain()
 
-    def settle(self, most: int = 0) -> None:
+    def drain(self, most: int = 0) -> None:
         """Wait until at most `most` items are pending, and record those that end."""
         while True:
             self.recorder.flush_if_due()
@@ -117,13 +117,13 @@ class Run(Generic[_Item, _Result]):
             self.cancellation.notice_deadline()
             self._report_progress()
 
-    def record_unsent(self, settled: BatchOutcome, ledgers: Sequence[OutcomeStore] | None = None) -> None:
+    def record_unsent(self, batch: BatchOutcome, ledgers: Sequence[OutcomeStore] | None = None) -> None:
         """Record orders that need no request.
 
         :param ledgers: where they are kept, None for all ledgers of the run
         """
-        self._unsent += len(settled.orders)
-        self.recorder.add(settled, ledgers)
+        self._unsent += len(batch.orders)
+        self.recorder.add(batch, ledgers)
 
     def report(
         self,
@@ -143,19 +143,21 @@ class Run(Generic[_Item, _Result]):
         :param in_extract: orders of the extract, None if they were not counted
         :raises RuntimeError: the counts do not add up, which is a bug in this package
         """
-        tally = self.recorder.tally
+        outcomes = self.recorder.outcomes
         in_flight = min(self._max_in_flight, self.client.in_flight_reached)
-        summary = self._summary.of(head, total, tally.counts, facts, in_flight=in_flight)
-        left = tally.counts[Outcome.NOT_ATTEMPTED] + tally.counts[Outcome.UNRESOLVED]
+        summary = self._summary.of(head, total, outcomes.counts, facts, in_flight=in_flight)
+        left = outcomes.counts[Outcome.NOT_ATTEMPTED] + outcomes.counts[Outcome.UNRESOLVED]
         cause = self.cancellation.cause
         # a deadline that is noticed after the last answer has stopped nothing
         stopped = cause if left or not isinstance(cause, DeadlineError) else None
-        return Report(summary, tally.results, results_path, tally.warned, tally.commonest, stopped, halted, in_extract)
+        return Report(
+            summary, outcomes.results, results_path, outcomes.warned, outcomes.commonest, stopped, halted, in_extract
+        )
 
     def _report_progress(self) -> None:
-        tally = self.recorder.tally
-        done, seconds = tally.counts.total(), self._summary.seconds
-        self._on_progress(Progress(done, tally.failed, self.job.total, seconds, self._unsent))
+        outcomes = self.recorder.outcomes
+        done, seconds = outcomes.counts.total(), self._summary.seconds
+        self._on_progress(Progress(done, outcomes.failed, self.job.total, seconds, self._unsent))
 
     def _patience(self) -> float:
         limits = (_PROGRESS_SECONDS, self.recorder.flush_due_in(), self.cancellation.seconds_left())

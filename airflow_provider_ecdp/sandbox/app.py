@@ -92,10 +92,10 @@ class OrdersApi:
         faults = self._plan.faults
         if faults.max_orders is not None and len(ids) > faults.max_orders:
             return _problem(request, 413, f"More than {faults.max_orders:,} orders in one request.")
-        found = self._store.conflicts(batch["mode"], ids)
-        found += [(position, ": is refused") for position, order_id in enumerate(ids) if faults.refuses(order_id)]
-        if found:
-            return self._refuse(request, [named(position, rule, ids[position]) for position, rule in sorted(found)])
+        refused = self._store.conflicts(batch["mode"], ids)
+        refused += [(position, ": is refused") for position, order_id in enumerate(ids) if faults.refuses(order_id)]
+        if refused:
+            return self._refuse(request, [named(position, rule, ids[position]) for position, rule in sorted(refused)])
         self._store.write(ids, body)
         return Response(_DONE, 201, media_type=JSON)
 
@@ -157,9 +157,9 @@ def _id_in(request: Request) -> str | None:
 
 def _with_customer_id(order: dict[str, Any]) -> dict[str, Any]:
     customer = order["customer"]
-    known_by = customer.get("crmId") or customer.get("email") or customer.get("phone")
+    identifier = customer.get("crmId") or customer.get("email") or customer.get("phone")
     # the same customer has the same id in every order, without a table of customers; 31 bits are an int32
-    return order | {"customer": {"id": crc32(known_by.encode()) >> 1, **customer}}
+    return order | {"customer": {"id": crc32(identifier.encode()) >> 1, **customer}}
 
 
 def _problem(request: Request, status: int, detail: str, errors: list[str] | None = None) -> Response:

@@ -14,7 +14,7 @@ from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, conf
 from airflow_provider_ecdp.settings import literal
-from airflow_provider_ecdp.triggers.ecdp import EcdpOrderTrigger, look_for_order
+from airflow_provider_ecdp.triggers.ecdp import EcdpOrderTrigger, poll_order
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -55,9 +55,7 @@ class EcdpOrderSensor(BaseSensorOperator):
         """Ask once."""
         try:
             with EcdpHook(self.ecdp_conn_id, policy=RetryPolicy(max_attempts=1)) as hook:
-                order = look_for_order(
-                    hook.get_conn(), checked_id(self.order_id, in_path=True), self._listed_statuses()
-                )
+                order = poll_order(hook.get_conn(), checked_id(self.order_id, in_path=True), self._listed_statuses())
         except EcdpError as error:
             raise AirflowFailException(str(error)) from None
         return False if order is None else PokeReturnValue(is_done=True, xcom_value=order)

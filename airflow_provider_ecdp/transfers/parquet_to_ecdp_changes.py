@@ -55,7 +55,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         ti = context["ti"]
         # a try that was killed may have sent changes that no ledger has
         retried = ti.try_number > 1
-        options = self._given() | {
+        options = self._rendered() | {
             "allow_empty": task.on_empty is OnEmpty.SUCCEED,
             "resumed": retried,
             "count_resumed_as": Outcome.ACCEPTED if retried else Outcome.SKIPPED,
@@ -70,7 +70,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
             with self._queue(hook) as queue:
                 findings = check_changes(queue, settings, ledger)
             text = changes_as_text(findings)
-            return self._conclude_look(context, findings.as_json(), settings.max_failed, text, "rows")
+            return self._conclude_dry_run(context, findings.as_json(), settings.max_failed, text, "rows")
         self._note_earlier(ledger, retried=retried)
         client = hook.get_conn()
         with self._queue(hook) as queue:

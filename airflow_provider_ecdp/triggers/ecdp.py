@@ -63,7 +63,7 @@ class EcdpOrderTrigger(BaseTrigger):
                 while True:
                     await asyncio.sleep(max(0.0, start - time.monotonic()))
                     event = await asyncio.get_running_loop().run_in_executor(
-                        _executor, look_for_order, client, self.order_id, self.statuses
+                        _executor, poll_order, client, self.order_id, self.statuses
                     )
                     if event is not None:
                         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
@@ -74,7 +74,7 @@ class EcdpOrderTrigger(BaseTrigger):
             yield TriggerEvent({"error": str(error)})  # type: ignore[no-untyped-call]  # Airflow's
 
 
-def look_for_order(client: EcdpClient, order_id: str, statuses: Sequence[str]) -> dict[str, str | None] | None:
+def poll_order(client: EcdpClient, order_id: str, statuses: Sequence[str]) -> dict[str, str | None] | None:
     """Return the order's id and status if it is as it is waited for, None if it is not yet, or if ECDP cannot tell.
 
     :raises EcdpError: waiting is of no use

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.ledger.schema_drift import Change, changed, columns_of, look_for_drift
+from airflow_provider_ecdp.ledger.schema_drift import Change, changed, columns_of, detect_drift
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
@@ -50,7 +50,7 @@ def run(ledger):
 
     def look(source, on_drift=OnDrift.WARN, **settings):
         with OrderReader(TableSource("t.parquet", source), OrderSettings(**settings)) as orders:
-            return [str(change) for change in look_for_drift(orders, ledger(), on_drift)]
+            return [str(change) for change in detect_drift(orders, ledger(), on_drift)]
 
     return look
 
@@ -174,7 +174,7 @@ def test_several_extracts_are_told_apart(ledger):
     def look(**tables):
         extracts = {name: TableSource(name, source) for name, source in tables.items()}
         with OrderReader(extracts, OrderSettings(sql=sql)) as orders:
-            return [str(change) for change in look_for_drift(orders, ledger(), OnDrift.WARN)]
+            return [str(change) for change in detect_drift(orders, ledger(), OnDrift.WARN)]
 
     ids = pa.table({"id": ["A-1"]})
     assert look(orders=table(), ids=ids) == []
@@ -200,9 +200,9 @@ def test_many_changes_are_not_all_told(ledger, caplog):
     sql = "SELECT * REPLACE (currency || {} AS currency) FROM extract"
     used = " || ".join(f"{name}::VARCHAR" for name in wide)
     with OrderReader(TableSource("t", table(**wide)), OrderSettings(sql=sql.format(used))) as orders:
-        look_for_drift(orders, ledger(), OnDrift.WARN)
+        detect_drift(orders, ledger(), OnDrift.WARN)
     with OrderReader(TableSource("t", table()), OrderSettings()) as orders, caplog.at_level(logging.WARNING):
-        look_for_drift(orders, ledger(), OnDrift.WARN)
+        detect_drift(orders, ledger(), OnDrift.WARN)
     [message] = caplog.messages
     assert message.count("\n") == 21
     assert message.endswith("  - and 30 more")

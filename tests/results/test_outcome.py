@@ -16,15 +16,15 @@ from airflow_provider_ecdp.errors import (
     ThrottledError,
 )
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome, reason
+from airflow_provider_ecdp.results.outcome_counts import OutcomeCounts
 from airflow_provider_ecdp.results.report import MaxFailed, Report
-from airflow_provider_ecdp.results.tally import OutcomeCounts
 
 WARNING = pa.list_(pa.struct([("field", pa.string()), ("rule", pa.string()), ("got", pa.string())]))
 NEGATIVE = {"field": "products[0].quantity", "rule": "negative_quantity: below zero", "got": "-1"}
 MISMATCH = {"field": "totalValue", "rule": "total_mismatch: another total", "got": "another total than its products"}
 
 
-def settled(outcome, ids, reasons=None, *, warnings=None, **facts):
+def of_batch(outcome, ids, reasons=None, *, warnings=None, **facts):
     """Orders that came to one outcome, as the push hands them over."""
     orders = pa.RecordBatch.from_arrays(
         [
@@ -77,90 +77,90 @@ def test_an_outcome_is_its_text_wherever_it_travels(outcome):
 
 
 def test_every_order_is_counted_under_its_outcome():
-    tally = OutcomeCounts(limit=10)
+    counts = OutcomeCounts(limit=10)
     sizes = {"accepted": 1, "rejected": 2, "invalid": 4, "unresolved": 8, "not_attempted": 16, "skipped": 32}
     for outcome, size in sizes.items():
-        tally.add(settled(Outcome(outcome), [f"{outcome}-{n}" for n in range(size)]))
-        tally.add(settled(Outcome(outcome), ["again"]))
+        counts.add(of_batch(Outcome(outcome), [f"{outcome}-{n}" for n in range(size)]))
+        counts.add(of_batch(Outcome(outcome), ["again"]))
 
-    assert tally.counts == {outcome: size + 1 for outcome, size in sizes.items()}
-    assert tally.failed == 2 + 4 + 8 + 16 + 4
+    assert counts.counts == {outcome: size + 1 for outcome, size in sizes.items()}
+    assert counts.failed == 2 + 4 + 8 + 16 + 4
 
 
 def test_a_result_says_what_is_known_of_an_order():
-    tally = OutcomeCounts(limit=10)
-    tally.add(settled(Outcome.REJECTED, ["A"], "no such product", http_status=400, attempts=3))
-    tally.add(settled(Outcome.ACCEPTED, ["B"], http_status=201, attempts=1))
+    counts = OutcomeCounts(limit=10)
+    counts.add(of_batch(Outcome.REJECTED, ["A"], "no such product", http_status=400, attempts=3))
+    counts.add(of_batch(Outcome.ACCEPTED, ["B"], http_status=201, attempts=1))
 
-    assert tally.results == [
+    assert counts.results == [
         {"order_id": "A", "outcome": "rejected", "reason": "no such product", "http_status": 400, "attempts": 3},
         {"order_id": "B", "outcome": "accepted", "reason": None, "http_status": 201, "attempts": 1},
     ]
 
 
 def test_an_order_without_an_id_has_a_result():
-    tally = OutcomeCounts(limit=10)
-    tally.add(settled(Outcome.INVALID, [None, None], ["id: required, got missing"] * 2))
-    assert ids(tally.results) == [None, None]
-    assert tally.failed == 2
+    counts = OutcomeCounts(limit=10)
+    counts.add(of_batch(Outcome.INVALID, [None, None], ["id: required, got missing"] * 2))
+    assert ids(counts.results) == [None, None]
+    assert counts.failed == 2
 
 
 def test_results_are_plain_json():
-    tally = OutcomeCounts(limit=10)
-    tally.add(settled(Outcome.REJECTED, ["ż", None], ["a", None], http_status=400))
-    assert json.loads(json.dumps(tally.results)) == tally.results
+    counts = OutcomeCounts(limit=10)
+    counts.add(of_batch(Outcome.REJECTED, ["ż", None], ["a", None], http_status=400))
+    assert json.loads(json.dumps(counts.results)) == counts.results
 
 
 @pytest.mark.parametrize("limit", [0, 1, 3, 5, 100])
 def test_results_are_kept_up_to_the_limit_failures_first(limit):
-    tally = OutcomeCounts(limit)
-    tally.add(settled(Outcome.ACCEPTED, ["a1", "a2", "a3"]))
-    tally.add(settled(Outcome.REJECTED, ["r1", "r2"], "refused"))
-    tally.add(settled(Outcome.SKIPPED, ["s1"]))
-    tally.add(settled(Outcome.NOT_ATTEMPTED, ["n1", "n2"], "stopped"))
+    counts = OutcomeCounts(limit)
+    counts.add(of_batch(Outcome.ACCEPTED, ["a1", "a2", "a3"]))
+    counts.add(of_batch(Outcome.REJECTED, ["r1", "r2"], "refused"))
+    counts.add(of_batch(Outcome.SKIPPED, ["s1"]))
+    counts.add(of_batch(Outcome.NOT_ATTEMPTED, ["n1", "n2"], "stopped"))
 
-    assert ids(tally.results) == ["r1", "r2", "n1", "n2", "a1", "a2", "a3", "s1"][:limit]
-    assert sum(tally.counts.values()) == 8
+    assert ids(counts.results) == ["r1", "r2", "n1", "n2", "a1", "a2", "a3", "s1"][:limit]
+    assert sum(counts.counts.values()) == 8
 
 
 def test_counts_and_reasons_go_on_beyond_the_limit():
-    tally = OutcomeCounts(limit=1)
-    tally.add(settled(Outcome.REJECTED, [f"r{i}" for i in range(50)], "refused"))
-    assert len(tally.results) == 1
-    assert tally.counts[Outcome.REJECTED] == 50
-    assert [(text, r.count, r.example) for text, r in tally.reasons.items()] == [("rejected: refused", 50, "r0")]
+    counts = OutcomeCounts(limit=1)
+    counts.add(of_batch(Outcome.REJECTED, [f"r{i}" for i in range(50)], "refused"))
+    assert len(counts.results) == 1
+    assert counts.counts[Outcome.REJECTED] == 50
+    assert [(text, r.count, r.example) for text, r in counts.reasons.items()] == [("rejected: refused", 50, "r0")]
 
 
 def test_memory_does_not_grow_with_orders_that_succeed():
-    tally = OutcomeCounts(limit=2)
+    counts = OutcomeCounts(limit=2)
     for i in range(100):
-        assert tally.add(settled(Outcome.ACCEPTED, [f"{i}-{n}" for n in range(100)])) is None
-    assert ids(tally.results) == ["0-0", "0-1"]
+        assert counts.add(of_batch(Outcome.ACCEPTED, [f"{i}-{n}" for n in range(100)])) is None
+    assert ids(counts.results) == ["0-0", "0-1"]
 
 
 def test_reasons_come_back_for_the_ledger_as_they_were_given():
-    tally = OutcomeCounts(limit=0)
-    assert tally.add(settled(Outcome.ACCEPTED, ["a", "b"])) is None
-    assert tally.add(settled(Outcome.REJECTED, ["a", "b"], "one for all")) == ["one for all"] * 2
-    assert tally.add(settled(Outcome.REJECTED, ["a", "b"], ["x", None])) == ["x", None]
+    counts = OutcomeCounts(limit=0)
+    assert counts.add(of_batch(Outcome.ACCEPTED, ["a", "b"])) is None
+    assert counts.add(of_batch(Outcome.REJECTED, ["a", "b"], "one for all")) == ["one for all"] * 2
+    assert counts.add(of_batch(Outcome.REJECTED, ["a", "b"], ["x", None])) == ["x", None]
 
 
 # reasons
 
 
 def test_orders_with_one_fault_have_one_reason_whatever_their_positions_amounts_and_ids():
-    tally = OutcomeCounts(limit=0)
-    tally.add(
-        settled(
+    counts = OutcomeCounts(limit=0)
+    counts.add(
+        of_batch(
             Outcome.INVALID,
             ["ORD-7", "ORD-8", "2048"],
             [f"products[{i}].name: at most 2048 characters, got {2049 + i} characters; id: x" for i in range(3)],
         )
     )
-    tally.add(settled(Outcome.REJECTED, ["ORD-7", "ORD-8"], ["order ORD-7 exists", "order ORD-8 exists"]))
-    tally.add(settled(Outcome.REJECTED, ["ORD-9"]))
+    counts.add(of_batch(Outcome.REJECTED, ["ORD-7", "ORD-8"], ["order ORD-7 exists", "order ORD-8 exists"]))
+    counts.add(of_batch(Outcome.REJECTED, ["ORD-9"]))
 
-    assert {text: (r.count, r.example) for text, r in tally.reasons.items()} == {
+    assert {text: (r.count, r.example) for text, r in counts.reasons.items()} == {
         "invalid: products[N].name: at most 2048 characters, got N characters": (3, "ORD-7"),
         "rejected: order … exists": (2, "ORD-7"),
         "rejected: no reason given": (1, "ORD-9"),
@@ -169,45 +169,45 @@ def test_orders_with_one_fault_have_one_reason_whatever_their_positions_amounts_
 
 @pytest.mark.parametrize("order_id", ["1", "12", "a", "at", "char"])
 def test_a_short_id_does_not_cut_the_words_of_a_reason(order_id):
-    tally = OutcomeCounts(limit=0)
-    tally.add(settled(Outcome.INVALID, [order_id], "currency: exactly 3 characters, got 12 characters"))
-    assert list(tally.reasons) == ["invalid: currency: exactly 3 characters, got N characters"]
+    counts = OutcomeCounts(limit=0)
+    counts.add(of_batch(Outcome.INVALID, [order_id], "currency: exactly 3 characters, got 12 characters"))
+    assert list(counts.reasons) == ["invalid: currency: exactly 3 characters, got N characters"]
 
 
 def test_the_lengths_of_what_is_not_shown_do_not_tell_reasons_apart():
-    tally = OutcomeCounts(limit=0)
+    counts = OutcomeCounts(limit=0)
     told = ["text of 12 characters", "text of 1 character", "a number of 11 digits", "a number of 9 digits"]
-    tally.add(settled(Outcome.INVALID, ["A-1"] * 4, [f"date: a date, got {got}" for got in told]))
-    assert {text: r.count for text, r in tally.reasons.items()} == {
+    counts.add(of_batch(Outcome.INVALID, ["A-1"] * 4, [f"date: a date, got {got}" for got in told]))
+    assert {text: r.count for text, r in counts.reasons.items()} == {
         "invalid: date: a date, got text of N characters": 2,
         "invalid: date: a date, got a number of N digits": 2,
     }
 
 
 def test_numbers_in_the_apis_own_words_do_not_tell_reasons_apart():
-    tally = OutcomeCounts(limit=0)
-    tally.add(settled(Outcome.REJECTED, ["a1", "a2"], ["line 7: unknown product 4711", "line 8: unknown product 5"]))
-    assert list(tally.reasons) == ["rejected: line N: unknown product N"]
+    counts = OutcomeCounts(limit=0)
+    counts.add(of_batch(Outcome.REJECTED, ["a1", "a2"], ["line 7: unknown product 4711", "line 8: unknown product 5"]))
+    assert list(counts.reasons) == ["rejected: line N: unknown product N"]
 
 
 def test_an_id_that_is_no_plain_text_is_no_pattern():
-    tally = OutcomeCounts(limit=0)
-    tally.add(settled(Outcome.REJECTED, ["a.*(b"], "order a.*(b exists"))
-    assert list(tally.reasons) == ["rejected: order … exists"]
+    counts = OutcomeCounts(limit=0)
+    counts.add(of_batch(Outcome.REJECTED, ["a.*(b"], "order a.*(b exists"))
+    assert list(counts.reasons) == ["rejected: order … exists"]
 
 
 def test_reasons_that_all_differ_do_not_fill_the_memory():
-    tally = OutcomeCounts(limit=0)
+    counts = OutcomeCounts(limit=0)
     words = ["".join(chr(97 + int(digit)) for digit in str(i)) for i in range(3000)]
-    tally.add(settled(Outcome.REJECTED, words, [f"no {word} word" for word in reversed(words)]))
-    assert len(tally.reasons) == 1000
-    assert tally.counts[Outcome.REJECTED] == 3000
+    counts.add(of_batch(Outcome.REJECTED, words, [f"no {word} word" for word in reversed(words)]))
+    assert len(counts.reasons) == 1000
+    assert counts.counts[Outcome.REJECTED] == 3000
 
 
 def test_what_succeeded_has_no_reason_to_count():
-    tally = OutcomeCounts(limit=0)
-    tally.add(settled(Outcome.SKIPPED, ["a"], "accepted before with this content"))
-    assert tally.reasons == {}
+    counts = OutcomeCounts(limit=0)
+    counts.add(of_batch(Outcome.SKIPPED, ["a"], "accepted before with this content"))
+    assert counts.reasons == {}
 
 
 def test_problems_are_told_with_field_rule_and_what_was_there():
@@ -241,17 +241,17 @@ def test_a_problem_that_alone_is_longer_than_a_reason_is_counted():
 
 
 def test_warnings_are_counted_by_name_and_orders_once():
-    tally = OutcomeCounts(limit=10)
-    found = tally.add(
-        settled(
+    counts = OutcomeCounts(limit=10)
+    found = counts.add(
+        of_batch(
             Outcome.ACCEPTED,
             ["a", "b", "c"],
             warnings=[[NEGATIVE, NEGATIVE, MISMATCH], None, [NEGATIVE]],
         )
     )
 
-    assert tally.with_warnings == 2
-    assert {name: (w.count, w.example) for name, w in tally.warnings.items()} == {
+    assert counts.with_warnings == 2
+    assert {name: (w.count, w.example) for name, w in counts.warnings.items()} == {
         "negative_quantity": (2, "a"),
         "total_mismatch": (1, "a"),
     }
@@ -260,16 +260,16 @@ def test_warnings_are_counted_by_name_and_orders_once():
 
 
 def test_a_refused_order_is_told_with_its_warnings_after_the_reason():
-    tally = OutcomeCounts(limit=10)
-    (text,) = tally.add(settled(Outcome.REJECTED, ["a"], "refused", warnings=[[NEGATIVE]]))
+    counts = OutcomeCounts(limit=10)
+    (text,) = counts.add(of_batch(Outcome.REJECTED, ["a"], "refused", warnings=[[NEGATIVE]]))
     assert text == "refused; warning: products[0].quantity: negative_quantity: below zero, got -1"
-    assert list(tally.reasons) == ["rejected: refused"]
+    assert list(counts.reasons) == ["rejected: refused"]
 
 
 def test_what_was_never_sent_for_its_faults_has_no_warnings_to_count():
-    tally = OutcomeCounts(limit=10)
-    assert tally.add(settled(Outcome.INVALID, ["a"], ["bad"], warnings=[[NEGATIVE]])) == ["bad"]
-    assert (tally.with_warnings, tally.warnings) == (0, {})
+    counts = OutcomeCounts(limit=10)
+    assert counts.add(of_batch(Outcome.INVALID, ["a"], ["bad"], warnings=[[NEGATIVE]])) == ["bad"]
+    assert (counts.with_warnings, counts.warnings) == (0, {})
 
 
 # the report

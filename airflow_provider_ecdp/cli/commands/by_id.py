@@ -46,7 +46,7 @@ def _status(client: EcdpClient, arguments: Namespace, cancellation: Cancellation
     *ids, status = arguments.id
     # the output is of the orders
     arguments.id, status = ids, listed_status(status)
-    updates = [{"order_id": one, "status": status, "website_id": arguments.website_id} for one in ids]
+    updates = [{"order_id": order_id, "status": status, "website_id": arguments.website_id} for order_id in ids]
     missing = Missing.REPORT if arguments.missing_ok else Missing.FAIL
     return update_order_statuses(
         client, updates, missing=missing, results_limit=len(updates), cancellation=cancellation
@@ -78,8 +78,8 @@ def _print(report: Report, arguments: Namespace) -> None:
         if order := result.get("order"):
             output.out_json(order, indent=2)
         elif not arguments.quiet:
-            said = f"{result['outcome']}, {result['reason']}" if result["reason"] else result["outcome"]
-            text = f"order {output.one_line(order_id)}: {said}"
+            outcome = f"{result['outcome']}, {result['reason']}" if result["reason"] else result["outcome"]
+            text = f"order {output.one_line(order_id)}: {outcome}"
             if arguments.command == "get":
                 # stdout is the orders alone
                 output.err(f"{'ecdp: ' if Outcome(result['outcome']).failed else ''}{text}")

@@ -40,7 +40,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     ledger = Ledger(arguments.results) if arguments.results else None
     history = Ledger(arguments.only_changed) if deleting and arguments.only_changed else None
     if arguments.dry_run:
-        return _look(arguments, settings, ledger)
+        return _dry_run(arguments, settings, ledger)
     with (
         open_client(arguments, max_in_flight=settings.max_in_flight) as client,
         _queue(arguments) as queue,
@@ -63,7 +63,7 @@ def _queue(arguments: Namespace) -> ChangeQueue:
     return ChangeQueue(extract, operation, build(ChangeRowSettings, vars(arguments) | texts))
 
 
-def _look(arguments: Namespace, settings: ChangeSettings, ledger: Ledger | None) -> int:
+def _dry_run(arguments: Namespace, settings: ChangeSettings, ledger: Ledger | None) -> int:
     """Check the changes, print the findings, and return the exit code."""
     with _queue(arguments) as queue:
         findings = check_changes(queue, settings, ledger)

@@ -21,10 +21,10 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
     # schema drift is among the findings; only a push fails because of it
     settings = PushSettings(allow_empty=arguments.allow_empty, on_drift=OnDrift.WARN)
     ledger = Ledger(arguments.results) if arguments.results else None
-    return look(arguments, settings, PriorRuns(ledger=ledger))
+    return dry_run(arguments, settings, PriorRuns(ledger=ledger))
 
 
-def look(arguments: Namespace, settings: PushSettings, prior: PriorRuns) -> int:
+def dry_run(arguments: Namespace, settings: PushSettings, prior: PriorRuns) -> int:
     """Check as a push with these settings would, print the findings, and return the exit code."""
     with open_orders(arguments) as orders:
         with shown(arguments) as show:

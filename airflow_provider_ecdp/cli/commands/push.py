@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.client import open_client
-from airflow_provider_ecdp.cli.commands.check import look
+from airflow_provider_ecdp.cli.commands.check import dry_run
 from airflow_provider_ecdp.cli.exit_codes import ending
 from airflow_provider_ecdp.cli.progress import shown
 from airflow_provider_ecdp.cli.signals import Interruption
@@ -34,7 +34,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         raise ConfigurationError("--full-resync goes with --only-changed DIR; without it, all orders are sent anyway")
     only_changed = not arguments.full_resync
     if arguments.dry_run:
-        return look(arguments, settings, PriorRuns(ledger, history, replay, only_changed=only_changed))
+        return dry_run(arguments, settings, PriorRuns(ledger, history, replay, only_changed=only_changed))
     failed = failed_before(arguments) if arguments.retry_failed else None
     with (
         shown(arguments) as show,

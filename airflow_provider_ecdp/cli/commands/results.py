@@ -39,10 +39,10 @@ def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG00
     with Results(arguments.dir) as results:
         if arguments.order is not None:
             return _history(results, arguments)
-        return _list(results, arguments, _wanted(arguments))
+        return _list(results, arguments, _filter(arguments))
 
 
-def _wanted(arguments: Namespace) -> Filter:
+def _filter(arguments: Namespace) -> Filter:
     try:
         outcomes = [Outcome(text.strip().lower().replace("-", "_")) for text in arguments.outcome or []]
     except ValueError:
@@ -51,12 +51,12 @@ def _wanted(arguments: Namespace) -> Filter:
     return Filter(failed=arguments.failed, outcomes=outcomes, reason=arguments.reason)
 
 
-def _list(results: Results, arguments: Namespace, wanted: Filter) -> int:
+def _list(results: Results, arguments: Namespace, criteria: Filter) -> int:
     if arguments.csv:
-        return _print_csv(results.each(wanted))
-    page = results.page(wanted, sort=Sort.ORDER_ID, limit=arguments.limit)
+        return _print_csv(results.each(criteria))
+    page = results.page(criteria, sort=Sort.ORDER_ID, limit=arguments.limit)
     counts = results.counts()
-    reasons = results.reasons(Filter(failed=True, outcomes=wanted.outcomes, reason=wanted.reason))
+    reasons = results.reasons(Filter(failed=True, outcomes=criteria.outcomes, reason=criteria.reason))
     runs = results.runs()
     if arguments.json:
         output.out_json(

@@ -37,11 +37,11 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
     if arguments.json:
         output.out_json({"file": str(arguments.file), "orders": sample.orders, "sql": sql and str(sql)})
     elif not arguments.quiet:
-        shaped = f" --sql {sql}" if sql else ""
+        sql_option = f" --sql {sql}" if sql else ""
         output.out(
             f"{number_of(sample.orders, 'order')} in {arguments.file}\n"
-            f"  ecdp check {arguments.file}{shaped}\n"
-            f"  ecdp push {arguments.file}{shaped}"
+            f"  ecdp check {arguments.file}{sql_option}\n"
+            f"  ecdp push {arguments.file}{sql_option}"
         )
     return Exit.DONE
 

@@ -139,9 +139,9 @@ def reading_from(
 
 
 def _without_values(message: str) -> str:
-    kind, _, said = message.split("\n\n", maxsplit=1)[0].partition(": ")
-    first = _VALUE.search(said)
+    kind, _, detail = message.split("\n\n", maxsplit=1)[0].partition(": ")
+    first = _VALUE.search(detail)
     if first is None:
-        return f"{kind}: {said}"
-    type_ = _TYPE.search(said.rstrip("!. \n"))
-    return f"{kind}: {said[: first.start()]}…{type_.group() if type_ else ''}"
+        return f"{kind}: {detail}"
+    type_ = _TYPE.search(detail.rstrip("!. \n"))
+    return f"{kind}: {detail[: first.start()]}…{type_.group() if type_ else ''}"

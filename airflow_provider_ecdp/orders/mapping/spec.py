@@ -211,13 +211,13 @@ def _value(path: str, source: Any) -> Value:
     return Value((source["column"],), changes=_changes(path, source.get("map", {})), default=default)
 
 
-def _changes(path: str, changes_given: Any) -> tuple[tuple[str, Constant], ...]:
-    if not isinstance(changes_given, Mapping):
+def _changes(path: str, entries: Any) -> tuple[tuple[str, Constant], ...]:
+    if not isinstance(entries, Mapping):
         raise ConfigurationError(
-            f"mapping: {path}: map is a dict of a column's values and what to send, not {_kind(changes_given)}"
+            f"mapping: {path}: map is a dict of a column's values and what to send, not {_kind(entries)}"
         )
     changes: dict[str, Constant] = {}
-    for value, sent in changes_given.items():
+    for value, sent in entries.items():
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ConfigurationError(f"mapping: {path}: map: a column's value is text, not {value!r}")
         folded = str(value).lower()

@@ -18,12 +18,12 @@ from airflow_provider_ecdp.orders.sources.base import BATCH_ROWS, Source, gather
 #: Of the engine that hashes: it holds the ids of some record batches.
 _MEMORY = "64MB"
 
-_SHARE = "md5_number_lower(coalesce(CAST(id AS VARCHAR), '')) % {count}"
+_NUMBER = "md5_number_lower(coalesce(CAST(id AS VARCHAR), '')) % {count}"
 
 
 @dataclass(frozen=True, slots=True)
 class HashShard:
-    """The rows of `source` whose id, in the column `order_id`, falls to share `number` of `count`; `rows` of them."""
+    """The `rows` rows of `source` whose hashed id, from the column `order_id`, falls to shard `number` of `count`."""
 
     name: str
     source: Source
@@ -40,28 +40,28 @@ class HashShard:
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given."""
         read = list(columns) if self.order_id in columns else [*columns, self.order_id]
-        own = f"SELECT {_SHARE.format(count=self.count)} = {self.number} AS own FROM ids"
+        own = f"SELECT {_NUMBER.format(count=self.count)} = {self.number} AS own FROM ids"
         with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
             for batch in gathered(self.source.batches(read)):
-                rows = batch.filter(_asked(engine, batch, self.order_id, own)["own"].combine_chunks())
+                rows = batch.filter(_hashed(engine, batch, self.order_id, own)["own"].combine_chunks())
                 for start in range(0, len(rows), BATCH_ROWS):
                     yield rows.slice(start, BATCH_ROWS).select(list(columns))
 
 
-def sizes_of_shares(source: Source, order_id: str, count: int) -> dict[int, int]:
-    """Return the rows of each share that has any."""
+def sizes_of_shards(source: Source, order_id: str, count: int) -> dict[int, int]:
+    """Return the number of rows of each shard that has any."""
     sizes: Counter[int] = Counter()
-    sql = f"SELECT {_SHARE.format(count=count)} AS share, count(*) AS times FROM ids GROUP BY share"
+    sql = f"SELECT {_NUMBER.format(count=count)} AS shard, count(*) AS times FROM ids GROUP BY shard"
     with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
         for batch in gathered(source.batches([order_id])):
-            counts = _asked(engine, batch, order_id, sql)
-            sizes.update({int(row["share"]): row["times"] for row in counts.to_pylist()})
+            counts = _hashed(engine, batch, order_id, sql)
+            sizes.update({int(row["shard"]): row["times"] for row in counts.to_pylist()})
     return dict(sizes)
 
 
-def _asked(engine: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, order_id: str, sql: str) -> pa.Table:
+def _hashed(engine: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, order_id: str, sql: str) -> pa.Table:
     engine.register("ids", pa.table({"id": batch.column(order_id)}))
-    with running("sharing out orders"):
+    with running("assigning orders to shards"):
         table = engine.sql(sql).to_arrow_table()
     engine.unregister("ids")
     return table

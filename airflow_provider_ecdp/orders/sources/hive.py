@@ -29,8 +29,8 @@ _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 #: Values that a message names.
 _SHOWN = 5
 
-#: A value of each partition column that is wanted, or several.
-Wanted = Mapping[str, object | Sequence[object]]
+#: The value of each partition column to read, or a list of them.
+Selection = Mapping[str, object | Sequence[object]]
 
 
 def partition_values(path: str) -> dict[str, str | None]:
@@ -43,21 +43,21 @@ def partition_values(path: str) -> dict[str, str | None]:
     return values
 
 
-def as_texts(wanted: Wanted) -> dict[str, list[str]]:
+def as_texts(selection: Selection) -> dict[str, list[str]]:
     """Return the same as lists of folder names, which JSON can hold.
 
     :raises ConfigurationError: a value has a type that folder names cannot have
     """
-    return {column: _texts(value) for column, value in wanted.items()}
+    return {column: _texts(value) for column, value in selection.items()}
 
 
-def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
-    """Return the files of the partitions that are wanted; every value of `wanted` has some.
+def chosen(files: Sequence[str], selection: Selection, name: str) -> list[str]:
+    """Return the files of the selected partitions; every value of `selection` has some.
 
     :param name: of the extract, for messages
     :raises MissingSourceError: there is no such partition
     """
-    texts = as_texts(wanted)
+    texts = as_texts(selection)
     values = {file: _texts_of(file) for file in files}
     for column in texts:
         if not any(column in columns for columns in values.values()):
@@ -66,12 +66,12 @@ def chosen(files: Sequence[str], wanted: Wanted, name: str) -> list[str]:
                 f"{name}: no folder is called {column}=...; "
                 f"{'partitions are by ' + ', '.join(names) if names else 'its paths have no partitions'}"
             )
-    for column, asked in texts.items():
+    for column, expected in texts.items():
         others = {other: text for other, text in texts.items() if other != column}
         beside = [columns for columns in values.values() if _is_of(columns, others)]
         there = sorted({columns[column] for columns in beside or values.values() if column in columns}, key=natural_key)
         # a day without its folder is an export that failed, and the other days do not make up for it
-        if missing := [value for value in asked if value not in there]:
+        if missing := [value for value in expected if value not in there]:
             among = f" with {_shown(others)}" if others and beside else ""
             raise MissingSourceError(
                 f"{name}: there is no partition {_shown({column: missing})}{among}; "
@@ -89,16 +89,16 @@ def _texts_of(path: str) -> dict[str, str]:
 
 
 def _is_of(values: Mapping[str, str], texts: Mapping[str, list[str]]) -> bool:
-    return all(values.get(column) in asked for column, asked in texts.items())
+    return all(values.get(column) in expected for column, expected in texts.items())
 
 
 def _shown(texts: Mapping[str, list[str]]) -> str:
-    return ", ".join(f"{column}={' or '.join(asked)}" for column, asked in texts.items())
+    return ", ".join(f"{column}={' or '.join(expected)}" for column, expected in texts.items())
 
 
-def narrowed(filesystem: Any, path: str, wanted: Wanted) -> str:
-    """Return the folder of the partition that is wanted, as far as its name is known without listing others."""
-    left = {column: texts[0] for column, texts in as_texts(wanted).items() if len(texts) == 1}
+def narrowed(filesystem: Any, path: str, selection: Selection) -> str:
+    """Return the folder of the selected partition, as far as its path follows without listing other folders."""
+    left = {column: texts[0] for column, texts in as_texts(selection).items() if len(texts) == 1}
     while True:
         folders = {column: f"{path.rstrip('/')}/{column}={quote(value, safe=' ')}" for column, value in left.items()}
         there = next((column for column, folder in folders.items() if filesystem.isdir(folder)), None)
@@ -134,7 +134,7 @@ def _typed(texts: list[str | None]) -> pa.Array:
 
 def _texts(value: object | Sequence[object]) -> list[str]:
     values = value if isinstance(value, list | tuple | set | frozenset) else [value]
-    texts = [str(one) for one in values if one is not None and str(one)]
+    texts = [str(item) for item in values if item is not None and str(item)]
     if not texts or isinstance(value, Mapping):
         raise ConfigurationError(f"partitions: a value, or a list of them, not {value!r}")
     return texts

@@ -75,7 +75,7 @@ class ParquetSource:
 
     @classmethod
     def open(
-        cls, *paths: str | os.PathLike[str], filesystem: Any = None, partitions: hive.Wanted | None = None
+        cls, *paths: str | os.PathLike[str], filesystem: Any = None, partitions: hive.Selection | None = None
     ) -> ParquetSource:
         """Find the files behind `paths` (each a file, a folder, a glob, or an fsspec URL) and read their footers.
 
@@ -127,7 +127,7 @@ class ParquetSource:
             there twice in one
         """
         refuse_unusable(self.schema, columns)
-        wanted = pa.schema([self.schema.field(column) for column in columns])
+        schema = pa.schema([self.schema.field(column) for column in columns])
         for file in self.files:
             if file.selected is not None and not file.selected:
                 continue
@@ -135,7 +135,7 @@ class ParquetSource:
             with _parquet(self.filesystem, file.path) as parquet:
                 names = set(parquet.schema_arrow.names)
                 for batch in _rows(parquet, file.selected, [c for c in columns if c in names]):
-                    yield _aligned(marked(batch, display_path(self.filesystem, file.path)), wanted, file.folders)
+                    yield _aligned(marked(batch, display_path(self.filesystem, file.path)), schema, file.folders)
 
     def _refuse_replaced(self, file: FileInfo) -> None:
         if not file.version:
@@ -245,25 +245,25 @@ def _parquet(filesystem: Any, path: str) -> Iterator[pq.ParquetFile]:
             raise ExtractError(f"{called}: cannot be read as Parquet: {error}") from None
 
 
-def _rows(parquet: pq.ParquetFile, wanted: range | None, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield the rows `wanted` of a file, None for all; row groups without any of them are not read."""
+def _rows(parquet: pq.ParquetFile, selected: range | None, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the rows `selected` of a file, None for all; row groups without any of them are not read."""
     end = 0
     for group in range(parquet.num_row_groups):
         start, end = end, end + parquet.metadata.row_group(group).num_rows
-        if wanted is not None and (end <= wanted.start or wanted.stop <= start):
+        if selected is not None and (end <= selected.start or selected.stop <= start):
             continue
         rows = _batch_rows(parquet.metadata.row_group(group), columns)
         # group by group: with pre_buffer, all row groups that are named are fetched ahead
         for batch in parquet.iter_batches(rows, row_groups=[group], columns=columns):
-            if wanted is None:
+            if selected is None:
                 yield batch
                 continue
             first, start = start, start + len(batch)
-            if first >= wanted.stop:
+            if first >= selected.stop:
                 break
-            if start > wanted.start:
-                skipped = max(0, wanted.start - first)
-                yield batch.slice(skipped, min(start, wanted.stop) - first - skipped)
+            if start > selected.start:
+                skipped = max(0, selected.start - first)
+                yield batch.slice(skipped, min(start, selected.stop) - first - skipped)
 
 
 def _batch_rows(group: pq.RowGroupMetaData, columns: list[str]) -> int:
@@ -280,15 +280,15 @@ def _batch_rows(group: pq.RowGroupMetaData, columns: list[str]) -> int:
 
 
 def _aligned(
-    batch: pa.RecordBatch, wanted: pa.Schema, constants: Mapping[str, pa.Scalar] = MappingProxyType({})
+    batch: pa.RecordBatch, schema: pa.Schema, constants: Mapping[str, pa.Scalar] = MappingProxyType({})
 ) -> pa.RecordBatch:
-    """Return the columns of `wanted`; those that the batch lacks are constants, or null."""
-    if batch.schema.equals(wanted):
+    """Return the columns of `schema`; those that the batch lacks are constants, or null."""
+    if batch.schema.equals(schema):
         return batch
     names = set(batch.schema.names)
-    absent = {f.name: constants.get(f.name, pa.scalar(None, f.type)) for f in wanted if f.name not in names}
+    absent = {f.name: constants.get(f.name, pa.scalar(None, f.type)) for f in schema if f.name not in names}
     arrays = [
         pa.repeat(absent[f.name], batch.num_rows) if f.name in absent else cast(batch.column(f.name), f.type)
-        for f in wanted
+        for f in schema
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=wanted)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -86,7 +86,7 @@ def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) 
             problems.append(_problem(path, "text in UTF-8", "half of a surrogate pair"))
             return None
         return text
-    problems.append(_problem(path, _asked(field), type(value).__name__))
+    problems.append(_problem(path, _rule(field), type(value).__name__))
     return None
 
 
@@ -117,7 +117,7 @@ def _is_missing(value: Any) -> bool:
     return isinstance(value, numbers.Real) and bool(value != value)  # noqa: PLR0124 - nothing but NaN differs from itself
 
 
-def _asked(field: Field) -> str:
+def _rule(field: Field) -> str:
     return "text or a whole number" if _is_free_text(field) else field.kind.value
 
 

@@ -20,7 +20,7 @@ from airflow_provider_ecdp.errors import ConfigurationError, ExtractError
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, running
 from airflow_provider_ecdp.orders.names import Scope, nearest
 from airflow_provider_ecdp.orders.sources import hive
-from airflow_provider_ecdp.orders.sources.hash_shards import sizes_of_shares
+from airflow_provider_ecdp.orders.sources.hash_shards import sizes_of_shards
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.shard import size_of
 
@@ -52,7 +52,7 @@ def cut(
     path: str,
     order_id: str | None = None,
     scattered: bool = False,
-    partitions: hive.Wanted | None = None,
+    partitions: hive.Selection | None = None,
 ) -> list[dict[str, Any]]:
     """Return at most `most` shards, at least one; each row of the extract is in exactly one of them.
 
@@ -70,7 +70,7 @@ def cut(
     column = None if order_id is None else _column(source, order_id)
     groups = list(_groups(source))
     if scattered and column is not None and groups:
-        return _numbered(path, column, list(_shares(source, groups, most, column, partitions)))
+        return _numbered(path, column, list(_hash_shards(source, groups, most, column, partitions)))
     cuts = [groups[i].start for i in _balanced([group.weight for group in groups], most)]
     if column is not None and cuts:
         cuts = _at_orders(source, column, cuts)
@@ -156,18 +156,18 @@ def _first_of_each_kind(source: ParquetSource) -> list[int]:
     return list(first.values())
 
 
-def _shares(
-    source: ParquetSource, groups: list[_Group], most: int, column: str, partitions: hive.Wanted | None
+def _hash_shards(
+    source: ParquetSource, groups: list[_Group], most: int, column: str, partitions: hive.Selection | None
 ) -> Iterator[dict[str, Any]]:
-    wanted = {"partitions": hive.as_texts(partitions)} if partitions else {}
+    selection = {"partitions": hive.as_texts(partitions)} if partitions else {}
     size = sum(group.weight for group in groups)
-    for number, rows in sorted(sizes_of_shares(source, column, most).items()):
+    for number, rows in sorted(sizes_of_shards(source, column, most).items()):
         yield {
             "rows": rows,
             "bytes": size * rows // source.rows,
             "share": [number, most],
             "of": size_of(file.row_groups for file in source.files),
-            **wanted,
+            **selection,
         }
 
 
@@ -192,9 +192,9 @@ def _at_orders(source: ParquetSource, column: str, cuts: list[int]) -> list[int]
             edges = [bisect_left(begins, row) for row in moved[before:]]
             for shard, (start, stop) in enumerate(itertools.pairwise([0, *edges, len(begins)]), before):
                 if start < stop:
-                    engine.register("found", pa.table({"id": ids.slice(start, stop - start)}))
-                    engine.execute(f"INSERT INTO runs SELECT CAST(id AS VARCHAR), {shard} FROM found")
-                    engine.unregister("found")
+                    engine.register("ids", pa.table({"id": ids.slice(start, stop - start)}))
+                    engine.execute(f"INSERT INTO runs SELECT CAST(id AS VARCHAR), {shard} FROM ids")
+                    engine.unregister("ids")
         torn = engine.execute(
             "SELECT id, count(*) OVER () FROM runs WHERE id IS NOT NULL GROUP BY id "
             f"HAVING min(shard) < max(shard) ORDER BY id LIMIT {_TORN}"

@@ -35,11 +35,11 @@ class OutcomeCounts:
     _failed: list[dict[str, Any]] = field(default_factory=list)
     _others: list[dict[str, Any]] = field(default_factory=list)
 
-    def add(self, settled: BatchOutcome) -> list[str | None] | None:
-        """Count `settled`; return the reason of each order, None where there is none for any."""
-        outcome, orders = settled.outcome, settled.orders
+    def add(self, batch: BatchOutcome) -> list[str | None] | None:
+        """Count `batch`; return the reason of each order, None where there is none for any."""
+        outcome, orders = batch.outcome, batch.orders
         self.counts[outcome] += len(orders)
-        reasons = self._reasons(settled)
+        reasons = self._reasons(batch)
         if outcome.failed:
             for order_id, reason in zip(orders.column("order_id").to_pylist(), reasons or repeat(None), strict=False):
                 self._count_reason(order_id, outcome, reason)
@@ -47,7 +47,7 @@ class OutcomeCounts:
         room = max(self.limit - len(kept), 0)
         ids = orders.column("order_id").slice(0, room).to_pylist()
         kept += [
-            _result(settled, order_id, reason) for order_id, reason in zip(ids, reasons or repeat(None), strict=False)
+            _result(batch, order_id, reason) for order_id, reason in zip(ids, reasons or repeat(None), strict=False)
         ]
         return reasons
 
@@ -72,13 +72,13 @@ class OutcomeCounts:
         ranked = sorted(self.reasons.items(), key=lambda item: -item[1].count)
         return [{"reason": text, "count": r.count, "example": r.example} for text, r in ranked[:10]]
 
-    def _reasons(self, settled: BatchOutcome) -> list[str | None] | None:
-        orders, reasons = settled.orders, settled.reasons
+    def _reasons(self, batch: BatchOutcome) -> list[str | None] | None:
+        orders, reasons = batch.orders, batch.reasons
         texts: list[str | None] | None = None
         if reasons is not None:
             texts = [reasons] * len(orders) if isinstance(reasons, str) else list(reasons)
         column = orders.column("warnings")
-        if settled.outcome is Outcome.INVALID or column.null_count == len(column):
+        if batch.outcome is Outcome.INVALID or column.null_count == len(column):
             return texts
         texts = texts or [None] * len(orders)
         for i, warnings in enumerate(column.to_pylist()):
@@ -102,11 +102,11 @@ class OutcomeCounts:
             self.reasons[key] = _Reason(1, order_id)
 
 
-def _result(settled: BatchOutcome, order_id: str | None, reason: str | None) -> dict[str, Any]:
+def _result(batch: BatchOutcome, order_id: str | None, reason: str | None) -> dict[str, Any]:
     return {
         "order_id": order_id,
-        "outcome": settled.outcome.value,
+        "outcome": batch.outcome.value,
         "reason": reason,
-        "http_status": settled.http_status,
-        "attempts": settled.attempts,
+        "http_status": batch.http_status,
+        "attempts": batch.attempts,
     }
