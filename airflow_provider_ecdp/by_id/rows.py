@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Self
 
 import duckdb
@@ -24,6 +25,7 @@ from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
 from airflow_provider_ecdp.orders.mapping.compiled import CompiledField, texts
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver, unknown_fields
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path, from_json
+from airflow_provider_ecdp.orders.mapping.values import text_or_mark
 from airflow_provider_ecdp.orders.names import Expression
 from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.orders.sql.coercion import encode, present, why_not
@@ -176,10 +178,7 @@ def _text(find: ColumnResolver, field: Field, name: str) -> CompiledField:
     compiled = find.find(field.name, source)
     if compiled.value is None:
         return compiled
-    encoded = encode(field, compiled.value.sql, compiled.value.type, None)
-    if encoded is None:
-        return CompiledField.failed(field.name, f"{name}: {why_not(field, compiled.value.type)}")
-    return CompiledField.of(Expression(encoded.sql, pa.string()), (find.ambiguous(field.name), compiled))
+    return _checked_text(field, name, compiled.value, (find.ambiguous(field.name), compiled))
 
 
 def _website(find: ColumnResolver) -> CompiledField:
@@ -189,10 +188,12 @@ def _website(find: ColumnResolver) -> CompiledField:
     compiled = find.find(_WEBSITE.name, source)
     if compiled.value is None:
         return compiled
-    raw = present(_WEBSITE, compiled.value.sql, compiled.value.type)
-    encoded = encode(_WEBSITE, raw, compiled.value.type, None)
-    if encoded is None:
-        return CompiledField.failed(_WEBSITE.name, f"website_id: {why_not(_WEBSITE, compiled.value.type)}")
-    # a value that is not a website id is not the same as none
-    text = Expression(f"coalesce({encoded.sql}, CAST({raw} AS VARCHAR))", pa.string())
-    return CompiledField.of(text, (find.ambiguous(_WEBSITE.name), compiled))
+    value = replace(compiled.value, sql=present(_WEBSITE, compiled.value.sql, compiled.value.type))
+    return _checked_text(_WEBSITE, "website_id", value, (find.ambiguous(_WEBSITE.name), compiled))
+
+
+def _checked_text(field: Field, name: str, value: Expression, parts: Iterable[CompiledField]) -> CompiledField:
+    """Return a value as text, with a mark where it is not text: that is not the same as no value."""
+    if encode(field, value.sql, value.type, None) is None:
+        return CompiledField.failed(field.name, f"{name}: {why_not(field, value.type)}")
+    return CompiledField.of(Expression(text_or_mark(field, value), pa.string()), parts)

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, INTEGER, ORDER, STATUS_BLANKS, STATUSES
-from airflow_provider_ecdp.orders.engine.marks import OTHER_KIND
+from airflow_provider_ecdp.orders.engine.marks import BROKEN, OTHER_KIND
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed
 
 #: The contract's limit of an order's id.
@@ -79,8 +79,10 @@ def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
 
 
 def _disclosed(value: str) -> str:
-    """Return the text that may be shown of a value; of one that a mapping has marked, its kind."""
-    return value.split(OTHER_KIND)[1] if OTHER_KIND in value else disclosed(value)
+    """Return the text that may be shown of a value; of one that is marked, its kind."""
+    if OTHER_KIND in value:
+        return value.split(OTHER_KIND)[1]
+    return "bytes of another encoding" if BROKEN in value else disclosed(value)
 
 
 def _shown(value: str) -> str:

@@ -106,7 +106,7 @@ def test_ids_and_websites_are_checked_in_the_words_of_a_push(client, update, del
     assert not sandbox.store.requests
 
 
-@pytest.mark.parametrize("changed", [{"default": "5"}, {"map": {"9": "5"}}], ids=["default", "map"])
+@pytest.mark.parametrize("changed", [{}, {"default": "5"}, {"map": {"9": "5"}}], ids=["no change", "default", "map"])
 def test_a_value_behind_a_map_or_default_that_does_not_fit_is_told_by_its_kind(changed):
     table = pa.table({"order_id": ["1", "2"], "state": [b"paid", b"\xff\xfe"], "site": [float("nan"), 1.0]})
     mapping = {"website_id": {"column": "site", **changed}, "status": {"column": "state", **changed}}
@@ -126,6 +126,14 @@ def test_an_id_that_is_no_utf_8_is_invalid_and_not_sent(client, delete, sandbox)
     assert report.results[0]["order_id"] is None
     assert report.results[0]["reason"] == "order id: text in UTF-8, got bytes of another encoding"
     assert not sandbox.store.requests
+
+
+def test_a_status_that_is_no_utf_8_is_told_as_one():
+    broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"paid\xff"]).buffers())
+    source = TableSource("the changes", pa.table({"order_id": ["1"], "status": broken}))
+    with ChangeQueue(source, Operation.UPDATE_STATUS) as queue:
+        [row] = [row for batch in queue.read() for row in batch.to_pylist()]
+    assert row["problem"] == "status: one of Placed, Paid, Completed, Canceled, got bytes of another encoding"
 
 
 def test_changes_of_one_order_are_sent_in_the_extracts_order_and_never_together(client, update, store, sandbox):
@@ -234,7 +242,7 @@ def test_progress_tells_what_is_done_and_what_failed(client, update, store):
 
 
 def test_no_rows_are_a_failure_unless_they_are_allowed(client, delete):
-    with pytest.raises(EmptyExtractError, match=r"the changes holds no orders; .*\(on_empty, --allow-empty\)$"):
+    with pytest.raises(EmptyExtractError, match=r"the changes holds no changes; .*\(on_empty, --allow-empty\)$"):
         delete(client, [])
     assert delete(client, [], allow_empty=True).summary["total"] == 0
 

@@ -289,9 +289,9 @@ def test_too_many_deletions_delete_nothing_and_fail_for_good(context, sandbox, w
 @pytest.mark.parametrize("kind", [statuses, deletions])
 def test_an_extract_without_rows_is_a_failure_a_skip_or_a_success(kind, context, write):
     path = write(order_id=pa.array([], pa.string()), status=pa.array([], pa.string()))
-    with pytest.raises(AirflowFailException, match="holds no orders"):
+    with pytest.raises(AirflowFailException, match="holds no changes"):
         kind(path).execute(context)
-    with pytest.raises(AirflowSkipException, match="holds no orders"):
+    with pytest.raises(AirflowSkipException, match="holds no changes"):
         kind(path, on_empty="skip").execute(context)
     assert kind(path, on_empty="succeed").execute(context)["summary"]["total"] == 0
 

@@ -14,7 +14,7 @@ from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.mapping.spec import Constant, Value
 from airflow_provider_ecdp.orders.mapping.sums import digits
 from airflow_provider_ecdp.orders.names import Expression
-from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present, shown
+from airflow_provider_ecdp.orders.sql.coercion import NOT_FINITE, encode, plain, present, shown
 
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
@@ -79,7 +79,7 @@ def text_or_mark(field: Field, value: Expression, timezone: str | None = None) -
         texts.append(own)
     kind = shown(value.sql, value.type) or quote_literal(f"a value of {value.type}")
     if encoded and pa.types.is_floating(value.type):
-        kind = "'NaN or infinity'"
+        kind = quote_literal(NOT_FINITE)
     rule = encoded.rule if encoded and encoded.rule else "text"
     mark = f"{quote_literal(OTHER_KIND)} || {kind} || {quote_literal(OTHER_KIND + rule)}"
     return f"coalesce({', '.join([*texts, f'CASE WHEN {value.sql} IS NOT NULL THEN {mark} END'])})"

@@ -33,6 +33,9 @@ NUMBER = "a finite number"
 TIMESTAMP = "a date and time with a time zone, from year 1 to 9999"
 LOCAL = "a date or time from year 1 to 9999"
 
+#: Shown of a float that is not finite, in place of the length of its text.
+NOT_FINITE = "NaN or infinity"
+
 
 @dataclass(frozen=True, slots=True)
 class EncodedValue:

@@ -13,10 +13,10 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import readable
-from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
+from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
 from airflow_provider_ecdp.orders.names import folded_name, likely, listed
-from airflow_provider_ecdp.orders.sql.coercion import encode, plain, present, scalar, shown, why_not
+from airflow_provider_ecdp.orders.sql.coercion import NOT_FINITE, encode, plain, present, scalar, shown, why_not
 
 #: The rule that an unknown time zone breaks.
 ZONE = "a Windows or IANA time zone"
@@ -171,9 +171,17 @@ class _Matcher:
             return Node(field, f"CAST({raw} AS VARCHAR)", "o.ecdp_zone", ZONE, made=f"{ZONES}.windows")
         if field.kind is Kind.TIMESTAMP:
             return Node(field, raw, "o.ecdp_date", encoded.rule, shown=shown(raw, type_), made=encoded.sql)
-        return Node(field, raw, encoded.sql, encoded.rule, shown=shown(raw, type_))
+        unfit = shown(raw, type_)
+        if field.kind is Kind.TEXT and pa.types.is_floating(type_):
+            # of an attribute: no other text takes a float, and every finite one is its text
+            unfit = quote_literal(NOT_FINITE)
+        return Node(field, raw, encoded.sql, encoded.rule, shown=unfit)
 
     def object_node(self, field: Field, raw: str, type_: pa.DataType, path: str) -> Node:
+        if pa.types.is_null(type_):
+            # a writer gives this type to a column without a value: each order is told that it has none
+            type_, members = _without_values(field)
+            raw = f"CAST({raw} AS {members})"
         if not pa.types.is_struct(type_):
             self.note(path, f"must be a struct, not {type_}")
             return Node(field, raw, raw)
@@ -187,17 +195,22 @@ class _Matcher:
             type_ = pa.list_(pa.struct([("name", type_.key_type), ("value", type_.item_type)]))
             raw = f"list_transform(map_entries({raw}), lambda e: {{'name': e.key, 'value': e.value}})"
         is_list = pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_)
-        absent = pa.types.is_null(type_) and not field.required
-        if absent or (is_list and pa.types.is_null(type_.value_type)):
+        if pa.types.is_null(type_) or (is_list and pa.types.is_null(type_.value_type)):
             # writers give this type to a column in which no list has an element
-            members = ", ".join(f"{quote_identifier(f.name)} VARCHAR" for f in field.fields)
-            raw = f"CAST({raw} AS STRUCT({members})[])"
-            type_ = pa.list_(pa.struct([(f.name, pa.null()) for f in field.fields]))
+            element, members = _without_values(field)
+            type_ = pa.list_(element)
+            raw = f"CAST({raw} AS {members}[])"
         elif not is_list or not pa.types.is_struct(type_.value_type):
             self.note(path, f"must be a list of structs, not {type_}")
             return Node(field, raw, raw)
         children, _ = self.match(field.fields, _members(type_.value_type), var, f"{path}.")
         return Node(field, raw, raw, children=children, var=var)
+
+
+def _without_values(field: Field) -> tuple[pa.DataType, str]:
+    """Return the type of a struct whose members have no values, as Arrow's and as SQL."""
+    members = ", ".join(f"{quote_identifier(f.name)} VARCHAR" for f in field.fields)
+    return pa.struct([(f.name, pa.null()) for f in field.fields]), f"STRUCT({members})"
 
 
 def _members(type_: pa.DataType) -> list[pa.Field]:

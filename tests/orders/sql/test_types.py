@@ -256,6 +256,14 @@ def test_a_value_that_is_not_finite_is_told_as_one(read, with_columns, changed):
         assert shown == "NaN or infinity"
 
 
+def test_a_value_that_is_not_finite_in_a_list_of_attributes_is_told_as_one(read_column):
+    values = [[{"name": "n", "value": value}] for value in (1.5, float("nan"), float("-inf"))]
+    rows = read_column("orderAttributes", pa.array(values))
+    assert [problem for row in rows for problem in row.problems] == [
+        {"field": "orderAttributes[0].value", "rule": "a finite number", "got": "NaN or infinity"}
+    ] * 2
+
+
 def test_text_that_is_no_json_number_is_that_orders_problem(read_column):
     bad = ["01", ".5", "5.", "+1", "NaN", "inf", "1_0", "0x10", "1,5", " 1", "1 ", "1e400", "-1e400", "1\n"]
     rows = read_column("returnsValue", pa.array(bad))
@@ -358,6 +366,19 @@ def test_lists_of_no_type_are_empty(read_column):
     assert (no_lines[0].sent["products"], no_lines[0].named_warnings) == ([], {"no_products"})
     assert no_lines[1].faults == {"products": "required"}
     assert set(inner[0].sent["products"][0]) == {"id", "name", "price", "quantity"}
+
+
+@pytest.mark.parametrize("field", ["id", "date", "totalValue", "customer", "products"])
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"sql": "SELECT * FROM extract"}, {"mapping": {name: name for name in ("id", "date", "totalValue")}}],
+    ids=["columns", "SQL", "mapping"],
+)
+def test_a_required_column_without_any_value_is_a_problem_of_each_order(read, with_columns, field, shape):
+    if "mapping" in shape:
+        shape = {"mapping": shape["mapping"] | {"customer": "customer", "products": "products"}}
+    rows = read(with_columns(**{field: pa.nulls(2)}), **shape)
+    assert [row.faults for row in rows] == [{field: "required"}] * 2
 
 
 def test_structs_of_nothing_but_nulls_are_no_crash(read_column):
@@ -557,7 +578,6 @@ def test_shapes_must_be_those_of_the_contract():
     assert refusal(("customer", pa.struct([("name", pa.string())]))) == [
         "customer: needs email, phone or crmId; all are missing"
     ]
-    assert refusal(("products", pa.null())) == ["products: must be a list of structs, not null"]
 
 
 def test_all_that_is_missing_is_told_with_all_that_is_there():
