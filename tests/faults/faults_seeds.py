@@ -12,7 +12,7 @@ from typing import Any
 from fake_clock import FakeClock
 from faults_hostile import HINTS, KEY, LOST, POISONS, REFUSALS, REWRITES, HostileServer, cutting, serving
 from faults_laws import Violation
-from faults_plain import PlainReader, ids_of
+from plain_reader import PlainReader, ids_of
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode

@@ -154,9 +154,9 @@ class TestThrottlingAndLoss:
 
     @pytest.mark.parametrize("mode", Mode)
     # one at a time, no request is the seventh five times over, at which the policy gives up
-    @pytest.mark.parametrize(("batch_size", "in_flight"), [(500, 4), (5, 1)])
-    def test_every_seventh_request_unavailable(self, sandbox, foreign, extract, mode, batch_size, in_flight):
-        path = extract(4_000)
+    @pytest.mark.parametrize(("count", "batch_size", "in_flight"), [(4_000, 500, 4), (500, 5, 1)])
+    def test_every_seventh_request_unavailable(self, sandbox, foreign, extract, mode, count, batch_size, in_flight):
+        path = extract(count)
         if mode is Mode.REPLACE:
             for server in (sandbox, foreign):
                 pushed(server, path, FakeClock())
@@ -165,24 +165,24 @@ class TestThrottlingAndLoss:
 
         for server in (sandbox, foreign):
             report = pushed(server, path, FakeClock(), mode=mode, batch_size=batch_size, max_in_flight=in_flight)
-            assert report.summary["accepted"] == 4_000
+            assert report.summary["accepted"] == count
 
-        assert sandbox.store.count() == len(foreign.stored) == 4_000
+        assert sandbox.store.count() == len(foreign.stored) == count
 
-    @pytest.mark.parametrize(("batch_size", "in_flight"), [(500, 4), (5, 1)])
+    @pytest.mark.parametrize(("count", "batch_size", "in_flight"), [(4_000, 500, 4), (500, 5, 1)])
     def test_every_ninth_connection_reset_after_storing_in_mode_add(
-        self, sandbox, foreign, extract, batch_size, in_flight
+        self, sandbox, foreign, extract, count, batch_size, in_flight
     ):
-        path = extract(4_000)
+        path = extract(count)
         sandbox.faults = Faults(reset_after=9)
         foreign.reset_after_every = 9
 
         for server in (sandbox, foreign):
             report = pushed(server, path, FakeClock(), mode=Mode.ADD, batch_size=batch_size, max_in_flight=in_flight)
-            assert (report.summary["accepted"], report.summary["rejected"]) == (4_000, 0)
+            assert (report.summary["accepted"], report.summary["rejected"]) == (count, 0)
 
-        assert sandbox.store.count() == sandbox.store.total_writes() == 4_000
-        assert sum(foreign.writes.values()) == len(foreign.stored) == 4_000
+        assert sandbox.store.count() == sandbox.store.total_writes() == count
+        assert sum(foreign.writes.values()) == len(foreign.stored) == count
 
 
 class TestAgain:

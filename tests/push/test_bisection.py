@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from laws import examples
+from plain_reader import PlainReader, ids_of
 
 from airflow_provider_ecdp.api.mode import Mode
-from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -35,9 +35,8 @@ NAMING = {
 }
 
 
-def pushed(client, source, **changes):
-    with OrderReader(source) as orders:
-        return push(orders, client, PushSettings(**changes))
+def pushed(client, count, **changes):
+    return push(PlainReader(ids_of(count)), client, PushSettings(**changes))
 
 
 def outcomes(report):
@@ -45,11 +44,11 @@ def outcomes(report):
 
 
 @pytest.mark.parametrize("wording", NAMING)
-def test_named_orders_cost_two_requests_and_one_each(foreign, client, many_orders, wording):
+def test_named_orders_cost_two_requests_and_one_each(foreign, client, wording):
     bad = {f"ORD-{n:06d}" for n in (7, 250, 499)}
     foreign.refuse = refusing(bad, NAMING[wording])
 
-    report = pushed(client, many_orders(500), batch_size=500)
+    report = pushed(client, 500, batch_size=500)
 
     assert report.summary["accepted"] == 497
     assert {i for i, o in outcomes(report).items() if o == "rejected"} == bad
@@ -57,11 +56,11 @@ def test_named_orders_cost_two_requests_and_one_each(foreign, client, many_order
     assert report.summary["requests"] == 2 + 3
 
 
-def test_ten_bad_orders_of_ten_thousand_that_are_named(foreign, client, many_orders):
+def test_ten_bad_orders_of_ten_thousand_that_are_named(foreign, client):
     bad = {f"ORD-{n:06d}" for n in range(997, 10_000, 997)}
     foreign.refuse = refusing(bad, lambda i, order_id: f"data[{i}]: order {order_id} is refused by rule 17")
 
-    report = pushed(client, many_orders(10_000), batch_size=500)
+    report = pushed(client, 10_000, batch_size=500)
 
     assert (report.summary["accepted"], report.summary["rejected"]) == (9_990, 10)
     assert {r["order_id"] for r in report.results if r["outcome"] == "rejected"} == bad
@@ -69,18 +68,18 @@ def test_ten_bad_orders_of_ten_thousand_that_are_named(foreign, client, many_ord
     assert report.summary["requests"] <= 60
 
 
-def test_ten_bad_orders_of_ten_thousand_when_nobody_is_named(foreign, client, many_orders):
+def test_ten_bad_orders_of_ten_thousand_when_nobody_is_named(foreign, client):
     bad = {f"ORD-{n:06d}" for n in range(997, 10_000, 997)}
     foreign.refuse = refusing(bad, lambda i, order_id: "One or more orders are invalid.")
 
-    report = pushed(client, many_orders(10_000), batch_size=500)
+    report = pushed(client, 10_000, batch_size=500)
 
     assert (report.summary["accepted"], report.summary["rejected"]) == (9_990, 10)
     assert {r["order_id"] for r in report.results if r["outcome"] == "rejected"} == bad
     assert report.summary["requests"] <= 250
 
 
-def test_a_server_that_names_only_the_first_fault_is_asked_again(foreign, client, many_orders):
+def test_a_server_that_names_only_the_first_fault_is_asked_again(foreign, client):
     bad = {f"ORD-{n:06d}" for n in (3, 4, 90)}
 
     def refuse(orders, _mode):
@@ -88,13 +87,13 @@ def test_a_server_that_names_only_the_first_fault_is_asked_again(foreign, client
         return None if first is None else (400, {"errors": [f"data[{first}].status is unknown"]}, {})
 
     foreign.refuse = refuse
-    report = pushed(client, many_orders(100), batch_size=100)
+    report = pushed(client, 100, batch_size=100)
 
     assert {i for i, o in outcomes(report).items() if o == "rejected"} == bad
     assert report.summary["accepted"] == 97
 
 
-def test_an_innocent_order_that_is_named_is_accepted_on_its_own(foreign, client, many_orders):
+def test_an_innocent_order_that_is_named_is_accepted_on_its_own(foreign, client):
     bad = "ORD-000005"
 
     def refuse(orders, _mode):
@@ -103,13 +102,13 @@ def test_an_innocent_order_that_is_named_is_accepted_on_its_own(foreign, client,
         return None
 
     foreign.refuse = refuse
-    report = pushed(client, many_orders(20))
+    report = pushed(client, 20)
 
     assert [r["order_id"] for r in report.results if r["outcome"] == "rejected"] == [bad]
     assert report.summary["accepted"] == 19
 
 
-def test_the_reason_of_an_order_is_that_of_its_own_request(foreign, client, many_orders):
+def test_the_reason_of_an_order_is_that_of_its_own_request(foreign, client):
     def refuse(orders, _mode):
         bad = [o["id"] for o in orders if o["id"] in ("ORD-000002", "ORD-000003")]
         if len(orders) == 1 and bad:
@@ -117,7 +116,7 @@ def test_the_reason_of_an_order_is_that_of_its_own_request(foreign, client, many
         return (400, {"errors": ["something is wrong"]}, {}) if bad else None
 
     foreign.refuse = refuse
-    report = pushed(client, many_orders(8))
+    report = pushed(client, 8)
 
     rejected = {r["order_id"]: (r["reason"], r["http_status"]) for r in report.results if r["outcome"] == "rejected"}
     assert rejected == {
@@ -126,10 +125,10 @@ def test_the_reason_of_an_order_is_that_of_its_own_request(foreign, client, many
     }
 
 
-def test_beyond_the_budget_orders_are_unresolved_and_never_rejected(foreign, client, many_orders):
+def test_beyond_the_budget_orders_are_unresolved_and_never_rejected(foreign, client):
     foreign.refuse = lambda orders, mode: (400, {"errors": ["no"]}, {})
 
-    report = pushed(client, many_orders(500), batch_size=500, request_budget=5)
+    report = pushed(client, 500, batch_size=500, request_budget=5)
 
     # 500, two halves and two quarters: not one order was found
     assert len(foreign.posts) == 5
@@ -137,7 +136,7 @@ def test_beyond_the_budget_orders_are_unresolved_and_never_rejected(foreign, cli
     assert "not isolated in 5 requests; ECDP said: no" in report.results[0]["reason"]
 
 
-#: What a server says of the bad orders of a batch, by position, and by how much each bad order of 60 among 500 costs.
+#: What a server says of the bad orders of a batch, by position, and by how much each bad order of 12 among 100 costs.
 HINTS = {
     "nobody": lambda bad, orders: ["bad request"],
     "all": lambda bad, orders: [f"data[{i}] is refused" for i in bad],
@@ -161,41 +160,42 @@ def hinting(bad, hint):
 
 
 @pytest.mark.parametrize("hint", HINTS)
-@pytest.mark.parametrize(("count", "most"), [(1, 25), (60, 60 * 12), (200, 999)])
-def test_every_good_order_is_stored_whatever_the_refusals_name(foreign, client, many_orders, hint, count, most):
-    bad = {f"ORD-{n:06d}" for n in random.Random(count).sample(range(1, 501), count)}
+@pytest.mark.parametrize(("orders", "count", "most"), [(500, 1, 25), (100, 12, 12 * 12), (100, 40, 199)])
+def test_every_good_order_is_stored_whatever_the_refusals_name(foreign, client, hint, orders, count, most):
+    ids = ids_of(orders)
+    bad = set(random.Random(count).sample(ids, count))
     foreign.refuse = hinting(bad, hint)
 
-    report = pushed(client, many_orders(500), batch_size=500)
+    report = pushed(client, orders, batch_size=orders)
 
     assert {i for i, o in outcomes(report).items() if o == "rejected"} == bad
-    assert set(foreign.stored) == {f"ORD-{n:06d}" for n in range(1, 501)} - bad
+    assert set(foreign.stored) == set(ids) - bad
     assert report.summary["requests"] <= most
 
 
 @pytest.mark.parametrize("hint", HINTS)
-def test_two_requests_for_each_order_are_the_most(foreign, client, many_orders, hint):
+def test_two_requests_for_each_order_are_the_most(foreign, client, hint):
     foreign.refuse = hinting({f"ORD-{n:06d}" for n in range(1, 51)}, hint)
 
-    report = pushed(client, many_orders(50), batch_size=50)
+    report = pushed(client, 50, batch_size=50)
 
     assert report.summary["rejected"] == 50
     assert len(foreign.posts) <= 2 * 50 - 1
 
 
-def test_a_batch_that_is_too_large_is_halved_and_blames_nobody(foreign, client, many_orders):
+def test_a_batch_that_is_too_large_is_halved_and_blames_nobody(foreign, client):
     foreign.refuse = lambda orders, mode: (413, None, {}) if len(orders) > 60 else None
 
-    report = pushed(client, many_orders(500), batch_size=500)
+    report = pushed(client, 500, batch_size=500)
 
     assert report.summary["accepted"] == 500
     assert sum(len(p) for p in foreign.posts if len(p) <= 60) == 500
 
 
-def test_an_order_that_is_too_large_alone_is_rejected(foreign, client, extract):
+def test_an_order_that_is_too_large_alone_is_rejected(foreign, client):
     foreign.refuse = lambda orders, mode: (413, None, {}) if any(o["id"] == "ORD-000002" for o in orders) else None
 
-    report = pushed(client, extract(4))
+    report = pushed(client, 4)
 
     assert outcomes(report) == {
         "ORD-000001": "accepted",
@@ -213,9 +213,7 @@ def test_an_order_that_is_too_large_alone_is_rejected(foreign, client, extract):
     share=st.sampled_from([0.0, 0.02, 0.2, 1.0]),
     wording=st.sampled_from(["nobody", "first", "all", "wrong"]),
 )
-def test_nobody_good_is_rejected_and_nobody_bad_accepted(
-    foreign, client, many_orders, count, size, seed, share, wording
-):
+def test_nobody_good_is_rejected_and_nobody_bad_accepted(foreign, client, count, size, seed, share, wording):
     dice = random.Random(seed)
     ids = [f"ORD-{n:06d}" for n in range(1, count + 1)]
     bad = {i for i in ids if dice.random() < share}
@@ -234,7 +232,7 @@ def test_nobody_good_is_rejected_and_nobody_bad_accepted(
 
     foreign.refuse = refuse
     foreign.stored.clear()
-    report = pushed(client, many_orders(count), batch_size=size, request_budget=10_000)
+    report = pushed(client, count, batch_size=size, request_budget=10_000)
 
     expected = {i: Outcome.REJECTED.value if i in bad else Outcome.ACCEPTED.value for i in ids}
     assert outcomes(report) == expected
@@ -242,57 +240,57 @@ def test_nobody_good_is_rejected_and_nobody_bad_accepted(
 
 
 class TestAdd:
-    def test_what_was_stored_without_an_answer_is_accepted_once(self, foreign, client, many_orders):
+    def test_what_was_stored_without_an_answer_is_accepted_once(self, foreign, client):
         foreign.reset_after_storing = lambda number: number % 3 == 0
 
-        report = pushed(client, many_orders(1_000), batch_size=100, mode=Mode.ADD, max_in_flight=2)
+        report = pushed(client, 1_000, batch_size=100, mode=Mode.ADD, max_in_flight=2)
 
         assert report.summary["accepted"] == 1_000
         assert report.summary["rejected"] == 0
         assert sorted(foreign.writes) == [f"ORD-{n:06d}" for n in range(1, 1_001)]
 
-    def test_what_was_not_stored_is_sent_again(self, foreign, client, many_orders):
+    def test_what_was_not_stored_is_sent_again(self, foreign, client):
         foreign.reset_before_storing = lambda number: number % 3 == 0
 
-        report = pushed(client, many_orders(1_000), batch_size=100, mode=Mode.ADD)
+        report = pushed(client, 1_000, batch_size=100, mode=Mode.ADD)
 
         assert report.summary["accepted"] == 1_000
         assert sorted(foreign.writes) == [f"ORD-{n:06d}" for n in range(1, 1_001)]
         # an absent order tells of its whole batch
         assert len(foreign.gets) < 20
 
-    def test_an_order_that_is_stored_with_other_content_is_rejected(self, foreign, client, extract):
+    def test_an_order_that_is_stored_with_other_content_is_rejected(self, foreign, client):
         foreign.stored["ORD-000001"] = {"id": "ORD-000001", "totalValue": 1}
         foreign.reset_before_storing = lambda number: number == 1
 
-        report = pushed(client, extract(3), mode=Mode.ADD)
+        report = pushed(client, 3, mode=Mode.ADD)
 
         assert outcomes(report) == {"ORD-000001": "rejected", "ORD-000002": "accepted", "ORD-000003": "accepted"}
         assert "stored with other content" in report.results[0]["reason"]
 
-    def test_a_resumed_run_finds_what_the_killed_one_stored(self, foreign, client, many_orders):
-        pushed(client, many_orders(250), mode=Mode.ADD, batch_size=100)
+    def test_a_resumed_run_finds_what_the_killed_one_stored(self, foreign, client):
+        pushed(client, 250, mode=Mode.ADD, batch_size=100)
         posts = len(foreign.posts)
 
-        report = pushed(client, many_orders(400), mode=Mode.ADD, batch_size=100, resumed=True)
+        report = pushed(client, 400, mode=Mode.ADD, batch_size=100, resumed=True)
 
         assert (report.summary["accepted"], report.summary["rejected"]) == (400, 0)
         assert len(foreign.writes) == 400
         assert len(foreign.posts) - posts <= 4 + 1
 
-    def test_without_a_kill_an_order_that_exists_is_rejected(self, foreign, client, many_orders):
-        pushed(client, many_orders(3), mode=Mode.ADD)
+    def test_without_a_kill_an_order_that_exists_is_rejected(self, foreign, client):
+        pushed(client, 3, mode=Mode.ADD)
 
-        report = pushed(client, many_orders(5), mode=Mode.ADD)
+        report = pushed(client, 5, mode=Mode.ADD)
 
         assert (report.summary["accepted"], report.summary["rejected"]) == (2, 3)
         assert not foreign.gets
 
-    def test_an_outage_while_reading_back_leaves_orders_unresolved(self, foreign, hasty, many_orders):
+    def test_an_outage_while_reading_back_leaves_orders_unresolved(self, foreign, hasty):
         foreign.reset_after_storing = lambda _: True
         foreign.answer_get = lambda _: (503, None, {})
 
-        report = pushed(hasty, many_orders(10), mode=Mode.ADD)
+        report = pushed(hasty, 10, mode=Mode.ADD)
 
         assert report.summary["unresolved"] == 10
         assert report.stopped is not None

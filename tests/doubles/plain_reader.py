@@ -15,7 +15,7 @@ _WARNINGS = pa.list_(pa.struct({"field": pa.string(), "rule": pa.string(), "got"
 
 
 def ids_of(count: int) -> list[str]:
-    return [f"ORD-{n:05d}" for n in range(1, count + 1)]
+    return [f"ORD-{n:06d}" for n in range(1, count + 1)]
 
 
 def text_of(order_id: str, word: str = "Cup") -> str:
