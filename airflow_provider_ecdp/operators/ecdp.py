@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Union
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_ecdp.results.report import Report
 
 _Orders = Iterable[Mapping[str, Any]]
+_OrderIds = Union[str, Sequence[str], "XComArg"]
 
 
 class EcdpPushOrdersOperator(PushOperator):
@@ -144,18 +145,31 @@ class EcdpGetOrderOperator(_ByIdOperator):
         leaves `customer` out
     """
 
+    order_id: Any
+    include_customer: bool
+
     template_fields: Sequence[str] = ("order_id",)
 
-    def __init__(
-        self,
-        *,
-        order_id: str | Sequence[str] | XComArg,
-        include_customer: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.order_id = order_id
-        self.include_customer = include_customer
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            task_id: str,
+            order_id: _OrderIds,
+            include_customer: bool = ...,
+            ecdp_conn_id: Templated = ...,
+            max_failed: Any = ...,
+            results_limit: int | Templated = ...,
+            missing: Templated = ...,
+            **kwargs: Any,
+        ) -> None: ...
+    else:
+
+        def __init__(self, *, order_id: _OrderIds, include_customer: bool = True, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.order_id = order_id
+            self.include_customer = include_customer
 
     def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
         """Read the orders, and return `summary` and `results`."""
@@ -176,27 +190,50 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
     :raises ConfigurationError: both ways are used, or neither
     """
 
+    order_id: Any
+    status: Any
+    website_id: Any
+    updates: Any
+
     template_fields: Sequence[str] = ("order_id", "status", "website_id", "updates")
     template_fields_renderers: ClassVar[dict[str, str]] = {"updates": "json"}
 
-    def __init__(
-        self,
-        *,
-        order_id: str | Sequence[str] | XComArg | None = None,
-        status: str | XComArg | None = None,
-        website_id: int | str | None = None,
-        updates: Sequence[Mapping[str, Any]] | XComArg | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if (order_id is None) != (status is None) or (order_id is None) == (updates is None):
-            raise ConfigurationError(
-                f"{type(self).__name__} {self.task_id}: give order_id and status, or updates (a list of both)"
-            )
-        self.order_id = order_id
-        self.status = status
-        self.website_id = website_id
-        self.updates = updates
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            task_id: str,
+            order_id: _OrderIds | None = ...,
+            status: Templated | None = ...,
+            website_id: int | Templated | None = ...,
+            updates: Sequence[Mapping[str, Any]] | XComArg | None = ...,
+            ecdp_conn_id: Templated = ...,
+            max_failed: Any = ...,
+            results_limit: int | Templated = ...,
+            missing: Templated = ...,
+            **kwargs: Any,
+        ) -> None: ...
+    else:
+
+        def __init__(
+            self,
+            *,
+            order_id: _OrderIds | None = None,
+            status: Templated | None = None,
+            website_id: int | Templated | None = None,
+            updates: Sequence[Mapping[str, Any]] | XComArg | None = None,
+            **kwargs: Any,
+        ) -> None:
+            super().__init__(**kwargs)
+            if (order_id is None) != (status is None) or (order_id is None) == (updates is None):
+                raise ConfigurationError(
+                    f"{type(self).__name__} {self.task_id}: give order_id and status, or updates (a list of both)"
+                )
+            self.order_id = order_id
+            self.status = status
+            self.website_id = website_id
+            self.updates = updates
 
     def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
         """Change the statuses, and return `summary` and `results`."""
@@ -216,13 +253,30 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
     :param order_id: an order id or a list of them
     """
 
-    tables: ClassVar[tuple[type, ...]] = (DeletionTaskSettings,)
+    order_id: Any
 
+    tables: ClassVar[tuple[type, ...]] = (DeletionTaskSettings,)
     template_fields: Sequence[str] = ("order_id",)
 
-    def __init__(self, *, order_id: str | Sequence[str] | XComArg, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.order_id = order_id
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            task_id: str,
+            order_id: _OrderIds,
+            ecdp_conn_id: Templated = ...,
+            max_failed: Any = ...,
+            results_limit: int | Templated = ...,
+            missing: Templated = ...,
+            results_path: Templated | None = ...,
+            **kwargs: Any,
+        ) -> None: ...
+    else:
+
+        def __init__(self, *, order_id: _OrderIds, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.order_id = order_id
 
     def _execute(self, context: Context, hook: EcdpHook) -> dict[str, Any]:
         """Delete the orders, and return `summary` and `results`."""
@@ -236,7 +290,7 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
 
 
 def _listed(value: Any) -> list[Any]:
-    """Return one thing or many as a list; a mapped upstream task's output is read to its end."""
+    """Return a list as it is, a single value as a list of one; the output of a mapped task is read to its end."""
     if value is None:
         return []
     return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)) else [value]

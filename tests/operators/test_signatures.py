@@ -9,7 +9,12 @@ import typing
 
 import pytest
 
-from airflow_provider_ecdp.operators.ecdp import EcdpPushOrdersOperator
+from airflow_provider_ecdp.operators.ecdp import (
+    EcdpDeleteOrderOperator,
+    EcdpGetOrderOperator,
+    EcdpPushOrdersOperator,
+    EcdpUpdateOrderStatusOperator,
+)
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
 from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import (
     ParquetToEcdpDeletionsOperator,
@@ -43,8 +48,8 @@ def signature(operator, own=()):
     """Return the lines of the `__init__` of an operator; `own` are those of parameters that are no settings."""
     tables = {field.name: table for table in operator.tables for field in dataclasses.fields(table)}
     lines = [
-        f"{name}: {argument(tables[name], name)}{'' if one.required else ' = ...'},"
-        for name, one in operator.parameters.items()
+        f"{name}: {argument(tables[name], name)}{'' if setting.required else ' = ...'},"
+        for name, setting in operator.parameters.items()
     ]
     return ["def __init__(", "self,", "*,", "task_id: str,", *own, *lines, "**kwargs: Any,", ") -> None: ..."]
 
@@ -56,6 +61,17 @@ def signature(operator, own=()):
         (ParquetToEcdpStatusesOperator, []),
         (ParquetToEcdpDeletionsOperator, []),
         (EcdpPushOrdersOperator, ["orders: _Orders | XComArg | Callable[..., _Orders],"]),
+        (EcdpGetOrderOperator, ["order_id: _OrderIds,", "include_customer: bool = ...,"]),
+        (
+            EcdpUpdateOrderStatusOperator,
+            [
+                "order_id: _OrderIds | None = ...,",
+                "status: Templated | None = ...,",
+                "website_id: int | Templated | None = ...,",
+                "updates: Sequence[Mapping[str, Any]] | XComArg | None = ...,",
+            ],
+        ),
+        (EcdpDeleteOrderOperator, ["order_id: _OrderIds,"]),
     ],
 )
 def test_the_signature_for_type_checkers_is_that_of_the_table(operator, own):

@@ -14,7 +14,12 @@ from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.operators.ecdp import EcdpPushOrdersOperator
+from airflow_provider_ecdp.operators.ecdp import (
+    EcdpDeleteOrderOperator,
+    EcdpGetOrderOperator,
+    EcdpPushOrdersOperator,
+    EcdpUpdateOrderStatusOperator,
+)
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -53,6 +58,10 @@ def the_operators(orders: list[dict[str, Any]], listed: XComArg) -> None:
     ParquetToEcdpDeletionsOperator(task_id="delete", path=listed, max_duration=timedelta(hours=1), dry_run=True)
     ParquetToEcdpStatusesOperator(task_id="change")  # type: ignore[call-arg]
     EcdpPushOrdersOperator(task_id="push", orders=orders, mode=Mode.ADD, max_failed="1%")
+    EcdpGetOrderOperator(task_id="get", order_id=listed, include_customer=False, missing="report")
+    EcdpUpdateOrderStatusOperator(task_id="pay", order_id=["1"], status="paid", website_id="{{ params.website }}")
+    EcdpDeleteOrderOperator(task_id="delete", order_id="1", results_limit=[5])  # type: ignore[arg-type]
+    EcdpDeleteOrderOperator(task_id="delete")  # type: ignore[call-arg]
 
 
 def the_core(key: str) -> None:
