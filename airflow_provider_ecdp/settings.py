@@ -121,7 +121,7 @@ def setting(default: Any, kind: Kind, *, help: str, connection: bool = False) ->
 
 def same(table: type, name: str, **changes: Any) -> Any:
     """Return a field that is a setting of another class too."""
-    facts = {one.name: one for one in settings_of(table)}[name]
+    facts = {field.name: field for field in settings_of(table)}[name]
     facts = dataclasses.replace(facts, **changes)
     return setting(facts.default, facts.kind, help=facts.help, connection=facts.connection)
 
@@ -138,8 +138,8 @@ def check(instance: Any) -> None:
 
     :raises ConfigurationError: a value is not allowed
     """
-    for one in settings_of(type(instance)):
-        object.__setattr__(instance, one.name, one.read(getattr(instance, one.name)))
+    for field in settings_of(type(instance)):
+        object.__setattr__(instance, field.name, field.read(getattr(instance, field.name)))
 
 
 def build(table: type[_T], values: Mapping[str, object]) -> _T:
@@ -149,7 +149,7 @@ def build(table: type[_T], values: Mapping[str, object]) -> _T:
     """
     names = {field.name for field in dataclasses.fields(table)}  # type: ignore[arg-type]  # settings are dataclasses
     present = {name: value for name, value in values.items() if name in names and value is not None}
-    missing = {one.name: None for one in settings_of(table) if one.required and one.name not in present}
+    missing = {field.name: None for field in settings_of(table) if field.required and field.name not in present}
     return table(**present, **missing)
 
 
@@ -233,7 +233,7 @@ def duration() -> Kind:
 
 def choice(of: type[enum.StrEnum] | tuple[str, ...]) -> Kind:
     """Take one of some words; case, `_`, `-` and blanks do not count."""
-    folded = {_folded(one): one for one in of}
+    folded = {_folded(word): word for word in of}
 
     def parse(value: Any) -> Any:
         try:

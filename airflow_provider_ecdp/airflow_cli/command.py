@@ -43,7 +43,7 @@ def run(arguments: Namespace) -> None:
     except ConfigurationError as error:
         raise _wrong(str(error)) from None
     os.environ[KEY_VARIABLE] = key
-    client = {one.name: getattr(settings.client, one.name) for one in fields(ClientSettings)}
+    client = {field.name: getattr(settings.client, field.name) for field in fields(ClientSettings)}
     raise SystemExit(main(argv, defaults={**client, **settings.runs}))
 
 

@@ -47,20 +47,22 @@ def add_settings(
     :param without: those that have no option, or have it elsewhere
     :param special: by the name of a setting, further arguments of `add_argument`
     """
-    for one in settings_of(table):
-        if one.name not in without and (names is None or one.name in names):
+    for setting in settings_of(table):
+        if setting.name not in without and (names is None or setting.name in names):
             flag: dict[str, Any] = {"action": "store_true"}
             # the settings parse it, and raise a message of one line
-            value = {"metavar": one.kind.metavar}
-            how = (flag if one.kind.metavar is None else value) | special.get(one.name, {})
-            group.add_argument(f"--{one.name.replace('_', '-')}", dest=one.name, default=None, help=_help(one), **how)
+            value = {"metavar": setting.kind.metavar}
+            how = (flag if setting.kind.metavar is None else value) | special.get(setting.name, {})
+            group.add_argument(
+                f"--{setting.name.replace('_', '-')}", dest=setting.name, default=None, help=_help(setting), **how
+            )
 
 
-def _help(one: Setting) -> str:
-    sentence = one.help if one.help[:2].isupper() else one.help[0].lower() + one.help[1:]
-    silent = one.default is None or isinstance(one.default, bool | tuple)
-    default = "" if silent else f" (default: {one.default})"
-    file = "; the text itself, or a file" if one.name in _TEXTS else ""
+def _help(setting: Setting) -> str:
+    sentence = setting.help if setting.help[:2].isupper() else setting.help[0].lower() + setting.help[1:]
+    silent = setting.default is None or isinstance(setting.default, bool | tuple)
+    default = "" if silent else f" (default: {setting.default})"
+    file = "; the text itself, or a file" if setting.name in _TEXTS else ""
     return f"{sentence}{file}{default}".replace("%", "%%")
 
 

@@ -30,7 +30,7 @@ def counts(by_outcome: Mapping[Outcome, int]) -> Table:
 def reasons(counted: Iterable[ReasonCount]) -> Examples:
     """Return why orders failed."""
     return tables.rows(
-        ((f"{one.count:,}", one.reason, one.example) for one in counted), "orders", "why they failed", "for example"
+        ((f"{row.count:,}", row.reason, row.example) for row in counted), "orders", "why they failed", "for example"
     )
 
 

@@ -119,14 +119,14 @@ def partitions_of(arguments: Sequence[str], extracts: Collection[str]) -> dict[s
     """
     partitions: dict[str, dict[str, list[str]]] = {name: {} for name in extracts}
     for argument in arguments:
-        column, is_one, value = argument.partition("=")
+        column, equals, value = argument.partition("=")
         name, dot, inner = column.rpartition(".")
-        if not is_one or not inner:
+        if not equals or not inner:
             raise ConfigurationError(f"partitions: {argument!r} is not COLUMN=VALUE or NAME.COLUMN=VALUE")
         if dot and name not in partitions:
             raise ConfigurationError(f"partitions: there is no extract {name}; there are {', '.join(extracts)}")
-        for one in [name] if dot else partitions:
-            partitions[one].setdefault(inner, []).append(value)
+        for extract in [name] if dot else partitions:
+            partitions[extract].setdefault(inner, []).append(value)
     return partitions
 
 
@@ -135,8 +135,8 @@ def _partition_by(arguments: Sequence[str]) -> str | dict[str, str] | None:
         return arguments[0]
     columns: dict[str, str] = {}
     for argument in arguments:
-        name, is_one, column = argument.partition("=")
-        if not is_one or name in columns:
+        name, equals, column = argument.partition("=")
+        if not equals or name in columns:
             raise ConfigurationError(
                 f"partition_by: {argument!r}: one column for all extracts, or NAME=COLUMN once for each"
             )

@@ -181,7 +181,7 @@ def change_findings(result: ChangeFindings, name: str) -> Iterator[RenderableTyp
     kept = [f"{result.done:,} done already"] if result.done else []
     kept += [f"{result.repeated:,} repeated"] if result.repeated else []
     sent = f"{number_of(result.to_send, 'change')} would be sent, one request each, operation {result.operation}"
-    yield sent + "".join(f"; {one}" for one in kept)
+    yield sent + "".join(f"; {part}" for part in kept)
     if result.problems:
         yield rows(map(_row, result.commonest_problems), "rows", "rule broken", "for example")
 
@@ -195,7 +195,7 @@ def _sent(result: Findings, settings: PushSettings) -> Iterator[str]:
     requests = f" in {number_of(result.requests, 'request')} ({size(result.bytes)})" if result.requests else ""
     yield (
         f"{number_of(result.to_send, 'order')} would be sent{requests}, "
-        f"mode {settings.mode}{''.join(f'; {one}' for one in kept)}"
+        f"mode {settings.mode}{''.join(f'; {part}' for part in kept)}"
     )
 
 

@@ -111,7 +111,7 @@ class _Fields:
 
     def settings(self, table: type, names: Collection[str]) -> dict[str, Any]:
         """Return the settings of a class that the form has, by their names; those that are empty are left out."""
-        read = {one.name: self.read(one.name, one.parse) for one in settings_of(table) if one.name in names}
+        read = {field.name: self.read(field.name, field.parse) for field in settings_of(table) if field.name in names}
         return {name: value for name, value in read.items() if value is not None}
 
     def read(self, name: str, parse: Callable[[Any], _T]) -> _T | None:

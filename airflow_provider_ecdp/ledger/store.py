@@ -270,8 +270,8 @@ class Ledger:
             batches = [rows for file in files for rows in read_file(self._filesystem, self.path, file, SCHEMA.names)]
             merged = pa.Table.from_batches(batches, SCHEMA)
             file = self._put_rows(merged)
-            for one in files:
-                self._filesystem.rm_file(one)
+            for merged_file in files:
+                self._filesystem.rm_file(merged_file)
         except (OSError, EcdpError) as error:
             # every row is in a file; a compaction merges them another time
             log.info("small files in %s were not merged: %s", self.path, error)

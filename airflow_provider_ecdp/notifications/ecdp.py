@@ -104,7 +104,7 @@ def unusual_volume(total: int, earlier: Sequence[int], share: float) -> str | No
 
 
 def _failed(summary: Mapping[str, Any] | None) -> int:
-    return sum(int(summary[one.value]) for one in Outcome if one.failed) if summary else 0
+    return sum(int(summary[outcome.value]) for outcome in Outcome if outcome.failed) if summary else 0
 
 
 def _lines(
@@ -129,7 +129,7 @@ def _verdict(summary: Mapping[str, Any] | None, error: BaseException | str | Non
         return "failed before it had a result" if error else "has no result in XCom"
     failed = _failed(summary)
     ended = "failed" if error else "succeeded; its failures were tolerated" if failed else "succeeded"
-    counts = ", ".join(f"{summary[one.value]:,} {one.value}" for one in Outcome if summary[one.value])
+    counts = ", ".join(f"{summary[outcome.value]:,} {outcome.value}" for outcome in Outcome if summary[outcome.value])
     return f"{ended}: {failed:,} of {number_of(summary['total'], 'order')} failed ({counts or 'none'})"
 
 

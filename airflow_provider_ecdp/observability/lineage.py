@@ -43,18 +43,18 @@ class Lineage:
         """
         from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415  # it may be absent
 
-        declared = [one.uri for one in self.outlets or outlets if isinstance(one, Asset)]
+        declared = [outlet.uri for outlet in self.outlets or outlets if isinstance(outlet, Asset)]
         ours = [uri for uri in declared if uri.startswith(f"{SCHEME}://")]
         if not ours and self.target:
             ours = [self.target]
         if self.summary is not None and self.summary.get("operation") == Operation.GET:
             # reading changes nothing: ECDP is an input
-            read = [one for uri in ours if (one := _dataset(uri, {})) is not None]
+            read = [dataset for uri in ours if (dataset := _dataset(uri, {})) is not None]
             return OperatorLineage(inputs=read, outputs=[])
         outputs = [*ours, *(uri for uri in declared if uri not in ours)]
         return OperatorLineage(
-            inputs=[one for uris, source in self.inputs for one in self._input(uris, source)],
-            outputs=[one for uri in outputs if (one := _dataset(uri, self._written(uri, ours))) is not None],
+            inputs=[dataset for uris, source in self.inputs for dataset in self._input(uris, source)],
+            outputs=[dataset for uri in outputs if (dataset := _dataset(uri, self._written(uri, ours))) is not None],
         )
 
     def _input(self, uris: list[str], source: Source) -> Iterable[Any]:
@@ -76,7 +76,7 @@ class Lineage:
 
         if uri not in ours:
             return {}
-        facets: dict[str, Any] = {"facets": {"schema": _schema((one.name, one.kind.value) for one in ORDER)}}
+        facets: dict[str, Any] = {"facets": {"schema": _schema((field.name, field.kind.value) for field in ORDER)}}
         if self.summary is not None:
             written = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
                 rowCount=self.summary["accepted"], size=self.summary["bytes"]

@@ -56,8 +56,8 @@ def _lines(findings: Findings) -> Iterator[str]:
     if skipped := findings.skip_reasons.total():
         yield f"  {skipped:,} skipped: accepted before with this content, or repeated in the extract"
     if findings.duplicate_ids:
-        some = ", ".join(str(one["order_id"]) for one in findings.duplicates)
-        yield f"  {number_of(findings.duplicate_ids, 'id')} more than once in the extract, for example {some}"
+        examples = ", ".join(str(duplicate["order_id"]) for duplicate in findings.duplicates)
+        yield f"  {number_of(findings.duplicate_ids, 'id')} more than once in the extract, for example {examples}"
     if findings.warnings:
         yield "  warnings (sent anyway):"
         yield from map(_rule, findings.commonest_warnings[:_LISTED])

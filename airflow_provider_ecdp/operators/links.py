@@ -24,7 +24,7 @@ class SyncReportLink(BaseOperatorLink):
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow passes it
         """Return its URL; without `[api] base_url` a relative one, which Airflow's page completes."""
         ids = (ti_key.dag_id, ti_key.run_id, ti_key.task_id, str(ti_key.map_index))
-        return _page("/".join(["ecdp/report", *(quote(one, safe="") for one in ids)]))
+        return _page("/".join(["ecdp/report", *(quote(part, safe="") for part in ids)]))
 
 
 class ResultsFolderLink(BaseOperatorLink):

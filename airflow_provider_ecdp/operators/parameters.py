@@ -26,8 +26,8 @@ _ATTRIBUTES = {"dry_run": "check_only"}
 
 def parameters_of(tables: Iterable[type], left_out: Collection[str]) -> dict[str, Setting]:
     """Return the parameters of an operator by name."""
-    settings = (one for table in tables for one in settings_of(table))
-    return {one.name: one for one in settings if one.name not in _NOT_PARAMETERS and one.name not in left_out}
+    settings = (setting for table in tables for setting in settings_of(table))
+    return {setting.name: setting for setting in settings if setting.name not in {*_NOT_PARAMETERS, *left_out}}
 
 
 def attribute(name: str) -> str:
@@ -35,9 +35,9 @@ def attribute(name: str) -> str:
     return _ATTRIBUTES.get(name, name)
 
 
-def shown_default(one: Setting) -> Any:
+def shown_default(setting: Setting) -> Any:
     """Return the default that a signature shows; None where the connection decides."""
-    return inspect.Parameter.empty if one.required else None if one.connection else one.default
+    return inspect.Parameter.empty if setting.required else None if setting.connection else setting.default
 
 
 def declare(operator: type, parameters: Mapping[str, Setting]) -> None:
@@ -48,21 +48,21 @@ def declare(operator: type, parameters: Mapping[str, Setting]) -> None:
     _sign(operator, parameters)
     own = tuple(operator.__dict__.get("template_fields", ()))
     operator.template_fields = tuple(dict.fromkeys((*map(attribute, parameters), *own)))  # type: ignore[attr-defined]
-    lines = [f":param {one.name}: {one.help}" for one in parameters.values()]
+    lines = [f":param {setting.name}: {setting.help}" for setting in parameters.values()]
     operator.__doc__ = "\n".join([inspect.cleandoc(operator.__doc__ or ""), "", *lines])
 
 
 def _sign(operator: type, parameters: Mapping[str, Setting]) -> None:
     init: Callable[..., None] = operator.__dict__.get("__init__") or _passing_on(operator)
     own = inspect.signature(init).parameters.values()
-    explicit = [one for one in own if one.kind is not inspect.Parameter.VAR_KEYWORD]
-    names = {one.name for one in explicit}
+    explicit = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
+    names = {parameter.name for parameter in explicit}
     made = [
-        inspect.Parameter(one.name, inspect.Parameter.KEYWORD_ONLY, default=shown_default(one))
-        for one in parameters.values()
-        if one.name not in names
+        inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=shown_default(setting))
+        for setting in parameters.values()
+        if setting.name not in names
     ]
-    others = [one for one in own if one.kind is inspect.Parameter.VAR_KEYWORD]
+    others = [parameter for parameter in own if parameter.kind is inspect.Parameter.VAR_KEYWORD]
     init.__signature__ = inspect.Signature([*explicit, *made, *others])  # type: ignore[attr-defined]
     operator.__init__ = init  # type: ignore[misc]
 
@@ -80,9 +80,9 @@ def check_literals(parameters: Mapping[str, Setting], values: Mapping[str, Any],
     :param extensions: of the files that Airflow reads in place of a text
     :raises ConfigurationError: a value is not allowed
     """
-    for name, one in parameters.items():
+    for name, setting in parameters.items():
         if name in values and not templated(values[name], tuple(extensions)):
-            one.read(values[name])
+            setting.read(values[name])
 
 
 def templated(value: Any, extensions: tuple[str, ...] = ()) -> bool:
@@ -90,7 +90,7 @@ def templated(value: Any, extensions: tuple[str, ...] = ()) -> bool:
     if isinstance(value, str):
         return any(mark in value for mark in ("{{", "{%", "{#")) or (bool(extensions) and value.endswith(extensions))
     if isinstance(value, Mapping):
-        return any(templated(one, extensions) for pair in value.items() for one in pair)
+        return any(templated(item, extensions) for pair in value.items() for item in pair)
     if isinstance(value, list | tuple | set | frozenset):
-        return any(templated(one, extensions) for one in value)
+        return any(templated(item, extensions) for item in value)
     return hasattr(value, "iter_references") or callable(value)

@@ -75,7 +75,7 @@ def open_extract(
         log.info("Opening %s", url)
         return [url], open_shard(path, inner, filesystem)
     paths = list(path) if isinstance(path, Sequence) and not isinstance(path, str) else [path]
-    storages = [open_storage(one, conn_id) for one in paths]
+    storages = [open_storage(path, conn_id) for path in paths]
     urls, inners, filesystems = (list(parts) for parts in zip(*storages, strict=True))
     if any(other != filesystems[0] for other in filesystems):
         raise ConfigurationError(f"path: all files of one extract must be in one storage, not {urls[0]} and others")

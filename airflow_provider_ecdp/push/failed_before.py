@@ -73,15 +73,15 @@ class FailedBefore:
         self._own = self._load(_name_of(extract), extract)
         names = folders_in(self._filesystem, self._folder, self.path)
         loaded = (self._load(name) for name in names if name != self._own.name)
-        self._others = [one for one in loaded if one.pending]
+        self._others = [extract for extract in loaded if extract.pending]
         self._current = self._own
-        self._listed = pa.array(sorted({i for one in self._all for i in one.pending}), pa.string())
+        self._listed = pa.array(sorted({i for extract in self._all for i in extract.pending}), pa.string())
         #: orders of this run that had failed in earlier runs
         self.sent_again = 0
 
     def __len__(self) -> int:
         """Return how many orders earlier runs left, and none of this run's batches has held."""
-        return sum(len(one.pending) for one in self._all)
+        return sum(len(extract.pending) for extract in self._all)
 
     @property
     def _all(self) -> list[FailedExtract]:
@@ -112,33 +112,33 @@ class FailedBefore:
         :param stopped: whether nothing more is to be sent
         :raises ExtractError: the ids of an extract cannot be read
         """
-        for one in self._others:
+        for extract in self._others:
             if stopped():
                 return
-            if not one.pending:
+            if not extract.pending:
                 continue
-            count = number_of(len(one.pending), "order")
+            count = number_of(len(extract.pending), "order")
             try:
-                orders = self._reopen(one.description)
+                orders = self._reopen(extract.description)
             except MissingSourceError as error:
                 log.warning("%s that failed in earlier runs cannot be sent again: %s", count, error)
-                self.forget(one)
+                self.forget(extract)
                 continue
             except EcdpError as error:
                 log.warning("%s of earlier runs left for the next run: %s", count, error)
                 continue
             with orders:
                 log.info("Sending again %s of %s", count, orders.name)
-                selection = orders.select(only=pa.table({"order_id": pa.array(sorted(one.pending), pa.string())}))
-                self._current = one
-                yield one, selection
+                selection = orders.select(only=pa.table({"order_id": pa.array(sorted(extract.pending), pa.string())}))
+                self._current = extract
+                yield extract, selection
 
-    def forget(self, one: FailedExtract) -> None:
+    def forget(self, extract: FailedExtract) -> None:
         """Take the orders off the list that an extract no longer has."""
-        if one.pending:
-            ids = sorted(one.pending)
-            one.ledger.add(_unsent(ids), [_GONE] * len(ids))
-            one.pending.clear()
+        if extract.pending:
+            ids = sorted(extract.pending)
+            extract.ledger.add(_unsent(ids), [_GONE] * len(ids))
+            extract.pending.clear()
 
     def close(self, *, complete: bool) -> None:
         """Remove the folders of extracts that have no such orders any more.
@@ -149,29 +149,29 @@ class FailedBefore:
             if complete:
                 self.forget(self._own)
             self.flush()
-            for one in self._all:
-                left = one.ledger.unfinished()
+            for extract in self._all:
+                left = extract.ledger.unfinished()
                 if left is None or not len(left[0]):
-                    self._remove(one)
+                    self._remove(extract)
         except EcdpError as error:
             # the next run sends some orders once more
             log.warning("%s", error)
 
-    def _remove(self, one: FailedExtract) -> None:
+    def _remove(self, extract: FailedExtract) -> None:
         try:
-            self._filesystem.rm(f"{self._folder}/{one.name}", recursive=True)
+            self._filesystem.rm(f"{self._folder}/{extract.name}", recursive=True)
         except FileNotFoundError:
             pass
         except OSError as error:
             # the next run finds nothing to send in it
-            log.info("%s was not removed: %s", one.ledger.path, error)
+            log.info("%s was not removed: %s", extract.ledger.path, error)
 
     # the interface of a ledger, for a run
 
     @property
     def failures(self) -> int:
         """Writes in a row that have failed."""
-        return max(one.ledger.failures for one in self._all)
+        return max(extract.ledger.failures for extract in self._all)
 
     def begin(self) -> None:
         """Describe this run's extract for the runs after it."""
@@ -184,11 +184,11 @@ class FailedBefore:
         before = pc.fill_null(pc.is_in(ids, value_set=self._listed), fill_value=False)
         again = set(ids.filter(before).to_pylist())
         self.sent_again += len(again)
-        for one in self._all:
-            superseded = one.pending & again
-            one.pending -= again
-            if superseded and one is not self._current:
-                one.ledger.add(_unsent(sorted(superseded)), [_SUPERSEDED] * len(superseded))
+        for extract in self._all:
+            superseded = extract.pending & again
+            extract.pending -= again
+            if superseded and extract is not self._current:
+                extract.ledger.add(_unsent(sorted(superseded)), [_SUPERSEDED] * len(superseded))
         noted = pc.is_valid(ids) if batch.outcome in _NOTED else before
         rows = pc.indices_nonzero(noted)
         if len(rows):
@@ -197,17 +197,17 @@ class FailedBefore:
 
     def flush_if_due(self) -> None:
         """Begin to write in the background, if the last time is long ago or much is pending."""
-        for one in self._all:
-            one.ledger.flush_if_due()
+        for extract in self._all:
+            extract.ledger.flush_if_due()
 
     def due_in(self) -> float | None:
         """Return the seconds until a flush is due; None if nothing is pending."""
-        return min((due for one in self._all if (due := one.ledger.due_in()) is not None), default=None)
+        return min((due for extract in self._all if (due := extract.ledger.due_in()) is not None), default=None)
 
     def flush(self) -> None:
         """Write pending rows, and wait for it."""
-        for one in self._all:
-            one.ledger.flush()
+        for extract in self._all:
+            extract.ledger.flush()
 
 
 def _name_of(description: Mapping[str, Any]) -> str:

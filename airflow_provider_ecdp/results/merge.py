@@ -44,13 +44,13 @@ def summarise(
         for name in (*_SUMS, "duration_seconds"):
             # changes and orders by id have no warnings
             summary[name] += shard.get(name, 0)
-        for one in result["results"]:
-            if len(failures) < results_limit and Outcome(one["outcome"]).failed:
-                failures.append(one)
+        for order in result["results"]:
+            if len(failures) < results_limit and Outcome(order["outcome"]).failed:
+                failures.append(order)
         for name, warned in result["warnings"].items():
             warnings.setdefault(name, {**warned, "count": 0})["count"] += warned["count"]
-        for one in result["reasons"]:
-            reasons.setdefault(one["reason"], {**one, "count": 0})["count"] += one["count"]
+        for reason in result["reasons"]:
+            reasons.setdefault(reason["reason"], {**reason, "count": 0})["count"] += reason["count"]
         path = _common(path, result["results_path"])
     summary["duration_seconds"] = round(summary["duration_seconds"], 3)
     missing = None if expected is None else max(0, expected - int(counts["shards"]))
@@ -59,7 +59,7 @@ def summarise(
         "results": failures,
         "results_path": path,
         "warnings": warnings,
-        "reasons": sorted(reasons.values(), key=lambda one: -one["count"])[:_REASONS],
+        "reasons": sorted(reasons.values(), key=lambda reason: -reason["count"])[:_REASONS],
     }
 
 

@@ -72,7 +72,9 @@ def inspection(store: Store, plan: FaultPlan) -> APIRouter:
             return _refused(request, [str(error)])
         except ValidationError as error:
             problems = error.errors(include_url=False, include_input=False)
-            return _refused(request, [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems])
+            return _refused(
+                request, [f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in problems]
+            )
         return Response(FAULTS.dump_json(plan.faults), media_type="application/json")
 
     @router.delete("")

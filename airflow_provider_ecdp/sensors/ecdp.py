@@ -97,4 +97,4 @@ class EcdpOrderSensor(BaseSensorOperator):
                 raise ConfigurationError("statuses: must be one status or a list of them") from None
         if statuses in (None, "", "None"):
             return []
-        return [listed_status(one) for one in ([statuses] if isinstance(statuses, str) else statuses or ())]
+        return [listed_status(status) for status in ([statuses] if isinstance(statuses, str) else statuses or ())]

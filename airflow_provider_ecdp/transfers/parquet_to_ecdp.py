@@ -137,7 +137,7 @@ class ParquetToEcdpOperator(PushOperator):
 def _plain(value: Any) -> Any:
     """Return paths and dicts of them in plain JSON types."""
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -146,7 +146,9 @@ def _table_kind(filesystem: Any, root: str) -> str | None:
     if filesystem.isdir(f"{root}/_delta_log"):
         return "Delta"
     # a partition need not be named as Hive names it
-    if filesystem.isdir(f"{root}/.hoodie") or any(map(filesystem.isfile, (f"{root}/{one}" for one in _HUDI_MARKERS))):
+    if filesystem.isdir(f"{root}/.hoodie") or any(
+        map(filesystem.isfile, (f"{root}/{marker}" for marker in _HUDI_MARKERS))
+    ):
         return "Hudi"
     if filesystem.isdir(f"{root}/metadata") and any(
         file.endswith(".metadata.json") for file in filesystem.find(f"{root}/metadata")
