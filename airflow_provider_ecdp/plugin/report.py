@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from sqlalchemy.orm import Session
 
 from airflow_provider_ecdp.errors import EcdpError
-from airflow_provider_ecdp.ledger.query import Results
-from airflow_provider_ecdp.operators.results import columns_folder, open_ledger
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.plugin import access, folders, press_again, records
+from airflow_provider_ecdp.plugin import report_parts as parts
 from airflow_provider_ecdp.plugin.folders import Place, TaskKey
-from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport, counts_of
+from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport
 from airflow_provider_ecdp.plugin.open_results import OpenResults
 from airflow_provider_ecdp.plugin.records import RunState, SerializedDag, TaskState
 from airflow_provider_ecdp.results.outcome import Outcome
-
-#: Reasons that a report lists.
-_REASONS = 20
-
-#: Parameters of a task for its reading and its sending, in the order of the page.
-_READ = ("path", "extracts", "partitions", "mapping", "sql", "partition_by")
-_SENT = ("mode", "only_changed", "replay_from", "on_clear", "max_failed", "ecdp_conn_id", "check_only")
-
-#: The facts of outcomes by which the page groups them. A skipped order may have arrived, but by an earlier run.
-_FACTS = [
-    {
-        "outcome": outcome.value,
-        "failed": outcome.failed,
-        "sent": outcome.may_have_arrived and outcome is not Outcome.SKIPPED,
-    }
-    for outcome in Outcome
-]
 
 
 def task_report(session: Session, user: Any, run: RunState, state: TaskState, opened: OpenResults) -> dict[str, Any]:
@@ -44,7 +23,7 @@ def task_report(session: Session, user: Any, run: RunState, state: TaskState, op
     key = state.key
     dag = records.serialized_dag(session, key.dag_id)
     left = records.reported(session, key)
-    body: dict[str, Any] = {"task": _task(state), "run": _run(run)}
+    body: dict[str, Any] = {"task": parts.task_json(state), "run": parts.run_json(run)}
     if left is None and key.task_id not in dag.tasks:
         return {**body, "kind": "other"}
     fields = records.rendered_fields(session, key)
@@ -52,14 +31,14 @@ def task_report(session: Session, user: Any, run: RunState, state: TaskState, op
     path = (left and left.results_path) or (place.of(place.inside[0]) if place else None)
     body |= {
         "kind": "orders",
-        "facts": _FACTS,
+        "facts": parts.FACTS,
         "summary": left and left.summary,
         "warnings": left.warnings if left else {},
         "columns_used": left.columns_used if left else [],
         "results_path": path and without_credentials(path),
-        "settings": _settings(fields),
-        "columns": place and _columns(place, key),
-        "earlier": _earlier(session, run, [key.task_id], key.map_index),
+        "settings": parts.settings_json(fields),
+        "columns": place and parts.columns_read(place, key),
+        "earlier": parts.earlier_runs(session, run, [key.task_id], key.map_index),
         "paused": run.paused,
         **_press_again(session, user, run, dag=dag, key=key, fields=fields, path=path),
     }
@@ -70,16 +49,16 @@ def _outcomes_of(
     place: Place | None, left: TaskReport | None, opened: OpenResults, notes: list[dict[str, str]]
 ) -> dict[str, Any]:
     if place is None:
-        return _of_xcom(left)
+        return parts.of_xcom(left)
     try:
         with opened.of(place.folder, place.inside) as results:
-            added_up = _of_results(results)
+            added_up = parts.of_results(results)
     except EcdpError as error:
-        notes.append(_note("error", f"The results cannot be read: {error}"))
-        return _of_xcom(left)
+        notes.append(parts.reader_note("error", f"The results cannot be read: {error}"))
+        return parts.of_xcom(left)
     if left and left.results_path == place.of(place.inside[0]):
         # all orders of the extract: of an id that it holds more than once, results have one row
-        return {**added_up, "outcomes": _outcomes(left.counts)}
+        return {**added_up, "outcomes": parts.outcomes_json(left.counts)}
     return added_up
 
 
@@ -108,47 +87,20 @@ def _without_secret(path: str | None) -> str | None:
     return path if path and without_credentials(path) == path else None
 
 
-def _task(state: TaskState) -> dict[str, Any]:
-    key = state.key
-    return {
-        "dag_id": key.dag_id,
-        "run_id": key.run_id,
-        "task_id": key.task_id,
-        "map_index": key.map_index,
-        "state": state.state,
-        "unfinished": state.unfinished,
-        "try_number": state.try_number,
-        "start": _text(state.start),
-        "end": _text(state.end),
-    }
-
-
-def _run(run: RunState) -> dict[str, Any]:
-    return {"dag_id": run.dag_id, "run_id": run.run_id, "state": run.state, "logical_date": _text(run.logical_date)}
-
-
-def _text(moment: dt.datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
-
-
-def _note(level: str, text: str) -> dict[str, str]:
-    return {"level": level, "text": text}
-
-
 def _place(key: TaskKey, left: TaskReport | None, state: TaskState) -> tuple[Place | None, list[dict[str, str]]]:
     """Return the place of the results, and notes for the reader if the API server sees none."""
     reported = left.results_path if left else None
     try:
         place = folders.results_of(key, reported)
     except EcdpError as error:
-        return None, [_note("error", f"The results cannot be read: {error}")]
+        return None, [parts.reader_note("error", f"The results cannot be read: {error}")]
     if place is not None:
         return place, []
     if reported is not None:
-        return None, [_note("warning", _unseen(key, reported))]
+        return None, [parts.reader_note("warning", _unseen(key, reported))]
     if left or state.unfinished:
         return None, []
-    return None, [_note("info", _nothing())]
+    return None, [parts.reader_note("info", _nothing())]
 
 
 def _unseen(key: TaskKey, reported: str) -> str:
@@ -182,103 +134,18 @@ def _nothing() -> str:
     )
 
 
-#: Sums over results that are still open: they never change.
-_added: WeakKeyDictionary[Results, dict[str, Any]] = WeakKeyDictionary()
-
-
-def _of_results(results: Results) -> dict[str, Any]:
-    if results not in _added:
-        _added[results] = _overview(results)
-    return _added[results]
-
-
-def _overview(results: Results) -> dict[str, Any]:
-    return {
-        "source": "results",
-        "outcomes": _outcomes({outcome.value: count for outcome, count in results.counts().items()}),
-        "reasons": [reason.as_json() for reason in results.reasons(most=_REASONS)],
-        "timeline": [interval.as_json() for interval in results.timeline()],
-    }
-
-
-def _of_xcom(left: TaskReport | None) -> dict[str, Any]:
-    """Return the results in XCom, in place of all: some of them, failures first."""
-    if left is None:
-        return {"source": None, "outcomes": [], "reasons": [], "timeline": [], "results": []}
-    return {
-        "source": "xcom",
-        "outcomes": _outcomes(left.counts),
-        "reasons": left.reasons,
-        "timeline": [],
-        "results": left.results,
-    }
-
-
-def _outcomes(counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    return [
-        {
-            "outcome": outcome.value,
-            "count": counts[outcome.value],
-            "failed": outcome.failed,
-            "meaning": outcome.meaning,
-        }
-        for outcome in Outcome
-    ]
-
-
-def _settings(fields: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
-    """Return the task's parameters of reading and sending, with rendered templates."""
-    return {
-        name: [
-            {"name": one, "value": _shown(fields[one])} for one in names if fields.get(one) not in (None, "None", "")
-        ]
-        for name, names in (("read", _READ), ("sent", _SENT))
-    }
-
-
-def _shown(value: Any) -> str:
-    return without_credentials(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1))
-
-
-def _columns(place: Place, key: TaskKey) -> dict[str, Any] | None:
-    """Return the columns that the task has read last, with their types by extract; None if none are kept."""
-    root = folders.root_of(key, place.of(place.inside[0]))
-    if root is None:
-        return None
-    try:
-        note = open_ledger(columns_folder(root, key.dag_id, key.task_id)).kept("schema")
-        kept = json.loads(note) if note else None
-    except (EcdpError, ValueError):
-        return None
-    return {"at": kept["at"], "extracts": kept["columns"]} if kept else None
-
-
-def _earlier(
-    session: Session, run: RunState, task_ids: list[str], map_index: int | None = None
-) -> list[dict[str, Any]]:
-    """Return the counts of this run and of those before it, the oldest first; the sum of mapped tasks."""
-    runs: dict[str, dict[str, Any]] = {}
-    for run_id, moment, summary in records.earlier_summaries(session, run, task_ids, map_index):
-        if summary.get("dry_run") and run_id != run.run_id:
-            continue
-        row = runs.setdefault(run_id, {"run_id": run_id, "at": moment.isoformat(), **counts_of({})})
-        for outcome, count in counts_of(summary).items():
-            row[outcome] += count
-    return list(reversed(runs.values()))
-
-
 def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) -> dict[str, Any]:
     """Return the report of a DAG run: its mapped tasks and several operators added up."""
     dag = records.serialized_dag(session, run.dag_id)
-    body: dict[str, Any] = {"run": _run(run)}
+    body: dict[str, Any] = {"run": parts.run_json(run)}
     states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
     if not states:
         return {**body, "kind": "other"}
     left = records.reports(session, run.dag_id, run.run_id, list(dag.tasks))
     body |= {
         "kind": "orders",
-        "facts": _FACTS,
-        "earlier": _earlier(session, run, list(dag.tasks)),
+        "facts": parts.FACTS,
+        "earlier": parts.earlier_runs(session, run, list(dag.tasks)),
         "unfinished": any(state.unfinished for state in states),
     }
     counts = {state.key: one.counts for state in states if (one := left.get((state.key.task_id, state.key.map_index)))}
@@ -288,12 +155,12 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
         places = run_places(run, states)
         body |= _added_up(places, counts, opened, notes)
     except EcdpError as error:
-        notes.append(_note("error", f"The results cannot be read: {error}"))
-        body |= _of_xcom(None)
+        notes.append(parts.reader_note("error", f"The results cannot be read: {error}"))
+        body |= parts.of_xcom(None)
     if counts:
-        body["outcomes"] = _outcomes({o.value: sum(one[o.value] for one in counts.values()) for o in Outcome})
+        body["outcomes"] = parts.outcomes_json({o.value: sum(one[o.value] for one in counts.values()) for o in Outcome})
         body["source"] = body["source"] or "xcom"
-    tasks = [_task(state) | {"counts": counts.get(state.key)} for state in states]
+    tasks = [parts.task_json(state) | {"counts": counts.get(state.key)} for state in states]
     return {**body, "tasks": tasks, "notes": notes, **_replay_of_run(session, user, run, dag, places)}
 
 
@@ -336,13 +203,15 @@ def _added_up(
     """Return the overview of the results of several tasks, and add to `counts` those of tasks that have none."""
     place = shared_place(places)
     if place is None:
-        return _of_xcom(None)
+        return parts.of_xcom(None)
     if len(place.inside) < len(places):
-        notes.append(_note("info", f"The list of orders is that of {place.folder}. Other tasks have their own tab."))
+        notes.append(
+            parts.reader_note("info", f"The list of orders is that of {place.folder}. Other tasks have their own tab.")
+        )
     with opened.of(place.folder, place.inside) as results:
         by_folder = {one.path: one.counts for one in results.runs()}
         for key, one in places.items():
             if key not in counts and one.folder == place.folder:
                 of_task = by_folder.get(one.inside[0], {})
                 counts[key] = {outcome.value: of_task.get(outcome, 0) for outcome in Outcome}
-        return _of_results(results)
+        return parts.of_results(results)

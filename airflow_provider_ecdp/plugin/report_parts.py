@@ -1,0 +1,155 @@
+"""The parts of a report as plain JSON types: task instances and runs, outcomes, settings, columns, earlier runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy.orm import Session
+
+from airflow_provider_ecdp.errors import EcdpError
+from airflow_provider_ecdp.ledger.query import Results
+from airflow_provider_ecdp.operators.results import columns_folder, open_ledger
+from airflow_provider_ecdp.orders.sources.storage import without_credentials
+from airflow_provider_ecdp.plugin import folders, records
+from airflow_provider_ecdp.plugin.folders import Place, TaskKey
+from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport, counts_of
+from airflow_provider_ecdp.plugin.records import RunState, TaskState
+from airflow_provider_ecdp.results.outcome import Outcome
+
+#: Reasons that a report lists.
+_REASONS = 20
+
+#: Parameters of a task for its reading and its sending, in the order of the page.
+_READ = ("path", "extracts", "partitions", "mapping", "sql", "partition_by")
+_SENT = ("mode", "only_changed", "replay_from", "on_clear", "max_failed", "ecdp_conn_id", "check_only")
+
+#: The facts of outcomes by which the page groups them. A skipped order may have arrived, but by an earlier run.
+FACTS = [
+    {
+        "outcome": outcome.value,
+        "failed": outcome.failed,
+        "sent": outcome.may_have_arrived and outcome is not Outcome.SKIPPED,
+    }
+    for outcome in Outcome
+]
+
+
+def task_json(state: TaskState) -> dict[str, Any]:
+    """Return the facts of a task instance."""
+    key = state.key
+    return {
+        "dag_id": key.dag_id,
+        "run_id": key.run_id,
+        "task_id": key.task_id,
+        "map_index": key.map_index,
+        "state": state.state,
+        "unfinished": state.unfinished,
+        "try_number": state.try_number,
+        "start": _text(state.start),
+        "end": _text(state.end),
+    }
+
+
+def run_json(run: RunState) -> dict[str, Any]:
+    """Return the facts of a DAG run."""
+    return {"dag_id": run.dag_id, "run_id": run.run_id, "state": run.state, "logical_date": _text(run.logical_date)}
+
+
+def _text(moment: dt.datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def reader_note(level: str, text: str) -> dict[str, str]:
+    """Return a note for the reader; `level` is info, warning or error."""
+    return {"level": level, "text": text}
+
+
+#: Sums over results that are still open: they never change.
+_added: WeakKeyDictionary[Results, dict[str, Any]] = WeakKeyDictionary()
+
+
+def of_results(results: Results) -> dict[str, Any]:
+    """Return the overview of open results, added up once."""
+    if results not in _added:
+        _added[results] = _overview(results)
+    return _added[results]
+
+
+def _overview(results: Results) -> dict[str, Any]:
+    return {
+        "source": "results",
+        "outcomes": outcomes_json({outcome.value: count for outcome, count in results.counts().items()}),
+        "reasons": [reason.as_json() for reason in results.reasons(most=_REASONS)],
+        "timeline": [interval.as_json() for interval in results.timeline()],
+    }
+
+
+def of_xcom(left: TaskReport | None) -> dict[str, Any]:
+    """Return the results in XCom, in place of all: some of them, failures first."""
+    if left is None:
+        return {"source": None, "outcomes": [], "reasons": [], "timeline": [], "results": []}
+    return {
+        "source": "xcom",
+        "outcomes": outcomes_json(left.counts),
+        "reasons": left.reasons,
+        "timeline": [],
+        "results": left.results,
+    }
+
+
+def outcomes_json(counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return each outcome with its count and its facts."""
+    return [
+        {
+            "outcome": outcome.value,
+            "count": counts[outcome.value],
+            "failed": outcome.failed,
+            "meaning": outcome.meaning,
+        }
+        for outcome in Outcome
+    ]
+
+
+def settings_json(fields: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
+    """Return the task's parameters of reading and sending, with rendered templates."""
+    return {
+        name: [
+            {"name": one, "value": _shown(fields[one])} for one in names if fields.get(one) not in (None, "None", "")
+        ]
+        for name, names in (("read", _READ), ("sent", _SENT))
+    }
+
+
+def _shown(value: Any) -> str:
+    return without_credentials(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=1))
+
+
+def columns_read(place: Place, key: TaskKey) -> dict[str, Any] | None:
+    """Return the columns that the task has read last, with their types by extract; None if none are kept."""
+    root = folders.root_of(key, place.of(place.inside[0]))
+    if root is None:
+        return None
+    try:
+        note = open_ledger(columns_folder(root, key.dag_id, key.task_id)).kept("schema")
+        kept = json.loads(note) if note else None
+    except (EcdpError, ValueError):
+        return None
+    return {"at": kept["at"], "extracts": kept["columns"]} if kept else None
+
+
+def earlier_runs(
+    session: Session, run: RunState, task_ids: list[str], map_index: int | None = None
+) -> list[dict[str, Any]]:
+    """Return the counts of this run and of those before it, the oldest first; the sum of mapped tasks."""
+    runs: dict[str, dict[str, Any]] = {}
+    for run_id, moment, summary in records.earlier_summaries(session, run, task_ids, map_index):
+        if summary.get("dry_run") and run_id != run.run_id:
+            continue
+        row = runs.setdefault(run_id, {"run_id": run_id, "at": moment.isoformat(), **counts_of({})})
+        for outcome, count in counts_of(summary).items():
+            row[outcome] += count
+    return list(reversed(runs.values()))
