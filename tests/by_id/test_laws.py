@@ -146,7 +146,7 @@ def told(report):
     return Counter((result["order_id"], result["outcome"]) for result in report.results)
 
 
-@settings(LAWS, max_examples=examples(25))
+@settings(LAWS, max_examples=examples(10, soak=500))
 @given(changes=CHANGES, lives=LIVES, missing=MISSING)
 def test_statuses_end_as_without_a_crash(server, update, order, tmp_path_factory, changes, lives, missing):
     def run(client, ledger, *, resumed):
@@ -165,7 +165,7 @@ def test_statuses_end_as_without_a_crash(server, update, order, tmp_path_factory
         assert server.store.get(order_id)["status"].capitalize() == status, order_id
 
 
-@settings(LAWS, max_examples=examples(25))
+@settings(LAWS, max_examples=examples(10, soak=500))
 @given(ids=st.lists(IDS, min_size=1, max_size=16), lives=LIVES)
 def test_deletions_end_as_without_a_crash(server, delete, order, tmp_path_factory, ids, lives):
     def run(client, ledger, *, resumed):

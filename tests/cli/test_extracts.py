@@ -146,15 +146,16 @@ def test_an_extract_that_is_called_extract_can_have_others_beside_it(ecdp, shop)
 # partitions
 
 
-@pytest.fixture
-def days(folder):
+@pytest.fixture(scope="module")
+def days(tmp_path_factory):
     """Ten orders of each of three days, in folders as Hive names them."""
+    lake = tmp_path_factory.mktemp("lake")
     for day in (1, 2, 3):
         for shop in ("pl", "de"):
-            inner = folder / "lake" / f"dt=2026-11-0{day}" / f"shop={shop}"
+            inner = lake / f"dt=2026-11-0{day}" / f"shop={shop}"
             inner.mkdir(parents=True)
             Sample(orders=5, seed=day).write(inner / "part.parquet")
-    return folder / "lake"
+    return lake
 
 
 @pytest.mark.parametrize(
@@ -179,10 +180,10 @@ def test_a_folder_of_a_partition_is_a_path(ecdp, days, monkeypatch, path):
     assert run.json["columns"]["ignored"] == ["dt", "shop"]
 
 
-def test_a_partition_can_be_of_one_extract_only(ecdp, days):
+def test_a_partition_can_be_of_one_extract_only(ecdp, days, folder):
     pq.write_table(pa.table({"shop": ["pl"]}), "shops.parquet")
-    (days / "of.sql").write_text("SELECT o.* FROM orders AS o SEMI JOIN shops USING (shop)", encoding="utf-8")
-    arguments = ["check", f"orders={days}", "shops=shops.parquet", "--sql", days / "of.sql"]
+    (folder / "of.sql").write_text("SELECT o.* FROM orders AS o SEMI JOIN shops USING (shop)", encoding="utf-8")
+    arguments = ["check", f"orders={days}", "shops=shops.parquet", "--sql", "of.sql"]
 
     one = ecdp(*arguments, "--partition", "orders.dt=2026-11-02", "--json")
     assert one.json["summary"]["total"] == 5

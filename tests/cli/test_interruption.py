@@ -119,8 +119,10 @@ def test_the_sandbox_ends_with_a_signal(started):
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("command", ["push", "check"])
-@pytest.mark.parametrize(("options", "drawn"), [([], True), (["--json"], False), (["--quiet"], False)])
+@pytest.mark.parametrize(
+    ("command", "options", "drawn"),
+    [("push", [], True), ("check", [], True), ("push", ["--json"], False), ("check", ["--quiet"], False)],
+)
 def test_a_terminal_gets_a_progress_bar_unless_the_output_is_for_scripts(pointed, sample, command, options, drawn):
     pointed.faults = Faults(latency_ms=100)
     batches = ["--batch-size", "50"] if command == "push" else []

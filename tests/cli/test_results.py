@@ -5,22 +5,34 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 
 import pytest
 
+from airflow_provider_ecdp.cli import main
+from airflow_provider_ecdp.sample import Sample
 from airflow_provider_ecdp.sandbox.faults import Faults
 
 
-@pytest.fixture
-def root(pointed, ecdp, sample, tmp_path):
-    """Two runs: one in which two orders of twenty are refused, one in which none is."""
-    results = tmp_path / "all results"
-    extract = sample(orders=20)
-    pointed.faults = Faults(reject_every=10)
-    assert ecdp("push", extract, "--results", results / "first", "--quiet").code == 1
-    pointed.faults = Faults()
-    assert ecdp("push", extract, "--results", results / "second", "--quiet").code == 0
+@pytest.fixture(scope="module")
+def two_runs(server, tmp_path_factory):
+    """One run in which two orders of twenty are refused, and one in which none is."""
+    folder = tmp_path_factory.mktemp("runs")
+    extract, results = folder / "orders.parquet", folder / "all results"
+    Sample(orders=20).write(extract)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECDP_API_KEY", "sandbox-key")
+        for name, faults, code in (("first", Faults(reject_every=10), 1), ("second", Faults(), 0)):
+            server.reset(faults)
+            options = ["--base-url", server.url, "--results", str(results / name), "--quiet"]
+            assert main(["push", str(extract), *options]) == code
     return results
+
+
+@pytest.fixture
+def root(two_runs, tmp_path):
+    """The results of two runs, which a test may change."""
+    return shutil.copytree(two_runs, tmp_path / two_runs.name)
 
 
 def test_failed_orders_are_listed_with_counts_and_reasons(ecdp, root):

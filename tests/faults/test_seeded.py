@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from faults_runner import run_seed
 
-SEEDS = 50
+SEEDS = 16
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

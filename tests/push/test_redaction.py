@@ -141,7 +141,7 @@ def test_the_values_are_those_of_the_batch_and_of_no_other_text():
     customer=customers,
     spellings=st.tuples(st.sampled_from(sorted(SPELLINGS)), st.sampled_from(sorted(PHONE_SPELLINGS))),
 )
-@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(8, soak=500), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @pytest.mark.parametrize("status", [400, 500])
 def test_nothing_that_a_run_leaves_holds_a_customer(
     foreign, hasty, tmp_path_factory, caplog, status, customer, spellings

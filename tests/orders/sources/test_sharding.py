@@ -388,12 +388,13 @@ def test_orders_of_shards_are_those_of_the_extract(tmp_path):
         with OrderReader(extract, OrderSettings(sql=LINES_SQL)) as orders:
             return sorted(text for batch in orders.read() for text in batch.column("json").to_pylist())
 
+    expected = read(whole)
     for scattered in (False, True):
         shards = cut(whole, 3, path="", order_id="order_id", scattered=scattered)
         assert len(shards) == 3
         path = str(tmp_path / "lines.parquet")
         found = [text for shard in shards for text in read(open_shard(shard, path, whole.filesystem))]
-        assert sorted(found) == read(whole)
+        assert sorted(found) == expected
 
 
 def test_order_lines_of_a_real_shop_are_not_torn(online_retail):
