@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import contextmanager
-from http.client import HTTPException, InvalidURL
+from http.client import HTTPException, HTTPResponse, InvalidURL, parse_headers
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 _MAX_ORDER = 16 * 1024 * 1024
 _MAX_BODY = 1024 * 1024
 _CHUNK = 65536
+
+#: Errors of a response that is not HTTP; those of a broken connection are OSErrors too.
+_MALFORMED = (HTTPException, ValueError, urllib3.exceptions.InvalidHeader)
 
 
 class Transport:
@@ -178,12 +181,32 @@ class _NotConnectedError(NewConnectionError):
     """Connecting failed, TLS and proxy included, so that nothing of the request was sent; `__cause__` says why."""
 
 
+class _Response(HTTPResponse):
+    """A response whose header never reaches a log, after any number of interim responses."""
+
+    def begin(self) -> None:
+        super().begin()
+        # urllib3 logs a header that it cannot parse, word for word: it may repeat the key, or a customer's data
+        self.msg.defects.clear()
+        self.msg.set_payload("")
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # RFC 9110, section 15.2: any number of 1xx may precede the response. http.client passes over 100 alone
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 102 <= status <= 199:
+                return version, status, reason
+            parse_headers(self.fp)
+
+
 class _Watched(HTTPConnection):
     """A connection that the watchdog can shut, from another thread and whatever this one is doing.
 
     It has a second descriptor for that: TLS takes the first over in its handshake, and after SSLSocket.shutdown
     the rest of a request would go out unencrypted.
     """
+
+    response_class = _Response
 
     _watchdog: Watchdog
     _handle: socket.socket | None = None
@@ -277,7 +300,14 @@ def _failure(error: Exception, call: str, settings: ClientSettings) -> EcdpError
     if not isinstance(error, (requests.RequestException, HTTPError)):
         # requests raises a plain OSError, before it connects, for a CA bundle that is not there
         return ConfigurationError("the CA bundle (`ca_bundle`, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE) cannot be read")
-    broken = NoAnswerError(f"{call}: the connection broke before a response arrived ({_reason(chain[-1])})")
+    return _broken(chain, call)
+
+
+def _broken(chain: list[BaseException], call: str) -> NoAnswerError:
+    last = chain[-1]
+    if isinstance(last, _MALFORMED) and not isinstance(last, OSError):
+        return NoAnswerError(f"{call}: the response is not valid HTTP ({_reason(last)})")
+    broken = NoAnswerError(f"{call}: the connection broke before a response arrived ({_reason(last)})")
     # while sending: the server does not read the request
     broken.timed_out = any(isinstance(link, TimeoutError) for link in chain)
     return broken
@@ -311,7 +341,9 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         seen.add(id(error))
         yield error
         wrapped = [getattr(error, "reason", None), error.__cause__, *reversed(error.args), error.__context__]
-        error = next((inner for inner in wrapped if isinstance(inner, BaseException)), None)
+        # an error of this package is the context of whatever is raised while it is handled, and not a cause
+        causes = (inner for inner in wrapped if isinstance(inner, BaseException) and not isinstance(inner, EcdpError))
+        error = next(causes, None)
 
 
 def _reason(error: BaseException) -> str:

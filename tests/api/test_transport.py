@@ -109,8 +109,32 @@ def test_a_timeout_says_how_long_it_waited(server, make_client):
 )
 def test_an_answer_that_is_not_http_is_no_answer(server, client, wire):
     server.raw(wire)
-    with pytest.raises(NoAnswerError):
+    with pytest.raises(NoAnswerError, match="not valid HTTP" if wire else "connection broke"):
         client.check_key()
+
+
+def test_an_error_that_comes_while_another_is_handled_has_its_own_cause(server, client):
+    server.raw(b"nonsense\r\n\r\n")
+    server.close_without_answer()
+    try:
+        client.check_key()
+    except NoAnswerError:
+        with pytest.raises(NoAnswerError, match="RemoteDisconnected"):
+            client.check_key()
+
+
+def test_interim_responses_are_passed_over(server, client):
+    interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+    server.raw(b"HTTP/1.1 100 Continue\r\n\r\n" + interim + b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
+    assert post(client).attempts == 1
+
+
+def test_a_header_that_cannot_be_parsed_is_not_logged(server, client, key, caplog):
+    server.raw(b"HTTP/1.1 400 Bad\r\nX-Debug anna@example.com " + key.encode() + b"\r\nContent-Length: 0\r\n\r\n")
+    with pytest.raises(RequestRejectedError):
+        post(client)
+    assert "anna" not in caplog.text
+    assert key not in caplog.text
 
 
 def test_a_refused_connection_is_unreachable_and_even_add_is_repeated(make_client, free_port, waits):
