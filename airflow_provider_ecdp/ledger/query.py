@@ -200,15 +200,28 @@ class Run:
         return {"run": self.path, **times, "total": self.total, **counts}
 
 
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Folders of results inside one folder.
+
+    :param path: folder, or fsspec URL of one
+    :param filesystem: fsspec file system of `path`; None finds it from the URL
+    :param inside: those that count, by their paths relative to it; None for all
+    """
+
+    path: str | os.PathLike[str]
+    filesystem: Any = None
+    inside: Sequence[str] | None = None
+
+
 class Results:
     """The results in a folder: of one run, or of all runs in folders inside it. A context manager: it holds an engine.
 
     Of an order that several rows are about, the newest counts, but for `history` and `runs`.
 
-    :param path: folder, or fsspec URL of one
-    :param filesystem: fsspec file system of `path`; None finds it from the URL
-    :param folders: only these folders inside, by their paths relative to it, such as those of several tasks; the newest
-        row of an order then counts in each of them, and their results are added up
+    :param path: folder, or fsspec URL of one; or folders of several tasks, whose results are added up: the newest row
+        of an order counts in each of them. No two of them have the same path inside
+    :param filesystem: fsspec file system of a `path`; None finds it from the URL
     :param memory_limit: of the engine; beyond it, it spills to disk
     :raises ConfigurationError: there are no results
     :raises StorageError: the storage does not answer
@@ -216,22 +229,24 @@ class Results:
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | Sequence[Folders],
         filesystem: Any = None,
         *,
-        folders: Sequence[str] | None = None,
         memory_limit: str = "256MB",
         threads: int = 2,
     ) -> None:
-        self._folders = folders
         self._folding = threading.Lock()
         self._folded = False
-        self._filesystem, self._folder = results_folder(path, filesystem)
-        self.path = display_path(self._filesystem, os.fspath(path))
+        if isinstance(path, str | os.PathLike):
+            key, places = "order_id", [Folders(path, filesystem)]
+        else:
+            key, places = "run, order_id", list(path)
+        trees = [_Tree.of(place) for place in places]
+        self.path = ", ".join(tree.name for tree in trees)
         self._stack = contextlib.ExitStack()
         try:
             self._engine = self._stack.enter_context(locked_engine(memory_limit=memory_limit, threads=threads))
-            self._load()
+            self._load(trees, key)
         except BaseException:
             self._stack.close()
             raise
@@ -360,14 +375,13 @@ class Results:
             for batch in reader:
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
-    def _load(self) -> None:
-        folders = self._folders_of_results()
-        if not folders:
+    def _load(self, trees: Sequence[_Tree], key: str) -> None:
+        """Read the rows; of those with one `key`, the newest counts."""
+        if not any(tree.folders for tree in trees):
             raise ConfigurationError(f"{self.path} holds no results of a run")
-        rows = pa.RecordBatchReader.from_batches(_SCHEMA, self._batches(folders))
+        rows = pa.RecordBatchReader.from_batches(_SCHEMA, (batch for tree in trees for batch in tree.batches()))
         with reading_from(self._engine, "incoming", rows, "reading results"):
             self._engine.execute(f"CREATE TABLE results AS SELECT {_ALL} FROM incoming")
-        key = "order_id" if self._folders is None else "run, order_id"
         with running("looking for the newest rows"):
             self._engine.execute(
                 f"CREATE TABLE repeated AS SELECT {key} FROM results WHERE order_id IS NOT NULL "
@@ -382,27 +396,43 @@ class Results:
             )
             self._engine.execute(f"CREATE VIEW newest AS SELECT {_ALL} FROM results {of_repeated if repeated else ''}")
 
-    def _folders_of_results(self) -> list[str]:
-        if self._folders is not None:
-            root = self._folder.rstrip("/")
-            return [f"{root}/{folder}" for folder in self._folders]
-        files = files_in(self._filesystem, self._folder, self.path, deep=True)
-        return list(dict.fromkeys(file.rpartition("/")[0] for file in files))
 
-    def _batches(self, folders: list[str]) -> Iterator[pa.RecordBatch]:
-        above = self._filesystem._strip_protocol(self._folder).rstrip("/") + "/"  # noqa: SLF001 - fsspec has no public name for it
-        for folder in folders:
-            inner = self._filesystem._strip_protocol(folder).rstrip("/") + "/"  # noqa: SLF001 - as above
-            run = inner.removeprefix(above).rstrip("/")
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """A folder whose folders inside hold results."""
+
+    filesystem: Any
+    above: str
+    name: str
+    folders: Sequence[str]
+
+    @classmethod
+    def of(cls, folders: Folders) -> _Tree:
+        filesystem, path = results_folder(folders.path, folders.filesystem)
+        name = display_path(filesystem, os.fspath(folders.path))
+        if folders.inside is not None:
+            return cls(filesystem, path, name, [f"{path.rstrip('/')}/{inside}" for inside in folders.inside])
+        files = files_in(filesystem, path, name, deep=True)
+        return cls(filesystem, path, name, list(dict.fromkeys(file.rpartition("/")[0] for file in files)))
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the rows with the folder that each is in."""
+        above = self._plain(self.above)
+        for folder in self.folders:
+            run = self._plain(folder).removeprefix(above).rstrip("/")
             if any(shared in f"/{run}" for shared in _SHARED):
                 continue
 
             def listed(folder: str = folder) -> list[str]:
-                return list(files_in(self._filesystem, folder, self.path))
+                return list(files_in(self.filesystem, folder, self.name))
 
-            for batch in read_rows(self._filesystem, self.path, listed, _READ):
+            for batch in read_rows(self.filesystem, self.name, listed, _READ):
                 named = pa.repeat(pa.scalar(run or "."), len(batch))
                 yield pa.RecordBatch.from_arrays([*batch.columns, named], schema=_SCHEMA)
+
+    def _plain(self, folder: str) -> str:
+        plain: str = self.filesystem._strip_protocol(folder)  # noqa: SLF001 - fsspec has no public name for it
+        return plain.rstrip("/") + "/"
 
 
 def rows_of(filesystem: Any, folder: str, name: str, order_id: str) -> list[Row]:

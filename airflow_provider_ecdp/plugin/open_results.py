@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from airflow_provider_ecdp.ledger.query import Results
+from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger.query import Folders, Results
 from airflow_provider_ecdp.ledger.reader import files_in
 from airflow_provider_ecdp.operators.results import open_storage
+from airflow_provider_ecdp.orders.sources.storage import without_credentials
+from airflow_provider_ecdp.plugin.folders import Place
 
 #: Results that stay open; more are open only while more are being asked.
 MOST = 3
@@ -25,7 +28,7 @@ _IDLE = 300.0
 _FRESH = 5.0
 
 _Files = Mapping[str, int]
-_Folders = tuple[str, tuple[str, ...] | None]
+_Places = tuple[Place, ...]
 
 
 @dataclass(slots=True, eq=False)
@@ -48,28 +51,29 @@ class OpenResults:
         self._most = most
         self._clock = clock
         self._lock = threading.Lock()
-        self._entries: dict[tuple[_Folders, tuple[tuple[str, int], ...]], _Entry] = {}
-        self._listings: dict[_Folders, tuple[float, _Files]] = {}
+        self._entries: dict[tuple[_Places, tuple[tuple[str, int], ...]], _Entry] = {}
+        self._listings: dict[_Places, tuple[float, _Files]] = {}
         self._timer: threading.Timer | None = None
 
     @contextmanager
-    def of(self, folder: str, folders: Sequence[str] | None = None) -> Iterator[Results]:
-        """Give the results in a folder, opened or still open.
+    def of(self, places: Sequence[Place]) -> Iterator[Results]:
+        """Give the results in some places, added up, opened or still open.
 
-        :param folders: only these inside it, as `Results` takes them
         :raises ConfigurationError: there are no results
         :raises StorageError: the storage does not answer
         """
-        where = (folder, None if folders is None else tuple(folders))
+        where = tuple(places)
         files = self._listed(where)
+        if not files:
+            folders = ", ".join(without_credentials(place.folder) for place in where)
+            raise ConfigurationError(f"{folders} holds no results of a run")
         with self._lock:
             entry = self._entries.setdefault((where, tuple(sorted(files.items()))), _Entry())
             entry.users += 1
         try:
             with entry.lock:
                 if entry.results is None:
-                    _, path, filesystem = open_storage(folder)
-                    entry.results = Results(path, filesystem, folders=folders, memory_limit=MEMORY_LIMIT)
+                    entry.results = Results([_folders(one) for one in places], memory_limit=MEMORY_LIMIT)
             yield entry.results
         finally:
             with self._lock:
@@ -87,14 +91,11 @@ class OpenResults:
         with self._lock:
             return len(self._entries)
 
-    def _listed(self, where: _Folders) -> _Files:
+    def _listed(self, where: _Places) -> _Files:
         listed, files = self._listings.get(where, (0.0, None))
         if files is not None and self._clock() - listed <= _FRESH:
             return files
-        folder, folders = where
-        url, path, filesystem = open_storage(folder)
-        inner = [path] if folders is None else [f"{path.rstrip('/')}/{name}" for name in folders]
-        files = {file: size for one in inner for file, size in files_in(filesystem, one, url).items()}
+        files = {file: size for place in where for file, size in _files_of(place)}
         with self._lock:
             self._listings[where] = self._clock(), files
         return files
@@ -120,3 +121,14 @@ class OpenResults:
             self._timer = threading.Timer(_IDLE + 1, self._close_unused)
             self._timer.daemon = True
             self._timer.start()
+
+
+def _folders(place: Place) -> Folders:
+    _, path, filesystem = open_storage(place.folder)
+    return Folders(path, filesystem, place.inside)
+
+
+def _files_of(place: Place) -> Iterator[tuple[str, int]]:
+    url, path, filesystem = open_storage(place.folder)
+    for inside in place.inside:
+        yield from files_in(filesystem, f"{path.rstrip('/')}/{inside}", url).items()

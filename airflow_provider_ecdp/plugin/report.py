@@ -51,7 +51,7 @@ def _outcomes_of(
     if place is None:
         return parts.of_xcom(left)
     try:
-        with opened.of(place.folder, place.inside) as results:
+        with opened.of([place]) as results:
             added_up = parts.of_results(results)
     except EcdpError as error:
         notes.append(parts.reader_note("error", f"The results cannot be read: {error}"))
@@ -153,7 +153,7 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
     places: dict[TaskKey, Place] = {}
     try:
         places = run_places(run, states)
-        body |= _added_up(places, counts, opened, notes)
+        body |= _added_up(places, counts, opened)
     except EcdpError as error:
         notes.append(parts.reader_note("error", f"The results cannot be read: {error}"))
         body |= parts.of_xcom(None)
@@ -169,9 +169,10 @@ def _replay_of_run(
 ) -> dict[str, Any]:
     """Return the request of a run that replays this one, where all results are of one task, mapped or not."""
     task_ids = {key.task_id for key in places}
-    place = shared_place(places)
-    if place is None or len(task_ids) > 1:
+    roots = by_root(places)
+    if len(roots) != 1 or len(task_ids) > 1:
         return {}
+    (place,) = roots
     key = next(iter(places))
     # the instances of a mapped task have one folder above them all
     inside = place.inside[0] if key.map_index < 0 else place.inside[0].split("/")[0]
@@ -186,32 +187,24 @@ def run_places(run: RunState, states: Iterable[TaskState]) -> dict[TaskKey, Plac
     return folders.results_of_run(run.dag_id, run.run_id, keys)
 
 
-def shared_place(places: Mapping[TaskKey, Place]) -> Place | None:
-    """Return the places of one folder as one; None without any."""
-    if not places:
-        return None
-    first = next(iter(places.values())).folder
-    return Place(first, tuple(sorted(p.inside[0] for p in places.values() if p.folder == first)))
+def by_root(places: Mapping[TaskKey, Place]) -> list[Place]:
+    """Return the places of all task instances, as one for each root that has some."""
+    inside: dict[str, list[str]] = {}
+    for place in places.values():
+        inside.setdefault(place.folder, []).extend(place.inside)
+    return [Place(folder, tuple(sorted(folders))) for folder, folders in inside.items()]
 
 
 def _added_up(
-    places: Mapping[TaskKey, Place],
-    counts: dict[TaskKey, dict[str, int]],
-    opened: OpenResults,
-    notes: list[dict[str, str]],
+    places: Mapping[TaskKey, Place], counts: dict[TaskKey, dict[str, int]], opened: OpenResults
 ) -> dict[str, Any]:
     """Return the overview of the results of several tasks, and add to `counts` those of tasks that have none."""
-    place = shared_place(places)
-    if place is None:
+    if not places:
         return parts.of_xcom(None)
-    if len(place.inside) < len(places):
-        notes.append(
-            parts.reader_note("info", f"The list of orders is that of {place.folder}. Other tasks have their own tab.")
-        )
-    with opened.of(place.folder, place.inside) as results:
+    with opened.of(by_root(places)) as results:
         by_folder = {one.path: one.counts for one in results.runs()}
-        for key, one in places.items():
-            if key not in counts and one.folder == place.folder:
-                of_task = by_folder.get(one.inside[0], {})
+        for key, place in places.items():
+            if key not in counts:
+                of_task = by_folder.get(place.inside[0], {})
                 counts[key] = {outcome.value: of_task.get(outcome, 0) for outcome in Outcome}
         return parts.of_results(results)

@@ -53,25 +53,26 @@ def _task(run: _Run, task_id: str, map_index: str, session: SessionDep) -> TaskS
 _Task = Annotated[TaskState, Depends(_task)]
 
 
-def _place_of_run(run: _Run, session: SessionDep) -> Place:
+def _places_of_run(run: _Run, session: SessionDep) -> list[Place]:
     dag = records.serialized_dag(session, run.dag_id)
     states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
-    return _found(report.shared_place(report.run_places(run, states)))
+    return _not_empty(report.by_root(report.run_places(run, states)))
 
 
-def _place_of_task(task: _Task, session: SessionDep) -> Place:
+def _places_of_task(task: _Task, session: SessionDep) -> list[Place]:
     left = records.reported(session, task.key)
-    return _found(folders.results_of(task.key, left.results_path if left else None))
+    place = folders.results_of(task.key, left.results_path if left else None)
+    return _not_empty([place] if place else [])
 
 
-def _found(place: Place | None) -> Place:
-    if place is None:
+def _not_empty(places: list[Place]) -> list[Place]:
+    if not places:
         raise HTTPException(404, "The API server has no results of this run.")
-    return place
+    return places
 
 
-_PlaceOfRun = Annotated[Place, Depends(_place_of_run)]
-_PlaceOfTask = Annotated[Place, Depends(_place_of_task)]
+_PlacesOfRun = Annotated[list[Place], Depends(_places_of_run)]
+_PlacesOfTask = Annotated[list[Place], Depends(_places_of_task)]
 
 
 def _wanted(
@@ -97,9 +98,9 @@ class _Page:
     offset: int
     limit: int
 
-    def of(self, place: Place, wanted: Filter) -> dict[str, Any]:
+    def of(self, places: list[Place], wanted: Filter) -> dict[str, Any]:
         """Return the rows, and how many orders meet the filter."""
-        with opened.of(place.folder, place.inside) as results:
+        with opened.of(places) as results:
             page = results.page(
                 wanted, sort=self.sort, descending=self.descending, offset=self.offset, limit=self.limit
             )
@@ -134,27 +135,27 @@ def task_report(run: _Run, task: _Task, session: SessionDep, user: GetUserDep) -
 
 
 @data.get("/orders" + _RUN)
-def orders_of_run(place: _PlaceOfRun, wanted: _Wanted, page: _PageDep) -> dict[str, Any]:
+def orders_of_run(places: _PlacesOfRun, wanted: _Wanted, page: _PageDep) -> dict[str, Any]:
     """Return a page of the orders of a DAG run."""
-    return page.of(place, wanted)
+    return page.of(places, wanted)
 
 
 @data.get("/orders" + _TASK)
-def orders_of_task(place: _PlaceOfTask, wanted: _Wanted, page: _PageDep) -> dict[str, Any]:
+def orders_of_task(places: _PlacesOfTask, wanted: _Wanted, page: _PageDep) -> dict[str, Any]:
     """Return a page of the orders of a task instance."""
-    return page.of(place, wanted)
+    return page.of(places, wanted)
 
 
 @data.get("/csv" + _RUN)
-def csv_of_run(run: _Run, place: _PlaceOfRun, wanted: _Wanted) -> StreamingResponse:
+def csv_of_run(run: _Run, places: _PlacesOfRun, wanted: _Wanted) -> StreamingResponse:
     """Return orders of a DAG run as CSV."""
-    return _csv(run, place, wanted)
+    return _csv(run, places, wanted)
 
 
 @data.get("/csv" + _TASK)
-def csv_of_task(run: _Run, place: _PlaceOfTask, wanted: _Wanted) -> StreamingResponse:
+def csv_of_task(run: _Run, places: _PlacesOfTask, wanted: _Wanted) -> StreamingResponse:
     """Return orders of a task instance as CSV."""
-    return _csv(run, place, wanted)
+    return _csv(run, places, wanted)
 
 
 @data.get("/history" + _RUN)
@@ -169,13 +170,13 @@ def history_of_task(run: _Run, task: _Task, order_id: _OrderId, session: Session
     return _history(session, run, order_id, task.key.task_id)
 
 
-def _csv(run: RunState, place: Place, wanted: Filter) -> StreamingResponse:
+def _csv(run: RunState, places: list[Place], wanted: Filter) -> StreamingResponse:
     def lines() -> Iterator[str]:
-        with opened.of(place.folder, place.inside) as results:
+        with opened.of(places) as results:
             yield from csv_text({**row.as_json(), "run": run.run_id} for row in results.each(wanted))
 
     # results that cannot be opened are an error, and not a file that ends early
-    with opened.of(place.folder, place.inside):
+    with opened.of(places):
         pass
     headers = {"Content-Disposition": 'attachment; filename="orders.csv"'}
     return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)

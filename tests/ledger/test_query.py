@@ -12,7 +12,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.query import Filter, Results, Sort, rows_of
+from airflow_provider_ecdp.ledger.query import Filter, Folders, Results, Sort, rows_of
 from airflow_provider_ecdp.ledger.store import SCHEMA
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -153,7 +153,7 @@ def test_reasons_that_differ_in_the_id_of_the_order_are_one(tmp_path):
 
 
 def test_folders_that_are_named_are_added_up_each_with_its_own_newest_rows(root):
-    with Results(root, folders=["run1", "run2"]) as results:
+    with Results([Folders(root, inside=["run1", "run2"])]) as results:
         assert {o.value: n for o, n in results.counts().items() if n} == {
             "accepted": 2,
             "rejected": 2,
@@ -162,9 +162,12 @@ def test_folders_that_are_named_are_added_up_each_with_its_own_newest_rows(root)
             "skipped": 1,
         }
     write(root / "run1", ("B", "accepted", None, 2), name="later")
-    with Results(root, folders=["run1"]) as results:
+    with Results([Folders(root, inside=["run1"])]) as results:
         assert results.page(Filter(order="B")).rows[0].outcome is Outcome.ACCEPTED
         assert results.page().total == 4
+    with Results([Folders(root, inside=["run1"]), Folders(root, inside=["run2"])]) as results:
+        assert results.page().total == 7
+        assert {run.path for run in results.runs()} == {"run1", "run2"}
 
 
 def test_a_timeline_has_all_orders_that_were_sent_or_failed(root):

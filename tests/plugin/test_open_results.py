@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from airflow_provider_ecdp.plugin import open_results
+from airflow_provider_ecdp.plugin.folders import Place
 from airflow_provider_ecdp.plugin.open_results import MOST, OpenResults
 
 
@@ -26,7 +27,7 @@ def opened(clock):
 def folder(api_server, tmp_path):
     def make(name):
         api_server.write(tmp_path / name, (name, "accepted", None, 0))
-        return str(tmp_path / name)
+        return [Place(str(tmp_path), (name,))]
 
     return make
 
@@ -37,13 +38,13 @@ def test_few_stay_open_and_those_that_were_used_last(opened, folder, clock):
     for one in folders:
         clock[0] += 1
         with opened.of(one) as results:
-            held[one] = results
+            held[one[0]] = results
     assert opened.count == MOST
     for one in folders[-MOST:]:
         with opened.of(one) as results:
-            assert results is held[one]
+            assert results is held[one[0]]
     with opened.of(folders[0]) as results:
-        assert results is not held[folders[0]]
+        assert results is not held[folders[0][0]]
         assert results.page().total == 1
 
 
@@ -69,10 +70,10 @@ def test_files_that_have_come_are_read_soon(opened, folder, api_server, tmp_path
     with opened.of(folder("a")) as results:
         assert results.page().total == 1
     api_server.write(tmp_path / "a", ("later", "accepted", None, 1), name="b")
-    with opened.of(str(tmp_path / "a")) as results:
+    with opened.of([Place(str(tmp_path), ("a",))]) as results:
         assert results.page().total == 1
     clock[0] += 60
-    with opened.of(str(tmp_path / "a")) as results:
+    with opened.of([Place(str(tmp_path), ("a",))]) as results:
         assert results.page().total == 2
 
 
@@ -103,10 +104,10 @@ def test_results_are_opened_once_however_many_ask(opened, folder, monkeypatch):
 def test_results_that_cannot_be_opened_are_tried_again(opened, tmp_path, folder, clock):
     from airflow_provider_ecdp.errors import ConfigurationError
 
-    with pytest.raises(ConfigurationError), opened.of(str(tmp_path / "a")):
+    with pytest.raises(ConfigurationError), opened.of([Place(str(tmp_path), ("a",))]):
         pass
     assert opened.count == 0
     folder("a")
     clock[0] += 60
-    with opened.of(str(tmp_path / "a")) as results:
+    with opened.of([Place(str(tmp_path), ("a",))]) as results:
         assert results.page().total == 1

@@ -195,8 +195,13 @@ def test_an_id_that_an_extract_holds_twice_counts_twice(server, pushed):
 
 
 @pytest.mark.usefixtures("pushed")
-def test_a_dag_run_adds_up_its_tasks(server):
-    server.write(server.folder("push_more"), ("R-1", "accepted", None, 0))
+@pytest.mark.parametrize("roots", [1, 2])
+def test_a_dag_run_adds_up_its_tasks(server, monkeypatch, tmp_path, roots):
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_ROOTS", str(tmp_path))
+    more = server.folder("push_more")
+    # an operator with a results_path of its own
+    more = more if roots == 1 else tmp_path / more.relative_to(server.results)
+    server.write(more, ("R-1", "accepted", None, 0))
     for index in range(2):
         server.write(server.folder("push_shards", index, epoch=1), (f"S-{index}", "accepted", None, 0))
         server.write(server.folder("push_shards", index), ("older", "rejected", "x", 0))
@@ -211,6 +216,10 @@ def test_a_dag_run_adds_up_its_tasks(server):
     ]
     assert report["tasks"][0]["counts"]["rejected"] == 2
     assert server.get(f"orders/shop/{server.run}").json()["total"] == 13
+    assert report["notes"] == []
+    assert sum(one["sent"] for one in report["timeline"]) == 10
+    twice = server.get(f"orders/shop/{server.run}", text="R-1", sort="outcome").json()["rows"]
+    assert [row["outcome"] for row in twice] == ["accepted", "rejected"]
     assert len(list(csv.DictReader(io.StringIO(server.get(f"csv/shop/{server.run}").text)))) == 13
 
 
