@@ -7,6 +7,9 @@ import {
 const PAGE = 25;
 const SEARCH_DELAY = 250;
 
+/** Characters of the longest id that the server looks up: an id beyond it is against the API's rules, and was never sent. */
+export const LONGEST_ID = 1000;
+
 /** The columns, and what the server calls them where it can sort by them. */
 const COLUMNS = [
   ["Order", "order_id"],
@@ -27,9 +30,9 @@ export class OrderTable {
     this.asked = 0;
     this.body = el("tbody");
     this.heads = COLUMNS.map(([title, column]) => this.head(title, column));
-    this.status = el("p.quiet", { role: "status" });
-    this.previous = el("button", { type: "button", onclick: () => this.turn(-1) }, "Previous");
-    this.next = el("button", { type: "button", onclick: () => this.turn(1) }, "Next");
+    this.status = el("p.quiet", { role: "status" }, "Loading the orders…");
+    this.previous = el("button", { type: "button", disabled: true, onclick: () => this.turn(-1) }, "Previous");
+    this.next = el("button", { type: "button", disabled: true, onclick: () => this.turn(1) }, "Next");
     this.chip = el("span.chip", { hidden: true });
     this.element = this.assembled();
   }
@@ -163,8 +166,8 @@ export class OrderTable {
   }
 
   row({ order_id, outcome, reason, http_status, attempts, at }) {
-    const id = order_id === null
-      ? el("span.quiet", {}, "without an id")
+    const id = order_id === null || order_id.length > LONGEST_ID
+      ? el("span", { class: order_id === null ? "quiet" : null, title: order_id }, order_id ?? "without an id")
       : el("button.plain", { type: "button", title: `Show the history of ${order_id}`, onclick: () => showHistory(order_id) }, order_id);
     return el(
       "tr",
@@ -269,9 +272,9 @@ function historyTable(rows) {
       el("td.reason", {}, row.reason ?? ""),
       el("td.figure", {}, row.http_status ?? ""),
       el(
-        row.this_run ? "td" : "td.id",
+        "td",
         {},
-        row.this_run ? "this run" : airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(row.run)}`, row.run),
+        row.this_run ? "this run" : el("code", {}, airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(row.run)}`, row.run)),
       ),
     );
   const heads = ["Time (UTC)", "Outcome", "Reason", "HTTP status", "Run"];

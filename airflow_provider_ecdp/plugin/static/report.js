@@ -1,7 +1,7 @@
 // The sync report: of a task instance, or of a DAG run.
 
 import { earlierRuns, outcomeBar, timeline } from "./charts.js";
-import { badge, listedOrders, OrderTable, showHistory } from "./orders.js";
+import { badge, listedOrders, LONGEST_ID, OrderTable, showHistory } from "./orders.js";
 import {
   airflowLink, announce, ask, capitalised, counted, docsLink, duration, el, followTheme, groups, IDS, moment, number,
   ON_ITS_OWN, read, size, sumOf, words,
@@ -119,7 +119,7 @@ function facts({ summary: cost, settings, facts: outcomes }) {
   if (cost.duration_seconds) {
     parts.push(duration(cost.duration_seconds));
     const sent = sumOf(cost, outcomes.filter((one) => one.sent).map(({ outcome }) => outcome));
-    if (sent > 0) parts.push(`${number(Math.round(sent / cost.duration_seconds))} orders/s`);
+    if (sent > 0) parts.push(`${counted(Math.round(sent / cost.duration_seconds), "order")}/s`);
   }
   const tolerated = settings?.sent.find(({ name }) => name === "max_failed")?.value;
   if (tolerated && tolerated !== "0") parts.push(`${tolerated} may fail`);
@@ -153,7 +153,7 @@ function reasons(rows, orders) {
       el("td.figure", {}, number(count)),
       el("td", {}, badge(outcome)),
       el("td.reason", {}, label),
-      el("td.example", {}, example && orders ? el("button.plain", { type: "button", onclick: () => showHistory(example) }, example) : (example ?? "")),
+      el("td.example", {}, example && orders && example.length <= LONGEST_ID ? el("button.plain", { type: "button", onclick: () => showHistory(example) }, example) : (example ?? "")),
     );
   };
   return el(
@@ -365,7 +365,7 @@ function list(entries) {
 }
 
 function warningTable(warnings) {
-  const line = ([name, { count, example }]) => el("tr", {}, el("td.figure", {}, number(count)), el("td", {}, words(name)), el("td.id", {}, example ?? ""));
+  const line = ([name, { count, example }]) => el("tr", {}, el("td.figure", {}, number(count)), el("td", {}, words(name)), el("td", {}, el("code", {}, example ?? "")));
   const heads = [el("th.figure", { scope: "col" }, "Orders"), el("th", { scope: "col" }, "Warning"), el("th", { scope: "col" }, "For example")];
   return el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, Object.entries(warnings).map(line)));
 }
@@ -374,7 +374,7 @@ function columnTables(extracts) {
   return Object.entries(extracts).map(([extract, columns]) => {
     const count = counted(Object.keys(columns).length, "column");
     const name = Object.keys(extracts).length > 1 ? `${extract}: ${count}` : count;
-    const line = ([column, type]) => el("tr", {}, el("td.id", {}, column), el("td", {}, el("code", {}, type)));
+    const line = ([column, type]) => el("tr", {}, el("td", {}, el("code", {}, column)), el("td", {}, el("code", {}, type)));
     const heads = ["Column", "Type"].map((head) => el("th", { scope: "col" }, head));
     const table = el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, Object.entries(columns).map(line)));
     return [el("p.quiet", {}, name), el("div.scroll.columns", { tabindex: "0", role: "region", "aria-label": name }, table)];
