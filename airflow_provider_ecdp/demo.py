@@ -222,7 +222,7 @@ def _alive(group: int) -> bool:
 
 
 def _short(path: Path) -> str:
-    """Return a path as it is typed from here."""
+    """Return a path relative to the working directory."""
     with contextlib.suppress(ValueError):
         return str(path.relative_to(Path.cwd()))
     return str(path)

@@ -28,7 +28,7 @@
         ├── OrdersFailedError      orders were refused: correct them, trying again changes nothing
         └── PushStoppedError       an outage or a refused key stopped the run: run again and it goes on
 
-`transient` tells whether the same call can succeed later with nothing changed, `may_be_content` whether another request
+`transient` is whether the same call can succeed later with nothing changed, `may_be_content` whether another request
 can succeed now. Messages name orders by id and
 never hold a payload, an e-mail address, a phone number or the key.
 """

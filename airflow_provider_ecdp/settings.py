@@ -232,7 +232,7 @@ def duration() -> Kind:
 
 
 def choice(of: type[enum.StrEnum] | tuple[str, ...]) -> Kind:
-    """Take one of some words; case, `_`, `-` and blanks do not count."""
+    """Take one of several words, whatever the case, `_`, `-` and blanks."""
     folded = {_folded(word): word for word in of}
 
     def parse(value: Any) -> Any:

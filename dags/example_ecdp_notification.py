@@ -54,7 +54,7 @@ type HTTP.
         task_id="push_orders",
         path=f"{EXTRACTS}/orders_{YESTERDAY}.parquet",
         max_failed="1%",
-        # what ECDP refuses or leaves without an answer tonight goes with tomorrow's orders
+        # orders that ECDP refuses or leaves without an answer tonight are sent again tomorrow
         retry_failed=True,
         # some orders are read back and compared
         verify=20,

@@ -86,7 +86,7 @@ class Watchdog:
 
     @property
     def interrupted(self) -> bool:
-        """Whether no exchange may begin any more."""
+        """Whether new exchanges are refused."""
         return self._interrupted_at is not None
 
     def exchange(self) -> Exchange:

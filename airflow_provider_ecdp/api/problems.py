@@ -29,7 +29,7 @@ _TITLE = re.compile(r"<title[^>]*>([^<]{1,2000})", re.IGNORECASE)
 class Problem:
     """A refusal: `details` are the entries of `errors`, then `detail` and `title`, each once, not empty.
 
-    `is_standard` tells whether it has the members of RFC 9457 that web frameworks give every problem of theirs, and
+    `is_standard` is whether it has the members of RFC 9457 that web frameworks give every problem of theirs, and
     `is_documented` whether it has the API's `substatus` beside its `status`.
     """
 

@@ -92,7 +92,7 @@ def read_answer(
 
     `call` names the request in messages, such as `GET /orders/12`; `now` is the time in seconds since the epoch, for
     a `Retry-After` that is a date; `redactor` returns the Redactor of a refusal.
-    `key_accepted` tells whether a request with this key, to this base URL, has succeeded before.
+    `key_accepted` is whether a request with this key, to this base URL, has succeeded before.
     """
     if answer.status == (201 if method == "POST" else 200):
         # the page does not document the body of POST's 201, and gives PUT's 200 none

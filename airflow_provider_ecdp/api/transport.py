@@ -1,7 +1,7 @@
 """One HTTP exchange over requests: bytes out, an Answer in, and a typed error for everything that a network can do.
 
 The rule that decides about Add: an error raised while connecting proves that nothing was sent (UnreachableError), any
-later one proves nothing (NoAnswerError). urllib3 does not tell the two apart for TLS and resets, so the connections
+later one proves nothing (NoAnswerError). urllib3 does not distinguish the two for TLS and resets, so the connections
 here mark errors of `connect`. An idle connection that the server closes just when it is used again is "later".
 """
 
@@ -89,7 +89,7 @@ class Transport:
         raise failure
 
     def interrupt(self) -> None:
-        """Let no exchange begin any more, and end those under way within seconds."""
+        """Refuse new exchanges, and end those under way within seconds."""
         self._watchdog.interrupt()
 
     def resume(self) -> None:

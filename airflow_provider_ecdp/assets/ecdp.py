@@ -1,7 +1,7 @@
 """Assets of the scheme `ecdp`: the orders of one ECDP, `ecdp://api.ecdp.app/orders`, for Airflow and OpenLineage.
 
-A business unit has a name of your own between them, `ecdp://api.ecdp.app/shop-de/orders`: only its key tells ECDP which
-one is meant.
+A business unit has a name of your own between them, `ecdp://api.ecdp.app/shop-de/orders`: ECDP identifies it by its
+key alone.
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def _unknown(words: Sequence[str], name: str, commands: Mapping[str, argparse.Ar
         return f"it does not take {one_line(' '.join(words))}"
     options = {command: _options(parser) for command, parser in commands.items()}
     if option in options[name]:
-        return f"options stand behind the command: ecdp {name} {option}"
+        return f"options follow the command: ecdp {name} {option}"
     others = ", ".join(command for command, listed in options.items() if option in listed)
     hint = f"; it is one of ecdp {others}" if others else _nearest(option, options[name])
     return f"there is no option {one_line(option)}{hint}"

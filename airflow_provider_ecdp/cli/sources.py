@@ -28,7 +28,7 @@ _TEXTS = {
     "mapping": ("{", re.compile(r"(\s|//[^\n]*\n|/\*.*?\*/)*\{", re.DOTALL)),
 }
 
-#: A name that SQL takes as it is, and a path.
+#: A name that SQL takes without quotes, and a path.
 _NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 
 
@@ -151,7 +151,7 @@ def text_of(kind: str, option: str | None) -> str | None:
     :raises ConfigurationError: the file cannot be read
     """
     start, begins = _TEXTS[kind]
-    # a file that is there is meant, whatever it is called
+    # a file that exists takes precedence, whatever its name
     if option is None or (begins.match(option) and not os.path.isfile(option)):  # noqa: PTH113 - as in _exists
         return option
     path = Path(option)

@@ -70,7 +70,7 @@ class Sort(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """A filter of orders; parts that are not set do not count.
+    """A filter of orders; parts that are not set have no effect.
 
     :param failed: only outcomes that are failures
     :param outcomes: only these

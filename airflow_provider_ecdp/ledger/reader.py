@@ -61,7 +61,7 @@ def files_in(
     """Return the sizes of the files in a folder, by their paths, sorted; empty if there is no such folder.
 
     :param name: the user's name for the folder, for messages
-    :param start: of the names; without it, names that begin with `.` or `_` do not count
+    :param start: of the names; without it, names that begin with `.` or `_` are left out
     :param deep: whether files in folders inside count too
     :param notes: whether files whose names begin with `.` or `_` count too
     :raises StorageError: the storage does not answer
@@ -123,7 +123,7 @@ def read_rows(
 
 
 def read_file(filesystem: Any, name: str, file: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield these columns of one file; none if it holds something else than outcomes.
+    """Yield these columns of one file; none if the file does not hold outcomes.
 
     :raises FileNotFoundError: the file is gone
     """

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 #: Changes that a message names.
 _LISTED = 20
 
-#: Where the path of a member begins, behind that of its column.
+#: Where the path of a member begins, after that of its column.
 _MEMBER = re.compile(r"\.|\[\]")
 
 #: Types of columns by their paths, such as `customer.email` or `products[].price`, by the name of the extract.
@@ -35,7 +35,7 @@ Columns = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One column that is not as it was; `now` is its type, None if it is gone."""
+    """One column that has changed; `now` is its type, None if it is gone."""
 
     extract: str
     column: str
@@ -122,7 +122,7 @@ def _kept(ledger: Ledger) -> Columns:
 
 
 def _type(column: str, was: str, types: Mapping[str, str]) -> str | None:
-    """Return the type of a column among `types`: as it was if nothing speaks against it, None if it is gone."""
+    """Return the type of a column among `types`: the previous one where the values allow it, None if it is gone."""
     if was == _NULL and _below(column, types):
         return was
     outer = (column[: end.start()] for end in _MEMBER.finditer(column))

@@ -45,7 +45,7 @@ FLUSH_ROWS = 100_000
 #: Small files of this run that are merged into one.
 _MERGED_FILES = 16
 
-#: Bytes from which a ledger is not held in memory as a whole: half a million rows, which take 100 MB there.
+#: Bytes above which a ledger is not loaded into memory as a whole: half a million rows, which take 100 MB there.
 LARGE = 10_000_000
 
 

@@ -17,7 +17,7 @@ _TICK = dt.timedelta(microseconds=1)
 
 
 def newest_time(files: Iterable[str]) -> dt.datetime | None:
-    """Return the time of the newest of some files, which their names tell; None if no name does."""
+    """Return the time of the newest of some files, by their names; None if no name has a time."""
     stamps = [stamp[1] for file in files if (stamp := _STAMP.search(file))]
     return dt.datetime.strptime(max(stamps), _FORMAT).replace(tzinfo=dt.UTC) if stamps else None
 
@@ -30,7 +30,7 @@ class WriteClock:
         self._last = dt.datetime.min.replace(tzinfo=dt.UTC)
 
     def see(self, files: Iterable[str]) -> None:
-        """Note the newest file's time, which its name tells; it is no earlier than that of any row in it."""
+        """Note the newest file's time, from its name; it is no earlier than that of any row in it."""
         if (newest := newest_time(files)) is not None:
             self._last = max(self._last, newest)
 

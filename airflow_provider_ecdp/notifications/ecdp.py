@@ -138,5 +138,5 @@ def _cut(line: str) -> str:
 
 
 def _literal(text: str) -> str:
-    """Return a text that Jinja leaves as it is: notifiers render their texts, and a reason may be a server's words."""
+    """Return a text that Jinja leaves unchanged: notifiers render their texts, and a reason may be a server's words."""
     return text.replace("{{", "{ {").replace("{%", "{ %").replace("{#", "{ #")

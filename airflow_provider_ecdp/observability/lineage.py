@@ -93,7 +93,7 @@ def _schema(columns: Iterable[tuple[str, str]]) -> Any:
 
 
 def _dataset(uri: str, facets: Mapping[str, Any]) -> Any:
-    """Return the dataset that a URI means, None where no provider can tell."""
+    """Return the dataset of a URI, None where no provider knows the scheme."""
     from airflow.providers.openlineage.extractors.manager import ExtractorManager  # noqa: PLC0415  # as above
     from airflow.providers.openlineage.utils.utils import translate_airflow_asset  # noqa: PLC0415  # as above
     from openlineage.client.event_v2 import InputDataset, OutputDataset  # noqa: PLC0415  # as above

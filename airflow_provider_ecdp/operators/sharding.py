@@ -41,11 +41,11 @@ def shards(
     :param path: a Parquet file, a folder or a glob: a path on the workers, or a URL of an object storage
     :param most: how many at most; Airflow maps over 1,024 unless `[core] max_map_length` says otherwise
     :param object_storage_conn_id: Airflow's connection for the storage, if the URL of `path` names none
-    :param order_id: the column that tells which rows are one order's; None where each row is an order
+    :param order_id: the column that identifies the rows of an order; None where each row is an order
     :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
     :param partitions: values of the Hive partitions to read, one or a list for each, such as `{"dt": "2026-11-22"}`
     :raises ConfigurationError: a setting is invalid
-    :raises ExtractError: the extract cannot be read, or a cut would tear an order
+    :raises ExtractError: the extract cannot be read, or a cut would split an order
     """
     from airflow_provider_ecdp.orders.sources.parquet import ParquetSource  # noqa: PLC0415  # Arrow, at parse time
     from airflow_provider_ecdp.orders.sources.sharding import cut  # noqa: PLC0415  # as above

@@ -58,7 +58,7 @@ def halves(orders: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     offsets, _ = _json(orders)
     ends = offsets[0] + offsets[len(orders)]
     before = _rank(offsets, ends // 2, len(orders))
-    # the last order that ends before the middle, or the first that ends behind it
+    # the last order that ends before the middle, or the first that ends after it
     nearest = min((before, before + 1), key=lambda count: abs(2 * offsets[count] - ends))
     count = min(max(nearest, 1), len(orders) - 1)
     return orders.slice(0, count), orders.slice(count)

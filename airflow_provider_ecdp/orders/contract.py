@@ -119,7 +119,7 @@ STATUS_SPELLINGS = {"cancelled": "Canceled"}
 #: Every spelling of a status that is accepted, lower case, and the spelling that is sent.
 STATUSES = {c.lower(): c for field in ORDER if field.name == "status" for c in field.choices} | STATUS_SPELLINGS
 
-#: Characters around a status that do not count: columns of a fixed width add them.
+#: Characters around a status that are ignored: columns of a fixed width add them.
 STATUS_BLANKS = " \t\n\r\v\f\u00a0"
 
 #: Names of attributes of one kind that a business unit has at most: "settings of orders" of the vendor's help.

@@ -1,6 +1,6 @@
 """The meaning of names in a mapping: the columns of an extract, and the members of its structs.
 
-A name is taken as it is written; failing that, in whatever case, if only one column has it.
+A name is matched exactly; failing that, in any case, if only one column matches.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Expression:
 class Scope:
     """Names that SQL can reach through `base`, such as the alias of a table, and their types.
 
-    `spelled` tells where SQL knows a column by another name.
+    `spelled` maps columns to other names that SQL knows them by.
     """
 
     base: str

@@ -1,6 +1,6 @@
 """From settings and sources to the query: columns, a mapping or an SQL text become one SELECT of the contract's fields.
 
-Nothing is read: the SELECT is bound over no rows, which tells the columns of its result.
+Nothing is read: the SELECT is bound over no rows, which yields the columns of its result.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSet
 
     :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
     :raises ColumnsError: the columns cannot be read as orders
-    :raises ConfigurationError: the settings do not go with the extracts
+    :raises ConfigurationError: the settings do not fit the extracts
     """
     _check_settings(engine, catalog, settings)
     keys = keys_of(settings.partition_by, catalog.extracts)
@@ -138,7 +138,7 @@ def _of_sql(engine: duckdb.DuckDBPyConnection, catalog: Catalog, sql: str) -> _R
 
 
 def _without_reserved(engine: duckdb.DuckDBPyConnection, catalog: Catalog, relation: _Relation) -> _Relation:
-    """Leave out columns that are called as ours are, other than the problems that a source notes."""
+    """Leave out columns with names of ours, except for the problems that a source notes."""
     noted = {PROBLEMS} if any(notes_problems(source.schema) for source in catalog.extracts.values()) else set()
     hidden = [column.name for column in relation.schema if is_reserved(column.name) and column.name not in noted]
     if not hidden:
@@ -191,14 +191,14 @@ def _refuse_torn_orders(
         if (key and key != shard.order_id) or (compiled and not shard.order_id):
             raise ConfigurationError(
                 f"{shard.name} was cut {cut}, and orders are put together by {key or 'an id that is made'}: a part of "
-                "one would replace the others; give order_id to shards(), the column that tells which rows are one "
-                "order's"
+                "one would replace the others; give order_id to shards(), the column that identifies the rows of an "
+                "order"
             )
         if not key and (compiled or not shard.order_id):
             # whether it goes row by row, or makes one id of several values, cannot be seen
             log.warning(
                 "%s was cut %s: should %s put rows of several shards together, a part of an order would replace the "
-                "others; give order_id to shards(), the column that tells which rows are one order's",
+                "others; give order_id to shards(), the column that identifies the rows of an order",
                 shard.name,
                 cut,
                 "the id that the mapping makes" if compiled else "the SQL text",

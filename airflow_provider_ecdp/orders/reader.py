@@ -40,7 +40,7 @@ class OrderReader:
     Record batches have the columns
 
     - `order_id` string, NULL if the extract has none, or none that is UTF-8; cut at 256 characters
-    - `content_hash` string, MD5 of the order's JSON text: tells changed from unchanged, protects from nothing
+    - `content_hash` string, MD5 of the order's JSON text: detects a change, and is no protection
     - `json` string: the order's JSON text and a comma, so that the buffer of neighbouring rows is the inside of a
       JSON array but for its last character; of no characters for an order that is not to be sent
     - `problems`, `warnings`: lists of {field, rule, got}, NULL for none
@@ -53,7 +53,7 @@ class OrderReader:
         """Connect the engine, run the SQL text or the mapping over no rows, and match the columns.
 
         :param extracts: one, which an SQL text finds as `extract`, or several, which it finds by their names
-        :raises ConfigurationError: the settings do not go with the extracts
+        :raises ConfigurationError: the settings do not fit the extracts
         :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
         :raises ColumnsError: the columns cannot be read as orders
         """
@@ -70,7 +70,7 @@ class OrderReader:
                 ids = self._sources.columns_read(self._query.ids)
                 self._all = self._sources.columns_read(self._query.prepared)
                 if self.settings.sql is not None:
-                    # an SQL text can return types that Arrow's do not tell, such as BIT
+                    # an SQL text can return types that do not show in Arrow's, such as BIT
                     self._engine.sql(self._query.hashed)
             except duckdb.Error as error:
                 # the extract is empty here: no value is quoted

@@ -11,7 +11,7 @@ A pool, the orders of one request, is in one of these states:
 - positive: it holds a bad order for certain; it is halved and not sent
 - cornered: one order that failed alone; it is sent once more, and then judged
 - doubted: one order in mode Add that was refused alone, and may be stored by a request whose answer was lost
-- set aside: it failed, and whether its orders or the server are at fault is for other orders to tell. It is isolated,
+- set aside: it failed, and other orders show whether its orders or the server are at fault. It is isolated,
   which is this search once more with one attempt a request, after the others are sent
 
 After an answer that leaves open whether orders were stored, `AddOrReplace` and `Replace` repeat. `Add` reads back
@@ -114,7 +114,7 @@ class BatchSender:
         return GroupTest(self, until=self.cancellation.clock() + ISOLATION_SECONDS).run(pool)
 
     def leave(self, pool: Pool) -> list[BatchOutcome]:
-        """Return the outcome of a pool that was set aside and is not isolated any more."""
+        """Return the outcome of a pool that was set aside and will not be isolated."""
         search = GroupTest(self)
         search.leave(pool, "set aside, and the run ended before it was isolated")
         return search.outcomes
@@ -476,7 +476,7 @@ class GroupTest:
 
     def _read_before_repeating(self, pool: Pool) -> bool:
         """Decide orders that a request without an answer has stored; return whether the whole pool is sent again."""
-        # a batch is stored whole or not at all: one absent order tells of all, a present one may be older
+        # a batch is stored whole or not at all: if one order is absent, all are; one that is present may be older
         result = self._read_back(pool, [0])
         if result is None:
             return False

@@ -19,7 +19,7 @@ from typing import Any
 from airflow_provider_ecdp.orders.contract import ORDER, STATUSES, Field, Kind
 from airflow_provider_ecdp.orders.sql.timezones import zone_table
 
-#: Digits behind the point that a store of money may keep.
+#: Digits after the decimal point that a store of money may keep.
 _CENTS = Decimal("0.01")
 
 #: A text that a store may keep as a number, such as an id: few enough digits for a decimal to keep them all.

@@ -1,4 +1,4 @@
-"""Orders that earlier runs left rejected or unresolved, by the extract that held them, so that the next run sends them.
+"""Orders that earlier runs left rejected or unresolved, by their extract, so that the next run sends them.
 
 A folder for each extract that still has such orders: a ledger of them, and a note that describes the extract.
 """
@@ -38,7 +38,7 @@ class FailedExtract:
     """The orders of one extract that earlier runs left.
 
     :param description: from which the extract is opened again, plain JSON types
-    :param pending: the ids that no batch of this run has held so far
+    :param pending: the ids that no batch of this run has had so far
     """
 
     name: str
@@ -50,7 +50,7 @@ class FailedExtract:
 class FailedBefore:
     """Remembers which orders failed, over all runs. Not thread-safe.
 
-    Takes the outcomes of a run as a ledger does, and keeps those that tell which orders are still to be sent.
+    Takes the outcomes of a run as a ledger does, and keeps those that decide which orders are still to be sent.
 
     :param path: folder or URL; one subfolder for each extract that has such orders
     :param filesystem: fsspec file system of `path`; None finds it from the URL
@@ -80,7 +80,7 @@ class FailedBefore:
         self.sent_again = 0
 
     def __len__(self) -> int:
-        """Return how many orders earlier runs left, and none of this run's batches has held."""
+        """Return how many orders of earlier runs no batch of this run has had."""
         return sum(len(extract.pending) for extract in self._all)
 
     @property
@@ -141,7 +141,7 @@ class FailedBefore:
             extract.pending.clear()
 
     def close(self, *, complete: bool) -> None:
-        """Remove the folders of extracts that have no such orders any more.
+        """Remove the folders of extracts that no longer have such orders.
 
         :param complete: whether the run has read its extract to the end
         """

@@ -32,7 +32,7 @@ class Pool:
     """Orders that are tested in one request.
 
     `attempts` counts the requests that they were in, `unanswered` those of them, of one call, that may have been stored
-    or not; `maybe_stored` tells whether there ever was one. `lost` are the requests of mode Add without an
+    or not; `maybe_stored` is whether there ever was one. `lost` are the requests of mode Add without an
     answer; after one of them the orders are `unread` until they are read back, and `absent` when all of them were.
     `refusal` and `failure` are the last of their kind.
     A `positive` pool holds a bad order: it was refused with its `sibling`, and the sibling alone was not.

@@ -1,4 +1,4 @@
-"""Reads orders back, and tells whether ECDP holds them as they were sent."""
+"""Reads orders back, and compares them with what was sent."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from airflow_provider_ecdp.orders.contract import CUSTOMER, walk
 #: The customer in the text of an order. A text of the user's cannot look like it: its quotes are escaped.
 _CUSTOMER = re.compile(rb'"customer":(\{[^{}"]*(?:"(?:[^"\\]|\\.)*"[^{}"]*)*\})')
 
-#: Characters from which the local part of an e-mail address tells who somebody is.
+#: Minimum characters of the local part of an e-mail address that identifies a person.
 _LOCAL_PART = 6
 
 #: Words of the API's own messages.

@@ -96,7 +96,7 @@ class Cancellation:
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called, in another thread, when this or a parent is cancelled; now if it was already.
 
-        Return a function that removes it; afterwards it is not called any more.
+        Return a function that removes it.
         """
         key = object()
         self._callbacks[key] = callback

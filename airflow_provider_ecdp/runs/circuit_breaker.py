@@ -18,8 +18,8 @@ _IN_A_ROW = 3
 #: Single orders that fail in a row before the run stops: five bad ones in a row are rare where one in ten is bad.
 _ALONE = 5
 
-#: The same two before anything was answered: nothing tells yet that the server ever works. If a GET is answered, single
-#: orders have the other limit.
+#: The same two before anything was answered: there is no sign yet that the server ever works. If a GET is answered,
+#: single orders have the other limit.
 _IN_A_ROW_AT_FIRST = 1
 _ALONE_AT_FIRST = 2
 
@@ -95,5 +95,5 @@ class CircuitBreaker:
 
 
 def may_be_content(error: ApiError) -> bool:
-    """Whether other orders may be answered otherwise; a 403 tells only with them whether it is about the key."""
+    """Whether other orders may be answered otherwise; only they show whether a 403 is about the key."""
     return error.may_be_content or error.status == HTTPStatus.FORBIDDEN

@@ -28,7 +28,7 @@ _PRODUCT = ("id", "name", "price", "quantity", "returned", "url", "imageUrl", "c
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """A fault or an oddity of an order: `column` becomes `value`; `in_lines` tells whether order lines can say it."""
+    """A fault or an oddity of an order: `column` becomes `value`; `in_lines` is whether order lines can express it."""
 
     column: str
     value: str
@@ -98,7 +98,7 @@ class Sample:
             )
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Write the Parquet file `path`, in place of one that is there.
+        """Write the Parquet file `path`, and replace an existing one.
 
         :raises ConfigurationError: the file cannot be written
         """

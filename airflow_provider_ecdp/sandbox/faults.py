@@ -51,7 +51,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Faults:
-    """How the sandbox misbehaves; as it stands, not at all.
+    """How the sandbox misbehaves; by default, not at all.
 
     Fields that bear the name of a `FaultKind` say how often: 0 is never, a number below 1 is a probability, a whole
     number from 1 is "every so many requests". `before` and `after` are before and after the request was processed:
@@ -82,7 +82,7 @@ class Faults:
     error_after: float = 0.0
     #: statuses of the two above; a 3xx points to a path of the sandbox that does not exist
     error_statuses: tuple[int, ...] = (500, 502, 503)
-    #: `Retry-After` of a 429 and 503: seconds, or a text sent as it is, or None for no header
+    #: `Retry-After` of a 429 and 503: seconds, or a text sent unchanged, or None for no header
     retry_after: float | str | None = None
     #: send the seconds as an HTTP date
     retry_after_date: bool = False

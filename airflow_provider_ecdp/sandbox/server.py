@@ -115,7 +115,7 @@ class SandboxServer:
         self._plan.set(faults or Faults())
 
     def wait(self, seconds: float) -> bool:
-        """Wait for the server to end by itself, `seconds` at most; tell whether it has."""
+        """Wait for the server to end by itself, `seconds` at most; return whether it has."""
         return self._ended.wait(seconds)
 
     def _run(self, listener: socket.socket) -> None:

@@ -44,7 +44,7 @@ SET batch = excluded.batch, position = excluded.position, status_change = NULL, 
 class Store:
     """Orders by id, and a log of the requests since it was opened.
 
-    `database` is the file to keep them in; None makes a temporary one that goes with `close`. Raises ConfigurationError
+    `database` is the file to keep them in; None makes a temporary one that `close` removes. Raises ConfigurationError
     if the file cannot be opened or is something other than a database of the sandbox.
     """
 

@@ -108,7 +108,7 @@ class ParquetToEcdpOperator(PushOperator):
             )
         if ti.map_index is not None and ti.map_index >= 0:
             raise ConfigurationError(
-                "retry_failed does not go with mapped tasks, which would all send the same orders again: "
+                "retry_failed does not work with mapped tasks, which would all send the same orders again: "
                 "use replay_from in a task of its own"
             )
         _, path, filesystem = open_storage(failed_folder(root, ti, task.ecdp_conn_id))

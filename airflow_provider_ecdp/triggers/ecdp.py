@@ -75,7 +75,7 @@ class EcdpOrderTrigger(BaseTrigger):
 
 
 def poll_order(client: EcdpClient, order_id: str, statuses: Sequence[str]) -> dict[str, str | None] | None:
-    """Return the order's id and status if it is as it is waited for, None if it is not yet, or if ECDP cannot tell.
+    """Return the order's id and status if it has an expected status; None if not yet, or without an answer of ECDP.
 
     :raises EcdpError: waiting is of no use
     """
@@ -90,7 +90,7 @@ def poll_order(client: EcdpClient, order_id: str, statuses: Sequence[str]) -> di
         log.warning("ECDP does not answer for order %s, waiting: %s", order_id, error)
         return None
     status = str(order.get("status") or "")
-    # a status that the API's page does not list is compared as it is
+    # a status that the API's page does not list is compared exactly
     status = STATUSES.get(status.strip().lower(), status)
     if statuses and status not in statuses:
         log.info("Order %s is %s, waiting for %s", order_id, status or "without a status", " or ".join(statuses))

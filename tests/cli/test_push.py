@@ -167,7 +167,7 @@ def test_a_full_resync_sends_all_and_is_remembered(ecdp, sample, tmp_path):
     assert push() == (0, 10)
     alone = ecdp("push", extract, "--full-resync")
     assert alone.code == 2
-    assert "--full-resync goes with --only-changed DIR" in alone.err
+    assert "--full-resync needs --only-changed DIR" in alone.err
 
 
 def test_results_and_only_changed_in_one_folder_are_refused(pointed, ecdp, sample, tmp_path):

@@ -105,7 +105,7 @@ def test_files_are_merged(ecdp, root):
         (["forget"], "forget ORDER"),
         (["compact", "now"], "compact"),
         (["--outcome", "lost"], "--outcome must be one of accepted, rejected"),
-        (["--keep-days", "3"], "--keep-days goes with compact or prune"),
+        (["--keep-days", "3"], "--keep-days is for compact or prune"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(ecdp, root, arguments, said):

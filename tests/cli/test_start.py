@@ -98,7 +98,7 @@ def test_without_arguments_the_help_is_printed(ecdp):
             ["push", "x", "--max_failed=3"],
             "ecdp push: error: there is no option --max_failed; did you mean --max-failed?",
         ),
-        (["--quiet", "push", "x"], "ecdp push: error: options stand behind the command: ecdp push --quiet"),
+        (["--quiet", "push", "x"], "ecdp push: error: options follow the command: ecdp push --quiet"),
         (
             ["check", "x", "--replay-from", "y"],
             "ecdp check: error: there is no option --replay-from; it is one of ecdp push",

@@ -1,4 +1,4 @@
-"""`retry_failed`: what earlier runs left rejected or unresolved goes with the next run's extract."""
+"""`retry_failed`: what earlier runs left rejected or unresolved is sent with the next run's extract."""
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -140,6 +140,6 @@ def test_it_needs_a_memory_and_a_task_that_is_not_mapped(day, make_context, tmp_
     with pytest.raises(AirflowFailException, match="retry_failed needs results_path: set it"):
         ParquetToEcdpOperator(task_id="push", path=str(path), retry_failed=True).execute(make_context())
     mapped = ParquetToEcdpOperator(task_id="push", path=str(path), retry_failed=True, results_path=str(tmp_path / "r"))
-    with pytest.raises(AirflowFailException, match="retry_failed does not go with mapped tasks"):
+    with pytest.raises(AirflowFailException, match="retry_failed does not work with mapped tasks"):
         mapped.execute(make_context(map_index=0))
     assert "retry_failed" not in EcdpPushOrdersOperator.parameters

@@ -35,7 +35,7 @@ _RISE = 2.0
 _NOISE = 0.05
 #: part of the limit that must be in flight for it to rise; RFC 7661's
 _USED = 0.5
-#: a gateway that has no answer of the server behind it, and a server that has no room. Not 500: a fault of a program
+#: a gateway without an answer from the server behind it, and a server without capacity. Not 500: a fault of a program
 #: comes with one batch as with eight
 _STRUGGLING = (502, 503, 504)
 

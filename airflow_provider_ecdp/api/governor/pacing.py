@@ -97,7 +97,7 @@ class Pacer:
             while (wait := slot - self._clock()) > 0:
                 if self._sleep(wait):
                     return None
-            # a pause may have been declared meanwhile: then this slot is lost, and the thread queues behind the pause;
+            # a pause may have been declared meanwhile: then this slot is lost, and the thread queues after the pause;
             # and so it is where another client has come, which takes a part of the slots
             if slot >= self._paused_until and self._share.count() == shares and not self._share.wait():
                 return self._clock()
@@ -105,8 +105,8 @@ class Pacer:
     def throttled(self, pause: float, started: float) -> None:
         """Note a refusal for load of the request that `started` then: no request starts for `pause` seconds.
 
-        The rate falls once for all requests that were under way at the same time: later refusals of one burst
-        tell nothing new.
+        The rate falls once for all requests that were under way at the same time: later refusals of the same burst
+        carry no news.
         """
         with self._lock:
             now = self._clock()

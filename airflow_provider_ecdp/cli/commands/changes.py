@@ -32,7 +32,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     if arguments.id:
         raise ConfigurationError("name orders by their ids, or an extract with --from, not both")
     if getattr(arguments, "website_id", None) is not None:
-        raise ConfigurationError("--website-id goes with ids; in an extract it is the column website_id")
+        raise ConfigurationError("--website-id is for ids on the command line; an extract has the column website_id")
     deleting = arguments.command == "delete"
     missing_fails = arguments.missing_fails if deleting else not arguments.missing_ok
     missing = Missing.FAIL if missing_fails else Missing.REPORT
@@ -82,7 +82,7 @@ def refuse_without_extract(arguments: Namespace) -> None:
     :raises ConfigurationError: there is such an option, or nothing to do
     """
     if without := [name for name in getattr(arguments, "of_extract", ()) if getattr(arguments, name) is not None]:
-        raise ConfigurationError(f"--{without[0].replace('_', '-')} goes with an extract: add --from EXTRACT")
+        raise ConfigurationError(f"--{without[0].replace('_', '-')} needs an extract: add --from EXTRACT")
     if len(arguments.id) < (2 if arguments.command == "status" else 1):
         required = "an order id and a status" if arguments.command == "status" else "an order id"
         raise ConfigurationError(f"nothing to do: give {required}, or an extract (--from)")

@@ -31,7 +31,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
         Ledger(path) if path else None for path in (arguments.results, arguments.only_changed, arguments.replay_from)
     )
     if arguments.full_resync and history is None:
-        raise ConfigurationError("--full-resync goes with --only-changed DIR; without it, all orders are sent anyway")
+        raise ConfigurationError("--full-resync needs --only-changed DIR; without it, all orders are sent anyway")
     only_changed = not arguments.full_resync
     if arguments.dry_run:
         return dry_run(arguments, settings, PriorRuns(ledger, history, replay, only_changed=only_changed))

@@ -35,7 +35,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG00
             "the action is forget ORDER [ORDER ...], compact, prune, or none"
         )
     if arguments.keep_days is not None:
-        raise ConfigurationError("--keep-days goes with compact or prune: ecdp results DIR compact --keep-days N")
+        raise ConfigurationError("--keep-days is for compact or prune: ecdp results DIR compact --keep-days N")
     with Results(arguments.dir) as results:
         if arguments.order is not None:
             return _history(results, arguments)

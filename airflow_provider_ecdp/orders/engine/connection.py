@@ -13,7 +13,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError, SqlError
 from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
 
-#: Where an error message of the engine may begin to tell a value, which can be personal: `Could not convert string
+#: Where an error message of the engine may begin to quote a value, which can be personal: `Could not convert string
 #: 'a@b.c' to INT32`, `Type INT64 with value 48600700800 can't be cast`. The word in which this is goes too.
 _VALUE = re.compile(r"""\S*(['"`(:@\n]|[0-9]{3})""")
 
@@ -51,7 +51,8 @@ def locked_engine(*, memory_limit: str, threads: int) -> Iterator[duckdb.DuckDBP
                 "autoinstall_known_extensions = false",
                 "autoload_known_extensions = false",
                 "TimeZone = 'UTC'",
-                # a stream tells no number of rows, and is taken for the small side of a join: all of it would be held
+                # a stream has no known number of rows, and is taken for the small side of a join: all of it would be
+                # kept
                 "disabled_optimizers = 'build_side_probe_side'",
                 "enable_external_access = false",
                 "lock_configuration = true",

@@ -9,13 +9,13 @@ from __future__ import annotations
 #: Bytes that are not UTF-8.
 BROKEN = "\ufdd0"
 
-#: A key that a MAP holds more than once: stands behind all of them but the first, with a number.
+#: Follows each repetition of a key that a MAP holds more than once, with a number.
 REPEATED_KEY = BROKEN + "\ufdd1"
 
 #: The rule that it breaks.
 ONE_VALUE = "one value for one key"
 
-#: A value that cannot be text; its kind in words follows, then, behind another mark, the rule that it breaks, if any.
+#: A value that cannot be text; its kind in words follows, then, after another mark, the rule that it breaks, if any.
 OTHER_KIND = BROKEN + "\ufdd2"
 
 #: A JSON number, kept as text for its digits; stands before it, and never leaves the query that reads the JSON.

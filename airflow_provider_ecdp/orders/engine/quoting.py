@@ -1,4 +1,4 @@
-"""Names and texts as they stand in SQL."""
+"""Names and texts, quoted for SQL."""
 
 from __future__ import annotations
 

@@ -44,5 +44,5 @@ def source_table(number: int) -> str:
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a user's name could be one of ours; case does not count in SQL."""
+    """Whether a user's name could be one of ours; SQL names are not case-sensitive."""
     return name.lower().startswith(PREFIX)

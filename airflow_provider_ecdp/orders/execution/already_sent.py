@@ -26,7 +26,7 @@ class SentOrders:
     :param rows: of the ledger, with the columns `order_id`, `content_hash`, `outcome` and `at`; the newest row of an
         order counts. They are read once
     :param skip_reasons: by the outcome in the ledger, the value of the column `skip_reason`; None sends the order,
-        after all others. Other outcomes do not count
+        after all others. Other outcomes are ignored
     :param many: whether the ledger is large: then the ids of the extract are read first, and only their rows are kept
     """
 
@@ -44,7 +44,7 @@ class AlreadySent:
         self.accepted = self.chosen = False
 
     def add(self, orders: SentOrders, among: str | None = None) -> None:
-        """Add the orders of a ledger. An order that is there already stays as it is.
+        """Add the orders of a ledger. An order that is already there is left unchanged.
 
         :param among: a table of hashes of ids (`id_hash`); other ids are left out. None takes all
         """

@@ -1,6 +1,6 @@
 """The extracts of a run, by the names under which an SQL text finds them.
 
-To the engine a column is known by a number as well: so the plan of a query tells which columns it reads, and of which.
+To the engine a column is known by a number as well: so the plan of a query shows which columns of which table it reads.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Catalog:
         """Return the columns that `sql` reads, as the engine plans it.
 
         :raises ColumnsError: two columns that it reads have one name
-        :raises ExtractError: a column that it reads differs between files, or is there twice in one
+        :raises ExtractError: a column that it reads differs between files, or appears twice in one
         """
         plan = self._engine.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]
         codes = [_CODE.fullmatch(column) for column in _scanned(json.loads(plan)) if column not in ZONE_COLUMNS]
@@ -174,7 +174,7 @@ class Catalog:
                     f"extracts: {name!r} is a reserved SQL keyword; choose another name, such as {name}s"
                 )
             if folded.count(name.lower()) > 1:
-                raise ConfigurationError(f"extracts: {name!r} is there twice; case does not count in SQL")
+                raise ConfigurationError(f"extracts: {name!r} appears twice; SQL names are not case-sensitive")
 
 
 def _called(name: str, *, capital: bool = False) -> str:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 #: times their size; joins and results need the rest.
 _SHARE = 10
 
-#: Extracts of less than this share of a part, as their rows and types tell, are not cut.
+#: Extracts of less than this share of a part, estimated from their rows and types, are not cut.
 _SMALL = 2
 
 #: Buckets: few enough for files that are open at a time, many enough to even out parts.

@@ -36,7 +36,7 @@ class PartRunner:
     """One for an engine.
 
     :param subject: the extract and its SQL text or mapping, for messages
-    :param partitioned: whether a column tells which rows are one order's
+    :param partitioned: whether a column identifies the rows of an order
     :param row_by_row: whether each order is made of one row, and of nothing else
     :param lines_key: the column by which a mapping groups order lines, if it does
     """
@@ -62,7 +62,7 @@ class PartRunner:
         self._advice = (
             advice
             if partitioned
-            else f"set partition_by (--partition-by) to the column that tells which rows are one order's, or {advice}"
+            else f"set partition_by (--partition-by) to the column that identifies the rows of an order, or {advice}"
         )
 
     def run(

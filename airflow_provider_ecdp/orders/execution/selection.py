@@ -30,7 +30,7 @@ from airflow_provider_ecdp.orders.execution.runner import PartRunner, TooLarge
 from airflow_provider_ecdp.orders.execution.segments import ROWS
 from airflow_provider_ecdp.orders.sql.query import CONTENTS, Duplicates, Query, compared, hashed_ids
 
-#: Orders of one record batch where each is made of several rows: nothing tells before how large they are.
+#: Orders of one record batch where each is made of several rows: their size is not known in advance.
 _ROWS_OF_LINES = 256
 
 _READING = "reading orders"

@@ -176,7 +176,7 @@ class ColumnResolver:
         if len(factors) > 1 and scale(factors) >= WIDEST:
             return CompiledField.failed(
                 path,
-                f"{path}: the product would have {scale(factors)} digits behind the point, of {WIDEST} in all: "
+                f"{path}: the product would have {scale(factors)} digits after the decimal point, of {WIDEST} in all: "
                 f"{types}; cast them to smaller scales where the extract is made, or shape the orders with an SQL text",
             )
         total = summed(factors)

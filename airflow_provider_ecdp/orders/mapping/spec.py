@@ -104,7 +104,7 @@ class ColumnMapping:
 
 
 def folded_path(path: str) -> str:
-    """Return the form in which paths of fields are compared: case and underscores do not count."""
+    """Return the form in which paths of fields are compared, without case and underscores."""
     return path.replace("_", "").lower()
 
 
@@ -132,7 +132,7 @@ def from_json(text: str) -> Any:
 
     :raises ConfigurationError: it is not JSON, or names a field twice
     """
-    # blanks instead: a message tells line and column
+    # blanks instead: a message gives line and column
     text = _BESIDE_JSON.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
     try:
         return json.loads(text, parse_float=Decimal, object_pairs_hook=_once)
@@ -201,7 +201,7 @@ def _value(path: str, source: Any) -> Value:
         raise ConfigurationError(f"mapping: {path}: exactly one of column, value and sum; write {_SHAPES}")
     if "column" not in source:
         if further := source.keys() & {"map", "default"}:
-            raise ConfigurationError(f"mapping: {path}: {', '.join(sorted(further))} goes with a column only")
+            raise ConfigurationError(f"mapping: {path}: {', '.join(sorted(further))} is for a column only")
         if "value" in source:
             return Value(default=_constant(path, "value", source["value"]))
         return Value(_names(f"{path}: sum", source["sum"]), summed=True)
@@ -223,7 +223,8 @@ def _changes(path: str, entries: Any) -> tuple[tuple[str, Constant], ...]:
         folded = str(value).lower()
         if folded in changes:
             raise ConfigurationError(
-                f"mapping: {path}: map: {value!r} appears more than once, in two cases; case does not count"
+                f"mapping: {path}: map: {value!r} appears more than once, in different case; keys are not "
+                "case-sensitive"
             )
         changes[folded] = _constant(path, f"map: {value}", sent)
     return tuple(changes.items())

@@ -65,7 +65,7 @@ def number(factor: Expression) -> Expression:
 
 
 def scale(factors: Sequence[Expression]) -> int:
-    """Return the digits behind the point of the product of `factors`; 0 if it is floating."""
+    """Return the digits after the decimal point of the product of `factors`; 0 if it is floating."""
     if any(pa.types.is_floating(f.type) for f in factors):
         return 0
     return sum(_engine_decimal(f.type).scale for f in factors if pa.types.is_decimal(f.type))

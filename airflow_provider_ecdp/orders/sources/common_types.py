@@ -117,7 +117,7 @@ def _whole_digits(type_: pa.DataType) -> int:
 def _time(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
     pair = (first, second)
     if all(map(pa.types.is_timestamp, pair)) and bool(first.tz) == bool(second.tz):
-        # zones tell how an instant is shown, not which it is
+        # a zone decides how an instant is shown, not which instant it is
         return pa.timestamp("us", first.tz if first.tz == second.tz else first.tz and "UTC")
     dates = [t for t in pair if pa.types.is_date(t)]
     if len(dates) == 1 and any(pa.types.is_timestamp(t) and not t.tz for t in pair):

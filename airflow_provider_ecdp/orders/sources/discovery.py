@@ -32,7 +32,8 @@ def find_files(filesystem: Any, path: str, name: str) -> list[str]:
 
     :param name: the user's name for it, for messages
     :raises MissingSourceError: there are none
-    :raises ExtractError: they are those of a table, which only its own reader can tell from removed ones
+    :raises ExtractError: they belong to a table, and only the table's own reader can distinguish current from removed
+        files
     """
     with reading(filesystem, name):
         if filesystem.isfile(path):

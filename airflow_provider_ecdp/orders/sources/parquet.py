@@ -46,7 +46,7 @@ class FileInfo:
     :param row_groups: rows and bytes of each row group
     :param folders: columns that its path holds, and their values
     :param repeated: names of columns that it has more than once; `schema` has the first of each
-    :param version: facts that tell when the file has been replaced; none for one that is not compared
+    :param version: facts that change when the file is replaced; none for a file that is not compared
     :param selected: the rows to read, None for all
     """
 
@@ -123,8 +123,8 @@ class ParquetSource:
         """Read `columns`, in the order given; a file that lacks one gives nulls.
 
         :raises SourceChangedError: a file was replaced since its footer was read
-        :raises ExtractError: a file cannot be read, or one of `columns` differs in its type between the files, or is
-            there twice in one
+        :raises ExtractError: a file cannot be read, or one of `columns` differs in its type between the files, or
+            appears twice in one
         """
         refuse_unusable(self.schema, columns)
         schema = pa.schema([self.schema.field(column) for column in columns])
@@ -267,7 +267,7 @@ def _rows(parquet: pq.ParquetFile, selected: range | None, columns: list[str]) -
 
 
 def _batch_rows(group: pq.RowGroupMetaData, columns: list[str]) -> int:
-    """Return how many rows of a row group make a batch of at most 16 MB, as its footer tells."""
+    """Return how many rows of a row group make a batch of at most 16 MB, according to its footer."""
     begins = tuple(f"{column}." for column in columns)
     size = 0
     for i in range(group.num_columns):

@@ -1,4 +1,4 @@
-"""A shard is opened as a source that knows by which column it was cut: grouping rows must not tear orders."""
+"""A shard is opened as a source that knows by which column it was cut: grouping rows must not split orders."""
 
 from __future__ import annotations
 

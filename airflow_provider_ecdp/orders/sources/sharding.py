@@ -1,8 +1,8 @@
 """Cuts an extract into shards, which tasks push side by side: whole orders only, sizes balanced.
 
-A shard is plain JSON that tells which rows of which files it holds; it fits XCom, and any worker can open it. Where one
-row is one order, cuts are boundaries of row groups, and footers are all that is read. Where an order has many rows, the
-column that tells them apart is read too, and each cut moves on to the next order.
+A shard is plain JSON that lists its files and rows; it fits XCom, and any worker can open it. Where one
+row is one order, cuts are boundaries of row groups, and footers are all that is read. Where an order has many rows,
+the column of the order's id is read too, and each cut moves on to the next order.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from airflow_provider_ecdp.orders.sources.hash_shards import sizes_of_shards
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.shard import size_of
 
-#: Of the engine that looks for orders whose rows stand apart; beyond it, it spills to disk.
+#: Memory limit of the engine that looks for orders with scattered rows; beyond it, it spills to disk.
 _MEMORY = "256MB"
 
 _TORN = 3
@@ -57,7 +57,7 @@ def cut(
     """Return at most `most` shards, at least one; each row of the extract is in exactly one of them.
 
     :param path: opens the extract on any worker
-    :param order_id: the column that tells which rows are one order's; None where each row is an order
+    :param order_id: the column that identifies the rows of an order; None where each row is an order
     :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
     :param partitions: those of `path` that the extract has
     :raises ConfigurationError: a setting cannot be meant
@@ -66,7 +66,7 @@ def cut(
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ConfigurationError(f"shards: at most how many must be a whole number, 1 or more, not {most!r}")
     if scattered and order_id is None:
-        raise ConfigurationError("shards: scattered needs order_id, the column that tells which rows are one order's")
+        raise ConfigurationError("shards: scattered needs order_id, the column that identifies the rows of an order")
     column = None if order_id is None else _column(source, order_id)
     groups = list(_groups(source))
     if scattered and column is not None and groups:
@@ -181,7 +181,7 @@ def _at_orders(source: ParquetSource, column: str, cuts: list[int]) -> list[int]
     moved: list[int] = []
     with (
         locked_engine(memory_limit=_MEMORY, threads=1) as engine,
-        running(f"looking for orders whose rows stand apart in {source.name}", "give more disk"),
+        running(f"looking for orders with scattered rows in {source.name}", "give more disk"),
     ):
         engine.execute("CREATE TEMP TABLE runs (id VARCHAR, shard INTEGER)")
         for begins, ids in _runs(source, column):
@@ -201,7 +201,7 @@ def _at_orders(source: ParquetSource, column: str, cuts: list[int]) -> list[int]
         ).fetchall()
     if torn:
         raise ExtractError(
-            f"{source.name}: the rows of {torn[0][1]:,} orders stand apart, and a cut would tear them: "
+            f"{source.name}: the rows of {torn[0][1]:,} orders are scattered, and a cut would split them: "
             f"{', '.join(order for order, _ in torn)}; sort the export by {column}, or set scattered, with which "
             "each shard reads all rows and keeps its share of the orders"
         )

@@ -126,7 +126,7 @@ def without_credentials(text: str) -> str:
 
 
 def version_of(filesystem: Any, path: str, *, fresh: bool) -> Version:
-    """Return the facts that tell this version of a file from another.
+    """Return the facts that distinguish this version of a file from another.
 
     :param fresh: ask the storage even where a listing that was read before has the answer
     """

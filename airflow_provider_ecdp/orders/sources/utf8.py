@@ -1,4 +1,4 @@
-"""Text that is not UTF-8, and keys that a MAP holds more than once: found here, and marked so that the checks can tell.
+"""Text that is not UTF-8, and keys that a MAP holds more than once: marked here, so that the checks report them.
 
 Neither Parquet nor the engine looks: a broken byte ends in JSON that no server reads, or stops the engine in `lower`.
 """

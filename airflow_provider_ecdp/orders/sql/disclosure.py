@@ -10,7 +10,7 @@ import re
 _TIME = "[0-9]{1,2}:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?"
 _DATE = f"[0-9]{{4}}-[0-9]{{1,2}}-[0-9]{{1,2}}([T ]{_TIME})?( ?Z| ?UTC| ?[+-][0-9]{{2}}(:?[0-9]{{2}})?)?"
 
-#: No telephone number has so few digits, and no amount of money of a shop needs more behind the point.
+#: No telephone number has so few digits, and no amount of money of a shop needs more decimals.
 _SMALL_NUMBER = "-?[0-9]{1,6}([.][0-9]{1,6})?"
 
 _NUMBER = "-?[0-9]+([.][0-9]+)?"

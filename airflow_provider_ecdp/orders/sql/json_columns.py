@@ -45,7 +45,7 @@ _DIGITS = quote_literal(DIGITS)
 #: A key with a letter that is written as its number: it may be any of the keys.
 _ESCAPED_KEY = r'\\u00[4-7][0-9a-f][^"]*"\s*:'
 
-#: Stands before a key whose case does not count.
+#: Precedes a key that is not case-sensitive.
 _ANY_CASE = " "
 
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
@@ -96,7 +96,7 @@ def _objects(field: Field, further: Mapping[str, Field]) -> tuple[str, pa.DataTy
     strict = {child.name for child in field.fields if _is_free_text(child)}
     own = {name.lower(): child for child, names in paths.items() for name in names}
     for key, of in further.items():
-        # the engine tells the names of a struct's members apart by more than their case
+        # in the engine, names of a struct's members differ by more than their case
         name = own.get(key.lower(), key)
         paths.setdefault(name, [key])
         strict |= {name} if _is_free_text(of) else set()
@@ -253,7 +253,7 @@ def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
     columns = []
     for field in ORDER:
         named = [f for f in schema if field.fields and folded_name(f.name) == folded_name(field.name)]
-        # two columns of one name are the matcher's to tell
+        # the matcher reports two columns of one name
         if len(named) == 1 and may_be_json(named[0].type):
             columns.append((field, f"{ROWS}.{quote_identifier(named[0].name)}", named[0].name))
     if not columns:

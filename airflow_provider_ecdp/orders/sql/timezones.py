@@ -1,6 +1,6 @@
 """Names of time zones: warehouses hold IANA names, the API wants Windows names.
 
-The translation is CLDR's windowsZones table, which tzlocal carries. A Windows name passes as it is.
+The translation is CLDR's windowsZones table, which tzlocal carries. A Windows name is kept.
 """
 
 from __future__ import annotations

@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_read_is_its_own_error_whichever_extract_it_is():
         ([""], "extracts: '' is not a name of an extract"),
         ([7], "extracts: 7 is not a name of an extract"),
         (["Order"], "extracts: 'Order' is a reserved SQL keyword; choose another name, such as Orders"),
-        (["items", "ITEMS"], "extracts: 'items' is there twice; case does not count in SQL"),
+        (["items", "ITEMS"], "extracts: 'items' appears twice; SQL names are not case-sensitive"),
     ],
 )
 def test_a_name_that_sql_would_not_take_is_refused(names, message):

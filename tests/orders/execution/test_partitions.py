@@ -282,7 +282,7 @@ def test_the_engine_tells_what_helps_when_the_memory_does_not_do():
         list(orders.read())
     assert str(stopped.value) == (
         "reading orders of t, shaped by the SQL text needs more memory than its limit; set partition_by "
-        "(--partition-by) to the column that tells which rows are one order's, or raise memory_limit (--memory-limit)"
+        "(--partition-by) to the column that identifies the rows of an order, or raise memory_limit (--memory-limit)"
     )
 
 

@@ -563,7 +563,7 @@ def test_what_is_required_and_nowhere_is_named():
     ("rows", "mapping", "problem"),
     [
         ([ROW], FLAT | {"totalValue": {"sum": "price"}}, "totalValue: a sum goes over order lines, one row each"),
-        ([ROW], FLAT | {"products.order_by": "x"}, "products.order_by goes with order lines, one row each"),
+        ([ROW], FLAT | {"products.order_by": "x"}, "products.order_by is for order lines, one row each"),
         ([line()], LINES | {"id": {"value": "A"}}, "id: order lines are grouped by it, so it cannot be a constant"),
         (
             [line()],

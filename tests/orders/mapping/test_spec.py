@@ -77,7 +77,7 @@ WRONG = {
     f"mapping: id: {SHAPES}, not an empty dict": {"id": {}},
     f"mapping: id: const means nothing here; write {SHAPES}": {"id": {"const": 1}},
     f"mapping: id: exactly one of column, value and sum; write {SHAPES}": {"id": {"column": "a", "value": "b"}},
-    "mapping: id: default, map goes with a column only": {"id": {"value": "a", "map": {}, "default": 1}},
+    "mapping: id: default, map is for a column only": {"id": {"value": "a", "map": {}, "default": 1}},
     "mapping: id: column is a column's name, not int": {"id": {"column": 1}},
     "mapping: id: value is text, a finite number, true or false, not None": {"id": {"value": None}},
     "mapping: id: value is text, a finite number, true or false, not nan": {"id": {"value": float("nan")}},
@@ -86,7 +86,7 @@ WRONG = {
         "status": {"column": "a", "map": "b"}
     },
     "mapping: status: map: a column's value is text, not None": {"status": {"column": "a", "map": {None: "paid"}}},
-    "mapping: status: map: 'PAID' appears more than once, in two cases; case does not count": {
+    "mapping: status: map: 'PAID' appears more than once, in different case; keys are not case-sensitive": {
         "status": {"column": "a", "map": {"paid": "paid", "PAID": "paid"}}
     },
     "mapping: status: map: x is text, a finite number, true or false, not an empty dict": {

@@ -148,7 +148,9 @@ def test_each_row_group_is_looked_at_once_and_once_more_where_it_is_cut(extracts
 
 def test_rows_of_an_order_that_stand_apart_are_not_torn_but_refused(extracts):
     extracts.write([[4, 4]], ["a", "a", "b", "c", "d", "b", "c", "e"])
-    with pytest.raises(ExtractError, match="the rows of 2 orders stand apart, and a cut would tear them: b, c; sort"):
+    with pytest.raises(
+        ExtractError, match="the rows of 2 orders are scattered, and a cut would split them: b, c; sort"
+    ):
         extracts.cut(2, order_id="no")
     # in one shard there is nothing to tear
     assert len(extracts.cut(1, order_id="no")) == 1
