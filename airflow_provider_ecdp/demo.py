@@ -205,7 +205,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _GRACE_SECONDS
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        # a process that has ended counts until it is asked for its exit code
+        # an ended process is listed until its exit code is read
         while process.poll() is None or _alive(process.pid):
             if time.monotonic() > deadline:
                 break

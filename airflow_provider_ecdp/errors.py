@@ -224,7 +224,7 @@ class UnexpectedAnswerError(ApiError):
 
 
 class WrongAddressError(UnexpectedAnswerError):
-    """404 on POST, or not in the API's form, before any success: it does not say that ECDP has no such order."""
+    """404 on POST, or not in the API's form, before any success: it does not prove that ECDP has no such order."""
 
 
 class CancelledError(EcdpError):

@@ -35,7 +35,7 @@ Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connectio
         "run": Param("normal", enum=["normal", "dry run", "full resync", "replay"], description="What is sent"),
         "path": Param(f"{EXTRACTS}/all_orders", type="string", description="A Parquet file, a folder or a glob"),
         "replay_from": Param(
-            None, type=["null", "string"], description="Of a replay: the results_path of the run that failed"
+            None, type=["null", "string"], description="For a replay: the results_path of the run that failed"
         ),
         "max_failed": Param("1%", type="string", description="How many orders may fail: a count or a percentage"),
     },

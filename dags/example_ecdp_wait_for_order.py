@@ -15,8 +15,8 @@ with DAG(
     doc_md="""
 ### Wait for an order
 
-The sensor asks ECDP once a minute, for an hour at most, and takes no worker slot while it waits. What follows it, such
-as a campaign, starts when the order is there.
+The sensor asks ECDP once a minute, for an hour at most, and takes no worker slot while it waits. The tasks after it,
+such as a campaign, start when the order is there.
 
 Connection: `ecdp_default`.
 """,

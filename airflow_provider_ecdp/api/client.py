@@ -40,7 +40,7 @@ class EcdpClient:
     done by `sleep`, which `interrupt` ends if none is given. One that returns something true, as
     `threading.Event().wait` does once the event is set, interrupts the client too: the call raises the error it was
     about to repeat, or UnreachableError if nothing was sent yet, and nothing more is sent until `resume`.
-    `share` says with how many other clients the limits in `settings` are shared; None is with none.
+    `share` divides the limits in `settings` among several clients; None is all for this one.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class EcdpClient:
 
         `sent_values` is called after a refusal: its personal values are replaced wherever the server repeats them.
 
-        Raise ApiError; `maybe_stored` says whether the batch may nevertheless be in ECDP. In mode Add the request is
+        Raise ApiError; `maybe_stored` is whether the batch may nevertheless be in ECDP. In mode Add the request is
         repeated only after an error that proves that it was not processed.
 
         :param attempts: most attempts of this call; None is the policy's
@@ -182,7 +182,7 @@ class EcdpClient:
             return
 
     def pause(self, error: ApiError, attempt: int) -> bool:
-        """Wait as the policy says before the caller repeats a call itself; False if it should not be repeated.
+        """Wait as the policy requires before the caller repeats a call itself; False if it should not be repeated.
 
         This is for mode Add after an error that leaves open whether the batch was stored: the caller reads back first.
         `attempt` counts the requests so far.

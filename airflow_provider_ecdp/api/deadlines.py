@@ -25,7 +25,10 @@ class Cut(enum.Enum):
 
 
 class Exchange:
-    """One request and its answer, in one thread; a context manager. `cut` says why it was ended from outside, if so."""
+    """One request and its answer, in one thread; a context manager.
+
+    `cut` is why it was ended from outside, None if it was not.
+    """
 
     def __init__(self, watchdog: Watchdog, deadline: float) -> None:
         self.deadline = deadline

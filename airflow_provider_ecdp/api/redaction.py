@@ -36,7 +36,7 @@ _EMAIL = re.compile(
     re.IGNORECASE,
 )
 
-#: What is left of an address whose local part was replaced: its tag and its domain.
+#: The rest of an address whose local part was replaced: its tag and its domain.
 _EMAIL_REST = re.compile(
     rf"{re.escape(REDACTED)}(?:\+{_LOCAL}{{0,64}})?{_AT}[^\s@'\"<>()\[\]{{}},;:|/=\\]+", re.IGNORECASE
 )
@@ -61,11 +61,11 @@ _PHONE = re.compile(
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{2}-\d{2}-\d{4}")
 _MIN_PHONE_DIGITS = 7
 
-#: Digits of a country's code, at most; and digits from which a number may begin with one.
+#: Maximum digits of a country code; and minimum digits of a number that may begin with one.
 _COUNTRY_CODE, _WITH_CODE = 3, 10
 
-#: Characters from which a value is replaced wherever it stands, and from which as a word; a shorter one, such as the
-#: CRM ID 17, between quotes only.
+#: Minimum characters of a value that is replaced anywhere, and of one that is replaced as a word; a shorter one, such
+#: as the CRM ID 17, between quotes only.
 _ANYWHERE, _AS_A_WORD = 6, 4
 
 #: A position of an order or a product: it names who is refused.
@@ -126,7 +126,7 @@ class Redactor:
         return cls(frozenset(value for value in values if value.text), frozenset(map(_fold, sent.ids)) - {""})
 
     def among(self, texts: Iterable[str]) -> Self:
-        """Return a redactor for these texts alone, which looks for nothing that is not in them."""
+        """Return a redactor for these texts alone, which ignores values that are not in them."""
         text = _fold("\n".join(texts))
         digits = text.translate(_SEPARATORS)
         values = frozenset(value for value in self.values if value.text in (digits if value.is_number else text))

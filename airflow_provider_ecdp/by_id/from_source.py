@@ -41,7 +41,7 @@ def apply_changes(
 ) -> Report:
     """Send the changes, and return the outcome of each. Refusals and outages are in the report, not raised.
 
-    :param ledger: where this run's outcomes are kept; changes that it has as accepted are not sent again
+    :param ledger: where this run's outcomes are kept; changes that it lists as accepted are not sent again
     :param history: where deletions are noted, so that a run of `only_changed` sends the order again
     :param progress: called in this thread, as outcomes come and every few seconds while none does
     :param cancellation: ends the run in order: nothing new is sent, and every change has an outcome
@@ -108,7 +108,7 @@ class _Changes:
         self.set_aside: deque[SetAside] = deque()
         self.skipped = {
             RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
-            REPEATED: (Outcome.SKIPPED, "says the same as the change of this order before it"),
+            REPEATED: (Outcome.SKIPPED, "repeats the previous change of this order"),
         }
 
     @property

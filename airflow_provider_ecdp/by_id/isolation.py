@@ -28,7 +28,8 @@ class FirstFailure:
 class Isolation:
     """Sends requests, and stops the run where the server fails; safe for threads.
 
-    :param sent_before: whether an earlier run had orders accepted: those that it left open may be all that fail
+    :param sent_before: whether ECDP accepted orders of an earlier run: then the orders that it left open may be the
+        only ones that fail
     """
 
     requester: OrderRequester
@@ -43,7 +44,7 @@ class Isolation:
         if answer.error is None:
             breaker.answered()
             return answer
-        # a call that was cut short says nothing of its order
+        # a call that was cut short is no evidence about its order
         content = may_be_content(answer.error) and not self.requester.client.interrupted
         if content:
             breaker.failed(alone=True)

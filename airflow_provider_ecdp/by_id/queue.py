@@ -34,7 +34,7 @@ from airflow_provider_ecdp.orders.engine.marks import BROKEN
 from airflow_provider_ecdp.orders.sources.base import Source
 from airflow_provider_ecdp.results.outcome import Outcome
 
-#: Why a change is not sent: this run's ledger holds it as accepted, or it repeats the order's previous change.
+#: Why a change is not sent: this run's ledger lists it as accepted, or it repeats the order's previous change.
 RESUMED, REPEATED = "resumed", "repeated"
 
 #: Rows of one record batch.
@@ -147,7 +147,7 @@ class ChangeQueue:
         return self._count
 
     def recall(self, ledger: Ledger | None) -> None:
-        """Exclude the changes that this run's ledger holds as accepted."""
+        """Exclude the changes that this run's ledger lists as accepted."""
         earlier = ledger.rows(["order_id", "content_hash", "outcome", "at"]) if ledger else None
         if earlier is None:
             return

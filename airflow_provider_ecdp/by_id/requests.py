@@ -27,7 +27,7 @@ class Answer:
     :param attempts: requests that were made
     :param missing: whether ECDP has no such order
     :param content: members of the result beside the outcome
-    :param error: why no other order needs to be asked for
+    :param error: why no other order needs a request
     """
 
     outcome: Outcome

@@ -1,7 +1,7 @@
 """The rows of an extract of changes: an order's id, and its status where that is changed, as text.
 
 The columns are found by their names, by a mapping, or in the result of an SQL text. The rules of a request are not
-looked at here.
+checked here.
 """
 
 from __future__ import annotations

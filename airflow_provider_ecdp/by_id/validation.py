@@ -79,7 +79,7 @@ def checked_updates(updates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, A
 
 
 def _disclosed(value: str) -> str:
-    """Return the text that may be shown of a value; of one that is marked, its kind."""
+    """Return the part of a value that may be shown; for a marked value, its kind."""
     if OTHER_KIND in value:
         return value.split(OTHER_KIND)[1]
     return "bytes of another encoding" if BROKEN in value else disclosed(value)

@@ -1,4 +1,4 @@
-"""Exit codes of the command line, which a script may rely on, and from a report to its code."""
+"""Exit codes of the command line, on which scripts may rely, and the code of a report."""
 
 from __future__ import annotations
 

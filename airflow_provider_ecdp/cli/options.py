@@ -1,4 +1,4 @@
-"""Options that several commands share: of the extract, and of the connection."""
+"""Options that several commands share: those of the extract, and those of the connection."""
 
 from __future__ import annotations
 

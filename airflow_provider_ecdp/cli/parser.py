@@ -32,7 +32,7 @@ FAULTS: dict[str, tuple[type, str]] = {
 }
 
 
-#: Shares of letters in common from which a word may be a misspelt other one.
+#: Minimum share of letters in common with another word for a suggestion.
 _ALIKE = 0.6
 
 
@@ -40,7 +40,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Return the arguments of a command; without any, print the help.
 
     :param argv: the arguments without the program's name
-    :raises SystemExit: wrong usage (2), or the help or the version was asked for (0)
+    :raises SystemExit: wrong usage (2), or a request for the help or the version (0)
     """
     root, commands = _parsers()
     if not argv:
@@ -259,7 +259,7 @@ def _sample(command: argparse.ArgumentParser) -> None:
         "--faulty", type=int, default=0, metavar="N", help="how many break a rule of the API (default: %(default)s)"
     )
     command.add_argument(
-        "--odd", type=int, default=0, metavar="N", help="how many give a warning (default: %(default)s)"
+        "--odd", type=int, default=0, metavar="N", help="how many cause a warning (default: %(default)s)"
     )
     command.add_argument(
         "--lines",

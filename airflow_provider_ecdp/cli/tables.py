@@ -31,7 +31,7 @@ _LISTED = 10
 #: Characters of the ids on one line.
 _WIDE = 38
 
-#: Values that say no more than the rule that is broken.
+#: Values that add nothing to the broken rule.
 _NOTHING = {"missing", "none", "more than one value"}
 
 

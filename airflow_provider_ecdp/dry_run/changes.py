@@ -76,7 +76,7 @@ class ChangeFindings:
 def check_changes(queue: ChangeQueue, settings: ChangeSettings, ledger: Ledger | None = None) -> ChangeFindings:
     """Check the changes and return the findings. Nothing is sent, and nothing is written.
 
-    :param ledger: of the run; changes that it has as accepted would not be sent again
+    :param ledger: of the run; changes that it lists as accepted would not be sent again
     :raises EmptyExtractError: there are no rows, and `allow_empty` is not set
     :raises ExtractError: there are more rows than `max_deletions`
     """

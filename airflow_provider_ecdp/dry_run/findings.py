@@ -45,7 +45,7 @@ class Rule:
 
 @dataclass(slots=True)
 class Findings:
-    """What a dry run reports of an extract. Rules are counted by field, whatever the position in a list.
+    """The report of a dry run on an extract. Rules are counted by field, whatever the position in a list.
 
     :param to_send: orders that a push would send, in `requests` requests of `bytes` bytes
     :param skip_reasons: valid orders that it would not send, by reason: `resumed`, `unchanged`, `repeated`
@@ -55,7 +55,7 @@ class Findings:
     :param sample: JSON text of the first order to be sent, without personal data
     :param used: columns that are read; `ignored` are not
     :param not_fields: columns of the SQL text's result that are not fields
-    :param fields: where each field comes from, if a mapping says so
+    :param fields: the origin of each field, if there is a mapping
     :param drift: columns that differ from those of the previous run; None if there is none to compare with
     """
 

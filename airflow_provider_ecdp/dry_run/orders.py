@@ -58,7 +58,7 @@ def check(
     several = len(orders.columns) > 1
     for name, (read, ignored) in orders.columns.items():
         prefix = f"{name}." if several else ""
-        # that of records is no column of the user's
+        # that of records is not a column of the user
         findings.used += [prefix + column for column in read.names if column != PROBLEMS]
         findings.ignored += [prefix + column for column in ignored]
     if orders.settings.sql is not None:

@@ -150,7 +150,7 @@ def _base_url(connection: Connection) -> str:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        # ClientSettings knows how to say it
+        # ClientSettings has the message
         return url
     # forms of Airflow store 0 for a port that was left empty, and need 443 for their Test button
     if not connection.port or connection.port == (port or _DEFAULT_PORTS.get(parts.scheme)):

@@ -61,12 +61,12 @@ class BackgroundWriter:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being written, and nothing was written whose end was not asked for."""
+        """Whether nothing is being written, and the result of every write has been taken."""
         return self._writing is None
 
     @property
     def ended(self) -> bool:
-        """Whether a write has ended whose result nobody has asked for."""
+        """Whether a write has ended and its result has not been taken."""
         return self._writing is not None and self._writing[0].done()
 
     def start(self, rows: pa.Table) -> None:

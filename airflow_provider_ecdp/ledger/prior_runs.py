@@ -19,7 +19,7 @@ from airflow_provider_ecdp.results.outcome import Outcome
 
 log = logging.getLogger(__name__)
 
-#: Why an order is not sent: this run's ledger holds it as accepted, or that of an earlier run does.
+#: Why an order is not sent: this run's ledger, or that of an earlier run, lists it as accepted.
 RESUMED, UNCHANGED = "resumed", "unchanged"
 
 

@@ -27,10 +27,10 @@ from airflow_provider_ecdp.orders.sources.storage import display_path
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import folded
 
-#: The ledger's columns that are read; a content hash takes more time than all others, and says nothing to people.
+#: The ledger's columns that are read; a content hash takes more time than all others, and is of no use to people.
 _READ = tuple(name for name in SCHEMA.names if name != "content_hash")
 
-#: The columns of the answers: the ledger's, and the folder of the run, relative to the folder that was asked.
+#: The columns of the answers: the ledger's, and the folder of the run, relative to the folder of the query.
 COLUMNS = (*_READ, "run")
 
 _SCHEMA = pa.schema([*(SCHEMA.field(name) for name in _READ), pa.field("run", pa.string())])
@@ -43,7 +43,7 @@ _ROWS = 10_000
 
 _FOLDS = pa.schema([(name, pa.string()) for name in ("outcome", "fold_key", "fold")])
 
-#: Seconds of an interval, of which the shortest is taken that makes few enough intervals: a month is the longest run.
+#: Lengths of an interval in seconds. The shortest that gives few enough intervals is used; a month is the longest.
 _WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400)
 
 #: Orders that were in a request, and those that failed, in SQL.
@@ -217,7 +217,7 @@ class Folders:
 class Results:
     """The results in a folder: of one run, or of all runs in folders inside it. A context manager: it holds an engine.
 
-    Of an order that several rows are about, the newest counts, but for `history` and `runs`.
+    Where several rows are about an order, the newest counts, except for `history` and `runs`.
 
     :param path: folder, or fsspec URL of one; or folders of several tasks, whose results are added up: the newest row
         of an order counts in each of them. No two of them have the same path inside

@@ -66,8 +66,8 @@ def detect_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list
         message = f"{orders.name} has other columns than in the previous run:{lines}"
         if on_drift is OnDrift.FAIL:
             raise ColumnsError(
-                f"{message}\nNothing was sent. If this is meant, run once with on_drift (--on-drift) set to warn; "
-                f"what the previous run read is kept in {ledger.path}"
+                f"{message}\nNothing was sent. If the change is intended, run once with on_drift (--on-drift) set to "
+                f"warn; the previous run's columns are in {ledger.path}"
             )
         log.warning("%s", message)
     now = _informative(columns_of(orders), before)
@@ -105,7 +105,7 @@ def changed(before: Columns, now: Columns) -> Iterator[Change]:
 
 _NOTE = "schema"
 
-#: The type of a column without a value: a day on which nobody had one says nothing about it.
+#: The type of a column without a value: a day without a value is no evidence of its type.
 _NULL = str(pa.null())
 
 
@@ -116,7 +116,7 @@ def _kept(ledger: Ledger) -> Columns:
     try:
         columns: Columns = json.loads(text)["columns"]
     except (ValueError, KeyError, TypeError):
-        log.warning("what an earlier run has kept of its columns in %s cannot be read; it is not compared", ledger.path)
+        log.warning("the columns that an earlier run has noted in %s cannot be read, and are not compared", ledger.path)
         return {}
     return columns
 

@@ -1,6 +1,6 @@
 """The ledger: the outcome of each order, in Parquet files that are whole or absent.
 
-The newest row of an order id counts, in the order of writing. Resume is the question which orders the ledger holds as
+The newest row of an order id counts, in the order of writing. Resume is the question which orders the ledger lists as
 accepted, and with which content: never a position in the extract, which changes when the extract is written again.
 """
 
@@ -151,7 +151,7 @@ class Ledger:
         """Write the pending rows as one file, which is whole or absent, and wait for it.
 
         :raises StorageError: it could not be written, and is still pending
-        :raises ConfigurationError: the same, and the storage says that it never can be
+        :raises ConfigurationError: the same, and trying again cannot help
         """
         self._flushed = self._clock()
         with contextlib.suppress(EcdpError):

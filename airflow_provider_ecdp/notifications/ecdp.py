@@ -31,7 +31,7 @@ class EcdpSyncNotifier(BaseNotifier):
     """Turns the result of a task of this provider into a short message.
 
     For the callbacks of a task. There is a message if orders failed, also where `max_failed` tolerated them, if the
-    task failed, and if `volume_change` says that the number of orders is unusual; with `always`, after every run. It
+    task failed, and if the number of orders is unusual by `volume_change`; with `always`, after every run. It
     has counts, the most common reasons, the results path and the link to the log; no personal data.
 
     :param send: called with the message; returns a notifier of Airflow, which then sends it, or None if it has sent the
@@ -61,7 +61,7 @@ class EcdpSyncNotifier(BaseNotifier):
         self.volume_change = share
 
     def notify(self, context: Context) -> None:
-        """Send the message, if there is something to say."""
+        """Send the message, if there is something to report."""
         ti = context["ti"]
         result = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
         summary = result["summary"] if isinstance(result, Mapping) and "summary" in result else None

@@ -180,7 +180,7 @@ class EcdpOperator(BaseOperator):
         return error
 
     def _unless_empty(self, run: Callable[[], dict[str, Any]], on_empty: str) -> dict[str, Any]:
-        """Run; where there are no orders at all and `on_empty` says so, skip the task."""
+        """Run; where there are no orders at all, skip the task if `on_empty` is "skip"."""
         try:
             return run()
         except EmptyExtractError as error:
@@ -191,7 +191,7 @@ class EcdpOperator(BaseOperator):
     def _note_earlier(self, ledger: Ledger | None, *, retried: bool) -> None:
         if ledger and not retried and ledger.exists():
             self.log.warning(
-                "%s holds results of an earlier run of this name: what they accept is skipped", ledger.path
+                "%s holds results of an earlier run of this name: orders accepted there are skipped", ledger.path
             )
 
     def _open(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Every parameter takes these beside values of its own type: a template, or the output of a task.
 Templated = Union[str, "XComArg"]
 
-#: Settings that are not parameters: a connection has the first two, and `on_empty` says the third.
+#: Settings that are not parameters: a connection has the first two, and `on_empty` decides the third.
 _NOT_PARAMETERS = {"matching", "match_by", "allow_empty"}
 
 #: Attributes of an operator whose names are taken: BaseOperator has a method of the parameter's name.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Files of a history from which its next run takes seconds to begin.
+#: Files of a history above which its next run takes seconds to begin.
 _MANY_FILES = 200
 
 

@@ -20,7 +20,7 @@ else:
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-#: A server that asks for more is not believed: tasks that wait for a day look like tasks that hang.
+#: Longer waits are cut: a task that waits for a day looks like a task that hangs.
 LONGEST_PAUSE = dt.timedelta(hours=6)
 
 

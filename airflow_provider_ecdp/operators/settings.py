@@ -136,8 +136,8 @@ class RunTaskSettings(TaskSettings):
     on_clear: OnClear = setting(
         OnClear.START_OVER.value,
         choice(OnClear),
-        help="What a cleared task does: start_over sends everything again, resume sends what its results do not hold "
-        "as accepted",
+        help="What a cleared task does: start_over sends everything again, resume sends the orders that its "
+        "results do not list as accepted",
     )
     keep_results_days: int | None = setting(
         None,
@@ -194,8 +194,8 @@ class FileSettings:
     on_missing: OnMissing = setting(
         OnMissing.FAIL.value,
         choice(OnMissing),
-        help="How to treat a file, folder or partition that is not there: fail, retry (Airflow tries again, as "
-        "`retries` and `retry_delay` say) or skip",
+        help="How to treat a file, folder or partition that is not there: fail, retry (Airflow tries again, according "
+        "to `retries` and `retry_delay`) or skip",
     )
 
     def __post_init__(self) -> None:

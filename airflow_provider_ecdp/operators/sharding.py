@@ -60,7 +60,7 @@ def open_extract(
     conn_id: str | None = None,
     partitions: Mapping[str, Any] | None = None,
 ) -> tuple[list[str], Source]:
-    """Return the URLs for people, and the extract, of a path, of several that are read one after the other, or a shard.
+    """Open a path, several paths that are read in turn, or a shard; return the URLs to show, and the extract.
 
     :param partitions: values of the Hive partitions to read; those of a shard were chosen when it was cut
     :raises ConfigurationError: Airflow has no file system for this URL, several paths are in different storages, or

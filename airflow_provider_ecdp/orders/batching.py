@@ -24,7 +24,7 @@ def cut(chunks: Iterable[pa.RecordBatch], max_orders: int, max_bytes: int) -> It
     """Cut a stream of orders into batches of at most `max_orders` orders and `max_bytes` bytes.
 
     A batch is as large as it may be, whatever the size of the chunks. An order that alone has more than `max_bytes` is
-    a batch of its own: whether it is too large is the server's to say.
+    a batch of its own: the server decides whether it is too large.
     """
     rest: pa.RecordBatch | None = None
     for chunk in chunks:

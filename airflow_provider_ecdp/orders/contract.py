@@ -1,7 +1,7 @@
 """The order of the Orders API as data: every parameter, type, length and limit of the vendor's page, once.
 
-Source: ExpertSender CDP, "Orders - API methods", request of the POST method. Where the page is silent, `note` says
-who decided. Checks, encoding and the field tables of the docs are derived from this table.
+Source: ExpertSender CDP, "Orders - API methods", request of the POST method. Where the page is silent, `note` gives the
+source of the rule. Checks, encoding and the field tables of the docs are derived from this table.
 """
 
 from __future__ import annotations

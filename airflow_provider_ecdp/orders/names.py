@@ -20,7 +20,7 @@ _LISTED = 30
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """SQL of a value, and its Arrow type. `constant` says that it is the same in every row."""
+    """SQL of a value, and its Arrow type. `constant`: it is the same in every row."""
 
     sql: str
     type: pa.DataType
@@ -74,7 +74,7 @@ class Scope:
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
-    """Return the end of a sentence that names up to three of `candidates` that `name` may stand for; or nothing."""
+    """Return the end of a sentence with up to three of the `candidates` that resemble `name`; empty if none do."""
     folded: dict[str, str] = {}
     for candidate in candidates:
         folded.setdefault(candidate.replace("_", "").lower(), candidate)
@@ -83,7 +83,7 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 
 
 def likely(names: Sequence[str]) -> str:
-    """Return the end of a sentence that asks whether these columns were meant, all of them; or nothing."""
+    """Return the end of a sentence that suggests these columns, all of them; empty without any."""
     if not names:
         return ""
     *others, last = map(repr, names)

@@ -146,7 +146,7 @@ def _without_reserved(engine: duckdb.DuckDBPyConnection, catalog: Catalog, relat
     kept = pa.schema([column for column in relation.schema if column.name not in hidden])
     names = [name for name in _result(engine, relation.sql, catalog).names if is_reserved(name) and name not in noted]
     left_out = ", ".join(map(quote_identifier, names))
-    # without any column that is kept, the columns that orders need are missing, which is said when they are matched
+    # without any column that is kept, the columns that orders need are missing, which is reported when they are matched
     sql = f"SELECT * EXCLUDE ({left_out}) FROM ({relation.sql}\n)" if len(kept) else relation.sql
     return replace(relation, sql=sql, schema=kept, hidden=tuple(hidden))
 

@@ -40,7 +40,7 @@ class OrderReader:
     Record batches have the columns
 
     - `order_id` string, NULL if the extract has none, or none that is UTF-8; cut at 256 characters
-    - `content_hash` string, MD5 of the order's JSON text: detects a change, and is no protection
+    - `content_hash` string, MD5 of the order's JSON text: detects a change; not a security measure
     - `json` string: the order's JSON text and a comma, so that the buffer of neighbouring rows is the inside of a
       JSON array but for its last character; of no characters for an order that is not to be sent
     - `problems`, `warnings`: lists of {field, rule, got}, NULL for none

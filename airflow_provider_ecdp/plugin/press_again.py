@@ -63,7 +63,7 @@ def clear(run: RunState, key: TaskKey, parameters: Mapping[str, Any]) -> dict[st
     :param parameters: of the task
     """
     if parameters.get("on_clear") == "resume":
-        effect = "It sends the orders that its results do not hold as accepted."
+        effect = "It sends the orders that its results do not list as accepted."
     elif str(parameters.get("only_changed")).lower() == "true":
         effect = "It starts over, and sends only orders that are new or have changed since they were accepted."
     else:

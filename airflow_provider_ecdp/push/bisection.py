@@ -1,6 +1,6 @@
 """Finds the orders of a batch that cannot be stored, and stores the others: adaptive group testing, one POST a test.
 
-A batch that is refused is not an order that is refused: a refusal stores nothing and may not say who is at fault. The
+A refused batch is not a refused order: a refusal stores nothing and may not name the order at fault. The
 orders that it names are sent alone first, and as long as it proves right; beside that, pools are halved, until each
 refused order stood alone in its own request. An order next to a bad one is never blamed.
 
@@ -58,10 +58,11 @@ _FAILURES = 20
 #: half a second. Orders that this run may have stored are `unresolved` if they are absent then.
 _LAG_PAUSES = (2, 4, 8)
 
-#: The same for what an earlier run may have stored and not recorded: together a minute, after which it is judged.
+#: The same for orders that an earlier run may have stored and not recorded: a minute in all, after which they are
+#: judged.
 _LAG_PAUSES_OF_EARLIER = (2, 4, 8, 16, 32, 58)
 
-#: Seconds after which what an earlier run has stored can be read, however far the server's copies lag behind.
+#: Seconds after which orders stored by an earlier run can be read, however far the server's replicas lag.
 _LAG_SECONDS = 60.0
 
 _DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
@@ -76,7 +77,7 @@ class BatchSender:
     :param request_budget: maximum consecutive POST requests of one batch without a new outcome; the orders left
         then are `unresolved`
     :param resumed: whether an earlier try of this run may have stored orders that it could not record
-    :param sent_before: whether an earlier run had orders accepted
+    :param sent_before: whether ECDP accepted orders of an earlier run
     """
 
     client: EcdpClient
@@ -362,7 +363,7 @@ class GroupTest:
         if not hint.named:
             self.hinted.pop()
             if self.hints_partial and len(hint.rest) > 1:
-                # refusals that leave out bad orders would be asked once for each: halve as well as follow
+                # refusals that leave out bad orders would cost one request for each: halve as well as follow
                 self._halve(hint.rest, inferring=False)
             else:
                 self.hints_partial = True
@@ -376,7 +377,7 @@ class GroupTest:
     def _refused_unsure(self, pool: Pool, named: set[int], *, again: bool) -> None:
         """Decide orders that were stored without this run's knowledge, which mode Add refuses now, and test the others.
 
-        Where each refusal names only some of these orders, asking again for each costs more than reading all of them.
+        Where each refusal names only some of these orders, a GET for each costs more than reading all of them.
         """
         result = self._read_back(pool, named if again and named else range(len(pool)))
         if result is None:
@@ -422,7 +423,7 @@ class GroupTest:
         pool.unanswered = 0
         pool.failure = error
         if sender.client.interrupted or not may_be_content(error):
-            # a call that was cut short says nothing of its orders
+            # a call that was cut short is no evidence about its orders
             self._stop(pool, error)
         elif pool.final:
             self._judge_alone(pool, error)

@@ -37,7 +37,7 @@ _SUPERSEDED = "a later extract has this order"
 class FailedExtract:
     """The orders of one extract that earlier runs left.
 
-    :param description: from which the extract is opened again, plain JSON types
+    :param description: to open the extract again, plain JSON types
     :param pending: the ids that no batch of this run has had so far
     """
 

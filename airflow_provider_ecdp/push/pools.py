@@ -114,7 +114,7 @@ class Pool:
 def not_attempted(
     orders: pa.RecordBatch, reason: str, http_status: int | None = None, attempts: int = 0
 ) -> list[BatchOutcome]:
-    """Return the outcome of orders that were not sent; what an earlier run left open stays `unresolved`.
+    """Return the outcome of orders that were not sent; those that an earlier run left open remain `unresolved`.
 
     Its results would forget otherwise that the order may be stored, and a later run would blame it.
     """

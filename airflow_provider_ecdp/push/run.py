@@ -138,7 +138,7 @@ class _Push:
             sent_before=any(ledger.has_accepted() for ledger in kept),
         )
         # for each the ledgers that note it. The history has it of the run that sent it, and unchanged orders are not
-        # written to it again. A ledger is asked by id: the outcome of a repeated order is that of the one that is sent
+        # written to it again. A ledger is queried by id: the outcome of a repeated id is that of the order that is sent
         own: list[OutcomeStore] = [ledger for ledger in (prior.ledger, failed_before) if ledger is not None]
         resumed = "accepted before with this content, in this run's results"
         unchanged = "accepted before with this content, in an earlier run"
@@ -216,7 +216,7 @@ class _Push:
             log.warning("%s", error)
 
     def close(self) -> None:
-        """Take orders off the list that no longer fail or exist, and read back the sample to verify."""
+        """Remove orders that no longer fail or exist from the list, and read back the sample to verify."""
         if self.sample.size and not self.run.cancellation.cancelled:
             self.verified = verify(self.run.client, self.sample)
         if self.failed_before is not None:

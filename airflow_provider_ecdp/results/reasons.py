@@ -49,7 +49,7 @@ def folded(outcome: Outcome, reason: str | None, order_id: str | None) -> str:
         several = _SINGULAR.sub(r"\g<1>N \2s", first)
         return f"{outcome.value}: {_OWN.sub('N', several)}"
     status = _STATUS.search(first)
-    # a status may be said again: HTTP 404, ... this 404 is not in the form of ECDP
+    # a status may be repeated: HTTP 404, ... this 404 is not in the form of ECDP
     again = status[1] if status else None
     text = _OTHERS.sub(lambda number: number["kept"] or (again if number[0] == again else None) or "N", first)
     return f"{outcome.value}: {text}"

@@ -74,7 +74,7 @@ class Cancellation:
         return max(0.0, self._max_seconds - (self.clock() - self._started))
 
     def notice_deadline(self) -> None:
-        """Cancel this if the deadline is reached; there is no timer."""
+        """Cancel this if the deadline is reached; callers poll, there is no timer."""
         if self.seconds_left() == 0:
             self.cancel(DeadlineError(f"max_duration of {self._max_seconds:g} s is reached"))
 

@@ -24,8 +24,8 @@ _POLL_SECONDS = 0.1
 class Dispatcher(Generic[_Batch, _Result]):
     """Runs `send` for batches on threads of its own.
 
-    A thread that has sent its batch takes the next one itself: the calling thread, which reads the extract meanwhile,
-    need not be asked.
+    A thread that has sent its batch takes the next one itself: without the calling thread, which reads the extract
+    meanwhile.
 
     A context manager. After an error in its block it calls `on_error` with it, awaits pending items and records them;
     `send` is still called for waiting items, and has to know by then that nothing is to be sent.
@@ -119,7 +119,7 @@ class Dispatcher(Generic[_Batch, _Result]):
 
     def _record_the_rest(self) -> None:
         while self._ended:
-            # the first error is raised, the others say no more
+            # the first error is raised, the others add nothing
             with contextlib.suppress(Exception):
                 self.take(0)
 

@@ -92,7 +92,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def _reported(self, ledger: OutcomeStore, *, tolerated: int) -> Iterator[None]:
-        """Report a ledger of which more than `tolerated` writes in a row have failed; its rows stay pending."""
+        """Report a ledger after more than `tolerated` failed writes in a row; its rows remain pending."""
         try:
             yield
         except EcdpError as error:

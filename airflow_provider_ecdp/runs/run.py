@@ -44,7 +44,7 @@ class Job(Protocol[_Item, _Result]):
     def send(self, item: _Item, /) -> _Result:
         """Send one item, in a worker thread, and report the result to the run's circuit breaker.
 
-        Once the run is cancelled it sends nothing, and says so in the result.
+        Once the run is cancelled it sends nothing, and the result shows it.
         """
 
     def record(self, result: _Result, /) -> None:

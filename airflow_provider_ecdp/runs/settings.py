@@ -23,7 +23,7 @@ _MAX_FAILED = Kind("a count (10) or a share (1%)", _max_failed, "N")
 class RunSettings:
     """How a run sends, and how it ends.
 
-    :param resumed: whether an earlier try of this run may have sent something; a ledger with rows says so itself
+    :param resumed: whether an earlier try of this run may have sent something; a ledger with rows implies it
     :param count_resumed_as: outcome of orders accepted in the ledger: SKIPPED for a new run over an old ledger,
         ACCEPTED where the run that wrote it is continued
     :raises ConfigurationError: a value is not allowed

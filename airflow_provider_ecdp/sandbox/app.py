@@ -167,6 +167,7 @@ def _problem(request: Request, status: int, detail: str, errors: list[str] | Non
 
 
 async def _unknown_route(_request: Request, error: Exception) -> Response:
-    # as a web server or a gateway says it, not as the Orders API: a wrong base URL must not look like an absent order
+    # in the form of a web server or a gateway, not of the Orders API: a wrong base URL must not look like an absent
+    # order
     status = error.status_code if isinstance(error, HTTPException) else 500
     return Response(f"There is nothing here: {status}.", status, media_type="text/plain")

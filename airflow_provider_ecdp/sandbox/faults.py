@@ -53,7 +53,7 @@ class FaultKind(StrEnum):
 class Faults:
     """How the sandbox misbehaves; by default, not at all.
 
-    Fields that bear the name of a `FaultKind` say how often: 0 is never, a number below 1 is a probability, a whole
+    Fields with the name of a `FaultKind` set its frequency: 0 is never, a number below 1 is a probability, a whole
     number from 1 is "every so many requests". `before` and `after` are before and after the request was processed:
     after is when a POST is stored and its sender does not get to know. Raises ConfigurationError.
     """

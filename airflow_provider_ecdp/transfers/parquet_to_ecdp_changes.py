@@ -140,8 +140,8 @@ class ParquetToEcdpStatusesOperator(_ParquetToEcdpChangesOperator):
 class ParquetToEcdpDeletionsOperator(_ParquetToEcdpChangesOperator):
     """Marks orders as deleted: a row of the Parquet files for each of them, with `order_id`.
 
-    All rows are read and checked before the first is sent. What fails the task, what Airflow tries again, and what a
-    retry does not send again, is as with `ParquetToEcdpOperator`.
+    All rows are read and checked before the first is sent. Failures, retries and resuming are those of
+    `ParquetToEcdpOperator`.
 
     :raises ConfigurationError: a parameter has an invalid value
     """

@@ -58,7 +58,7 @@ def test_the_page_says_whether_the_next_run_sends_them_anyway(failed):
 
 @pytest.mark.parametrize(
     ("task_id", "effect"),
-    [("push", "sends every order of the extract again"), ("push_more", "that its results do not hold as accepted")],
+    [("push", "sends every order of the extract again"), ("push_more", "that its results do not list as accepted")],
 )
 def test_a_task_is_cleared_and_the_page_says_what_that_sends(server, failed, task_id, effect):
     clear = failed(task_id)["clear"]

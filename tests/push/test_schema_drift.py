@@ -215,8 +215,8 @@ def test_a_failure_sends_nothing_and_keeps_what_was(run, tmp_path):
             run(table(currency=None), OnDrift.FAIL)
     assert str(failed.value) == (
         "t.parquet has other columns than in the previous run:\n  - currency (string) is gone\n"
-        "Nothing was sent. If this is meant, run once with on_drift (--on-drift) set to warn; "
-        f"what the previous run read is kept in {tmp_path / 'results'}"
+        "Nothing was sent. If the change is intended, run once with on_drift (--on-drift) set to warn; "
+        f"the previous run's columns are in {tmp_path / 'results'}"
     )
     assert run(table(), OnDrift.FAIL) == []
 
@@ -233,7 +233,7 @@ def test_a_note_that_cannot_be_read_is_passed_over(run, tmp_path, caplog, text):
     with caplog.at_level(logging.WARNING):
         assert run(table()) == []
     assert caplog.messages == [
-        f"what an earlier run has kept of its columns in {tmp_path / 'results'} cannot be read; it is not compared"
+        f"the columns that an earlier run has noted in {tmp_path / 'results'} cannot be read, and are not compared"
     ]
     assert run(table(currency=None)) == ["currency (string) is gone"]
 

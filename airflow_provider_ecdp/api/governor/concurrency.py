@@ -1,6 +1,6 @@
 """How many requests should be in flight at once: a limit that falls when the server struggles, and climbs back.
 
-It falls by a factor when the server says that it has too much, or does not answer in time, and when answers take ever
+It falls by a factor when the server reports overload, or does not answer in time, and when answers take ever
 longer. It rises by about one request for each round of answers: additive increase, multiplicative decrease, as in TCP
 (RFC 5681), and as there only while it is used (RFC 7661): an unused limit proves nothing. Rising latency is
 judged as in Netflix's concurrency-limits (Gradient2): the answers of late against those of a longer time, so that a
@@ -41,7 +41,7 @@ _STRUGGLING = (502, 503, 504)
 
 
 def struggles(error: ApiError) -> bool:
-    """Whether the server does not keep up: it says so, or has not answered in time."""
+    """Whether the server is overloaded: it reports so, or has not answered in time."""
     return isinstance(error, ThrottledError) or error.timed_out or error.status in _STRUGGLING
 
 

@@ -35,6 +35,6 @@ class RetryQuota:
         self.give_back(self._retry_cost)
 
     def give_back(self, last_cost: int | None) -> None:
-        """Note a call that was answered; `last_cost` is the result of `take` for its last retry, None without one."""
+        """Record an answered call; `last_cost` is the result of `take` for its last retry, None without one."""
         with self._lock:
             self._tokens = min(self._capacity, self._tokens + (last_cost or 1))

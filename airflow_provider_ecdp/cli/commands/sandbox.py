@@ -53,7 +53,7 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
 
 
 def _show(request: RequestRecord) -> None:
-    """Print a request in one line on stderr: no id, which may say who a customer is, and no content."""
+    """Print a request in one line on stderr: neither id, which may identify a customer, nor content."""
     head, _, last = request.path.rpartition("/")
     path = request.path if last in {"orders", "status"} else f"{head}/{{id}}"
     status = "no answer" if request.status is None else str(request.status)

@@ -24,7 +24,7 @@ ZONES = "ecdp_zones"
 #: Content hashes of orders that were sent before; the ids to read; ids that appear more than once, and their contents.
 ACCEPTED, CHOSEN, DUPLICATES = "ecdp_accepted", "ecdp_chosen", "ecdp_duplicates"
 
-#: Of the ids that stand more than once, those that were read in an earlier part; and those of the part just read.
+#: Repeated ids of earlier parts; and the ids of the part just read.
 READ_BEFORE, READ_NOW = "ecdp_read_before", "ecdp_read_now"
 
 #: Rows of a ledger, and the ids of the extract, without which its rows are not kept.
@@ -34,7 +34,7 @@ LEDGER_ROWS, LEDGER_AMONG = "ecdp_ledger_rows", "ecdp_ledger_among"
 ID_COUNTS, ID_HASHES, REPEATED_HASHES = "ecdp_id_counts", "ecdp_id_hashes", "ecdp_repeated_hashes"
 SUSPECTED_IDS, REPEATED_IDS, REPEATED_CONTENTS = "ecdp_suspected_ids", "ecdp_repeated_ids", "ecdp_repeated_contents"
 
-#: Values whose hash partition is asked for, and columns whose names the engine is asked for.
+#: Values whose hash partition is queried, and columns whose names are queried.
 PARTITION_KEYS, SPELLINGS = "ecdp_partition_keys", "ecdp_spellings"
 
 

@@ -16,7 +16,7 @@ from airflow_provider_ecdp.orders.engine.tables import (
 )
 from airflow_provider_ecdp.orders.sql.query import hashed_ids, repeated, repeated_hashes, suspected
 
-#: Ids that are counted at a time, about 10 MB; but not in more parts than these, for each part looks at all hashes.
+#: Ids that are counted at a time, about 10 MB; but not in more parts than these, for each part reads all hashes.
 _AT_A_TIME = 100_000
 _PARTS = 64
 
@@ -40,8 +40,8 @@ def find_repeats(
 ) -> tuple[int, int]:
     """Make the table REPEATED_IDS; return how many ids there are, and how many of them appear more than once.
 
-    Only hashes are kept of all ids. If some of them appear more than once, the ids are read again, and those that have
-    such a hash are compared: two ids that happen to have one hash do no harm.
+    Only hashes are kept of all ids. If some of them appear more than once, the ids are read again, and those with such
+    a hash are compared: two ids that happen to have the same hash do no harm.
 
     :param ids: SQL that reads the ids alone, as `order_id`
     """

@@ -26,7 +26,7 @@ Run = Callable[[Part], Iterator[pa.RecordBatch]]
 
 @dataclass(frozen=True, slots=True)
 class TooLarge:
-    """The second run over orders that do not fit the memory, of which only `columns` can be read."""
+    """The second run, over orders that do not fit the memory: only `columns` of them can be read."""
 
     columns: Columns
     run: Run
@@ -68,7 +68,7 @@ class PartRunner:
     def run(
         self, columns: Columns, action: str, run: Run, too_large: TooLarge | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the record batches of each part. A part of which some were yielded is not halved.
+        """Yield the record batches of each part. A part that has yielded some orders is not halved.
 
         :param columns: those that are read
         :param action: for messages, such as "reading orders"

@@ -17,7 +17,7 @@ from airflow_provider_ecdp.orders.sources.base import Source, bytes_of
 #: Orders of one record batch: the engine's own vector, so that nothing is copied to make larger ones.
 ROWS = 2048
 
-#: Rows that the engine computes at once: a share of its memory limit. It takes about ten times their bytes.
+#: Rows that the engine processes at a time take this share of its memory limit. It takes about ten times their bytes.
 PIECE_SHARE = 64
 
 #: Rows of the orders that are handed over at once: a share of the engine's memory limit.

@@ -116,7 +116,7 @@ class ColumnResolver:
         row = compiled.value
         if not self.lines or row is None or row.constant:
             return compiled
-        # a line without the value says nothing against the others
+        # a line without the value does not contradict the others
         differing = (path, f"min({row.sql}) <> max({row.sql})")
         flag = CompiledField(differing=(differing,))
         return CompiledField.of(Expression(f"min({row.sql})", row.type), (compiled, flag))

@@ -1,6 +1,6 @@
 """A mapping: which column, constant or sum is which field of the API, as the user writes it, in a dict or as JSON.
 
-Only its shape is looked at here. Which columns an extract has is the compiler's concern (`compiler.py`).
+Only its shape is checked here. Which columns an extract has is the compiler's concern (`compiler.py`).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class ColumnMapping:
 
     :param sources: by the path of a field, such as `customer.email`; an object's or a list's own path stands for a
         column that holds it whole
-    :param order_by: columns that say in which order the products of an order stand
+    :param order_by: columns that sort the products of an order
     :param unknown: names that are not fields of the API
     """
 

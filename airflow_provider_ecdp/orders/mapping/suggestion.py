@@ -57,7 +57,7 @@ _LINE_TOTALS = "line_total line_amount line_value amount total_price"
 #: Where the lines of an order are rows, a column of one of these names is the whole order's.
 _ORDER_TOTALS = {"totalvalue", "ordertotal", "ordervalue", "orderamount", "grandtotal"}
 
-#: Shares of letters in common from which a name may stand for another.
+#: Minimum share of letters in common for a name to resemble another.
 _ALIKE = 0.8
 
 #: Constants for optional fields that no column gives.
@@ -270,7 +270,7 @@ class _Draft:
             for name in self.types:
                 if folded_name(name) == folded_name(synonym) and name not in self.taken.values():
                     mapped.setdefault("order_by", name)
-        repeat = f"{self.taken.get('id', 'the id')} repeats" if self.repeats else "no id repeats in the rows looked at"
+        repeat = f"{self.taken.get('id', 'the id')} repeats" if self.repeats else "no id repeats in the rows read"
         self.notes["products"] = f"each row is an order line ({repeat}): rows with one id are one order"
         return {"products": mapped}
 
@@ -278,7 +278,7 @@ class _Draft:
         if (date := self.taken.get("date")) and pa.types.is_timestamp(self.types[date]) and not self.types[date].tz:
             self.notes["date"] = "its times have no time zone: name it, --timezone Europe/Warsaw (timezone=)"
         elif date and pa.types.is_date(self.types[date]):
-            self.notes["date"] = "days without a time: --timezone Europe/Warsaw (timezone=) says of which zone"
+            self.notes["date"] = "days without a time: --timezone Europe/Warsaw (timezone=) names their zone"
         if status := self.taken.get("status"):
             self.notes["status"] = _STATUSES % _json(status)
         if not self.lines and self.repeats:
@@ -351,7 +351,7 @@ def _typical(path: str, type_: pa.DataType) -> float:
 def _score(path: str, name: str, *, bare: bool = False) -> float:
     """Return how likely a column is a field, by their names: 0 for not at all.
 
-    :param bare: the column is a member of a product, and need not say so
+    :param bare: the column is a member of a product, and its name need not show it
     """
     synonyms = _synonyms(path, bare)
     column = folded_name(name.replace(".", ""))

@@ -41,7 +41,7 @@ class Sum:
 def total(gathered: str) -> str:
     """Return SQL of the sum of gathered terms; NULL if it has too many digits.
 
-    The engine stops at such a number, and lets no aggregate be tried: that is why it is a list.
+    The engine stops at such a number, and an aggregate cannot be tried: so it is a list.
     """
     # sorted: an overflow on the way must not depend on the position of the lines
     added = f"TRY(list_sum(list_sort({gathered})))"

@@ -73,7 +73,7 @@ def _in_folder(filesystem: Any, folder: str, name: str) -> list[str]:
 def _matching(filesystem: Any, pattern: str, name: str) -> list[str]:
     files: set[str] = set()
     fixed = _SPECIAL.split(pattern, maxsplit=1)[0].rpartition("/")[0]
-    # a pattern that names hidden files asks for them
+    # a pattern that names hidden files includes them
     hidden_too = _hidden(pattern, fixed)
     for match, info in filesystem.glob(_without_names(filesystem, pattern), detail=True).items():
         if _hidden(match, fixed) and not hidden_too:
@@ -88,7 +88,7 @@ def _matching(filesystem: Any, pattern: str, name: str) -> list[str]:
 
 
 def _without_names(filesystem: Any, pattern: str) -> str:
-    """Return a pattern in which the folders that exist under such a name stand for themselves: `br[1]` can be one."""
+    """Return a pattern with the names of existing folders escaped: a folder can be called `br[1]`."""
     literal = escaped = ""
     *folders, last = pattern.split("/")
     for folder in folders:

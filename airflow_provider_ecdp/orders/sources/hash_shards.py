@@ -15,7 +15,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, running
 from airflow_provider_ecdp.orders.sources.base import BATCH_ROWS, Source, gathered
 
-#: Of the engine that hashes: it holds the ids of some record batches.
+#: Memory limit of the engine that hashes: it holds the ids of a few record batches.
 _MEMORY = "64MB"
 
 _NUMBER = "md5_number_lower(coalesce(CAST(id AS VARCHAR), '')) % {count}"

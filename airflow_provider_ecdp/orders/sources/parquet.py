@@ -84,7 +84,7 @@ class ParquetSource:
         takes the files of folders that it matches. One file system serves all paths. Folders that are called
         `name=value` are columns too, unless the files have a column of that name.
 
-        :param partitions: values of such columns, one or a list for each; no other files are looked at
+        :param partitions: values of such columns, one or a list for each; no other files are read
         :raises MissingSourceError: there are no such files, or no such partitions
         :raises ExtractError: a file cannot be read as Parquet
         """

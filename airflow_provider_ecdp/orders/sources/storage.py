@@ -94,7 +94,7 @@ def _refuse_ignored_credentials(url: str, path: str) -> None:
 
 
 def _refuse_unreadable_credentials(url: str) -> None:
-    """Refuse credentials that are no part of a URL: the error about them holds the password's beginning, as a port."""
+    """Refuse credentials that a URL cannot hold: the error about them quotes the password's beginning, as a port."""
     try:
         _ = urlsplit(f"//{credentials_in(url)}host").port
     except ValueError:

@@ -145,7 +145,7 @@ def _text(raw: str, type_: pa.DataType) -> EncodedValue | None:
         # nothing to cast for text; but a UUID of SQL comes as text too
         return EncodedValue(f"CAST({raw} AS VARCHAR)")
     if is_bytes(type_):
-        # some writers leave out the mark that says a BYTE_ARRAY is text
+        # some writers leave out the mark for a BYTE_ARRAY of text
         return EncodedValue(f"TRY(decode({raw}))", TEXT)
     return None
 

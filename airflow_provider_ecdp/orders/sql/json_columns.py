@@ -1,8 +1,8 @@
 """Columns of text that hold JSON where an order has an object or a list, as warehouses write their VARIANT and JSON.
 
-Every value inside becomes text, which the checks read like any text. A text that is not the JSON that is asked for is a
-problem of its order, and so is a value that cannot be the text of its field. Numbers are those of the text, but without
-zeros at their end: 12.50 becomes 12.5.
+Every value inside becomes text, which the checks read like any text. A text that is not the expected JSON is a problem
+of its order, and so is a value that cannot be the text of its field. Numbers are those of the text, but without zeros
+at their end: 12.50 becomes 12.5.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _read_by_value(paths: Mapping[str, list[str]], strict: set[str], lists: set[
 
 
 def _hides_a_kind(free: Iterable[str], attribute_value: str) -> str:
-    """Return SQL of whether `ecdp_t` may hold a value that the engine makes text of and that must not be text.
+    """Return a condition: whether `ecdp_t` may hold a value that the engine turns into text and that must not be text.
 
     True as well if an attribute may have its name or value twice.
 
@@ -246,7 +246,7 @@ def _read(text: str, structure: object, *, is_list: bool) -> str:
 
 
 def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
-    """Return SQL and columns of `source` in which columns of text that are named as objects or lists are such.
+    """Return SQL and columns of `source` in which text columns with the name of an object or a list are parsed.
 
     :param source: a SELECT, of the columns of `schema`
     """
@@ -307,7 +307,7 @@ def _attributes(raw: str, *, by_value: bool = True) -> str:
         element = f"CASE WHEN ecdp_a IS NOT NULL THEN {{'name': {name}, 'value': {value}}} END"
         listed = f"list_transform({listed}, lambda ecdp_a: {element})"
     listed_twice = _repeated_key(raw, is_list=True) if by_value else "FALSE"
-    # one list in place of another: a name that stands twice is said of the attribute, not of the product
+    # one list in place of another: a repeated name is reported for the attribute, not for the product
     twice = f"[{{'name': {quote_literal(REPEATED_KEY)}, 'value': NULL}}]"
     return (
         f"CASE TRY(json_type({raw})) "

@@ -53,7 +53,7 @@ class Path:
 class Check:
     """`broken` is SQL, true where the rule is broken; `rule` and `got` are SQL; `warning` is its name if it is one.
 
-    `watched` says that the query finds the orders for which this may be broken by a cheaper look at all of their text.
+    `watched`: a cheaper test of an order's whole text finds the orders that may break this rule.
     """
 
     path: Path
@@ -111,7 +111,7 @@ class Level:
 
 
 def order_checks(fields: FieldBinding, *, matching: str | None, future: str) -> Level:
-    """Return every check of an order as `fields` say.
+    """Return every check of an order with these `fields`.
 
     :param matching: the customer's field that the business unit matches by: `email`, `phone` or `crmId`
     :param future: SQL timestamp with time zone; a later date is odd
@@ -272,7 +272,7 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
 
 
 def _of_other_pages(fields: FieldBinding) -> Iterator[Check]:
-    """Yield the warnings for values that other pages of the vendor forbid, and that of the API does not."""
+    """Yield the warnings for values that other pages of the vendor forbid, but the API's page does not."""
     for name, warning in (("totalValue", "negative_total"), ("returnsValue", "negative_returns")):
         if node := fields.field(name):
             # -0.00 is not below zero
