@@ -6,12 +6,14 @@ import http.server
 import importlib.abc
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from pathlib import Path
 
 import hypothesis
@@ -69,6 +71,7 @@ WITH_AIRFLOW = {
     "notifications",
     "observability",
     "operators",
+    "plugin",
     "sensors",
     "transfers",
     "warehouses",
@@ -78,6 +81,14 @@ WITH_AIRFLOW = {
 WITH_AIRFLOW |= {"test_operators_page.py"}
 #: Suites that are slow as a whole.
 SLOW = {"benchmarks", "faults"}
+#: Whole runs of the command line: the quick tests of the core have each of its parts.
+WHOLE_RUNS = {
+    f"cli/test_{name}.py"
+    for name in (
+        *("changes", "check", "dry_run", "endless_servers", "extracts", "interruption", "object_storage", "push"),
+        *("real_extract", "results", "same_values", "sandbox_and_sample", "storage_that_stops", "streams"),
+    )
+}
 
 
 class WithoutAirflow(importlib.abc.MetaPathFinder):
@@ -90,6 +101,7 @@ class WithoutAirflow(importlib.abc.MetaPathFinder):
 
 def pytest_addoption(parser):
     parser.addoption("--core", action="store_true", help="the quick tests of the core alone, with Airflow out of reach")
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="run the tests in an order drawn from a seed")
 
 
 def pytest_configure(config):
@@ -99,8 +111,13 @@ def pytest_configure(config):
 
 def pytest_ignore_collect(collection_path, config):
     if config.getoption("core") and collection_path.is_relative_to(TESTS):
-        return bool({*collection_path.relative_to(TESTS).parts} & (WITH_AIRFLOW | SLOW)) or None
+        path = collection_path.relative_to(TESTS)
+        return bool({*path.parts} & (WITH_AIRFLOW | SLOW)) or path.as_posix() in WHOLE_RUNS or None
     return None
+
+
+def needs_airflow(item):
+    return item.path.is_relative_to(TESTS) and bool({*item.path.relative_to(TESTS).parts} & WITH_AIRFLOW)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -108,6 +125,11 @@ def pytest_collection_modifyitems(config, items):
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    if config.getoption("shuffle") is not None:
+        random.Random(config.getoption("shuffle")).shuffle(items)
+    else:
+        # together, so that few workers import Airflow: that takes seconds
+        items.sort(key=needs_airflow, reverse=True)
 
 
 def pytest_unconfigure():
@@ -182,6 +204,17 @@ class TaskInstance:
 def make_context():
     """Make the context of a task's run; keywords are those of its task instance."""
     return lambda **fields: {"ti": TaskInstance(**fields)}
+
+
+@pytest.fixture(scope="session")
+def airflow_database():
+    """Make the tables of Airflow in the database of this process."""
+    with warnings.catch_warnings():
+        # Airflow's own imports are not ours to correct
+        warnings.simplefilter("ignore")
+        from airflow.utils.db import initdb
+
+        initdb()
 
 
 @pytest.fixture

@@ -101,6 +101,14 @@ def test_airflow_is_banned_but_for_the_adapters():
     assert {part(name) for name in set(MODULES) - set(CORE)} == ADAPTERS
 
 
+def test_the_quick_tests_of_the_core_leave_out_those_of_the_adapters(request):
+    """Their modules import Airflow, which is out of reach then."""
+    tests = Path(__file__).parent
+    conftest = request.config.pluginmanager.get_plugin(str(tests / "conftest.py"))
+    assert {name for name in ADAPTERS if (tests / name).exists()} <= conftest.WITH_AIRFLOW
+    assert all((tests / path).exists() for path in conftest.WHOLE_RUNS)
+
+
 @pytest.mark.parametrize(
     ("statement", "module", "allowed"),
     [

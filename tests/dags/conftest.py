@@ -4,8 +4,6 @@ import datetime as dt
 import importlib
 import os
 import shutil
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
@@ -86,7 +84,7 @@ def _rendered_fields():
 
 
 @pytest.fixture(scope="session")
-def airflow():
+def airflow(airflow_database):  # noqa: ARG001 - makes the tables
     home = Path(os.environ["AIRFLOW_HOME"])
     shutil.copytree(REPOSITORY / "dags", home / "dags", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(
@@ -99,7 +97,6 @@ def airflow():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ECDP_EXTRACTS", str(home / "extracts"))
         patch.setenv("ECDP_RESULTS", str(home / "results"))
-        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
         with warnings.catch_warnings():
             # Airflow's in-process API server, imported when a task runs, is not ours to correct
             warnings.filterwarnings("ignore", "Using `httpx` with `starlette.testclient` is deprecated")

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.slow
 
 DAY = dt.date(2026, 11, 1)
 SECRET = "a-key-that-nobody-may-read"
+#: An outage: the client does not try again after a redirect, so no test waits for its pauses.
+REDIRECTS = {"error_before": 1, "error_statuses": (302,)}
 
 
 @pytest.fixture
@@ -26,8 +28,7 @@ def forty(airflow):
 
 def test_a_retry_after_an_outage_goes_on_and_counts_the_whole_run(airflow, sandbox, connect, forty):
     connect(sandbox.url)
-    # the run asks for the batches that are left, each five times, and once whether the server answers: it gives up
-    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=3, last_request=18)
+    sandbox.faults = Faults(**REDIRECTS, first_request=3, last_request=6)
     run = airflow.run("tried_push", conf=forty)
     assert (run.state, run.tries["push"]) == ("success", 2)
     summary = run.xcom["push"]["summary"]
@@ -38,8 +39,8 @@ def test_a_retry_after_an_outage_goes_on_and_counts_the_whole_run(airflow, sandb
 def test_a_retry_of_deletions_goes_on_and_counts_the_whole_run(airflow, sandbox, connect, forty):
     connect(sandbox.url)
     airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
-    # five deletions fail, each after five requests: the run gives up
-    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=11, last_request=35)
+    # five deletions fail: the run gives up
+    sandbox.faults = Faults(**REDIRECTS, first_request=11, last_request=15)
     run = airflow.run("tried_deletions", conf=forty, logical_date=dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
     assert (run.state, run.tries["delete"]) == ("success", 2)
     summary = run.xcom["delete"]["summary"]
@@ -78,8 +79,7 @@ def test_clearing_a_task_pushes_again(airflow, sandbox, connect, forty, cleared)
 
 def test_a_cleared_task_resumes_after_an_outage_that_outlasted_the_retries(airflow, sandbox, connect, forty, cleared):
     connect(sandbox.url)
-    # a redirect is not tried again by the client, which makes this test fast
-    sandbox.faults = Faults(error_before=1, error_statuses=(302,), first_request=3)
+    sandbox.faults = Faults(**REDIRECTS, first_request=3)
     conf = forty | {"on_clear": "resume"}
     run = airflow.run("tried_push", conf=conf, logical_date=dt.datetime(2026, 11, 9, tzinfo=dt.UTC))
     first = run.xcom["push"]
@@ -102,8 +102,7 @@ def test_a_task_that_fails_for_good_is_not_retried_and_its_xcom_stays(airflow, s
 
 def test_a_task_that_is_out_of_retries_leaves_its_xcom(airflow, sandbox, connect, forty):
     connect(sandbox.url)
-    # a redirect is not tried again by the client, which makes this test fast
-    sandbox.faults = Faults(error_before=1, error_statuses=(302,), first_request=3)
+    sandbox.faults = Faults(**REDIRECTS, first_request=3)
     run = airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 4, tzinfo=dt.UTC))
     assert (run.state, run.tries["push"]) == ("failed", 2)
     summary = run.xcom["push"]["summary"]
@@ -155,7 +154,7 @@ def sharded(airflow):
 def test_shards_resume_and_remember_each_for_itself_and_for_all(airflow, sandbox, connect):
     connect(sandbox.url)
     # one shard meets an outage, and gives up: its retry goes on
-    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=4, last_request=18)
+    sandbox.faults = Faults(**REDIRECTS, first_request=4, last_request=7)
     run = airflow.run("tried_shards", conf={"most": 4}, logical_date=dt.datetime(2026, 11, 6, tzinfo=dt.UTC))
     total = run.xcom["add_up"]["summary"]
     assert (run.state, sorted(run.tries["push"])) == ("success", [1, 1, 1, 2])
@@ -186,8 +185,7 @@ def test_a_dag_reads_s3_keeps_its_results_there_and_goes_on_from_them(airflow, s
     connect(sandbox.url)
     Sample(orders=40, day=DAY).write(tmp_path / "part.parquet")
     s3.files.put(str(tmp_path / "part.parquet"), "warehouse/orders/2026-11-06/part.parquet")
-    # the run asks for the batches that are left, each five times, and once whether the server answers: it gives up
-    sandbox.faults = Faults(throttle=1, retry_after=0, first_request=3, last_request=18)
+    sandbox.faults = Faults(**REDIRECTS, first_request=3, last_request=6)
     run = airflow.run("tried_storage", logical_date=dt.datetime(2026, 11, 6, tzinfo=dt.UTC))
     assert (run.state, run.tries["push"]) == ("success", 2)
     xcom = run.xcom["push"]

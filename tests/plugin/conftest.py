@@ -151,16 +151,13 @@ def server(api_server, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def api_server():
+def api_server(airflow_database):  # noqa: ARG001 - makes the tables
     home = Path(os.environ["AIRFLOW_HOME"])
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         for name, value in SETTINGS.items():
             patch.setenv(name, value)
         # Airflow's own imports are not ours to correct
         warnings.simplefilter("ignore")
-        from airflow.utils.db import initdb
-
-        initdb()
         _add_dags(home)
         from airflow.api_fastapi.app import create_app
         from fastapi.testclient import TestClient
