@@ -157,6 +157,8 @@ class Interval:
 
     :param start: when it began
     :param seconds: how long it was
+    :param requests: requests whose answers gave orders their outcome; the ledger has no others, such as one that was
+        answered with 503 and sent again
     :param sent: orders that were in a request
     :param failed: orders that failed, sent or not
     :param repeated: orders that were in more than one request
@@ -164,13 +166,14 @@ class Interval:
 
     start: dt.datetime
     seconds: float
+    requests: int
     sent: int
     failed: int
     repeated: int
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
-        counts = {"sent": self.sent, "failed": self.failed, "repeated": self.repeated}
+        counts = {"requests": self.requests, "sent": self.sent, "failed": self.failed, "repeated": self.repeated}
         return {"start": self.start.isoformat(), "seconds": self.seconds, **counts}
 
 
@@ -285,13 +288,15 @@ class Results:
             return []
         width = next((width for width in _WIDTHS if last - first < most * width * 1_000_000), _WIDTHS[-1])
         sql = (
-            f'SELECT (epoch_us("at") - {first}) // {width * 1_000_000} AS i, count(*) FILTER ({_SENT}), '
-            f"count(*) FILTER ({_FAILED}), count(*) FILTER (attempts > 1) FROM newest WHERE {timed} GROUP BY i"
+            # the orders of one answer have one time, and no other has the same
+            f'SELECT (epoch_us("at") - {first}) // {width * 1_000_000} AS i, count(DISTINCT "at") FILTER ({_SENT}), '
+            f"count(*) FILTER ({_SENT}), count(*) FILTER ({_FAILED}), count(*) FILTER (attempts > 1) "
+            f"FROM newest WHERE {timed} GROUP BY i"
         )
         counts = {i: rest for i, *rest in self._fetch(sql, [])}
         began = dt.datetime.fromtimestamp(first / 1_000_000, dt.UTC)
         return [
-            Interval(began + dt.timedelta(seconds=i * width), width, *counts.get(i, (0, 0, 0)))
+            Interval(began + dt.timedelta(seconds=i * width), width, *counts.get(i, (0, 0, 0, 0)))
             for i in range(max(counts) + 1)
         ]
 

@@ -182,9 +182,11 @@ def test_a_timeline_has_all_orders_that_were_sent_or_failed(root):
 
 
 def test_orders_of_one_interval_are_added_up_wherever_in_it_they_are(tmp_path):
-    write(tmp_path, *[(f"{i}", "accepted", None, i / 36_000) for i in range(25)])
+    # five orders of one request have one time
+    write(tmp_path, *[(f"{i}", "accepted", None, (i - i % 5) / 36_000) for i in range(25)])
     with Results(tmp_path) as results:
-        assert [(one.seconds, one.sent) for one in results.timeline()] == [(1, 10), (1, 10), (1, 5)]
+        timeline = results.timeline()
+    assert [(one.seconds, one.sent, one.requests) for one in timeline] == [(1, 10, 2), (1, 10, 2), (1, 5, 1)]
 
 
 def test_a_run_in_which_nothing_was_sent_has_no_timeline(tmp_path):

@@ -24,14 +24,18 @@ const BOTTOM = 20;
 const TOP = 8;
 
 function frame(label, most, ...children) {
-  const lines = [0, 0.5, 1].map((share) => {
-    const y = TOP + (HEIGHT - TOP - BOTTOM) * (1 - share);
+  return framed(label, most, HEIGHT, [0, 0.5, 1], children);
+}
+
+function framed(label, most, height, shares, children) {
+  const lines = shares.map((share) => {
+    const y = TOP + (height - TOP - BOTTOM) * (1 - share);
     return [
       svg("line", { class: "grid", x1: LEFT, x2: WIDTH, y1: y, y2: y }),
       svg("text", { class: "tick", x: LEFT - 6, y: y + 4, "text-anchor": "end" }, short(most * share)),
     ];
   });
-  const attributes = { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": label, class: "chart" };
+  const attributes = { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": label, class: "chart" };
   return svg("svg", attributes, lines, children);
 }
 
@@ -70,7 +74,24 @@ function asTable(heads, rows) {
   );
 }
 
-/** Orders a second over the time of a run, with those that failed or went out more than once. */
+const LOW = 70;
+
+/** Requests a second, as a low chart below the orders. */
+function requestsOver(intervals) {
+  const rates = intervals.map(({ requests, seconds }) => requests / seconds);
+  const most = ceiling(Math.max(...rates));
+  const step = (WIDTH - LEFT) / intervals.length;
+  const bars = rates.map((rate, i) => {
+    const height = Math.max(rate ? 1 : 0, (rate / most) * (LOW - TOP - BOTTOM));
+    const width = Math.max(1, Math.min(step - Math.min(2, step / 3), 48));
+    const title = `${moment(intervals[i].start)}: ${short(rate)} requests/s`;
+    const bar = { class: "requests", x: LEFT + i * step + Math.min(1, step / 6), y: LOW - BOTTOM - height, width, height };
+    return svg("g", {}, svg("title", {}, title), svg("rect", bar));
+  });
+  return framed("Requests a second, over the same time", most, LOW, [0, 1], bars);
+}
+
+/** Orders a second over the time of a run, with those that failed or went out more than once, and requests a second. */
 export function timeline(intervals) {
   const rates = intervals.map(({ sent, seconds }) => sent / seconds);
   const most = ceiling(Math.max(...rates, ...intervals.map(({ failed, seconds }) => failed / seconds)));
@@ -117,11 +138,14 @@ export function timeline(intervals) {
       intervals.some(({ repeated }) => repeated) && key("again", "in more than one request"),
       intervals.some(({ failed }) => failed) && key("rejected", "failed"),
     ),
+    requestsOver(intervals),
+    el("p.legend", {}, key("requests", "requests a second that gave orders their outcome")),
     asTable(
-      ["Time (UTC)", "Orders a second", "Sent", "Failed", "In more than one request"],
-      intervals.map(({ start, seconds, sent, failed, repeated }) => [
+      ["Time (UTC)", "Orders a second", "Requests a second", "Sent", "Failed", "In more than one request"],
+      intervals.map(({ start, seconds, requests, sent, failed, repeated }) => [
         moment(start),
         number(Number((sent / seconds).toPrecision(3))),
+        number(Number((requests / seconds).toPrecision(3))),
         number(sent),
         number(failed),
         number(repeated),

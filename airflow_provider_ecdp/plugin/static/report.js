@@ -309,7 +309,7 @@ function copyable(text) {
 // over time
 
 function charts({ timeline: intervals, earlier, facts: outcomes }) {
-  const over = intervals.length > 1 && el("section.card", { "aria-labelledby": "time" }, el("h2", { id: "time" }, "Orders a second"), timeline(intervals));
+  const over = intervals.length > 1 && el("section.card", { "aria-labelledby": "time" }, el("h2", { id: "time" }, "The run over time"), timeline(intervals));
   const before = earlier?.length > 1 && el("section.card", { "aria-labelledby": "runs" }, el("h2", { id: "runs" }, "Compared with earlier runs"), earlierRuns(earlier, outcomes));
   return over || before ? el("div.pair", {}, over, before) : null;
 }
