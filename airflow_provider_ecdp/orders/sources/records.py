@@ -71,7 +71,7 @@ def _object(
 
 
 def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) -> Any:
-    if _is_missing(value):
+    if _is_missing(value) or (isinstance(value, str) and not value and field.fields and not field.required):
         return None
     if field.kind is Kind.OBJECT:
         if isinstance(value, Mapping):

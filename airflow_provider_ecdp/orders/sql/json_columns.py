@@ -48,6 +48,9 @@ _ESCAPED_KEY = r'\\u00[4-7][0-9a-f][^"]*"\s*:'
 #: Precedes a key that is not case-sensitive.
 _ANY_CASE = " "
 
+#: The rule that a text breaks where a list is expected.
+_LIST = "JSON text of a list of objects"
+
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
 _PROBLEMS = pa.list_(pa.struct([(name, pa.string()) for name in ("field", "rule", "got")]))
@@ -69,7 +72,7 @@ def parsed(field: Field, raw: str, further: Mapping[str, Field] = MappingProxyTy
     :param further: keys that are read beside those of the contract, with the fields for which they are read
     """
     if field.name.endswith("Attributes"):
-        value, type_ = _attributes("ecdp_t"), _ATTRIBUTES
+        value, type_ = _attributes("ecdp_t", inside=False), _ATTRIBUTES
     else:
         value, members = _objects(field, further)
         type_ = members if field.kind is Kind.OBJECT else pa.list_(members)
@@ -284,19 +287,23 @@ def problem(path: str, field: Field, raw: str, parsed: str) -> str:
 
     :param parsed: SQL of the parsed value of `raw`
     """
-    rule = f"JSON text of {'an object' if field.kind is Kind.OBJECT else 'a list of objects'}"
+    rule = "JSON text of an object" if field.kind is Kind.OBJECT else _LIST
     # JSON null is a value that is absent
     unreadable = f"{raw} IS NOT NULL AND {parsed} IS NULL AND coalesce(TRY(json_type({raw})), '') <> 'NULL'"
+    if not field.required:
+        # text without characters is an absent value too, as in every optional field
+        unreadable += f" AND CAST({raw} AS VARCHAR) <> ''"
     twice = f"coalesce(TRY({_repeated_key(raw, is_list=field.kind is Kind.LIST)}), FALSE)"
     rule = f"CASE WHEN {twice} THEN '{ONE_VALUE}' ELSE {quote_literal(rule)} END"
     got = f"CASE WHEN {twice} THEN 'more' ELSE {length_sql(f'CAST({raw} AS VARCHAR)')} END"
     return f"CASE WHEN {unreadable} THEN {{'field': {quote_literal(path)}, 'rule': {rule}, 'got': {got}}} END"
 
 
-def _attributes(raw: str, *, by_value: bool = True) -> str:
+def _attributes(raw: str, *, by_value: bool = True, inside: bool = True) -> str:
     """Return SQL of the attributes that the JSON text `raw` lists, or has by their names.
 
     :param by_value: whether a listed value may be of a kind that cannot be text, or a key may stand twice
+    :param inside: whether `raw` is part of a larger text; `problem` finds a whole text that is not a list
     """
     type_ = "JSON" if by_value else "VARCHAR"
     listed = f"""TRY(json_transform({raw}, '[{{"name":"{type_}","value":"{type_}"}}]'))"""
@@ -309,9 +316,13 @@ def _attributes(raw: str, *, by_value: bool = True) -> str:
     listed_twice = _repeated_key(raw, is_list=True) if by_value else "FALSE"
     # one list in place of another: a repeated name is reported for the attribute, not for the product
     twice = f"[{{'name': {quote_literal(REPEATED_KEY)}, 'value': NULL}}]"
+    single_value = quote_literal(f"{OTHER_KIND}a single value{OTHER_KIND}{_LIST}")
+    other = f"[{{'name': {single_value}, 'value': NULL}}]"
+    others = f" ELSE CASE WHEN {raw} NOT IN ('null', '\"\"') THEN {other} END" if inside else ""
     return (
         f"CASE TRY(json_type({raw})) "
         f"WHEN 'ARRAY' THEN CASE WHEN {listed_twice} THEN {twice} ELSE {listed} END "
         f"WHEN 'OBJECT' THEN CASE WHEN {_repeated_key(raw, is_list=False)} THEN {twice} "
-        f"ELSE list_transform({keyed}, lambda ecdp_a: {{'name': ecdp_a.key, 'value': {value}}}) END END"
+        f"ELSE list_transform({keyed}, lambda ecdp_a: {{'name': ecdp_a.key, 'value': {value}}}) END"
+        f"{others} END"
     )

@@ -237,6 +237,13 @@ def test_markers_of_missing_values_are_absent(take, good):
     assert rows["nan"].sent == rows["none"].sent
 
 
+def test_empty_text_in_place_of_optional_attributes_is_absent(take, good):
+    [product] = good["products"]
+    rows = take({"empty": good | {"orderAttributes": "", "products": [product | {"productAttributes": ""}]}})
+    sent = rows["empty"].sent
+    assert ("orderAttributes" in sent, "productAttributes" in sent["products"][0]) == (False, False)
+
+
 def test_a_wrong_kind_is_told_and_not_the_value(take, good):
     rows = take({"a": good | {"customer": ["anna@example.com"]}, "b": good | {"id": {"secret": "anna@example.com"}}})
     assert [row.problems for row in rows.values()] == [

@@ -75,6 +75,7 @@ def test_attributes_are_a_list_or_an_object_by_their_names(read):
         "[]": [],
         "{}": [],
         "null": None,
+        "": None,
         None: None,
     }
     table = pa.Table.from_pylist([order()] * len(sent)).append_column("order_attributes", pa.array(list(sent)))
@@ -87,6 +88,24 @@ def test_attributes_of_products_are_read_too(one):
     products[0]["product_attributes"] = {"Colour": "red"}
     assert one(order(products=json.dumps(products))).sent["products"][0]["productAttributes"] == [
         {"name": "Colour", "value": "red"}
+    ]
+
+
+@pytest.mark.parametrize("key", ["productAttributes", "product_attributes", "PRODUCTATTRIBUTES"])
+def test_attributes_of_products_that_are_a_single_value_are_that_order_s_problem(together, key):
+    product = PRODUCTS if key[0] == "p" else PRODUCTS.replace('"id"', '"Id"')
+    absent = ["null", '""']
+    values = ['"red"', r'"{\"Colour\": 1}"', "7", "1.5", "true", "NaN", *absent]
+    rows = together({value: {"products": product.replace("}", f', "{key}": {value}}}')} for value in values})
+    assert [rows.pop(value).sent["products"][0].get("productAttributes") for value in absent] == [None, None]
+    assert [row.problems for row in rows.values()] == len(rows) * [
+        [
+            {
+                "field": "products[0].productAttributes[0].name",
+                "rule": "JSON text of a list of objects",
+                "got": "a single value",
+            }
+        ]
     ]
 
 
