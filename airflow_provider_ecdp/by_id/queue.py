@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.by_id.rows import ChangeRows
 from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, Operation
-from airflow_provider_ecdp.by_id.validation import checked_id, checked_website, listed_status
+from airflow_provider_ecdp.by_id.validation import checked_id, checked_website, listed_status, refused_id
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
@@ -191,7 +191,7 @@ class ChangeQueue:
     ) -> tuple[str | None, str | None, int | None, str | None]:
         """Return the id, status and website to send, and why the row cannot be sent, None if it can."""
         if order_id is not None and BROKEN in order_id:
-            return None, None, None, "order id: text in UTF-8, got bytes of another encoding"
+            return None, None, None, refused_id(order_id)
         try:
             checked = checked_id(order_id, in_path=self.operation is Operation.DELETE)
             if self.operation is Operation.DELETE:

@@ -73,10 +73,10 @@ class ChangeRows:
             schema = self._result(source)
             spelled = {}
             if sql is None:
-                # the engine renames columns that differ in case only
-                own = readable_schema(extract.schema).names
-                spelled = dict(zip(own, schema.names, strict=True))
-                schema = pa.schema([pa.field(name, f.type) for name, f in zip(own, schema, strict=True)])
+                # the engine renames columns that differ in case only, and gives JSON as text
+                own = readable_schema(extract.schema)
+                spelled = dict(zip(own.names, schema.names, strict=True))
+                schema = own
             completed = _completed(named, schema)
             self._query = self._select(source, completed, ColumnResolver(completed, schema, spelled), with_status)
             self._columns = self._sources.columns_read(self._query)

@@ -51,6 +51,12 @@ def checked_id(order_id: object, *, in_path: bool = False) -> str:
     return text
 
 
+def refused_id(order_id: str) -> str:
+    """Return why an id that was marked is none."""
+    rule = "must be text or a whole number" if OTHER_KIND in order_id else "text in UTF-8"
+    return f"order id: {rule}, got {_disclosed(order_id)}"
+
+
 def checked_website(website_id: object) -> int | None:
     """Return the id of a website as a number.
 

@@ -119,12 +119,24 @@ def test_a_value_behind_a_map_or_default_that_does_not_fit_is_told_by_its_kind(c
     }
 
 
-def test_an_id_that_is_no_utf_8_is_invalid_and_not_sent(client, delete, sandbox):
-    broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"1\xff"]).buffers())
-    report = delete(client, TableSource("the changes", pa.table({"order_id": broken})))
+@pytest.mark.parametrize(
+    ("ids", "reason"),
+    [
+        (
+            pa.Array.from_buffers(pa.string(), 1, pa.array([b"1\xff"]).buffers()),
+            "order id: text in UTF-8, got bytes of another encoding",
+        ),
+        (
+            pa.array(["7.0"], pa.json_()),
+            "order id: must be text or a whole number, got a number with a fraction",
+        ),
+    ],
+    ids=["bytes", "json"],
+)
+def test_an_id_that_is_not_text_is_invalid_and_not_sent(client, delete, sandbox, ids, reason):
+    report = delete(client, TableSource("the changes", pa.table({"order_id": ids})))
     assert counts(report) == {"invalid": 1}
-    assert report.results[0]["order_id"] is None
-    assert report.results[0]["reason"] == "order id: text in UTF-8, got bytes of another encoding"
+    assert (report.results[0]["order_id"], report.results[0]["reason"]) == (None, reason)
     assert not sandbox.store.requests
 
 

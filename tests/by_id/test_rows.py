@@ -39,6 +39,8 @@ def test_an_id_of_the_change_itself_is_not_the_orders():
         (pa.array(["12"]).dictionary_encode(), "12"),
         (pa.array([b"12"]), "12"),
         (pa.array(["12"], pa.large_string()), "12"),
+        (pa.array(["12"], pa.json_()), "12"),
+        (pa.array(['"12"'], pa.json_()), "12"),
     ],
 )
 def test_ids_are_text_or_whole_numbers_of_any_type(ids, text):
@@ -52,6 +54,14 @@ def test_a_website_is_a_whole_number_or_told_apart():
     floats = pa.array([7.0, None])
     found = read({"order_id": list("12"), "status": ["paid"] * 2, "website_id": floats})
     assert [website for _, _, website in found] == ["7", None]
+
+
+def test_a_column_of_json_is_the_value_in_its_text():
+    columns = {"order_id": ['"1"', "2"], "status": ['"paid"', "null"], "website_id": ["7", '"8"']}
+    json = {name: pa.array(values, pa.json_()) for name, values in columns.items()}
+    assert read(json) == [("1", "paid", "7"), ("2", None, "8")]
+    mapping = {name: {"column": name, "default": 9} for name in columns}
+    assert read(json, mapping=mapping) == [("1", "paid", "7"), ("2", "9", "8")]
 
 
 def test_a_mapping_names_columns_and_changes_statuses():
