@@ -27,6 +27,9 @@ opened = OpenResults()
 _RUN = "/{dag_id}/{run_id}"
 _TASK = _RUN + "/{task_id}/{map_index}"
 
+#: Digits of the longest map index: the database keeps 32 bits.
+_INDEX_DIGITS = 9
+
 #: Most rows of one page of the table.
 _MOST_ROWS = 200
 
@@ -43,8 +46,9 @@ _Run = Annotated[RunState, Depends(_run)]
 
 def _task(run: _Run, task_id: str, map_index: str, session: SessionDep) -> TaskState:
     # of a task that is not mapped, Airflow leaves the placeholder in the address
-    index = int(map_index) if map_index.isdecimal() else -1
-    states = records.task_states(session, run.dag_id, run.run_id, [task_id], index)
+    index = int(map_index[: _INDEX_DIGITS + 1]) if map_index.isdecimal() else -1
+    too_long = index >= 10**_INDEX_DIGITS
+    states = [] if too_long else records.task_states(session, run.dag_id, run.run_id, [task_id], index)
     if not states:
         raise HTTPException(404, "There is no such task instance.")
     return states[0]
@@ -109,7 +113,7 @@ class _Page:
 
 def _page(
     sort: Sort = Sort.AT,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=10**12)] = 0,
     limit: Annotated[int, Query(ge=1, le=_MOST_ROWS)] = 50,
     *,
     descending: bool = False,

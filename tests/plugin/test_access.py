@@ -34,8 +34,11 @@ def test_a_cookie_is_a_login_too(server):
 def test_the_permission_is_asked_before_it_is_said_whether_a_dag_exists(server):
     for dag_id in ("nothing", "shop", "~"):
         assert server.get(f"data/{dag_id}/nothing", user="nobody", role=None).status_code == 403
+    task = f"data/shop/{server.run}/push"
     for path in ("data/nothing/nothing", "data/~/nothing", f"data/shop/{server.run}/nothing/-1", "data/shop/~"):
         assert server.get(path).status_code == 404
+    for path in (f"{task}/{10**9}", f"{task}/{'9' * 5000}", f"{task}/%00", "data/shop/%00", "report/%00/x"):
+        assert server.get(path).status_code == 404, path[:80]
 
 
 @pytest.mark.parametrize("ids", IDS)
