@@ -17,7 +17,8 @@ export function outcomeBar(outcomes) {
   return bar;
 }
 
-const WIDTH = 640;
+/** On a phone, a chart that shrinks would shrink its text. */
+const WIDTH = innerWidth > 640 ? 640 : 340;
 const HEIGHT = 150;
 const LEFT = 44;
 const BOTTOM = 20;
