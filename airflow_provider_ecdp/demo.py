@@ -61,9 +61,8 @@ def _terminated(number: int, _frame: object) -> NoReturn:
 class Demo:
     """One run of the demo, in `folder`, which it makes anew."""
 
-    def __init__(self, folder: Path, *, faulty: int = FAULTY) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.faulty = faulty
         self.log = folder / "airflow.log"
         self.database = folder / "sandbox.sqlite3"
         self.home = folder / "airflow"
@@ -78,7 +77,7 @@ class Demo:
             raise EcdpError(f"dags/{DAG}.py is not there: the demo runs in a clone of the repository")
         shutil.rmtree(self.folder, ignore_errors=True)
         self.extract.parent.mkdir(parents=True)
-        Sample(orders=ORDERS, faulty=self.faulty, odd=ODD, day=self.day).write(self.extract)
+        Sample(orders=ORDERS, faulty=FAULTY, odd=ODD, day=self.day).write(self.extract)
         out(f"1/4  An extract of {ORDERS:,} made-up orders of {self.day}: {_short(self.extract)}")
         with SandboxServer(KEY, self.database) as sandbox:
             out(f"2/4  The sandbox, which stands in for ECDP: {sandbox.url}")

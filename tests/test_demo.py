@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_ecdp.demo import Demo
+from airflow_provider_ecdp.demo import DAG, Demo
 from airflow_provider_ecdp.errors import EcdpError
 
 pytestmark = pytest.mark.slow
@@ -64,14 +66,31 @@ def test_the_demo_shows_what_airflow_did_and_leaves_nothing_running(tmp_path, ca
     assert "1,988 valid, 12 invalid" in checked.stdout
 
 
-def test_a_dag_that_fails_is_told_with_the_end_of_its_log(tmp_path, capsys):
-    # 5 % of the orders, where the DAG tolerates 1 %
-    with pytest.raises(EcdpError, match=r"airflow\.log"):
-        Demo(tmp_path / "demo", faulty=100).run()
+def test_a_command_of_airflow_that_fails_is_told_with_the_end_of_its_log(tmp_path, capsys):
+    demo = Demo(tmp_path)
+    command = ("dags", "test", "no_such_dag", "2026-11-01")
 
-    captured = capsys.readouterr()
-    assert "100 of 2,000 orders failed" in captured.err
-    assert "they agree" not in captured.out
+    with pytest.raises(EcdpError, match=r"airflow dags test no_such_dag .*ended with exit code \d+; .*airflow\.log"):
+        demo._airflow(demo._environment("http://127.0.0.1:9"), *command)
+
+    told = capsys.readouterr().err.splitlines()
+    assert told
+    assert told == demo.log.read_text(encoding="utf-8").splitlines()[-len(told) :]
+    assert demo.remains() == "nothing is left running"
+
+
+@pytest.mark.parametrize("state", ["failed", "running"])
+def test_a_run_of_the_dag_that_did_not_succeed_is_no_demo(tmp_path, state):
+    demo = Demo(tmp_path)
+    demo.home.mkdir()
+    with contextlib.closing(sqlite3.connect(demo.home / "airflow.db")) as database:
+        database.executescript(
+            "CREATE TABLE xcom (dag_id, key, value); CREATE TABLE dag_run (dag_id, state);"
+            f"INSERT INTO xcom VALUES ('{DAG}', 'return_value', '{{}}');"
+            f"INSERT INTO dag_run VALUES ('{DAG}', '{state}')"
+        )
+    with pytest.raises(EcdpError, match=rf"state .*{state}.*airflow\.log"):
+        demo._report()
 
 
 @pytest.mark.skipif(not PROCESSES.exists(), reason="looks for processes in /proc")

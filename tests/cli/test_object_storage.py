@@ -8,6 +8,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import s3fs
 
 SECRET = "made-up-storage-secret"
 
@@ -29,34 +30,42 @@ def bucket(s3, order, monkeypatch):
     return s3
 
 
-def ended(process):
-    out, err = process.communicate(timeout=60)
-    assert SECRET not in out + err
-    return process.returncode, out, err
+@pytest.fixture
+def fresh(ecdp):
+    """Run a command in this process, which has no storage and no credentials left from the commands before it."""
+
+    def run(*arguments):
+        s3fs.S3FileSystem.clear_instance_cache()
+        run = ecdp(*arguments)
+        assert SECRET not in run.out + run.err
+        return run
+
+    yield run
+    s3fs.S3FileSystem.clear_instance_cache()
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("bucket")
 @pytest.mark.parametrize("path", ["orders/", "orders", "orders/*/*.parquet", "orders/dt=2026-11-0?/"])
-def test_a_bucket_is_checked(started, path):
-    code, out, err = ended(started("check", f"s3://warehouse/{path}", "--json"))
-    assert code == 0, err
-    assert json.loads(out)["summary"]["total"] == 40
+def test_a_bucket_is_checked(fresh, path):
+    run = fresh("check", f"s3://warehouse/{path}", "--json")
+    assert run.code == 0, run.err
+    assert run.json["summary"]["total"] == 40
 
 
 @pytest.mark.slow
-def test_a_push_keeps_its_results_on_the_storage_and_goes_on_from_them(bucket, pointed, started):
+def test_a_push_keeps_its_results_on_the_storage_and_goes_on_from_them(bucket, pointed, started, fresh):
     arguments = ("push", "s3://warehouse/orders/", "--results", "s3://warehouse/results", "--json")
-    code, out, err = ended(started(*arguments))
-    assert code == 0, err
+    # a process of its own, whose threads and connections end with it
+    process = started(*arguments)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert SECRET not in out + err
     assert json.loads(out)["summary"]["accepted"] == pointed.store.count() == 40
     assert [f for f in bucket.files.find("warehouse/results") if f.endswith(".parquet")]
-    code, out, err = ended(started(*arguments))
-    summary = json.loads(out)["summary"]
-    assert (code, summary["skipped"], summary["requests"]) == (0, 40, 0)
+    run = fresh(*arguments)
+    assert (run.code, run.json["summary"]["skipped"], run.json["summary"]["requests"]) == (0, 40, 0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "message"),
     [
@@ -65,17 +74,19 @@ def test_a_push_keeps_its_results_on_the_storage_and_goes_on_from_them(bucket, p
     ],
     ids=["no-server", "no-keys"],
 )
-def test_a_storage_that_does_not_answer_is_said_in_one_line(bucket, pointed, started, tmp_path, environment, message):
-    environment |= {"AWS_MAX_ATTEMPTS": "1"}
-    code, _, err = ended(started("check", "s3://warehouse/orders/", **environment))
-    assert (code, err.count("\n")) == (2, 1), err
-    assert f"s3://warehouse/orders/: {message}" in err
+def test_a_storage_that_does_not_answer_is_said_in_one_line(
+    bucket, pointed, fresh, tmp_path, monkeypatch, environment, message
+):
     bucket.files.get("warehouse/orders/dt=2026-11-01/part.parquet", str(tmp_path / "part.parquet"))
-    push = started("push", tmp_path / "part.parquet", "--results", "s3://warehouse/results", **environment)
-    code, _, err = ended(push)
+    for name, value in (environment | {"AWS_MAX_ATTEMPTS": "1"}).items():
+        monkeypatch.setenv(name, value)
+    run = fresh("check", "s3://warehouse/orders/")
+    assert (run.code, run.err.count("\n")) == (2, 1), run.err
+    assert f"s3://warehouse/orders/: {message}" in run.err
+    run = fresh("push", tmp_path / "part.parquet", "--results", "s3://warehouse/results")
     # an outage: the same command can succeed later
-    assert (code, err.count("\n")) == (3, 1), err
-    assert f"results path s3://warehouse/results {message}" in err
+    assert (run.code, run.err.count("\n")) == (3, 1), run.err
+    assert f"results path s3://warehouse/results {message}" in run.err
     assert pointed.store.count() == 0
 
 
