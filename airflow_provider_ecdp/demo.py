@@ -40,7 +40,7 @@ _GRACE_SECONDS = 5
 
 
 def main(folder: Path = _ROOT / ".demo") -> int:
-    """Run the demo in `folder`, which is made anew, and return its exit code."""
+    """Run the demo in `folder`, which is created again, and return its exit code."""
     signal.signal(signal.SIGTERM, _terminated)
     demo = Demo(folder)
     try:
@@ -59,7 +59,7 @@ def _terminated(number: int, _frame: object) -> NoReturn:
 
 
 class Demo:
-    """One run of the demo, in `folder`, which it makes anew."""
+    """One run of the demo, in `folder`, which it creates again."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -45,7 +45,7 @@ class EcdpError(Exception):
 
     @property
     def transient(self) -> bool:
-        """Whether the same call can succeed later with nothing changed."""
+        """Whether the same call can succeed later without any change."""
         return self._transient
 
 

@@ -43,7 +43,7 @@ class Kind:
     :param rule: ends the sentence "it must be …"
     :param parse: returns the value of an argument of a program, a template or a shell; raises ValueError or TypeError,
         or ConfigurationError with a message of its own, and accepts its own results
-    :param metavar: stands for the value in the help of the command line; None for a flag
+    :param metavar: the placeholder of the value in the help of the command line; None for a flag
     :param least: the lowest value, where there is one
     :param most: the highest value, where there is one
     """

@@ -108,7 +108,7 @@ class EcdpClient:
 
     @property
     def in_flight_reached(self) -> int:
-        """Most requests that were in flight at once since `recount_in_flight`, if as many still may; at least 1."""
+        """Maximum number of requests in flight at once since `recount_in_flight`, at least 1 and at most the limit."""
         return max(1, min(self._governor.concurrency.limit, self._governor.concurrency.reached))
 
     def recount_in_flight(self) -> None:

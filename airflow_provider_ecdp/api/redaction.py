@@ -95,8 +95,8 @@ _OPENING, _CLOSING = "'\"`\u2018\u201c\u00ab", "'\"`\u2019\u201d\u00bb"
 class SentValues:
     """The values of a request that its answer may repeat.
 
-    `personal` are never shown, `words` not where they stand alone: the local part of an e-mail address can be a part of
-    any word. `ids` are those of the orders: they stay.
+    `personal` are never shown, `words` not where they are a word of their own: the local part of an e-mail address can
+    be a part of any word. `ids` are those of the orders: they stay.
     """
 
     personal: frozenset[str] = frozenset()

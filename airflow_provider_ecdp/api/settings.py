@@ -69,7 +69,7 @@ class ClientSettings:
 def order_path(order_id: str) -> str:
     """Return the path of one order.
 
-    :raises ConfigurationError: the id cannot stand in a path: clients and proxies fold `.` and `..` away (RFC 3986)
+    :raises ConfigurationError: the id cannot be part of a path: clients and proxies fold `.` and `..` away (RFC 3986)
     """
     if order_id in {"", ".", ".."}:
         raise ConfigurationError(

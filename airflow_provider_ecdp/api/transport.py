@@ -160,7 +160,7 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        # one host, one pool: finding it anew costs a tenth of a request's CPU
+        # one host, one pool: looking it up each time costs a tenth of a request's CPU
         if self._pool is None:
             self._pool = super().get_connection_with_tls_context(*args, **kwargs)
         return self._pool

@@ -165,7 +165,7 @@ class _Waiting:
 
 
 class _Run:
-    """Sends one request after the other, and counts.
+    """Sends one request after another, and counts the outcomes.
 
     :param extra: members of a result without an order
     """

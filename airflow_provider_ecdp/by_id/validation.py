@@ -30,11 +30,11 @@ def listed_status(status: object) -> str:
 
 
 def checked_id(order_id: object, *, in_path: bool = False) -> str:
-    """Return an id as text; `in_path` if it is to stand in a URL.
+    """Return an id as text; `in_path` if it becomes part of a URL.
 
     :raises ConfigurationError: it cannot be an order's id
     """
-    # a warehouse's integer column is an id; a float is one that lost its type on the way, and a bool is none
+    # a warehouse's integer column is an id; a float is an id that lost its type on the way, and a bool is not an id
     if isinstance(order_id, bool) or not isinstance(order_id, (str, int)):
         raise ConfigurationError(f"order id: must be text or a whole number, got {_kind(order_id)}")
     text = str(order_id)
@@ -60,7 +60,7 @@ def refused_id(order_id: str) -> str:
 def checked_website(website_id: object) -> int | None:
     """Return the id of a website as a number.
 
-    :raises ConfigurationError: it is none
+    :raises ConfigurationError: it is not a valid id
     """
     if website_id is None or website_id == "":
         return None

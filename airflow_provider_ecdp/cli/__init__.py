@@ -90,7 +90,7 @@ def _failed(error: Exception, *, verbose: bool) -> int:
 
 
 def _missing_package(error: Exception) -> str | None:
-    """Return the package that is not installed, if that is the error; a module of this package is none."""
+    """Return the package that is not installed, if that is the error; None for a module of this package."""
     name = error.name if isinstance(error, ModuleNotFoundError) else None
     package = (name or "").partition(".")[0]
     return package if package and package != __name__.partition(".")[0] else None

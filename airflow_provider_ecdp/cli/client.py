@@ -17,7 +17,7 @@ _URL_VARIABLE = "ECDP_BASE_URL"
 def open_client(arguments: Namespace, *, max_in_flight: int = 1) -> EcdpClient:
     """Return a client of the API that `arguments` name.
 
-    :raises ConfigurationError: there is no key, or a setting cannot be meant
+    :raises ConfigurationError: there is no key, or a setting is invalid
     """
     own = {
         "base_url": arguments.base_url or os.environ.get(_URL_VARIABLE),

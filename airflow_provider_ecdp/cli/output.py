@@ -74,7 +74,7 @@ def err_lost(reason: str) -> None:
 
 
 def printable(text: str) -> str:
-    """Return `text` with control characters as escapes, but for tabs and line ends."""
+    """Return `text` with control characters as escapes, except tabs and line ends."""
     return _STEERING.sub(_escape, text)
 
 

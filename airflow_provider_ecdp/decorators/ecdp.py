@@ -91,7 +91,7 @@ def ecdp_push_task(python_callable: Callable[..., Any] | None = None, **kwargs: 
     """Make a task of a function that returns orders: it pushes them.
 
     :param python_callable: returns dicts with the API's fields, an Arrow table, or the path of Parquet files
-    :param kwargs: the parameters of `ParquetToEcdpOperator`, but for `path`, `extracts` and `retry_failed`
+    :param kwargs: the parameters of `ParquetToEcdpOperator`, except `path`, `extracts` and `retry_failed`
     """
     return task_decorator_factory(
         python_callable=python_callable, decorated_operator_class=_EcdpPushDecoratedOperator, **kwargs

@@ -39,7 +39,7 @@ class Lineage:
     def as_openlineage(self, outlets: Iterable[object]) -> OperatorLineage[Any, Any]:
         """Return inputs and outputs with their facets.
 
-        :param outlets: those of the DAG; those of ECDP stand for the connection's
+        :param outlets: those of the DAG; those of ECDP replace the connection's
         """
         from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415  # it may be absent
 

@@ -63,7 +63,7 @@ class EcdpOperator(BaseOperator):
     :raises ConfigurationError: a parameter has an invalid value
     """
 
-    #: the classes whose settings are the parameters, but for those in `left_out`
+    #: the classes whose settings are the parameters, except those in `left_out`
     tables: ClassVar[tuple[type, ...]] = (TaskSettings,)
     left_out: ClassVar[frozenset[str]] = frozenset()
     parameters: ClassVar[Mapping[str, Setting]]

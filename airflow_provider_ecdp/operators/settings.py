@@ -142,8 +142,8 @@ class RunTaskSettings(TaskSettings):
     keep_results_days: int | None = setting(
         None,
         whole(least=1),
-        help="Remove the results of this task's runs in which nothing was written for so many days, and older rows of "
-        "its history but for the newest of each order; None keeps all",
+        help="Remove the results of this task's runs in which nothing was written for this many days, "
+        "and older rows of its history except the newest of each order; None keeps all",
     )
     dry_run: bool = setting(default=False, kind=boolean(), help="Do everything except sending")
 

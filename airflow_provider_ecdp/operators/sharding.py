@@ -42,7 +42,7 @@ def shards(
     :param most: how many at most; Airflow maps over 1,024 unless `[core] max_map_length` says otherwise
     :param object_storage_conn_id: Airflow's connection for the storage, if the URL of `path` names none
     :param order_id: the column that identifies the rows of an order; None where each row is an order
-    :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
+    :param scattered: the rows of an order may be anywhere: each shard reads all rows, and keeps its share of the ids
     :param partitions: values of the Hive partitions to read, one or a list for each, such as `{"dt": "2026-11-22"}`
     :raises ConfigurationError: a setting is invalid
     :raises ExtractError: the extract cannot be read, or a cut would split an order

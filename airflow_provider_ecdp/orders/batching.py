@@ -9,7 +9,7 @@ import pyarrow as pa
 
 
 def body(orders: pa.RecordBatch) -> memoryview:
-    """Return the JSON texts of `orders`, joined by commas: the column's own buffer but for the last comma, no copy."""
+    """Return the JSON texts of `orders`, joined by commas: the column's own buffer without the last comma, no copy."""
     offsets, data = _json(orders)
     return data[offsets[0] : offsets[len(orders)] - 1]
 

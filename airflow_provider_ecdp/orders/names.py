@@ -61,7 +61,7 @@ class Scope:
         return Scope.of_struct(self._sql(column), self.types[column]).find(rest)
 
     def names(self) -> list[str]:
-        """Return the names that `find` finds, those of members with their dots."""
+        """Return the names that `find` knows, those of members with their dots."""
         dotted = []
         for name, type_ in self.types.items():
             dotted.append(name)

@@ -41,8 +41,8 @@ class OrderReader:
 
     - `order_id` string, NULL if the extract has none, or none that is UTF-8; cut at 256 characters
     - `content_hash` string, MD5 of the order's JSON text: detects a change; not a security measure
-    - `json` string: the order's JSON text and a comma, so that the buffer of neighbouring rows is the inside of a
-      JSON array but for its last character; of no characters for an order that is not to be sent
+    - `json` string: the order's JSON text and a comma, so that the buffer of neighbouring rows is the inside of a JSON
+      array except for its last character; empty for an order that is not sent
     - `problems`, `warnings`: lists of {field, rule, got}, NULL for none
     - `skip_reason` string: why an order is not sent although it has no problems: the reason in `SentOrders`, or
       "repeated" for the same order again in this extract; NULL for the others
@@ -52,7 +52,7 @@ class OrderReader:
     def __init__(self, extracts: Source | Mapping[str, Source], settings: OrderSettings | None = None) -> None:
         """Connect the engine, run the SQL text or the mapping over no rows, and match the columns.
 
-        :param extracts: one, which an SQL text finds as `extract`, or several, which it finds by their names
+        :param extracts: one, called `extract` in an SQL text, or several by their names there
         :raises ConfigurationError: the settings do not fit the extracts
         :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
         :raises ColumnsError: the columns cannot be read as orders

@@ -82,7 +82,7 @@ class OpenResults:
             self._close_unused()
 
     def close(self) -> None:
-        """Close all that nobody is using."""
+        """Close all unused results."""
         self._close_unused(idle=-1.0)
 
     @property

@@ -1,8 +1,8 @@
 """Finds the orders of a batch that cannot be stored, and stores the others: adaptive group testing, one POST a test.
 
 A refused batch is not a refused order: a refusal stores nothing and may not name the order at fault. The
-orders that it names are sent alone first, and as long as it proves right; beside that, pools are halved, until each
-refused order stood alone in its own request. An order next to a bad one is never blamed.
+orders that it names are sent alone first, and as long as it proves right; besides, pools are halved, until each
+refused order was alone in a request. An order next to a bad one is never blamed.
 
 A pool, the orders of one request, is in one of these states:
 

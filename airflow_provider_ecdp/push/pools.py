@@ -94,7 +94,7 @@ class Pool:
         return self.part(self.orders.take(pa.array(positions, pa.int64())))
 
     def without(self, position: int) -> Pool:
-        """Return the orders but for the one at `position`."""
+        """Return the orders without the one at `position`."""
         return self.take(i for i in range(len(self)) if i != position)
 
     def joined(self, others: Iterable[Pool]) -> Pool:

@@ -64,7 +64,7 @@ def summarise(
 
 
 def _common(common: str | None, path: str | None) -> str | None:
-    """Return the folder above those of the mapped tasks, of paths and of URLs alike."""
+    """Return the folder above those of the mapped tasks, for paths and for URLs."""
     # of one shard too: a task's own folder ends in its map index and its epoch
     above = path and path.rsplit("/", 2)[0]
     if not common or not above:

@@ -12,7 +12,7 @@ _OWN = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )\d+|(?<=, got text of )\d+|(?<=,
 #: A length of one, which has another noun than the others.
 _SINGULAR = re.compile(r"(?<=, got )(text of )?1 (character|byte)\b")
 
-#: In the server's words: every number, but for a status, a host, a port, a limit and a time to wait.
+#: In the server's words: every number, except a status, a host, a port, a limit and a time to wait.
 _OTHERS = re.compile(
     r"""
     (?P<kept>
@@ -61,7 +61,8 @@ def example_of(order_id: str | None) -> str:
 
 
 def _without(order_id: str, reason: str) -> str:
-    """Return a reason with `…` for an id that stands there as a word; a pattern for each id would be compiled anew."""
+    """Return a reason with `…` in place of the id where it is a word."""
+    # not by a pattern: one would be compiled for each id
     first, *others = reason.split(order_id)
     text = first
     for before, after in zip([first, *others], others, strict=False):

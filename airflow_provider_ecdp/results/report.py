@@ -64,7 +64,7 @@ class Report:
         """Raise the error of the run, if it has one.
 
         :raises PushStoppedError: the run was stopped before its end
-        :raises OrdersFailedError: more orders failed than `max_failed` allows, or one of the canary
+        :raises OrdersFailedError: more orders failed than `max_failed` allows, or an order of the canary failed
         """
         if self.stopped is not None:
             raise PushStoppedError(

@@ -107,7 +107,7 @@ class Gate:
         if answer is not None and kind is not None:
             answer = self._distort(answer, kind, decision.status, path)
         silent = answer is None or kind in _AFTER
-        # logged before it is sent: who has the answer finds the record
+        # logged before it is sent: a client with the answer finds the record
         status = None if silent or answer is None else answer.status
         self._log.add(scope["method"], path, status=status, fault=kind, orders=scope.get(ORDERS, 0), size=len(body))
         if answer is None or silent:

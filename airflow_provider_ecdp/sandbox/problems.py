@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PROBLEM_JSON = "application/problem+json; charset=utf-8"
-#: the text of a 400 that leaves its reader to find out which orders it means
+#: the text of a 400 that does not name the orders
 NOBODY_NAMED = "One or more orders are invalid."
 
 _TITLES = {

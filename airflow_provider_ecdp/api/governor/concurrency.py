@@ -66,7 +66,7 @@ class Concurrency:
 
     @property
     def reached(self) -> int:
-        """Most requests that were in flight at once since `recount`."""
+        """Maximum number of requests in flight at once since `recount`."""
         return self._reached
 
     def recount(self) -> None:

@@ -23,7 +23,7 @@ from airflow_provider_ecdp.runs.cancellation import Cancellation
 
 
 def run(arguments: Namespace, interruption: Interruption) -> int:
-    """Ask for each order, print the results, and return the exit code."""
+    """Request each order, print the results, and return the exit code."""
     if getattr(arguments, "extract", None):
         return changes.run(arguments, interruption)
     changes.refuse_without_extract(arguments)

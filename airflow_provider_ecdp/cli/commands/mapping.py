@@ -44,7 +44,7 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
 
 
 def _repeats(source: ParquetSource, column: str) -> bool:
-    """Whether a value stands in more than one of the first rows."""
+    """Whether a value appears in more than one of the first rows."""
     seen: set[object] = set()
     rows = 0
     for batch in source.batches([column]):

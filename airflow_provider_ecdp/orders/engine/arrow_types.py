@@ -15,7 +15,7 @@ WIDEST = 38
 #: Digits of Arrow's decimals, by their bits.
 _DECIMAL_DIGITS = {32: 9, 64: 18, 128: 38, 256: 76}
 
-#: The engine's infinite time: stands for a time that its microseconds cannot hold.
+#: The engine's infinite time: replaces a time that its microseconds cannot hold.
 _INFINITY = 2**63 - 1
 
 #: Microseconds of a unit of time.

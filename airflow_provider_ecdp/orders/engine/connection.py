@@ -72,7 +72,7 @@ def statement(sql: str, engine: duckdb.DuckDBPyConnection) -> str:
         raise SqlError(f"the SQL text must be one SELECT from the extract, not {kinds}")
     query = bytearray(statements[0].query.encode())
     for at, kind in duckdb.tokenize(query.decode()):
-        # a semicolon may stand before a comment; inside of text and names it does not end a statement
+        # a semicolon may precede a comment; inside of text and names it does not end a statement
         if kind == duckdb.token_type.operator and query[at : at + 1] == b";":
             query[at : at + 1] = b" "
     return query.decode().strip()

@@ -18,5 +18,5 @@ ONE_VALUE = "one value for one key"
 #: A value that cannot be text; its kind in words follows, then, after another mark, the rule that it breaks, if any.
 OTHER_KIND = BROKEN + "\ufdd2"
 
-#: A JSON number, kept as text for its digits; stands before it, and never leaves the query that reads the JSON.
+#: Precedes a JSON number that is kept as text for its digits; it never leaves the query that reads the JSON.
 DIGITS = "\ufdd3"

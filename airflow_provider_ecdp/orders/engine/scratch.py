@@ -28,7 +28,7 @@ _PREFIXES = {kind: f"ecdp-{kind}-" for kind in ("parts", "spill")}
 
 _LOCK = ".lock"
 
-#: Times that a folder is made anew because another run has taken it for one that was left.
+#: Attempts to create a folder, since another run may take it for an abandoned one.
 _TRIES = 5
 
 

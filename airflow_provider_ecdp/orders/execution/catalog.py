@@ -1,4 +1,4 @@
-"""The extracts of a run, by the names under which an SQL text finds them.
+"""The extracts of a run, by their names in an SQL text.
 
 To the engine a column is known by a number as well: so the plan of a query shows which columns of which table it reads.
 """
@@ -23,7 +23,7 @@ from airflow_provider_ecdp.orders.names import listed, nearest
 from airflow_provider_ecdp.orders.sources.base import Source, is_usable, refuse_unusable
 from airflow_provider_ecdp.orders.sql.timezones import ZONE_COLUMNS
 
-#: The name under which an SQL text finds the extract, if there is only one.
+#: The name of the extract in an SQL text, if there is only one.
 EXTRACT = "extract"
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

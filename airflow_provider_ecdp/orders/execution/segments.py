@@ -1,8 +1,8 @@
 """An extract in segments, each read by a query of its own, so that large orders do not exceed the memory.
 
 The engine computes whole vectors of rows, and hands over 2048 orders at a time: both are bounded in rows and not in
-bytes. Where each order is made of one row, the rows reach the engine in small pieces, and its query ends and starts
-anew before the orders that it hands over at once grow too large. Extracts of usual orders are one segment.
+bytes. Where each order is made of one row, the rows reach the engine in small pieces, and its query ends and restarts
+before the orders that it returns at once grow too large. Extracts of usual orders are one segment.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from airflow_provider_ecdp.orders.names import Expression
 class Problem:
     """Why a mapping cannot be compiled.
 
-    :param path: of the field, empty if it is none
+    :param path: of the field, empty without a field
     :param consequence: whether this may be only the consequence of another problem of the field, or of its members
     """
 

@@ -66,8 +66,8 @@ class Features:
 class ColumnMapping:
     """A mapping whose shape is right.
 
-    :param sources: by the path of a field, such as `customer.email`; an object's or a list's own path stands for a
-        column that holds it whole
+    :param sources: by the path of a field, such as `customer.email`; the path of an object or a list maps a column
+        that holds it whole
     :param order_by: columns that sort the products of an order
     :param unknown: names that are not fields of the API
     """

@@ -1,7 +1,7 @@
 """A mapping written from the columns of an extract: a draft for its owner to edit.
 
-Names are compared with those that warehouses use for each field, types with those of the field. One without a column
-stands in comments beside it, which the reader of mappings skips.
+Names are compared with those that warehouses use for each field, types with those of the field. A field without a
+column is a comment, which the reader of mappings skips.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from airflow_provider_ecdp.orders.mapping.sums import digits
 from airflow_provider_ecdp.orders.names import Scope, folded_name
 from airflow_provider_ecdp.orders.sql.coercion import encode
 
-#: Names of columns that are probably a field, the likeliest first. The field's own name stands before them.
+#: Names of columns that are probably a field, the likeliest first. The field's own name comes before them.
 _SYNONYMS = {
     "id": "order_id order_no order_number order_nr order_ref order_key invoice_no invoice_number invoice_id "
     "document_no receipt_no transaction_id sales_order_id order",
@@ -301,7 +301,7 @@ class _Draft:
                     self.missing[f"products.{name}"] = self._nearest(f"products.{name}")
 
     def _nearest(self, path: str) -> str:
-        """Return the note on a field without a column: those whose type is in the way, or that there is none."""
+        """Return the note on a field without a column: the columns with an unsuitable type, or that there is none."""
         wrong = [
             f"{name} is {self.types[name]}" for name in self.types if _score(path, name) and not self._fits(path, name)
         ]
@@ -376,7 +376,7 @@ def _synonyms(path: str, bare: bool) -> list[tuple[str, list[str]]]:
 
 
 def _likeness(name: str, others: Sequence[str]) -> float:
-    """Return the greatest share of letters in common with one of `others`; 0 where none is alike enough."""
+    """Return the greatest share of letters in common with one of `others`; 0 where none is similar enough."""
     # a table of a warehouse has thousands of columns: bounds first, and the matcher learns `name` once
     matcher = difflib.SequenceMatcher(b=name)
     best = 0.0

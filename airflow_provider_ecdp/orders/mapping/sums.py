@@ -74,7 +74,7 @@ def scale(factors: Sequence[Expression]) -> int:
 def summed(factors: Sequence[Expression]) -> Sum:
     """Return the sum, over the rows of a group, of the product of `factors`, which are numbers.
 
-    It is NULL if a row lacks a factor: a total without one of its lines is none.
+    It is NULL if a row lacks a factor: a total must include every line.
     """
     if any(pa.types.is_floating(f.type) for f in factors):
         product = " * ".join(f"CAST({f.sql} AS DOUBLE)" for f in factors)

@@ -128,7 +128,7 @@ def _literal(constant: Constant) -> Expression:
 
 
 def _number(constant: float | Decimal) -> Expression:
-    """Return a number with its own digits, as text that the checks read, but for one that identifies: a whole one."""
+    """Return a number with its own digits, as text for the checks; a number that identifies is a whole number."""
     whole = isinstance(constant, int) and len(str(abs(constant))) <= WIDEST
     if whole:
         return Expression(str(constant), pa.decimal128(WIDEST, 0), constant=True)

@@ -41,7 +41,7 @@ def find_files(filesystem: Any, path: str, name: str) -> list[str]:
         if filesystem.isdir(path):
             files = _in_folder(filesystem, path, name)
         elif is_pattern(path):
-            # after the others: brackets may stand in a name
+            # after the others: a name may contain brackets
             files = _matching(filesystem, path, name)
         else:
             raise MissingSourceError(f"{name}: no such file or folder")

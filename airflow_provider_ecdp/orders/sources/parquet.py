@@ -79,7 +79,7 @@ class ParquetSource:
     ) -> ParquetSource:
         """Find the files behind `paths` (each a file, a folder, a glob, or an fsspec URL) and read their footers.
 
-        In a folder, every file that ends in .parquet, .parq or .pq counts, at any depth, but for names that start
+        In a folder, every file that ends in .parquet, .parq or .pq counts, at any depth, except names that start
         with `_` or `.`, which writers use for files without data; a glob matches those only if it spells them out, and
         takes the files of folders that it matches. One file system serves all paths. Folders that are called
         `name=value` are columns too, unless the files have a column of that name.

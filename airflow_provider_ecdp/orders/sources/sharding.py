@@ -58,10 +58,10 @@ def cut(
 
     :param path: opens the extract on any worker
     :param order_id: the column that identifies the rows of an order; None where each row is an order
-    :param scattered: the rows of an order may stand anywhere: each shard reads all rows, and keeps its share of the ids
+    :param scattered: the rows of an order may be anywhere: each shard reads all rows, and keeps its share of the ids
     :param partitions: those of `path` that the extract has
     :raises ConfigurationError: a setting cannot be meant
-    :raises ExtractError: the extract cannot be read, or the rows of an order stand on both sides of a cut
+    :raises ExtractError: the extract cannot be read, or the rows of an order are on both sides of a cut
     """
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise ConfigurationError(f"shards: at most how many must be a whole number, 1 or more, not {most!r}")

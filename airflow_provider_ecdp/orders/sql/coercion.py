@@ -128,7 +128,7 @@ def shown(raw: str, type_: pa.DataType) -> str:
 def decimal_text(raw: str, type_: pa.DataType) -> str:
     """Return SQL of the digits of a decimal, as JSON writes them."""
     digits = f"CAST({raw} AS VARCHAR)"
-    # the engine writes .50 where no digit can stand before the point
+    # the engine writes .50 where there is no room for a digit before the point
     return rf"regexp_replace({digits}, '^(-?)[.]', '\10.')" if type_.precision <= type_.scale else digits
 
 

@@ -22,7 +22,7 @@ _SHOWN = re.compile(f"{_DATE}|{_SMALL_NUMBER}")
 
 
 def disclosed(value: str) -> str:
-    """Return a value if it is a date, a number of up to six digits or a word; of any other, its length."""
+    """Return a value if it is a date, a number of up to six digits or a word; otherwise, its length."""
     if _SHOWN.fullmatch(value) or (1 <= len(value) <= _WORD and all(c.isalpha() or c in "_-" for c in value)):
         return value
     if re.fullmatch(_NUMBER, value):

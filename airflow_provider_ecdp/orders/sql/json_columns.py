@@ -302,7 +302,7 @@ def problem(path: str, field: Field, raw: str, parsed: str) -> str:
 def _attributes(raw: str, *, by_value: bool = True, inside: bool = True) -> str:
     """Return SQL of the attributes that the JSON text `raw` lists, or has by their names.
 
-    :param by_value: whether a listed value may be of a kind that cannot be text, or a key may stand twice
+    :param by_value: whether a listed value may be of a kind that cannot be text, or a key may be repeated
     :param inside: whether `raw` is part of a larger text; `problem` finds a whole text that is not a list
     """
     type_ = "JSON" if by_value else "VARCHAR"

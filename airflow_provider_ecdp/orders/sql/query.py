@@ -110,7 +110,7 @@ class Query:
     def outgoing(self, *, sent_before: bool, chosen: bool, duplicates: Duplicates, facts: bool = False) -> str:
         """Return SQL of order_id, content_hash, json, problems, warnings, skip_reason, send_last, and of facts.
 
-        :param sent_before: whether there is the table ACCEPTED, with `skip_reason` by content, or NULL to send it last
+        :param sent_before: whether the table ACCEPTED exists, with `skip_reason` by content, or NULL to send it last
         :param chosen: whether there is the table CHOSEN; no other orders are read
         :param facts: whether there is the column `facts`
         """
@@ -209,7 +209,7 @@ def repeated(ids: str) -> str:
 
 
 def compared(contents: str) -> str:
-    """Return SQL of the table DUPLICATES: how often an id stands, with how many contents, in how many parts."""
+    """Return SQL of the table DUPLICATES: how often an id occurs, with how many contents, in how many parts."""
     return (
         "SELECT order_id, count(*) AS times, count(DISTINCT content) AS contents, "
         f"count(DISTINCT part) AS parts FROM {contents} GROUP BY order_id"
