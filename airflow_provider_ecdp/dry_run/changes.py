@@ -12,12 +12,8 @@ import pyarrow.compute as pc
 
 from airflow_provider_ecdp.by_id.queue import REPEATED, RESUMED, ChangeQueue
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, Operation
-from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Rule
+from airflow_provider_ecdp.dry_run.findings import DISTINCT, EXAMPLES, Rule, as_report
 from airflow_provider_ecdp.ledger.store import Ledger
-from airflow_provider_ecdp.results.outcome import Outcome
-
-#: Distinct values that are kept of those that break a rule.
-_DISTINCT = 1000
 
 
 @dataclass(slots=True)
@@ -52,25 +48,17 @@ class ChangeFindings:
 
     def as_json(self) -> dict[str, Any]:
         """Return a run's report with `check`; changes to send count as `not_attempted`. Plain JSON types."""
-        counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
-        counts |= {
-            Outcome.INVALID.value: self.invalid,
-            Outcome.SKIPPED.value: self.skip_reasons.total(),
-            Outcome.NOT_ATTEMPTED.value: self.to_send,
-        }
-        summary: dict[str, Any] = {"operation": self.operation.value, "total": self.total, **counts, "missing": 0}
-        summary |= {"requests": 0, "retries": 0, "bytes": 0, "in_flight": 0, "duration_seconds": 0.0, "dry_run": True}
         counted = {"rows": self.total, "valid": self.total - self.invalid, "invalid": self.invalid}
         counted |= {"to_send": self.to_send, "skipped": self.done, "repeated": self.repeated, "requests": self.to_send}
-        check = {"summary": counted, "problems": [rule.as_json() for rule in self.commonest_problems]}
-        return {
-            "summary": summary,
-            "results": [],
-            "results_path": None,
-            "warnings": {},
-            "reasons": [],
-            "check": check,
-        }
+        return as_report(
+            {"operation": self.operation.value},
+            {"missing": 0},
+            {"summary": counted, "problems": [rule.as_json() for rule in self.commonest_problems]},
+            total=self.total,
+            invalid=self.invalid,
+            skipped=self.skip_reasons.total(),
+            to_send=self.to_send,
+        )
 
 
 def check_changes(queue: ChangeQueue, settings: ChangeSettings, ledger: Ledger | None = None) -> ChangeFindings:
@@ -103,5 +91,5 @@ def _take_problems(invalid: pa.RecordBatch, findings: ChangeFindings) -> None:
         broken.count += 1
         if len(broken.examples) < EXAMPLES and order_id not in broken.examples:
             broken.examples.append(order_id)
-        if got and (got in broken.got or len(broken.got) < _DISTINCT):
+        if got and (got in broken.got or len(broken.got) < DISTINCT):
             broken.got[got] += 1

@@ -5,8 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from airflow_provider_ecdp.results.outcome import Outcome
 
 #: Examples of orders that break a rule, of such values, and of duplicate ids.
 EXAMPLES = 3
@@ -14,13 +17,16 @@ EXAMPLES = 3
 #: Names of attributes of one kind that are listed. A business unit has far fewer.
 ATTRIBUTES = 100
 
+#: Distinct values that are kept of those that break a rule, and distinct names of attributes.
+DISTINCT = 1000
+
 
 @dataclass(slots=True)
 class Rule:
     """One rule, or one warning.
 
     :param count: orders that break it; of a warning, those that are good otherwise
-    :param invalid: of a warning, orders that are not sent anyway
+    :param invalid: for a warning, the orders with it that are invalid
     :param examples: ids of the first of them
     :param got: the values that break the rule, with the number of times
     """
@@ -148,3 +154,36 @@ class Findings:
 
 def _counts(values: Counter[Any], most: int | None = None) -> list[dict[str, Any]]:
     return [{"value": value, "count": count} for value, count in values.most_common(most)]
+
+
+def as_report(
+    head: Mapping[str, str],
+    facts: Mapping[str, int],
+    check: Mapping[str, Any],
+    *,
+    total: int,
+    invalid: int,
+    skipped: int,
+    to_send: int,
+) -> dict[str, Any]:
+    """Return a run's report with `check`, in plain JSON types; what would be sent counts as `not_attempted`.
+
+    :param head: the operation, or the mode
+    :param facts: further counts for the summary
+    """
+    counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
+    counts |= {
+        Outcome.INVALID.value: invalid,
+        Outcome.SKIPPED.value: skipped,
+        Outcome.NOT_ATTEMPTED.value: to_send,
+    }
+    nothing_sent = {"requests": 0, "retries": 0, "bytes": 0, "in_flight": 0, "duration_seconds": 0.0}
+    summary = {**head, "total": total, **counts, **facts, **nothing_sent, "dry_run": True}
+    return {
+        "summary": summary,
+        "results": [],
+        "results_path": None,
+        "warnings": {},
+        "reasons": [],
+        "check": check,
+    }

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.api.mode import envelope
-from airflow_provider_ecdp.dry_run.findings import EXAMPLES, Findings, Rule
+from airflow_provider_ecdp.dry_run.findings import DISTINCT, EXAMPLES, Findings, Rule
 from airflow_provider_ecdp.dry_run.sample_order import masked
 from airflow_provider_ecdp.ledger.prior_runs import PriorRuns, carry_over, no_orders
 from airflow_provider_ecdp.ledger.schema_drift import drifted
@@ -26,16 +26,13 @@ from airflow_provider_ecdp.orders.reader import OrderReader, Selection
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.runs.progress import OnProgress, Progress, no_progress
 
-#: Distinct values that are kept of those that break a rule.
-_DISTINCT = 1000
-
 _POSITION = re.compile(r"\[\d+\]")
 _CURRENCY = re.compile("[A-Za-z]{3}")
 
 #: A name of words: no address, no number with more than three digits.
 _ATTRIBUTE = re.compile(r"(?!.*[0-9]{4})(?!.*[0-9][ .-]+[0-9])[\w .,:/()&+%'#-]{1,64}")
 
-#: Stands for texts that may be a person's data.
+#: Shown in place of texts that may be a person's data.
 OTHER = "(other text)"
 
 
@@ -136,7 +133,7 @@ def _rules(broken: list[dict[str, str]], rules_by_key: dict[tuple[str, str], Rul
     for problem in broken:
         key = (_POSITION.sub("[]", problem["field"]), problem["rule"])
         rule = rules[key] = rules_by_key.setdefault(key, Rule(*key))
-        if problem["got"] in rule.got or len(rule.got) < _DISTINCT:
+        if problem["got"] in rule.got or len(rule.got) < DISTINCT:
             rule.got[problem["got"]] += 1
     return list(rules.values())
 
@@ -152,7 +149,7 @@ def _take_names(names: pa.Array, counter: Counter[str]) -> None:
         name = pair["values"].as_py()
         # a wrong column can hold as many names as there are orders, and a person's data
         name = name if _ATTRIBUTE.fullmatch(name) else OTHER
-        counter[name if name in counter or len(counter) < _DISTINCT else OTHER] += pair["counts"].as_py()
+        counter[name if name in counter or len(counter) < DISTINCT else OTHER] += pair["counts"].as_py()
 
 
 def _take_facts(facts: pa.StructArray, findings: Findings) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from airflow_provider_ecdp.api.redaction import redact
 from airflow_provider_ecdp.orders.contract import walk
 
-#: Stands for a value that identifies a person.
+#: Shown in place of a value that identifies a person.
 MASK = "***"
 
 #: Attributes are the shop's own: a recipient, an engraving and an address are among them.

@@ -21,7 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.atomic_write import accessing, put_whole
-from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows, results_folder
+from airflow_provider_ecdp.ledger.reader import MEMORY_LIMIT, files_in, read_file, read_rows, results_folder
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.ledger.write_clock import WriteClock, newest_time
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
@@ -29,8 +29,6 @@ from airflow_provider_ecdp.orders.sources.storage import display_path
 
 #: Rows of one file that a compaction writes; about 50 MB in memory.
 _FILE_ROWS = 500_000
-
-_MEMORY = "256MB"
 
 #: Folders of a task that hold what all its runs share.
 _OUTLIVING = frozenset({"history", "failed", "columns"})
@@ -61,7 +59,7 @@ def compact(path: str | os.PathLike[str], filesystem: Any = None, *, keep_days: 
     """Merge the files of each ledger in a folder into few.
 
     :param path: a run's folder, or one with many of them inside
-    :param keep_days: rows that are older go, but for the newest of each order; None keeps all rows
+    :param keep_days: older rows are removed, except the newest of each order; None keeps all rows
     :raises ConfigurationError: there are no results, or `keep_days` is negative
     :raises StorageError: the storage does not answer, or is full
     """
@@ -211,7 +209,7 @@ def _compact_one(storage: _Storage, folder: str, keep_days: float | None) -> Com
         return Compacted(1, 1, 0, 0)
     rows = pa.RecordBatchReader.from_batches(SCHEMA, read_rows(storage.filesystem, storage.name, listed, SCHEMA.names))
     action = f"merging the files of {storage.name}"
-    with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
+    with locked_engine(memory_limit=MEMORY_LIMIT, threads=1) as engine:
         with reading_from(engine, "incoming", rows, action):
             engine.execute(f"CREATE TABLE all_rows AS SELECT DISTINCT {_COLUMNS} FROM incoming")
         condition = "TRUE"

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.reader import files_in, read_file, read_rows, results_folder
+from airflow_provider_ecdp.ledger.reader import MEMORY_LIMIT, files_in, read_file, read_rows, results_folder
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, running
 from airflow_provider_ecdp.orders.sources.storage import display_path
@@ -235,7 +235,7 @@ class Results:
         path: str | os.PathLike[str] | Sequence[Folders],
         filesystem: Any = None,
         *,
-        memory_limit: str = "256MB",
+        memory_limit: str = MEMORY_LIMIT,
         threads: int = 2,
     ) -> None:
         self._folding = threading.Lock()

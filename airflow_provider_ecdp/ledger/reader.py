@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 #: Columns of a ledger that this reads.
 COLUMNS = ("order_id", "content_hash", "outcome", "at")
 
-_MEMORY = "256MB"
+#: Memory limit of an engine over ledgers; beyond it, it spills to disk.
+MEMORY_LIMIT = "256MB"
 
 #: Rows of one record batch.
 _ROWS = 65_536
@@ -177,7 +178,7 @@ def newest(rows: pa.RecordBatchReader, columns: str, condition: str) -> pa.Table
     :param condition: SQL
     """
     action = "reading the results of earlier runs"
-    with locked_engine(memory_limit=_MEMORY, threads=1) as engine, reading_from(engine, "rows", rows, action):
+    with locked_engine(memory_limit=MEMORY_LIMIT, threads=1) as engine, reading_from(engine, "rows", rows, action):
         per_order = (
             'SELECT order_id, arg_max(content_hash, "at") AS content_hash, arg_max(outcome, "at") AS outcome '
             "FROM rows WHERE order_id IS NOT NULL GROUP BY order_id"
@@ -188,7 +189,7 @@ def newest(rows: pa.RecordBatchReader, columns: str, condition: str) -> pa.Table
 def newest_failed(rows: pa.RecordBatchReader, outcomes: Iterable[str]) -> tuple[pa.Table, int]:
     """Return `order_id` of the orders whose newest row has one of some outcomes, and the number of all orders."""
     action = "reading the results of earlier runs"
-    with locked_engine(memory_limit=_MEMORY, threads=1) as engine:
+    with locked_engine(memory_limit=MEMORY_LIMIT, threads=1) as engine:
         with reading_from(engine, "rows", rows, action):
             engine.execute(
                 'CREATE TABLE newest AS SELECT order_id, arg_max(outcome, "at") AS outcome '

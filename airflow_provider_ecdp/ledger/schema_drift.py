@@ -89,7 +89,7 @@ def columns_of(orders: OrderReader) -> Columns:
 
 
 def all_columns_of(orders: OrderReader) -> Columns:
-    """Return the columns that `orders` finds, in the same form."""
+    """Return the columns that `orders` reads, in the same form."""
     return {name: _by_path(schema) for name, schema in orders.schemas.items()}
 
 

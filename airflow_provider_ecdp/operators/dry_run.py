@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_ecdp.dry_run.findings import as_report
 from airflow_provider_ecdp.orders.contract import MAX_ATTRIBUTE_NAMES
 from airflow_provider_ecdp.results.numbers import number_of, size
-from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
     from airflow_provider_ecdp.dry_run.changes import ChangeFindings
@@ -22,22 +22,15 @@ def as_xcom(findings: Findings, mode: str) -> dict[str, Any]:
     check = findings.as_json()
     # an order is a payload, and XCom is shown to more people than a log
     del check["sample"]
-    counts = dict.fromkeys((outcome.value for outcome in Outcome), 0)
-    counts |= {
-        Outcome.INVALID.value: findings.invalid,
-        Outcome.SKIPPED.value: findings.skip_reasons.total(),
-        Outcome.NOT_ATTEMPTED.value: findings.to_send,
-    }
-    summary = {"mode": mode, "total": findings.total, **counts, "warnings": findings.with_warnings}
-    summary |= {"requests": 0, "retries": 0, "bytes": 0, "in_flight": 0, "duration_seconds": 0.0, "dry_run": True}
-    return {
-        "summary": summary,
-        "results": [],
-        "results_path": None,
-        "warnings": {},
-        "reasons": [],
-        "check": check,
-    }
+    return as_report(
+        {"mode": mode},
+        {"warnings": findings.with_warnings},
+        check,
+        total=findings.total,
+        invalid=findings.invalid,
+        skipped=findings.skip_reasons.total(),
+        to_send=findings.to_send,
+    )
 
 
 def as_text(findings: Findings) -> str:

@@ -10,27 +10,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from airflow_provider_ecdp.orders.sources.base import Source
+from airflow_provider_ecdp.orders.sources.base import Source, SourceView
 
 
 @dataclass(frozen=True, slots=True)
-class FilteredSource:
+class FilteredSource(SourceView):
     """The rows of an extract with one of `values` in the column `key`, or (not `among`) the other rows."""
 
-    source: Source
     key: str
     values: Sequence[Any]
     among: bool
-
-    @property
-    def name(self) -> str:
-        """The user's name for the extract."""
-        return self.source.name
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of the extract."""
-        return self.source.schema
 
     @property
     def rows(self) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import pyarrow as pa
@@ -15,7 +16,6 @@ BATCH_ROWS = 4096
 
 #: Bytes of one record batch, estimated before it is read, and of those that `gathered` makes.
 BATCH_BYTES = 16_000_000
-
 
 #: Marks the column in which a source notes problems of orders: a user's column may have its name.
 _NOTED = {b"ecdp": b"problems"}
@@ -43,6 +43,32 @@ class Source(Protocol):
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given; a new iterator starts from the first row."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """A source over the rows of another one."""
+
+    source: Source
+
+    @property
+    def name(self) -> str:
+        """The user's name for it, for messages."""
+        return self.source.name
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Columns and their types."""
+        return self.source.schema
+
+    @property
+    def rows(self) -> int | None:
+        """Number of rows, if known."""
+        return self.source.rows
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Read `columns`, in the order given."""
+        return self.source.batches(columns)
 
 
 def problems_field() -> pa.Field:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pyarrow as pa
-
 from airflow_provider_ecdp.errors import ConfigurationError, SourceChangedError
-from airflow_provider_ecdp.orders.sources.base import Source
+from airflow_provider_ecdp.orders.sources.base import Source, SourceView
 from airflow_provider_ecdp.orders.sources.discovery import natural_key
 from airflow_provider_ecdp.orders.sources.hash_shards import HashShard
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -17,33 +15,13 @@ from airflow_provider_ecdp.orders.sources.storage import display_path
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class Shard(SourceView):
     """Some of the rows of a source.
 
     :param order_id: all rows with one value in this column are in one shard; None if a cut may be between any two rows
     """
 
-    source: Source
     order_id: str | None
-
-    @property
-    def name(self) -> str:
-        """The user's name for it, for messages."""
-        return self.source.name
-
-    @property
-    def schema(self) -> pa.Schema:
-        """Columns and their types."""
-        return self.source.schema
-
-    @property
-    def rows(self) -> int | None:
-        """Number of rows, if known."""
-        return self.source.rows
-
-    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Read `columns`, in the order given."""
-        return self.source.batches(columns)
 
 
 def as_shard(source: Source) -> Shard | None:
