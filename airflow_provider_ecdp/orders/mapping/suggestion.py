@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import Kind
-from airflow_provider_ecdp.orders.mapping.spec import FIELDS
+from airflow_provider_ecdp.orders.mapping.spec import FIELDS, folded_path
 from airflow_provider_ecdp.orders.mapping.sums import digits
-from airflow_provider_ecdp.orders.names import Scope, folded_name
+from airflow_provider_ecdp.orders.names import Scope
 from airflow_provider_ecdp.orders.sql.coercion import encode
+from airflow_provider_ecdp.orders.sql.json_columns import may_be_json
 
 #: Names of columns that are probably a field, the likeliest first. The field's own name comes before them.
 _SYNONYMS = {
@@ -38,7 +39,7 @@ _SYNONYMS = {
     "customer.crmId": "crm_id customer_id customer_number customer_no customer_nr client_id buyer_id user_id member_id "
     "customer_key account_id customer",
     "products.id": "product_id sku item_id article_id stock_code product_code item_code article_no product_no item_no "
-    "product_sku variant_id ean",
+    "product_sku item_sku variant_id ean",
     "products.name": "product_name item_name article_name product_title product_description item_description "
     "description title product article item name",
     "products.price": "unit_price product_price item_price price price_each price_per_unit sale_price unit_amount",
@@ -64,6 +65,9 @@ _ALIKE = 0.8
 _CONSTANTS = {"timeZone": "Europe/Warsaw", "status": "completed", "currency": "EUR"}
 
 _STATUSES = 'placed, paid, completed or canceled; else {"column": %s, "map": {"shipped": "completed"}}'
+
+
+_JSON_LIST = 'if it is JSON text of a list; where its keys have other names, add them: "products.id": "sku"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +154,7 @@ def likely_columns(schema: pa.Schema) -> dict[str, list[str]]:
                 columns.setdefault(path.partition(".")[0], []).append(column)
     if draft.whole:
         columns["products"] = [draft.whole]
-        members = _Members(draft.types[draft.whole].value_type).taken
-        columns |= {f"products.{name}": [member] for name, member in members.items()}
+        columns |= {f"products.{name}": [member] for name, member in draft.members().items()}
     return columns
 
 
@@ -211,10 +214,20 @@ class _Draft:
         """Whether a row is an order line: the columns of a product are those of the row."""
         return self.whole is None and any(path.startswith("products.") for path in self.taken)
 
+    def members(self) -> dict[str, str]:
+        """Return the members of the products that are probably a field, by its name; those of JSON text are unknown."""
+        type_ = self.types[self.whole] if self.whole else pa.null()
+        return _Members(type_.value_type).taken if _is_list(type_) else {}
+
     def _list_column(self) -> str | None:
         lists = [name for name, type_ in self.types.items() if _is_list(type_)]
-        ranked = [name for synonym in _LISTS.split() for name in lists if folded_name(name) == folded_name(synonym)]
-        return next(iter(ranked), None) or (lists[0] if len(lists) == 1 else None)
+        texts = [name for name, type_ in self.types.items() if may_be_json(type_)]
+        # the ids of order lines repeat: text there is a value of the line
+        for names in (lists, [] if self.repeats else texts):
+            ranked = [name for synonym in _LISTS.split() for name in names if _folded(name) == _folded(synonym)]
+            if ranked:
+                return ranked[0]
+        return lists[0] if len(lists) == 1 else None
 
     def _match(self) -> None:
         pairs = []
@@ -234,7 +247,7 @@ class _Draft:
     def _total(self) -> object | None:
         """Return how the total of an order is summed from its lines; None where a column holds it."""
         column = self.taken.get("totalValue")
-        if not self.lines or (column and folded_name(column) in _ORDER_TOTALS):
+        if not self.lines or (column and _folded(column) in _ORDER_TOTALS):
             return None
         factors = [self.taken.get(f"products.{name}") for name in ("price", "quantity")]
         if all(name and digits(self.types[name]) for name in factors):
@@ -242,17 +255,19 @@ class _Draft:
                 del self.taken["totalValue"]
             self.notes["totalValue"] = "or the column that holds it, if there is one"
             return {"sum": factors}
-        summed = next((n for s in _LINE_TOTALS.split() for n in self.types if folded_name(n) == folded_name(s)), None)
+        summed = next((n for s in _LINE_TOTALS.split() for n in self.types if _folded(n) == _folded(s)), None)
         if summed and digits(self.types[summed]):
             self.notes["totalValue"] = "if this column is the value of the line"
             return {"sum": summed}
         return None
 
     def _products(self) -> dict[str, object]:
+        if self.whole and may_be_json(self.types[self.whole]):
+            self.notes["products"] = _JSON_LIST
+            return {"products": self.whole}
         if self.whole:
-            members = self.types[self.whole].value_type
-            inner = _Members(members).taken
-            named = {name: column for name, column in inner.items() if folded_name(name) != folded_name(column)}
+            inner = self.members()
+            named = {name: column for name, column in inner.items() if folded_path(name) != folded_path(column)}
             self.missing |= {
                 f"products.{name}": f"no member of {self.whole} has a name like it"
                 for name in ("id", "name", "price", "quantity")
@@ -268,7 +283,7 @@ class _Draft:
             return {}
         for synonym in _LINE_NUMBERS.split():
             for name in self.types:
-                if folded_name(name) == folded_name(synonym) and name not in self.taken.values():
+                if _folded(name) == _folded(synonym) and name not in self.taken.values():
                     mapped.setdefault("order_by", name)
         repeat = f"{self.taken.get('id', 'the id')} repeats" if self.repeats else "no id repeats in the rows read"
         self.notes["products"] = f"each row is an order line ({repeat}): rows with one id are one order"
@@ -330,7 +345,7 @@ class _Members(_Draft):
 
 def fits(path: str, type_: pa.DataType) -> bool:
     """Whether values of a column's type can be a field."""
-    _, parameter = FIELDS[folded_name(path)]
+    _, parameter = FIELDS[folded_path(path)]
     if pa.types.is_nested(type_) or (pa.types.is_boolean(type_) and parameter.kind is not Kind.TEXT):
         return False
     return encode(parameter, "x", type_, "UTC") is not None
@@ -338,7 +353,7 @@ def fits(path: str, type_: pa.DataType) -> bool:
 
 def _typical(path: str, type_: pa.DataType) -> float:
     """Return a little for a type that a field usually has; text can be anything."""
-    kind = FIELDS[folded_name(path)][1].kind
+    kind = FIELDS[folded_path(path)][1].kind
     numeric = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
     usual = {
         Kind.NUMBER: numeric,
@@ -354,8 +369,8 @@ def _score(path: str, name: str, *, bare: bool = False) -> float:
     :param bare: the column is a member of a product, and its name need not show it
     """
     synonyms = _synonyms(path, bare)
-    column = folded_name(name.replace(".", ""))
-    last = folded_name(name.rpartition(".")[2])
+    column = _folded(name)
+    last = _folded(name.rpartition(".")[2])
     for place, (synonym, _) in enumerate(synonyms):
         if synonym in (column, last):
             return 100 - place
@@ -372,7 +387,7 @@ def _synonyms(path: str, bare: bool) -> list[tuple[str, list[str]]]:
     """Return the names of a field, the likeliest first: each folded, and as words."""
     own = path.rpartition(".")[2]
     names = [path.replace(".", ""), *([own] if "." not in path or bare else []), *_SYNONYMS[path].split()]
-    return [(folded_name(name), _words(name)) for name in names]
+    return [(_folded(name), _words(name)) for name in names]
 
 
 def _likeness(name: str, others: Sequence[str]) -> float:
@@ -385,6 +400,12 @@ def _likeness(name: str, others: Sequence[str]) -> float:
         if matcher.real_quick_ratio() >= _ALIKE and matcher.quick_ratio() >= _ALIKE:
             best = max(best, matcher.ratio())
     return best if best >= _ALIKE else 0.0
+
+
+@functools.lru_cache(4096)
+def _folded(name: str) -> str:
+    """Return the letters and digits of a name, in small letters: `Order No.` is `order_no`."""
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _words(name: str) -> list[str]:

@@ -59,6 +59,30 @@ def test_nested_columns_are_reached_by_dots_and_a_list_holds_products():
     }
 
 
+def test_blanks_and_hyphens_in_names_do_not_count():
+    names = ["Order No.", "Created At", "Grand Total", "Customer E-mail", "Item SKU", "Item-Name", "Unit Price", "Qty"]
+    types = {"Created At": pa.timestamp("us", "UTC"), "Grand Total": pa.decimal128(9, 2), "Unit Price": pa.float64()}
+    types |= {"Qty": pa.int32()}
+    found = suggest(pa.schema([(name, types.get(name, pa.string())) for name in names]), repeats=True)
+    assert (found.missing, found.unused) == ({}, [])
+    assert from_json(found.text()) == {
+        "id": "Order No.",
+        "date": "Created At",
+        "totalValue": "Grand Total",
+        "customer": {"email": "Customer E-mail"},
+        "products": {"id": "Item SKU", "name": "Item-Name", "price": "Unit Price", "quantity": "Qty"},
+    }
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.json_(), pa.dictionary(pa.int8(), pa.string())], ids=str)
+def test_text_that_is_called_as_a_list_holds_the_products(type_):
+    schema = pa.schema([("order_no", pa.string()), ("order_items", type_), ("items", type_)])
+    found = suggest(schema)
+    assert (found.mapping["products"], found.lines) == ("items", False)
+    assert found.notes["products"].startswith("if it is JSON text of a list")
+    assert likely_columns(schema)["products"] == ["items"]
+
+
 def test_what_is_missing_stands_beside_with_the_column_whose_type_is_in_the_way():
     found = suggest(pa.schema([("a", pa.int32()), ("customer_id", pa.float64())]))
 
