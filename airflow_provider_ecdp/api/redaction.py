@@ -30,7 +30,7 @@ _MAX_INPUT = 8192
 
 # RFC 5321 allows more in a local part; = / | { } are left out, since they part a name or an id from an address.
 _LOCAL = r"(?:[\w.+\-!#$%&*?^`~]|(?<=\w)'(?=\w))"
-_AT = r"(?:@|\uff20|%40|\\u0040)"
+_AT = r"(?:@|\uff20|%(?:25)*40|\\+(?:u00|x)40|&(?:amp;)*(?:#0*64|#x0*40|commat);)"
 _EMAIL = re.compile(
     rf"""(?:(?<![\w.+\-!#$%&*?^`~]){_LOCAL}+?|"[^"\n]{{1,64}}"){_AT}[^\s@'"<>()\[\]{{}},;:|/=\\]+""",
     re.IGNORECASE,
@@ -71,11 +71,13 @@ _ANYWHERE, _AS_A_WORD = 6, 4
 #: A position of an order or a product: it names who is refused.
 _POSITION = re.compile(r"\[\d{1,5}\]|\b(?:data|index)\W{1,4}\d{1,5}\b", re.IGNORECASE)
 
-#: One character in a spelling that is not its own: of a URL (UTF-8, else Latin-1), of HTML, of JSON.
+#: One character in a spelling that is not its own: of a URL or of a program's bytes (UTF-8, else Latin-1), of HTML, of
+#: JSON.
 _ESCAPED = re.compile(
     r"""
-      %[0-7][\da-f] | %[cd][\da-f]%[89ab][\da-f] | %e[\da-f](?:%[89ab][\da-f]){2} | %f[0-7](?:%[89ab][\da-f]){3}
-    | %[89a-f][\da-f]
+      (?:%|\\x)(?:[0-7][\da-f] | [cd][\da-f](?:%|\\x)[89ab][\da-f])
+    | (?:%|\\x)(?:e[\da-f](?:(?:%|\\x)[89ab][\da-f]){2} | f[0-7](?:(?:%|\\x)[89ab][\da-f]){3})
+    | (?:%|\\x)[89a-f][\da-f]
     | &(?:\#\d{1,7}|\#x[\da-f]{1,6}|[a-z][a-z\d]{1,31});?
     | \\ud[89ab][\da-f]{2}\\ud[c-f][\da-f]{2} | \\u[\da-f]{4} | \\["'/\\bfnrt]
     """,
@@ -86,7 +88,10 @@ _LAYERS = 4
 
 
 #: Characters of telephone numbers beside digits.
-_SEPARATORS = str.maketrans("", "", " +-()./")
+_SEPARATORS = str.maketrans("", "", " +-()./_,:;|")
+
+#: What a server breaks lines with.
+_BLANKS = str.maketrans("", "", " ")
 
 _OPENING, _CLOSING = "'\"`\u2018\u201c\u00ab", "'\"`\u2019\u201d\u00bb"
 
@@ -120,7 +125,7 @@ class Redactor:
     def of(cls, secret: str = "", sent: SentValues | None = None) -> Self:
         """Return the redactor for the answer to a request with the key `secret`."""
         sent = sent or SentValues()
-        values = {_Value(_fold(secret), _Where.ANYWHERE)}
+        values = {_Value(_fold(secret).translate(_BLANKS), _Where.ANYWHERE)}
         values |= {_Value(_fold(word), _Where.AS_A_WORD) for word in sent.words}
         values |= {spelling for value in sent.personal for spelling in _spellings(value)}
         return cls(frozenset(value for value in values if value.text), frozenset(map(_fold, sent.ids)) - {""})
@@ -128,8 +133,8 @@ class Redactor:
     def among(self, texts: Iterable[str]) -> Self:
         """Return a redactor for these texts alone, which ignores values that are not in them."""
         text = _fold("\n".join(texts))
-        digits = text.translate(_SEPARATORS)
-        values = frozenset(value for value in self.values if value.text in (digits if value.is_number else text))
+        read_as = {reading: text.translate(reading.ignored) for reading in _Reading}
+        values = frozenset(value for value in self.values if value.text in read_as[value.reading])
         return type(self)(values, frozenset(i for i in self.ids if i in text) if values else frozenset())
 
     def redact(self, text: str, max_length: int = MAX_LENGTH) -> str:
@@ -150,10 +155,10 @@ class Redactor:
         if not here.values:
             return text
         folded = _Folded.of(text)
-        digits = folded.translated(_SEPARATORS)
+        read_as = {reading: folded.translated(reading.ignored) for reading in _Reading}
         kept = [match.span() for match in _POSITION.finditer(text)]
         kept += [span for order_id in here.ids for span in folded.spans(_Value(order_id, _Where.AS_A_WORD))]
-        spans = [span for value in here.values for span in (digits if value.is_number else folded).spans(value)]
+        spans = [span for value in here.values for span in read_as[value.reading].spans(value)]
         return _replace(text, [span for span in spans if not _inside(span, kept)])
 
 
@@ -171,13 +176,34 @@ class _Where(enum.Enum):
         return self is _Where.ANYWHERE or not (before.isalnum() or after.isalnum())
 
 
+class _Reading(enum.Enum):
+    """How a text is read to find a value: as it is; without blanks, since lines may break in it; as a number."""
+
+    WORDS = enum.auto()
+    UNBROKEN = enum.auto()
+    NUMBER = enum.auto()
+
+    @property
+    def ignored(self) -> dict[int, int | None]:
+        """The characters that are passed over, for `str.translate`."""
+        return {_Reading.WORDS: {}, _Reading.UNBROKEN: _BLANKS, _Reading.NUMBER: _SEPARATORS}[self]
+
+
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A value, folded; of a number the digits alone, since it may be written with other separators."""
+    """A value, folded, without the characters that its reading passes over."""
 
     text: str
     where: _Where
+
     is_number: bool = False
+
+    @property
+    def reading(self) -> _Reading:
+        """How a text is read to find this."""
+        if self.is_number:
+            return _Reading.NUMBER
+        return _Reading.UNBROKEN if self.where is _Where.ANYWHERE else _Reading.WORDS
 
 
 def _spellings(value: str) -> Iterator[_Value]:
@@ -192,7 +218,7 @@ def _spellings(value: str) -> Iterator[_Value]:
         return
     where = _Where.ANYWHERE if len(text) >= _ANYWHERE else _Where.AS_A_WORD
     where = _Where.IN_QUOTES if len(text) < _AS_A_WORD else where
-    yield _Value(text, where)
+    yield _Value(text.translate(_BLANKS) if where is _Where.ANYWHERE else text, where)
     if " " in text:
         # in the query of a URL
         yield _Value(text.replace(" ", "+"), where)
@@ -217,6 +243,8 @@ class _Folded:
 
     def translated(self, table: Mapping[int, str] | Mapping[int, int | None]) -> Self:
         """Return the text with each character replaced as in `str.translate`."""
+        if not table:
+            return self
         pieces = [character.translate(table) for character in self.text]
         origins = [origin for piece, origin in zip(pieces, self.origins, strict=True) for _ in piece]
         return type(self)("".join(pieces), origins)
@@ -266,6 +294,8 @@ def _plain(character: str) -> str:
         return " "
     if category == "Pd":
         return "-"
+    if category == "Nd":
+        return str(unicodedata.digit(character))
     is_dropped = character == "\\" or category in {"Mn", "Me", "Cf", "Cc"} or unicodedata.combining(character)
     return "" if is_dropped else character
 
@@ -280,7 +310,7 @@ def _fold(text: str) -> str:
 
 
 def _unescape(match: re.Match[str]) -> str:
-    escaped = match.group()
+    escaped = match.group().replace("\\x", "%")
     if escaped.startswith("%"):
         encoded = unquote_to_bytes(escaped)
         return encoded.decode("latin-1" if len(encoded) == 1 else "utf-8", "replace")

@@ -18,6 +18,12 @@ from airflow_provider_ecdp.api.redaction import MAX_LENGTH, REDACTED, SentValues
         "JOHN_DOE-99@EXAMPLE.COM",
         "john\u200b.doe@example.com",
         "john\\u0040example.com",
+        "john\\x40example.com",
+        "john&#64;example.com",
+        "john&#x40;example.com",
+        "john&amp;#64;example.com",
+        "john&commat;example.com",
+        "john%2540example.com",
         "john\uff20example.com",
     ],
 )
@@ -74,6 +80,10 @@ def test_order_ids_positions_dates_and_numbers_stay(text):
 
 def test_the_key_is_replaced_in_any_case():
     assert redact("key Abc-1 or aBC-1 refused", "abc-1") == f"key {REDACTED} or {REDACTED} refused"
+
+
+def test_the_key_is_replaced_where_a_line_breaks_in_it():
+    assert redact("key abc-\r\n\t1 refused", "abc-1") == f"key {REDACTED} refused"
 
 
 def test_a_text_becomes_one_short_line():

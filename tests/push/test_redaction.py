@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import logging
+import re
 import unicodedata
 from urllib.parse import quote, quote_plus
 
@@ -40,6 +41,9 @@ SPELLINGS = {
     "html hexadecimal": lambda text: "".join(f"&#x{ord(c):X};" for c in text),
     "json": lambda text: json.dumps(text)[1:-1],
     "json escapes": lambda text: "".join(f"\\u{ord(c):04x}" for c in text),
+    "bytes of a program": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    # not within what could be an escape in the value itself
+    "broken lines": lambda text: re.sub(r"(\w{6})(?=\w)", "\\1\r\n ", text),
 }
 PHONE_SPELLINGS = {
     "same": str,
@@ -51,6 +55,9 @@ PHONE_SPELLINGS = {
     "national in a country with a trunk prefix": lambda text: "0" + "".join(filter(str.isdigit, text))[2:],
     "dots": lambda text: ".".join(filter(str.isdigit, text)),
     "dashes": lambda text: "-".join(filter(str.isdigit, text)),
+    "commas": lambda text: ",".join(filter(str.isdigit, text)),
+    "underscores": lambda text: "_".join(filter(str.isdigit, text)),
+    "other digits": lambda text: "".join(chr(0x660 + int(c)) if c.isdecimal() else c for c in text),
     "quoted": lambda text: quote(text, safe=""),
 }
 
