@@ -61,9 +61,10 @@ def failed_before(arguments: Namespace) -> FailedBefore:
     :raises ConfigurationError: the name of an extract holds credentials, which are kept nowhere
     """
     for path in arguments.extract:
-        if without_credentials(path) != path:
+        shown = without_credentials(path, path)
+        if shown != path:
             raise ConfigurationError(
-                f"--retry-failed keeps the names of extracts, and {without_credentials(path)} holds credentials: set "
+                f"--retry-failed keeps the names of extracts, and {shown} holds credentials: set "
                 "them in the environment"
             )
     extract = {"extract": list(map(_absolute, arguments.extract)), "partition": arguments.partition or []}

@@ -63,4 +63,4 @@ def accessing(path: str, action: str = "written") -> Iterator[None]:
         permanent = isinstance(error, _PERMANENT) or getattr(error, "errno", None) in _PERMANENT_NUMBERS
         kind = ConfigurationError if permanent else StorageError
         message = f"results path {path} cannot be {action}: {str(error) or type(error).__name__}"
-        raise kind(without_credentials(message)) from error
+        raise kind(without_credentials(message, path)) from error

@@ -45,7 +45,7 @@ def results_folder(path: str | os.PathLike[str], filesystem: Any = None) -> tupl
         try:
             filesystem, folder = file_system(folder)
         except (ImportError, ValueError) as error:
-            raise ConfigurationError(without_credentials(f"results path {path}: {error}")) from None
+            raise ConfigurationError(without_credentials(f"results path {path}: {error}", os.fspath(path))) from None
     return filesystem, filesystem._strip_protocol(folder)  # noqa: SLF001 - fsspec has no public name for it
 
 

@@ -88,7 +88,7 @@ class ParquetSource:
         :raises MissingSourceError: there are no such files, or no such partitions
         :raises ExtractError: a file cannot be read as Parquet
         """
-        names = [display_path(filesystem, str(p)) if filesystem else without_credentials(str(p)) for p in paths]
+        names = [display_path(filesystem, str(p)) if filesystem else without_credentials(str(p), str(p)) for p in paths]
         name = ", ".join(names)
         files: list[str] = []
         for path, called in zip(paths, names, strict=True):

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -15,8 +15,14 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_ecdp.errors import EcdpError, ExtractError
 
 #: User and password in a URL: to the last @, since a password may hold one, and a slash. A name alone is that of one of
-#: Airflow's connections.
-_CREDENTIALS = re.compile(r"(?<=://)[^/@:\s]*:[^\s\"'<>]*@")
+#: Airflow's connections, but for HTTP, which has tokens there.
+_CREDENTIALS = re.compile(r"(?<=://)[^/@:\s]*:[^\s\"'<>]*@|(?:(?<=http://)|(?<=https://))[^/@\s\"'<>]+@")
+
+#: The password of a text that is known to be one URL: it may hold blanks and quotes too.
+_PASSWORD = re.compile(r"(?<=://)[^/@:\s]*:(.*)@", re.DOTALL)
+
+#: Characters from which a password is replaced wherever an error has it; a shorter one may be a part of any word.
+_ANYWHERE = 6
 
 #: Credentials in signed URLs (S3, GCS, Azure) and in connection strings.
 _SIGNATURE = re.compile(
@@ -25,6 +31,7 @@ _SIGNATURE = re.compile(
         X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token) | sig | Signature | AWSAccessKeyId | GoogleAccessId
       | AccountKey | SharedAccessKey | SharedAccessSignature | (?:access_?|sas_?|session_?)?token
       | (?:secret|access|account|api)_?(?:access_?)?key | aws_secret_access_key | secret | password
+      | (?<=[?&])(?:key|code|auth|pwd|pass)
     )=[^&\s"'<>]+
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -57,7 +64,7 @@ def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, 
             try:
                 filesystem, inner = file_system(inner)
             except (ImportError, ValueError) as error:
-                raise ExtractError(without_credentials(f"{inner}: {error}")) from None
+                raise ExtractError(without_credentials(f"{inner}: {error}", inner)) from None
     # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
     filesystem.invalidate_cache()
     return filesystem, filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
@@ -120,8 +127,18 @@ def display_path(filesystem: Any, path: str) -> str:
     return without_credentials(str(filesystem.unstrip_protocol(path)))
 
 
-def without_credentials(text: str) -> str:
-    """Return a URL, or a text that may hold some, without user, password and signature."""
+def without_credentials(text: str, url: str = "") -> str:
+    """Return a URL, or a text that may hold some, without user, password and signature.
+
+    :param url: the URL that the text is, or is about: its password is replaced wherever the text has it
+    """
+    match = _PASSWORD.search(url)
+    password = match[1] if match else ""
+    if password:
+        text = text.replace(f":{password}@", ":@")
+    for spelling in {password, unquote(password), quote(password)}:
+        if len(spelling) >= _ANYWHERE:
+            text = text.replace(spelling, "[redacted]")
     return _SIGNATURE.sub(r"\1=[redacted]", _CREDENTIALS.sub("", text))
 
 
@@ -158,8 +175,8 @@ def reading(filesystem: Any, name: str) -> Iterator[None]:
         local = isinstance(filesystem, LocalFileSystem)
         if local and not isinstance(error, OSError):
             raise
-        cause = without_credentials(str(error) or type(error).__name__)
-        failure = ExtractError(f"{without_credentials(name)}: cannot be read: {cause}")
+        cause = without_credentials(str(error) or type(error).__name__, name)
+        failure = ExtractError(f"{without_credentials(name, name)}: cannot be read: {cause}")
         # of broken pages Arrow makes an OSError too, which has no number
         broken = local and getattr(error, "errno", None) is None
         failure.of_storage = not broken and not isinstance(error, FileNotFoundError | ValueError)

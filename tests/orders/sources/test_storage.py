@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from urllib.parse import quote, unquote
 
 import fsspec
 import pytest
@@ -27,10 +28,25 @@ from airflow_provider_ecdp.orders.sources.storage import display_path, without_c
         ("ftp://host:21/orders", "ftp://host:21/orders"),
         ("https://b/k?X-Amz-Date=1&X-Amz-Signature=ab/c", "https://b/k?X-Amz-Date=1&X-Amz-Signature=[redacted]"),
         ("https://a/c?sv=1&sig=a%2Bb%3D&se=2", "https://a/c?sv=1&sig=[redacted]&se=2"),
+        ("https://a/c?key=abc&code=d&a=1", "https://a/c?key=[redacted]&code=[redacted]&a=1"),
+        ("s3://bucket/key=5/orders", "s3://bucket/key=5/orders"),
+        ("https://t0ken@host/orders", "https://host/orders"),
     ],
 )
 def test_a_url_is_shown_without_user_and_password(url, shown):
-    assert without_credentials(url) == shown
+    assert without_credentials(url) == without_credentials(url, url) == shown
+
+
+@pytest.mark.parametrize("password", ["hid den", "hid'den\"", "hid%20den"])
+def test_the_password_of_a_url_is_nowhere_in_a_text_about_it(password):
+    url = f"ftp://shop:{password}@host/orders"
+    texts = [url, f"results path {url}: /repos/{password}", f"cannot find {unquote(password)} or {quote(password)}"]
+    said = [without_credentials(text, url) for text in texts]
+    assert said == [
+        "ftp://host/orders",
+        "results path ftp://host/orders: /repos/[redacted]",
+        "cannot find [redacted] or [redacted]",
+    ]
 
 
 def test_a_path_is_shown_with_its_storage_and_one_of_this_machine_as_it_is():
@@ -70,7 +86,10 @@ def test_the_id_of_a_connection_stays(connection, key):
     assert without_credentials(f"s3://{connection}@bucket/{key}") == f"s3://{connection}@bucket/{key}"
 
 
-@pytest.mark.parametrize("url", ["ftp://shop:s3cret@{}/orders", "simplecache::ftp://shop:s3cret@{}/orders"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://shop:s3cret@{}/orders", "simplecache::ftp://shop:s3cret@{}/orders", "ftp://shop:s3cret word@{}/orders"],
+)
 def test_a_storage_that_refuses_the_connection_is_a_failure_that_airflow_retries(url, closed_port):
     url = url.format(f"127.0.0.1:{closed_port}")
     with pytest.raises(ExtractError, match=r"cannot be read: .*refused") as of_extract:
