@@ -29,9 +29,9 @@ test: setup  ## Run the tests, on all cores
 test-fast: setup  ## Run the quick tests of the core, without Airflow
 	$(BIN)/python -m pytest --numprocesses logical --dist worksteal --core --hypothesis-profile fast
 
-test-lowest: $(LOWEST)/.installed  ## Run the tests, except the slow ones, with the lowest versions that pyproject.toml allows, on Airflow 3.1
-	$(LOWEST)/bin/python -m pytest --numprocesses logical --dist worksteal --hypothesis-profile fast -m 'not slow' \
-		--ignore tests/benchmarks --ignore tests/faults --ignore tests/warehouses
+test-lowest: $(LOWEST)/.installed  ## Run the tests of tests/lowest/selection.txt with the lowest versions of everything, on Airflow 3.1
+	$(LOWEST)/bin/python -m pytest --numprocesses logical --dist worksteal --hypothesis-profile fast \
+		$$(sed 's/ *#.*//' tests/lowest/selection.txt)
 
 $(LOWEST)/.installed: pyproject.toml tests/lowest/constraints.txt
 	$(PYTHON) -m venv $(LOWEST)

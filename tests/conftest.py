@@ -68,6 +68,7 @@ WITH_AIRFLOW = {
     "airflow_cli",
     "decorators",
     "hooks",
+    "lowest",
     "notifications",
     "observability",
     "operators",

@@ -45,6 +45,26 @@ def test_the_lowest_version_of_every_dependency_is_the_one_that_is_tested():
     assert untested == set()
 
 
+def test_every_dependency_and_every_folder_with_airflow_is_tried_at_its_lowest_version():
+    lines = [
+        line.partition("#") for line in (ROOT / "tests/lowest/selection.txt").read_text(encoding="utf-8").splitlines()
+    ]
+    tests = {path.strip(): reason for path, _, reason in lines if path.strip()}
+    assert [path for path in tests if not (ROOT / path.partition("::")[0]).exists()] == []
+
+    needed = {canonical(one) for one in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["sandbox"]}
+    assert needed - {name for reason in tests.values() for name in re.findall(r"[a-z][\w-]+", reason)} == set()
+
+    [folders] = [
+        key
+        for key in PYPROJECT["tool"]["ruff"]["lint"]["per-file-ignores"]
+        if key.startswith(PROJECT["name"].replace("-", "_"))
+    ]
+    names = re.search(r"\{(.+)\}", folders)[1].split(",")
+    adapters = {f"tests/{name}" for name in names if (ROOT / "tests" / name).exists()}
+    assert {folder for folder in adapters if not any(path.startswith(folder) for path in tests)} == set()
+
+
 def test_what_a_package_index_shows_leads_nowhere_that_it_cannot_reach():
     page = (ROOT / PROJECT["readme"]).read_text(encoding="utf-8")
     targets = re.findall(r"\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"", page)
