@@ -29,7 +29,7 @@ from airflow_provider_ecdp.orders.sources.shard import as_shard
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding, match_columns
 from airflow_provider_ecdp.orders.sql.json_columns import unfolded
 from airflow_provider_ecdp.orders.sql.query import Query
-from airflow_provider_ecdp.orders.sql.validation import errors_and_warnings, order_checks
+from airflow_provider_ecdp.orders.sql.validation import order_checks
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +86,8 @@ def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSet
     fields = _matched(relation, settings)
     future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     checks = order_checks(fields, matching=settings.matching, future=quote_literal(future))
-    errors, warnings = errors_and_warnings(checks, settings.promoted)
-    return Plan(Query(relation.sql, fields, errors, warnings, plain.sql), relation.compiled, keys, row_by_row)
+    query = Query(relation.sql, fields, checks.promote(settings.promoted), plain.sql)
+    return Plan(query, relation.compiled, keys, row_by_row)
 
 
 def _check_settings(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> None:

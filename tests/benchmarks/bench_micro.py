@@ -43,9 +43,7 @@ def parts(path, url):
         texts = f"SELECT {order_json(query.fields)} AS text FROM ({query.prepared}) AS o"
         yield "read: Parquet to Arrow", lambda: [None for _ in extract.batches(columns)]
         yield "hand over: Arrow to the engine", lambda: ask(names, query.prepared)
-        broken, odd = query.errors.any_broken(), query.warnings.any_broken()
-        yield "check: errors", lambda: ask(f"count_if({broken})", query.prepared)
-        yield "check: warnings", lambda: ask(f"count_if({odd})", query.prepared)
+        yield "check: errors and warnings", lambda: ask(f"count_if({query.checks.any_broken()})", query.prepared)
         yield "encode: JSON", lambda: ask("sum(strlen(text))", texts)
         yield "hash: MD5", lambda: ask("count(md5(text))", texts)
         yield "duplicate ids", orders.select
@@ -65,8 +63,7 @@ def parts(path, url):
 #: Parts that hold another: what they take is shown without it.
 WITHOUT = {
     "hand over: Arrow to the engine": "read: Parquet to Arrow",
-    "check: errors": "hand over: Arrow to the engine",
-    "check: warnings": "hand over: Arrow to the engine",
+    "check: errors and warnings": "hand over: Arrow to the engine",
     "encode: JSON": "hand over: Arrow to the engine",
     "hash: MD5": "encode: JSON",
 }

@@ -128,7 +128,7 @@ def test_ours_stores_all_and_all_but_the_bad_orders(figures):
 def test_lines_and_large_extracts_are_measured_and_so_is_each_part(figures):
     assert [each["orders"] for each in figures["ours"]["lines"]] == list(QUICK.lines)
     assert all(each["memory"] > 0 for each in figures["ours"]["memory"])
-    assert len(figures["micro"]) == 11
+    assert len(figures["micro"]) == 10
 
 
 @pytest.mark.slow

@@ -11,7 +11,9 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError, SqlError
+from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
+from airflow_provider_ecdp.orders.engine.tables import QUERY
 
 #: Where an error message of the engine may begin to quote a value, which can be personal: `Could not convert string
 #: 'a@b.c' to INT32`, `Type INT64 with value 48600700800 can't be cast`. The word in which this is goes too.
@@ -86,7 +88,12 @@ def record_batches(
     :param guarded: such as `running`, around the engine's work; not around the caller's use of a batch
     """
     with guarded():
-        reader = engine.sql(sql).to_arrow_reader(rows)
+        # the engine binds a query where a relation is made of it, and again where that is read: half of what a small
+        # extract takes. Here the relation is made of nothing, and reads the query
+        engine.execute(f"SET VARIABLE {QUERY} = 'SELECT NULL'")
+        relation = engine.sql(f"FROM query(getvariable('{QUERY}'))")
+        engine.execute(f"SET VARIABLE {QUERY} = {quote_literal(sql)}")
+        reader = relation.to_arrow_reader(rows)
     with contextlib.closing(reader):
         while True:
             with guarded():

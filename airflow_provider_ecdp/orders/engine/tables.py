@@ -34,6 +34,9 @@ LEDGER_ROWS, LEDGER_AMONG = "ecdp_ledger_rows", "ecdp_ledger_among"
 ID_COUNTS, ID_HASHES, REPEATED_HASHES = "ecdp_id_counts", "ecdp_id_hashes", "ecdp_repeated_hashes"
 SUSPECTED_IDS, REPEATED_IDS, REPEATED_CONTENTS = "ecdp_suspected_ids", "ecdp_repeated_ids", "ecdp_repeated_contents"
 
+#: The variable that holds the text of the query whose rows are read.
+QUERY = "ecdp_query"
+
 #: Values whose hash partition is queried, and columns whose names are queried.
 PARTITION_KEYS, SPELLINGS = "ecdp_partition_keys", "ecdp_spellings"
 

@@ -67,8 +67,7 @@ def encode(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> 
     else:
         encoded = _text(raw, type_)
         if encoded and field.choices:
-            # names are ASCII: other types are cast only to compare with them
-            encoded = EncodedValue(_choice(f"CAST({raw} AS VARCHAR)", field), _listed(field))
+            encoded = EncodedValue(_choice(raw, field), _listed(field))
     return encoded
 
 
@@ -92,12 +91,14 @@ def scalar(field: Field, raw: str, type_: pa.DataType) -> tuple[str, pa.DataType
 
 def present(field: Field, raw: str, type_: pa.DataType) -> str:
     """Return SQL of the column `raw`, with NULL for empty text where `field` may be absent."""
+    if is_text(type_):
+        # the engine's own types, such as UUID, can come as text of Arrow's
+        raw = f"CAST({raw} AS VARCHAR)"
     if field.required:
         return raw
     if is_bytes(type_):
         return f"nullif({raw}, ''::BLOB)"
-    # the engine's own types can come as text, and no text is a UUID without characters
-    return f"nullif(CAST({raw} AS VARCHAR), '')" if is_text(type_) else raw
+    return f"nullif({raw}, '')" if is_text(type_) else raw
 
 
 def why_not(field: Field, type_: pa.DataType) -> str:
@@ -133,7 +134,10 @@ def decimal_text(raw: str, type_: pa.DataType) -> str:
 
 
 def listed_status(raw: str) -> str:
-    """Return SQL of a status in small letters, without the blanks around it."""
+    """Return SQL of a status in small letters, without the blanks around it.
+
+    :param raw: SQL of a value of any type: names are ASCII, and other types are cast only to compare with them
+    """
     # `lower` makes an i of İ, and Python does not
     letters = f"'{ascii_uppercase}', '{ascii_lowercase}'"
     return f"translate(trim(CAST({raw} AS VARCHAR), {quote_literal(STATUS_BLANKS)}), {letters})"
@@ -141,8 +145,9 @@ def listed_status(raw: str) -> str:
 
 def _text(raw: str, type_: pa.DataType) -> EncodedValue | None:
     whole = pa.types.is_integer(type_) or (pa.types.is_decimal(type_) and type_.scale == 0)
-    if is_text(type_) or whole or pa.types.is_boolean(type_) or _is_text_extension(type_):
-        # nothing to cast for text; but a UUID of SQL comes as text too
+    if is_text(type_):
+        return EncodedValue(raw)
+    if whole or pa.types.is_boolean(type_) or _is_text_extension(type_):
         return EncodedValue(f"CAST({raw} AS VARCHAR)")
     if is_bytes(type_):
         # some writers leave out the mark for a BYTE_ARRAY of text

@@ -5,8 +5,8 @@ Columns match fields whatever their case and underscores: `totalValue`, `total_v
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -16,10 +16,22 @@ from airflow_provider_ecdp.orders.engine.arrow_types import readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
 from airflow_provider_ecdp.orders.names import folded_name, likely, listed
-from airflow_provider_ecdp.orders.sql.coercion import NOT_FINITE, encode, plain, present, scalar, shown, why_not
+from airflow_provider_ecdp.orders.sql.coercion import (
+    NOT_FINITE,
+    EncodedValue,
+    encode,
+    plain,
+    present,
+    scalar,
+    shown,
+    why_not,
+)
 
 #: The rule that an unknown time zone breaks.
 ZONE = "a Windows or IANA time zone"
+
+#: Fields whose values are lists: what is in them is no column that the query could make.
+_LISTS = frozenset(field.name for field in ORDER if field.kind is Kind.LIST)
 
 _MISSING = "required, but there is no such column"
 
@@ -33,7 +45,7 @@ class Node:
     `raw` and `encoded` are SQL; for an object or a list both are the value itself. `rule` is broken by a value
     that is not NULL and has no encoded value; None if every value has one. `var` names the element of a list. `shown`
     is SQL of the text to show of a value that does not fit, if not the value's own. Where `made` is set, `encoded` is a
-    column that the query makes of it: checks and text share it, and a time is written once.
+    column that the query makes of it: checks and text share it, and the engine binds and computes it once.
     """
 
     field: Field
@@ -63,6 +75,11 @@ class FieldBinding:
     ignored: tuple[str, ...]
     problems: str | None = None
     differs: tuple[str, ...] = ()
+
+    @property
+    def made(self) -> Iterator[Node]:
+        """The nodes whose encoded value is a column that the query makes."""
+        return (node for parent in self.nodes for node in (parent, *parent.children) if node.made)
 
     def field(self, name: str) -> Node | None:
         """Return the node of a top-level field, None where the extract has no column for it."""
@@ -166,16 +183,16 @@ class _Matcher:
         if encoded is None:
             self.note(path, why_not(field, type_))
             return Node(field, raw, raw)
+        unfit = shown(raw, type_)
         if field.name == "timeZone":
             # names are ASCII: other types are cast only to compare with them, and to show them
-            return Node(field, f"CAST({raw} AS VARCHAR)", "o.ecdp_zone", ZONE, made=f"{ZONES}.windows")
-        if field.kind is Kind.TIMESTAMP:
-            return Node(field, raw, "o.ecdp_date", encoded.rule, shown=shown(raw, type_), made=encoded.sql)
-        unfit = shown(raw, type_)
-        if field.kind is Kind.TEXT and pa.types.is_floating(type_):
+            raw, encoded, unfit = f"CAST({raw} AS VARCHAR)", EncodedValue(f"{ZONES}.windows", ZONE), ""
+        elif field.kind is Kind.TEXT and pa.types.is_floating(type_):
             # of an attribute: no other text takes a float, and every finite one is its text
             unfit = quote_literal(NOT_FINITE)
-        return Node(field, raw, encoded.sql, encoded.rule, shown=unfit)
+        node = Node(field, raw, encoded.sql, encoded.rule, shown=unfit)
+        in_list = path.partition(".")[0] in _LISTS
+        return node if in_list else replace(node, encoded=f"o.ecdp_{path.replace('.', '_')}", made=encoded.sql)
 
     def object_node(self, field: Field, raw: str, type_: pa.DataType, path: str) -> Node:
         if pa.types.is_null(type_):

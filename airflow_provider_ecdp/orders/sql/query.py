@@ -56,20 +56,19 @@ class Query:
 
     source: str
     fields: FieldBinding
-    errors: Level
-    warnings: Level
+    checks: Level
     plain: str
 
     @property
     def ids(self) -> str:
         """SQL of the ids alone, which reads no other column."""
-        return f"SELECT {self._id} AS order_id FROM ({self.plain}\n) AS o"
+        return f"SELECT {_id(self.fields.nodes[0].made)} AS order_id FROM ({self.plain}\n) AS o"
 
     @property
     def prepared(self) -> str:
         """SQL of the columns that are used, and of those that nodes have `made`."""
         columns = [f"o.{quote_identifier(name)}" for name in self.fields.used]
-        columns += [f"{node.made} AS {node.encoded.removeprefix('o.')}" for node in self.fields.nodes if node.made]
+        columns += [f"{node.made} AS {node.encoded.removeprefix('o.')}" for node in self.fields.made]
         if self.fields.problems:
             columns.append(self.fields.problems)
         if self.fields.differs:
@@ -81,21 +80,21 @@ class Query:
     @property
     def checked(self) -> str:
         """SQL of order_id, text, facts, problems, warnings; the engine makes those that are used."""
-        broken, problems = self.errors.any_broken(), self.errors.problems()
-        broken = f"{broken} OR contains(ecdp_text, {quote_literal(BROKEN)})"
-        odd = self.warnings.any_broken() or "FALSE"
+        broken = f"{self.checks.any_broken()} OR contains(ecdp_text, {quote_literal(BROKEN)})"
+        problems = _problems(warning=False)
         if noted := self.fields.problems:
             # a problem of the source is the cause; that the field is missing follows from it
             fields = f"list_transform({noted}, lambda g: g.field)"
             same_field = f"len(list_filter({fields}, lambda g: g = y.field OR starts_with(g, y.field || '.'))) > 0"
             others = f"list_filter({problems}, lambda y: NOT ({same_field}))"
-            broken, problems = f"{broken} OR len({noted}) > 0", f"{others} || {noted}"
-        # the lists are built only for the rows that need them: a CASE evaluates a branch for its own rows
+            problems = f"nullif(coalesce({others}, []) || {noted}, [])"
+        text = f"SELECT o.*, {order_json(self.fields)} AS ecdp_text FROM ({self.prepared}) AS o"
+        # the list is built only for the rows that need it: a CASE evaluates a branch for its own rows
+        found = f"CASE WHEN {broken} THEN {self.checks.problems()} END AS ecdp_found"
         return (
-            f"SELECT {self._id} AS order_id, ecdp_text AS text, {self._facts} AS facts, "
-            f"CASE WHEN {broken} THEN {problems} END AS problems, "
-            f"CASE WHEN {odd} THEN {self.warnings.problems()} END AS warnings "
-            f"FROM (SELECT o.*, {order_json(self.fields)} AS ecdp_text FROM ({self.prepared}) AS o) AS o"
+            f"SELECT {_id(self.fields.nodes[0].encoded)} AS order_id, ecdp_text AS text, {self._facts} AS facts, "
+            f"{problems} AS problems, {_problems(warning=True)} AS warnings "
+            f"FROM (SELECT o.*, {found} FROM ({text}) AS o) AS o"
         )
 
     @property
@@ -181,11 +180,17 @@ class Query:
         members = [f"'{name}': CAST({found.get(name, 'NULL')} AS {type_})" for name, type_ in FACTS.items()]
         return f"{{{', '.join(members)}}}"
 
-    @property
-    def _id(self) -> str:
-        encoded = self.fields.nodes[0].encoded
-        # broken bytes all have the same mark, which would make one id of many
-        return f"CASE WHEN NOT contains({encoded}, {quote_literal(BROKEN)}) THEN left({encoded}, {_ID_CHARACTERS}) END"
+
+def _id(encoded: str) -> str:
+    """Return SQL of the id of an order, from its encoded value."""
+    # broken bytes all have the same mark, which would make one id of many
+    return f"CASE WHEN NOT contains({encoded}, {quote_literal(BROKEN)}) THEN left({encoded}, {_ID_CHARACTERS}) END"
+
+
+def _problems(*, warning: bool) -> str:
+    """Return SQL of the list of the problems, or of the warnings, of an order; NULL for none."""
+    chosen = f"list_filter(o.ecdp_found, lambda x: {'' if warning else 'NOT '}x.warning)"
+    return f"nullif(list_transform({chosen}, lambda x: {{'field': x.field, 'rule': x.rule, 'got': x.got}}), [])"
 
 
 def hashed_ids(ids: str) -> str:
