@@ -66,7 +66,7 @@ def test_the_demo_shows_what_airflow_did_and_leaves_nothing_running(tmp_path, ca
     assert "1,988 valid, 12 invalid" in checked.stdout
 
 
-def test_a_command_of_airflow_that_fails_is_told_with_the_end_of_its_log(tmp_path, capsys):
+def test_a_command_of_airflow_that_fails_is_reported_with_the_end_of_its_log(tmp_path, capsys):
     demo = Demo(tmp_path)
     command = ("dags", "test", "no_such_dag", "2026-11-01")
 

@@ -119,7 +119,7 @@ def test_the_form_offers_the_matching_modes_of_the_api():
     assert FORM["matching_mode"]["schema"]["enum"] == [None, *MatchBy]
 
 
-def test_placeholders_and_descriptions_tell_the_defaults():
+def test_placeholders_and_descriptions_show_the_defaults():
     client, push = ClientSettings(), PushSettings()
     defaults = {name: getattr(client, name) for name in ("connect_timeout", "read_timeout", "max_in_flight")}
     defaults |= {"batch_size": push.batch_size, "batch_bytes": push.batch_bytes}
@@ -129,7 +129,7 @@ def test_placeholders_and_descriptions_tell_the_defaults():
     assert BEHAVIOUR["placeholders"]["host"] == DEFAULT_BASE_URL
 
 
-def test_the_hook_tells_older_versions_of_airflow_the_same_labels():
+def test_the_hook_gives_older_versions_of_airflow_the_same_labels():
     old = EcdpHook.get_ui_field_behaviour()
     assert old["hidden_fields"] == BEHAVIOUR["hidden-fields"]
     assert old["relabeling"] == BEHAVIOUR["relabeling"]

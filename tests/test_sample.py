@@ -67,7 +67,7 @@ def test_good_orders_break_no_rule_and_give_no_warning(checked):
 
 
 @pytest.mark.parametrize(("lines", "kinds"), [(False, 14), (True, 10)])
-def test_each_kind_of_fault_breaks_one_rule_and_the_faulty_stand_all_over_the_file(checked, lines, kinds):
+def test_each_kind_of_fault_breaks_one_rule_and_the_faulty_are_all_over_the_file(checked, lines, kinds):
     rows = checked(orders=1_000, faulty=kinds * 4, odd=6, lines=lines)
 
     broken = {order_id: row["problems"] for order_id, row in rows.items() if row["problems"]}

@@ -138,7 +138,7 @@ def test_the_form_of_the_connection_has_the_limits_of_the_table():
         assert (schema.get("minimum"), schema.get("maximum")) == (one.least, one.most), name
 
 
-def test_no_default_stands_twice():
+def test_no_default_is_written_twice():
     """A number or a text that is a default is written once, in the table; elsewhere it is read from there."""
     distinctive = {200, 500, 1000, 4_000_000, "256MB"}
     places = {

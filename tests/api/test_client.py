@@ -62,7 +62,7 @@ def test_orders_may_be_any_buffer(server, client, kind):
     assert json.loads(server.requests[0].body) == {"mode": "Replace", "data": [{"id": "1"}]}
 
 
-def test_the_matching_mode_is_sent_only_when_asked_for(server, client):
+def test_the_matching_mode_is_sent_only_when_requested(server, client):
     client.post_orders(Mode.ADD_OR_REPLACE, b"{}", match_by=MatchBy.CRM_ID)
     assert server.requests[0].body == b'{"mode":"AddOrReplace","matchBy":"CrmId","data":[{}]}'
 
@@ -202,7 +202,7 @@ def test_a_200_to_a_post_is_no_success(server, client):
     assert len(server.requests) == 1
 
 
-def test_throttling_waits_as_asked_even_for_add(server, make_client, virtual_time):
+def test_throttling_waits_as_requested_even_for_add(server, make_client, virtual_time):
     time = virtual_time()
     client = make_client(server.url, clock=time.clock, sleep=time.sleep, random=lambda: 0.0)
     server.reply(429, b"", {"Retry-After": "7"})
@@ -375,7 +375,7 @@ def test_an_answer_that_does_not_come_in_time_lowers_the_limit(server, make_clie
     assert client.in_flight_limit == left
 
 
-def test_what_was_really_in_flight_at_once_is_told(server, make_client, answered):
+def test_what_was_really_in_flight_at_once_is_reported(server, make_client, answered):
     client = make_client(server.url)
     assert client.in_flight_reached == 1
     together = threading.Barrier(3)

@@ -130,7 +130,7 @@ def test_a_200_without_the_documented_object_is_unexpected(method, body):
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_a_200_that_broke_off_is_no_answer_and_may_be_asked_again(method):
+def test_a_200_that_broke_off_is_no_answer_and_may_be_sent_again(method):
     error = refusal(method, answer(200, ORDER, complete=False))
     assert type(error) is NoAnswerError
     assert error.transient

@@ -52,7 +52,7 @@ def test_a_base_url_that_cannot_be_right_is_refused_without_showing_it(text, rul
     assert caught.value.__cause__ is None
 
 
-def test_plain_http_beyond_loopback_is_for_who_asks_for_it():
+def test_plain_http_beyond_loopback_must_be_allowed():
     assert ClientSettings(base_url="http://sandbox:8000", allow_http=True).base_url == "http://sandbox:8000"
 
 

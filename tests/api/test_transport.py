@@ -171,7 +171,7 @@ def test_a_201_whose_body_breaks_off_or_hangs_is_a_success(server, make_client):
     assert server.connections == 3
 
 
-def test_a_cut_off_order_is_asked_for_again(server, client):
+def test_a_cut_off_order_is_requested_again(server, client):
     server.cut_short(200, json.dumps(ORDER).encode())
     server.raw(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{"data"')
     server.reply(200, ORDER)
@@ -186,7 +186,7 @@ def test_an_order_in_chunks_is_read(server, client):
     assert client.get_order("12") == {"id": "12"}
 
 
-def test_an_order_that_comes_compressed_though_not_asked_for_is_read(server, client):
+def test_an_order_that_comes_compressed_though_not_requested_is_read(server, client):
     server.reply(200, gzip.compress(json.dumps(ORDER).encode()), {"Content-Encoding": "gzip"})
     assert client.get_order("12") == {"id": "12"}
     assert server.requests[0].headers["accept-encoding"] == "identity"

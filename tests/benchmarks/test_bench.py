@@ -182,7 +182,7 @@ def test_what_an_order_costs_is_the_difference_of_the_least_of_two_sizes():
     assert bench_report.rate(pair([(1, 2)], [(1, 2)])) == 0
 
 
-def test_a_difference_that_does_not_stand_out_from_the_start_is_not_told():
+def test_a_difference_that_does_not_stand_out_from_the_start_is_not_shown():
     noisy = pair([(9.0, 9.0), (9.2, 9.2)], [(9.1, 9.1), (9.4, 9.4)])
     assert not bench_report.clear(noisy, "cpu")
     assert bench_report.rate(noisy) == 0
@@ -193,7 +193,7 @@ def test_a_difference_that_does_not_stand_out_from_the_start_is_not_told():
     )
 
 
-def test_the_tables_tell_what_was_measured():
+def test_the_tables_show_what_was_measured():
     figures = made_up()
     assert bench_report.comparison(figures).splitlines()[2:] == [
         "| **`ecdp push`**, 8 in flight | 1,000 | 100 | 9.0 | 50 | 9,990 | 9,990 |",

@@ -182,7 +182,7 @@ def test_orders_are_deleted_and_a_second_time_means_that_they_are_gone(client, s
     assert sandbox.store.count_deleted() == 3
 
 
-def test_deleting_an_absent_order_fails_if_that_is_asked_for(client):
+def test_deleting_an_absent_order_fails_if_that_is_requested(client):
     assert outcomes(delete_orders(client, ["9"], missing=Missing.FAIL)) == {"9": "rejected"}
 
 
@@ -281,7 +281,7 @@ def test_a_limit_below_zero_is_refused(client):
 
 
 @pytest.mark.usefixtures("stored")
-def test_progress_tells_what_is_done_and_what_failed(client):
+def test_progress_shows_what_is_done_and_what_failed(client):
     seen = []
     get_orders(client, ["1", "9", "2"], progress=seen.append)
     assert [(now.done, now.failed, now.total) for now in seen] == [(1, 0, 3), (2, 1, 3), (3, 1, 3)]

@@ -107,7 +107,7 @@ def test_ids_and_websites_are_checked_in_the_words_of_a_push(client, update, del
 
 
 @pytest.mark.parametrize("changed", [{}, {"default": "5"}, {"map": {"9": "5"}}], ids=["no change", "default", "map"])
-def test_a_value_behind_a_map_or_default_that_does_not_fit_is_told_by_its_kind(changed):
+def test_a_value_behind_a_map_or_default_that_does_not_fit_is_reported_by_its_kind(changed):
     table = pa.table({"order_id": ["1", "2"], "state": [b"paid", b"\xff\xfe"], "site": [float("nan"), 1.0]})
     mapping = {"website_id": {"column": "site", **changed}, "status": {"column": "state", **changed}}
     source = TableSource("the changes", table)
@@ -140,7 +140,7 @@ def test_an_id_that_is_not_text_is_invalid_and_not_sent(client, delete, sandbox,
     assert not sandbox.store.requests
 
 
-def test_a_status_that_is_no_utf_8_is_told_as_one():
+def test_a_status_that_is_no_utf_8_is_reported_as_one():
     broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"paid\xff"]).buffers())
     source = TableSource("the changes", pa.table({"order_id": ["1"], "status": broken}))
     with ChangeQueue(source, Operation.UPDATE_STATUS) as queue:
@@ -225,7 +225,7 @@ def test_an_outage_stops_and_every_row_has_an_outcome(client, delete, store, san
     assert Counter(row[2] for row in ledger_rows(tmp_path / "results")) == counts(report)
 
 
-def test_progress_is_told_while_answers_are_waited_for(client, update, store, monkeypatch):
+def test_progress_is_reported_while_answers_are_waited_for(client, update, store, monkeypatch):
     store("1")
     monkeypatch.setattr(run_module, "_PROGRESS_SECONDS", 0.001)
     told, heard = [], threading.Event()
@@ -245,7 +245,7 @@ def test_progress_is_told_while_answers_are_waited_for(client, update, store, mo
     assert (told[:5], told[-1]) == ([(0, 0)] * 5, (1, 0))
 
 
-def test_progress_tells_what_is_done_and_what_failed(client, update, store):
+def test_progress_shows_what_is_done_and_what_failed(client, update, store):
     store("1", "2")
     seen = []
     update(client, [("1", "paid"), ("9", "paid"), ("2", "paid")], progress=seen.append)
@@ -318,7 +318,7 @@ class TestLedger:
         assert counts(delete(client, ["1"], ledger=Ledger(tmp_path))) == {"accepted": 1}
         assert client.sent == [("1", "Paid"), "1"]
 
-    def test_an_order_that_was_missing_is_asked_for_again(self, client, update, store, tmp_path):
+    def test_an_order_that_was_missing_is_requested_again(self, client, update, store, tmp_path):
         update(client, [("1", "paid")], missing=Missing.REPORT, ledger=Ledger(tmp_path))
         store("1")
         report = update(client, [("1", "paid")], missing=Missing.REPORT, ledger=Ledger(tmp_path))
@@ -368,7 +368,7 @@ class TestLedger:
         delete(client, ["1"])
         assert counts(delete(client, ["1"], missing=Missing.FAIL, ledger=Ledger(tmp_path))) == {"accepted": 1}
 
-    def test_one_that_cannot_be_written_is_told_before_anything_is_sent(self, client, delete, sandbox, tmp_path):
+    def test_one_that_cannot_be_written_is_reported_before_anything_is_sent(self, client, delete, sandbox, tmp_path):
         (tmp_path / "file").write_text("no folder", encoding="utf-8")
         with pytest.raises(ConfigurationError, match="cannot be written"):
             delete(client, ["1"], ledger=Ledger(tmp_path / "file" / "results"))

@@ -47,7 +47,7 @@ def test_ids_are_text_or_whole_numbers_of_any_type(ids, text):
     assert read({"order_id": ids}, with_status=False) == [(text, None, None)]
 
 
-def test_a_website_is_a_whole_number_or_told_apart():
+def test_a_website_is_a_whole_number_or_reported():
     websites = pa.array(["7", "7.0", "shop", None])
     found = read({"order_id": list("1234"), "status": ["paid"] * 4, "website_id": websites})
     assert [website for _, _, website in found] == ["7", "7", "shop", None]
@@ -129,7 +129,7 @@ def test_rows_come_in_the_extracts_order():
         ),
     ],
 )
-def test_columns_that_make_no_changes_are_told_with_what_there_is(columns, options, message):
+def test_columns_that_make_no_changes_are_reported_with_what_there_is(columns, options, message):
     with pytest.raises(ColumnsError, match=message):
         read(columns, **options)
 

@@ -59,7 +59,7 @@ def test_deletions_of_an_extract_are_shaped_by_sql_and_run_again_from_results(fi
     assert "2 of them were not there: deleted before" in ecdp(*command[:5]).out
 
 
-def test_what_fails_is_told_and_can_be_tolerated(filled, ecdp, table):  # noqa: ARG001 - orders that are there
+def test_what_fails_is_reported_and_can_be_tolerated(filled, ecdp, table):  # noqa: ARG001 - orders that are there
     path = table(statuses((1, "paid"), (9, "paid"), (2, "sent")))
     run = ecdp("status", "--from", path)
 
@@ -86,7 +86,7 @@ def test_a_mapping_and_partitions_say_what_is_read(filled, ecdp, table, tmp_path
     assert "there is no partition dt=2026-11-04" in missing.err
 
 
-def test_a_dry_run_tells_what_would_be_done_and_sends_nothing(filled, ecdp, table, tmp_path, monkeypatch):
+def test_a_dry_run_shows_what_would_be_done_and_sends_nothing(filled, ecdp, table, tmp_path, monkeypatch):
     results = tmp_path / "results"
     assert ecdp("status", "--from", table(statuses((1, "paid"))), "--results", results, "--quiet").code == 0
     sent, kept = len(filled.store.requests), sorted(results.iterdir())

@@ -136,7 +136,7 @@ def screen(ecdp):
     return show
 
 
-def test_the_screen_tells_each_rule_with_what_was_there_and_three_ids(screen, sample):
+def test_the_screen_shows_each_rule_with_what_was_there_and_three_ids(screen, sample):
     text = screen("check", sample(orders=700, faulty=70, odd=9))
 
     ids = r"ORD-\d{8}, ORD-\d{8}, ORD-\d{8}"
@@ -155,7 +155,7 @@ def test_a_warning_of_invalid_orders_alone_is_not_on_the_screen(screen, table):
     assert "and 1 invalid order" in text
 
 
-def test_the_screen_tells_what_would_be_sent_and_what_it_is(screen, sample):
+def test_the_screen_shows_what_would_be_sent_and_what_it_is(screen, sample):
     text = screen("check", sample(orders=1_200))
 
     assert "1,200 orders would be sent in 3 requests (1.2 MB), mode AddOrReplace Dates: 2025-01-01T" in text
@@ -167,7 +167,7 @@ def test_the_screen_tells_what_would_be_sent_and_what_it_is(screen, sample):
     assert "@" not in sample_
 
 
-def test_ids_that_are_too_wide_together_stand_below_each_other(ecdp, table):
+def test_ids_that_are_too_wide_together_are_below_each_other(ecdp, table):
     rows = [ORDER | {"id": f"0000000{n}-aaaa-bbbb-cccc-000000000000", "currency": "ZLOTY"} for n in range(4)]
     lines = ecdp("check", table(rows)).out.splitlines()
 
@@ -185,7 +185,7 @@ def test_many_values_are_counted_and_not_all_listed(screen, table):
 
 
 @pytest.mark.parametrize("memory", ["--results", "--only-changed"])
-def test_results_tell_what_is_there_already_and_whether_columns_are_the_same(pointed, ecdp, screen, table, memory):
+def test_results_show_what_is_there_already_and_whether_columns_are_the_same(pointed, ecdp, screen, table, memory):
     rows = [ORDER | {"id": str(n), "currency": "EUR"} for n in range(5)]
     extract, kept = table(rows), table(rows).with_name("kept")
     assert "Columns of the previous run: none are kept" in screen("check", extract, "--results", kept)

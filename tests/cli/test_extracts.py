@@ -62,7 +62,7 @@ def test_extracts_with_names_are_joined_by_the_sql_text(pointed, ecdp, shop):
 
 
 @pytest.mark.usefixtures("shop")
-def test_check_tells_the_columns_of_each_extract(ecdp):
+def test_check_shows_the_columns_of_each_extract(ecdp):
     pq.write_table(pq.read_table("items.parquet").append_column("colour", pa.array(["red"] * 12)), "items.parquet")
     run = ecdp("check", "orders=orders.parquet", "items=items.parquet", "--sql", "join.sql")
 
@@ -168,7 +168,7 @@ def days(tmp_path_factory):
         (["--partition", "extract.shop=pl"], 15),
     ],
 )
-def test_only_the_partitions_that_are_asked_for_are_read(ecdp, days, options, total):
+def test_only_the_partitions_that_are_requested_are_read(ecdp, days, options, total):
     assert ecdp("check", days, *options, "--json").json["summary"]["total"] == total
 
 
@@ -267,7 +267,7 @@ def test_order_lines_become_orders_by_a_mapping(pointed, ecdp, lines):
     assert products == pq.read_metadata(lines).num_rows == found["summary"]["rows"]
 
 
-def test_the_screen_tells_where_each_field_comes_from(ecdp, lines):
+def test_the_screen_shows_where_each_field_comes_from(ecdp, lines):
     run = ecdp("check", lines, "--mapping", "lines.json")
 
     assert "Fields by the mapping:\n  id: column order_id\n" in run.out

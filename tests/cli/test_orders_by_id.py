@@ -27,7 +27,7 @@ def test_get_prints_the_order_as_json(filled, ecdp):
     assert order["totalValue"] == float(filled.store.get("ORD-00000002")["totalValue"])
 
 
-def test_get_of_several_orders_keeps_their_order_and_tells_which_is_missing(filled, ecdp):
+def test_get_of_several_orders_keeps_their_order_and_shows_which_is_missing(filled, ecdp):
     run = ecdp("get", "ORD-00000003", "nobody", "ORD-00000001")
 
     assert run.code == 1

@@ -164,7 +164,7 @@ def test_a_long_id_leaves_the_reason_its_room_at_80_columns():
     assert " ".join(shown[2:4]) == reason
 
 
-def test_progress_tells_the_total_the_failures_the_pace_and_the_end():
+def test_progress_shows_the_total_the_failures_the_pace_and_the_end():
     pace = Throughput(0.0)
     pace.note(0, 0)
     moment = dt.datetime(2026, 11, 1, 14, 39, tzinfo=dt.UTC)

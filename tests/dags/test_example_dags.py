@@ -72,7 +72,7 @@ def test_the_sensor_waits_while_the_extract_is_not_there(airflow, monkeypatch, c
     assert waiting.poke(context) is True
 
 
-def test_a_night_with_too_many_faults_fails_once_and_xcom_tells_which(airflow, sandbox):
+def test_a_night_with_too_many_faults_fails_once_and_xcom_shows_which(airflow, sandbox):
     Sample(orders=200, faulty=3, day=DAY).write(airflow.extracts / "orders_2026-11-02.parquet")
     run = airflow.run("example_ecdp_nightly_push", logical_date=NIGHT + dt.timedelta(days=1))
     assert (run.state, run.tries["push_orders"]) == ("failed", 1)

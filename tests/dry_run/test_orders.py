@@ -66,7 +66,7 @@ def rules(found):
 # rules and warnings
 
 
-def test_a_rule_is_told_with_its_count_three_ids_and_what_was_there(look):
+def test_a_rule_is_reported_with_its_count_three_ids_and_what_was_there(look):
     found = look([{"status": status} for status in ["lost", "lost", "paid", "gone", "away"]])
 
     assert (found.total, found.valid, found.invalid, found.to_send) == (5, 1, 4, 1)
@@ -92,12 +92,12 @@ def test_an_order_that_breaks_a_rule_in_three_products_breaks_it_once(look):
     assert found.commonest_problems[0].got == {"missing": 4}
 
 
-def test_rules_stand_by_how_often_they_are_broken(look):
+def test_rules_are_sorted_by_how_often_they_are_broken(look):
     found = look([{"currency": "ZLOTY"}, {"status": "lost"}, {"status": "lost"}])
     assert [rule.field for rule in found.commonest_problems] == ["status", "currency"]
 
 
-def test_an_id_is_one_example_however_often_it_stands(look):
+def test_an_id_is_one_example_however_often_it_appears(look):
     ids = ["A", "A", None, None, "B", "C"]
     found = look([{"id": name, "status": "lost", "currency": f"EU{n}"} for n, name in enumerate(ids)])
     assert rules(found)["status", "one of placed, paid, completed, canceled"] == (6, ["A", None, "B"])
@@ -166,7 +166,7 @@ def test_what_the_orders_are_at_a_glance(look):
     assert found.currencies == {"EUR": 1, None: 1, "(other text)": 1, "eur": 1}
 
 
-def test_columns_that_a_sql_text_makes_and_that_are_no_fields_are_told(look):
+def test_columns_that_a_sql_text_makes_and_that_are_no_fields_are_reported(look):
     sql = "SELECT * EXCLUDE (status), status || 'x' AS extra FROM extract"
     found = look([{}], sql=sql)
     assert found.not_fields == ["extra"]
@@ -174,7 +174,7 @@ def test_columns_that_a_sql_text_makes_and_that_are_no_fields_are_told(look):
     assert found.ignored == ["status"]
 
 
-def test_columns_of_several_extracts_are_told_apart(look, order):
+def test_columns_of_several_extracts_are_distinguished(look, order):
     ids = TableSource("ids", pa.table({"id": [1], "x": [1]}))
     found = look(
         {"orders": source_from_records([order("O-1")]), "ids": ids},
@@ -186,7 +186,7 @@ def test_columns_of_several_extracts_are_told_apart(look, order):
     assert found.ignored == ["ids.x"]
 
 
-def test_ids_that_stand_twice_are_named(look):
+def test_ids_that_appear_twice_are_named(look):
     same, other = {"id": "same"}, {"id": "other"}
     found = look([same, same, same, other, other | {"currency": "EUR"}, {}])
 
@@ -219,7 +219,7 @@ def test_an_extract_without_orders_is_an_error_unless_it_is_allowed(look):
     assert (found.total, found.requests, found.bytes, found.dates, found.sample) == (0, 0, 0, None, None)
 
 
-def test_progress_is_told_up_to_the_last_order(order):
+def test_progress_is_reported_up_to_the_last_order(order):
     told = []
     with OrderReader(source_from_records([order(f"O-{n}") for n in range(5_000)])) as orders:
         check(orders, progress=lambda now: told.append((now.done, now.failed, now.total)))

@@ -204,7 +204,7 @@ class TestOrdersThatStandTwice:
         assert foreign.stored.keys() == {"ORD-000001", "ORD-000002", "ORD-000003"}
         assert report.summary["total"] == 5
 
-    def test_the_ledger_says_what_became_of_the_one_that_was_sent(self, foreign, client, tmp_path):
+    def test_the_ledger_has_the_outcome_of_the_change_that_was_sent(self, foreign, client, tmp_path):
         foreign.refuses = lambda order_id: order_id == "ORD-000001"
         extract = TableSource("twice", pa.concat_tables([orders_of(2).table, orders_of(1).table]))
 

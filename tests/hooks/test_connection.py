@@ -164,7 +164,7 @@ def test_an_empty_form_gives_the_defaults():
 @pytest.mark.parametrize(
     ("mode", "field"), [("Email", "email"), ("phone_number", "phone"), ("CrmId", "crmId"), ("crm_id", "crmId")]
 )
-def test_the_matching_mode_requires_a_field_of_the_customer_and_is_not_sent_unless_asked_for(mode, field):
+def test_the_matching_mode_requires_a_field_of_the_customer_and_is_not_sent_unless_requested(mode, field):
     settings = read_settings(connection({"matching_mode": mode}))
     assert (settings.runs["matching"], settings.runs.get("match_by")) == (field, None)
 

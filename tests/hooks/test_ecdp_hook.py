@@ -41,7 +41,7 @@ def test_the_default_connection_is_ecdp_default():
     assert EcdpHook().ecdp_conn_id == "ecdp_default"
 
 
-def test_the_client_is_made_once_and_anew_after_close(hook):
+def test_the_client_is_made_once_and_again_after_close(hook):
     client = hook.get_conn()
     assert hook.get_conn() is client
     hook.close()
@@ -70,7 +70,7 @@ def test_test_connection_accepts_the_key_and_writes_nothing(hook, sandbox):
     assert sandbox.store.count() == 0
 
 
-def test_test_connection_tells_a_wrong_key(sandbox, connect):
+def test_test_connection_shows_a_wrong_key(sandbox, connect):
     connect(sandbox.url, password="not-the-key")
     ok, message = EcdpHook().test_connection()
     assert not ok
@@ -78,7 +78,7 @@ def test_test_connection_tells_a_wrong_key(sandbox, connect):
     assert "not-the-key" not in message
 
 
-def test_test_connection_tells_a_host_that_cannot_be_reached(connect, closed_port):
+def test_test_connection_shows_a_host_that_cannot_be_reached(connect, closed_port):
     connect(f"http://127.0.0.1:{closed_port}")
     ok, message = EcdpHook().test_connection()
     assert not ok
@@ -87,7 +87,7 @@ def test_test_connection_tells_a_host_that_cannot_be_reached(connect, closed_por
 
 
 @pytest.mark.parametrize(("path", "port"), [("/api", 0), ("/v2/orders/api", None)])
-def test_test_connection_tells_a_path_that_is_wrong_from_a_key_that_is(sandbox, connect, path, port):
+def test_test_connection_distinguishes_a_wrong_path_from_a_wrong_key(sandbox, connect, path, port):
     connect(f"{sandbox.url}{path}", port=port)
     ok, message = EcdpHook().test_connection()
     assert not ok
@@ -95,7 +95,7 @@ def test_test_connection_tells_a_path_that_is_wrong_from_a_key_that_is(sandbox, 
     assert "the key was not checked" in message
 
 
-def test_test_connection_tells_a_field_that_is_wrong(connect):
+def test_test_connection_shows_a_field_that_is_wrong(connect):
     connect("https://api.example.com", extra={"read_timeout": "long"})
     assert EcdpHook().test_connection() == (
         False,

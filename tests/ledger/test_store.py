@@ -254,7 +254,7 @@ def test_a_slow_storage_does_not_hold_the_run_up(folder, clock):
     assert len(files(folder)) == 2
 
 
-def test_what_could_not_be_written_is_told_and_not_lost(folder, clock):
+def test_what_could_not_be_written_is_reported_and_not_lost(folder, clock):
     ledger = Slow(folder, clock=clock)
     ledger.error = OSError("no space left on device")
     note(ledger, Outcome.ACCEPTED, ["A"])
@@ -399,7 +399,7 @@ def test_other_files_in_the_folder_are_left_alone(folder):
 # of mapped tasks
 
 
-def test_what_is_left_is_told_of_all_ledgers_in_a_folder_and_the_newest_row_counts(memory):
+def test_what_is_left_is_reported_of_all_ledgers_in_a_folder_and_the_newest_row_counts(memory):
     for place, outcomes in (
         ("0/3", {"ok": Outcome.ACCEPTED, "cleared": Outcome.REJECTED}),
         ("1/3", {"lost": Outcome.UNRESOLVED}),
@@ -679,7 +679,7 @@ def test_a_foreign_file_is_ignored_with_a_word(folder, caplog):
         (PermissionError(13, "Permission denied"), ConfigurationError),
     ],
 )
-def test_a_failure_that_may_pass_is_told_from_one_that_stays(folder, error, kind):
+def test_a_failure_that_may_pass_is_distinguished_from_one_that_stays(folder, error, kind):
     class Failing(LocalFileSystem):
         cachable = False
 

@@ -52,7 +52,7 @@ def run(sandbox, connect, order, said):
     return push
 
 
-def test_a_run_in_which_nothing_failed_says_nothing_unless_it_is_asked_to(run, said):
+def test_a_run_in_which_nothing_failed_says_nothing_unless_it_is_set_to(run, said):
     run("A-1")
     assert said == []
     run("A-1", notifier=EcdpSyncNotifier(said.append, always=True))
@@ -62,7 +62,7 @@ def test_a_run_in_which_nothing_failed_says_nothing_unless_it_is_asked_to(run, s
     ]
 
 
-def test_failures_are_told_with_their_reasons_where_they_are_tolerated_too(run, said, tmp_path):
+def test_failures_are_reported_with_their_reasons_where_they_are_tolerated_too(run, said, tmp_path):
     run("A-1", bad=["B-1"], max_failed=1, results_path=str(tmp_path))
     first, reason, path, _ = said[0].splitlines()
     assert first == (
@@ -75,7 +75,7 @@ def test_failures_are_told_with_their_reasons_where_they_are_tolerated_too(run, 
     assert said[1].startswith("ECDP: shop.push failed: 1 of 2 orders failed (1 accepted, 1 invalid)\nCorrect ")
 
 
-def test_a_task_that_failed_before_it_had_a_result_is_told_with_its_error(run, said, connect):
+def test_a_task_that_failed_before_it_had_a_result_is_reported_with_its_error(run, said, connect):
     connect("http://no-such-host.example.com", extra={"max_in_flight": 0})
     run("A-1")
     first, action, error, _ = said[0].splitlines()
@@ -84,7 +84,7 @@ def test_a_task_that_failed_before_it_had_a_result_is_told_with_its_error(run, s
     assert "max_in_flight" in error
 
 
-def test_a_volume_unlike_that_of_the_last_runs_is_told(run, said):
+def test_a_volume_unlike_that_of_the_last_runs_is_reported(run, said):
     notifier = EcdpSyncNotifier(said.append, volume_change="50%")
     usual = run("A-1", "A-2", prior={"ecdp_volumes": [2, 3, 2]}, notifier=notifier)
     assert said == []

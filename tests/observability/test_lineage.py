@@ -69,7 +69,7 @@ def names(datasets):
     return [(one.namespace, one.name) for one in datasets]
 
 
-def test_a_push_tells_the_extract_and_ecdp_with_columns_and_counts(lineage, task, extract, sandbox):
+def test_a_push_shows_the_extract_and_ecdp_with_columns_and_counts(lineage, task, extract, sandbox):
     found, _ = lineage(task(max_failed=1))
     host = sandbox.url.removeprefix("http://")
     assert names(found.inputs) == [("file", str(extract))]
@@ -85,7 +85,7 @@ def test_a_push_tells_the_extract_and_ecdp_with_columns_and_counts(lineage, task
     assert written.size > 1000
 
 
-def test_a_push_that_failed_tells_what_it_has_written(lineage, task, sandbox):
+def test_a_push_that_failed_shows_what_it_has_written(lineage, task, sandbox):
     found, events = lineage(task(outlets=[create_asset(host="api.ecdp.app")]), AirflowFailException)
     (target,) = found.outputs
     assert names([target]) == [("ecdp://api.ecdp.app", "orders")]

@@ -79,7 +79,7 @@ def test_max_failed_is_what_is_tolerated(context, max_failed):
     assert outcomes(operator.execute(context)) == {"9": "rejected", "1": "accepted"}
 
 
-def test_missing_orders_are_only_reported_if_that_is_asked_for(context):
+def test_missing_orders_are_only_reported_if_that_is_requested(context):
     operator = EcdpGetOrderOperator(task_id="get", order_id=["1", "9"], missing="report")
     assert outcomes(operator.execute(context)) == {"1": "accepted", "9": "skipped"}
 

@@ -24,7 +24,7 @@ def kinds(of):
 @pytest.mark.parametrize("kind", [*kinds(EcdpError)])
 @pytest.mark.parametrize("conn_id", ["ecdp_default", "c" * 250])
 @pytest.mark.parametrize("retries", [0, 3])
-def test_the_first_line_is_short_and_the_connection_the_message_and_the_retry_are_told(kind, conn_id, retries):
+def test_the_first_line_is_short_and_the_connection_the_message_and_the_retry_are_reported(kind, conn_id, retries):
     error = kind("what has happened")
     first, *others = explained(error, conn_id, retries).splitlines()
     assert len(first) <= FIRST_LINE + 1

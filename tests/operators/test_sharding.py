@@ -121,7 +121,7 @@ def test_only_changed_holds_for_another_number_of_shards(extract, push, sandbox,
     assert sandbox.store.total_writes() == 60
 
 
-def test_a_shard_that_is_listed_anew_under_its_number_loses_nothing(extract, push, sandbox, tmp_path):
+def test_a_shard_that_is_listed_again_under_its_number_loses_nothing(extract, push, sandbox, tmp_path):
     results = str(tmp_path / "results")
     push(shards(str(extract), 6)[0], 0, results_path=results)
     # the same task instance, with other orders: a ledger knows orders, not positions

@@ -58,7 +58,7 @@ def test_the_contract_has_the_parameters_of_the_page_and_no_others():
     assert set(FIELDS) == {path for path, *_ in PAGE}
 
 
-def test_fields_stand_in_the_order_of_the_pages_example():
+def test_fields_are_in_the_order_of_the_pages_example():
     assert list(FIELDS) == EXAMPLE
 
 

@@ -118,7 +118,7 @@ def test_an_sql_text_may_return_and_read_columns_called_as_ours(read, table, goo
     assert texts(read(orders, sql=f"SELECT *, {named} FROM extract")) == plain
 
 
-def test_columns_called_as_ours_and_no_others_are_told_as_missing_columns(read):
+def test_columns_called_as_ours_and_no_others_are_reported_as_missing_columns(read):
     rows = pa.table({name: ["x"] for name in OURS if name.startswith("ecdp_")})
     for settings in ({}, {"sql": "SELECT * FROM extract"}):
         with pytest.raises(ColumnsError, match="id: required"):

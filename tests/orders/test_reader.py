@@ -85,7 +85,7 @@ def test_only_the_columns_that_an_sql_text_needs_are_read(many, open_orders):
     ]
 
 
-def test_columns_whose_names_differ_in_case_alone_are_told_apart(many, open_orders):
+def test_columns_whose_names_differ_in_case_alone_are_distinguished(many, open_orders):
     extract = many(2, ID=pa.array(["a", "b"]))
     with open_orders(extract, sql='SELECT "ID_1" AS id, date, totalValue, customer, products FROM extract') as orders:
         assert ids(orders) == ["a", "b"]

@@ -211,7 +211,7 @@ def test_what_an_sql_text_returns_must_be_orders(shape):
     assert "The SQL text's result has: id (string), total (decimal128(2, 1))" in told
 
 
-def test_a_type_that_arrow_does_not_tell_is_no_crash(shape):
+def test_a_type_that_arrow_does_not_show_is_no_crash(shape):
     with pytest.raises(ColumnsError, match="cannot be read as orders: Binder Error"):
         shape("SELECT * REPLACE ('101'::BIT AS id) FROM extract")
 
@@ -262,7 +262,7 @@ PERSONAL = 'O\'Brien, "Anna" (48600700800) a@b.c'
         ("error(v)", None),
     ],
 )
-def test_an_error_on_the_data_tells_no_value(expression, told):
+def test_an_error_on_the_data_shows_no_value(expression, told):
     from airflow_provider_ecdp.orders.engine.connection import running
 
     with locked_engine(memory_limit="64MB", threads=1) as engine:
@@ -295,7 +295,7 @@ def test_an_error_on_the_data_names_the_extract_wherever_it_is(open_orders, with
     assert "Brien" not in "".join(traceback.format_exception(failed.value))
 
 
-def test_an_error_that_tells_no_value_is_told_in_full(open_orders, with_columns):
+def test_an_error_without_a_value_is_shown_in_full(open_orders, with_columns):
     sql = "SELECT * REPLACE ((SELECT id FROM extract) AS id) FROM extract"
     orders = open_orders(with_columns(id=pa.array(["1", "2"])), sql=sql)
     with orders, pytest.raises(SqlError, match="More than one row returned by a subquery used as an expression"):

@@ -130,7 +130,7 @@ def test_a_zero_of_returns_may_come_back_as_nothing():
         (changed(status="Deleted"), True),
     ],
 )
-def test_a_deleted_order_is_told_by_its_member_or_its_status(stored, deleted):
+def test_a_deleted_order_is_recognised_by_its_member_or_its_status(stored, deleted):
     assert is_deleted(stored) is deleted
 
 

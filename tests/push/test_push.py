@@ -96,7 +96,7 @@ def test_invalid_orders_are_named_and_their_neighbours_sent(foreign, client, ext
     assert "ORD-000002" not in foreign.stored
 
 
-def test_failing_orders_come_first_in_results_however_late_they_stand(client, extract):
+def test_failing_orders_come_first_in_results_however_late_they_come(client, extract):
     report = pushed(client, extract(30, {30: {"customer": {}}}), results_limit=5)
 
     assert [r["order_id"] for r in report.results] == ["ORD-000030", *(f"ORD-{n:06d}" for n in range(1, 5))]
@@ -108,7 +108,7 @@ def test_the_report_is_plain_json(client, extract):
     assert json.loads(json.dumps(report.as_json())) == report.as_json()
 
 
-def test_a_warning_is_told_counted_and_sent(foreign, client, extract):
+def test_a_warning_is_reported_counted_and_sent(foreign, client, extract):
     line = {"id": "P", "name": "Cup", "price": "-1.50", "quantity": -1}
     report = pushed(client, extract(3, {2: {"products": [line], "totalValue": "1.50"}}))
 
@@ -208,7 +208,7 @@ class TestStopping:
         assert counts(again) == {"accepted": 5_000, "skipped": 3_000}
         assert len(foreign.stored) == 8_000
 
-    def test_invalid_orders_are_told_even_after_the_stop(self, foreign, extract):
+    def test_invalid_orders_are_reported_even_after_the_stop(self, foreign, extract):
         with EcdpClient("wrong", ClientSettings(base_url=foreign.url)) as client:
             report = pushed(client, extract(50, {49: {"customer": {}}}), batch_size=5)
 
@@ -432,7 +432,7 @@ class TestLedger:
 
 
 class TestDuplicates:
-    def test_an_order_that_stands_twice_with_one_content_is_sent_once(self, foreign, client, extract):
+    def test_an_order_that_appears_twice_with_one_content_is_sent_once(self, foreign, client, extract):
         table = pa.concat_tables([extract(5).table, extract(3).table])
 
         report = pushed(client, TableSource("twice", table))
@@ -471,7 +471,7 @@ class TestConcurrency:
 
         assert 1 < most[0] <= 3
 
-    def test_progress_is_told_in_the_calling_thread_and_ends_with_all(self, client, many_orders):
+    def test_progress_is_reported_in_the_calling_thread_and_ends_with_all(self, client, many_orders):
         told = []
         pushed(
             client,
@@ -483,7 +483,7 @@ class TestConcurrency:
         assert told[-1][1:] == (2_500, 2_500)
         assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
 
-    def test_progress_is_told_while_answers_are_waited_for(self, foreign, client, many_orders, monkeypatch):
+    def test_progress_is_reported_while_answers_are_waited_for(self, foreign, client, many_orders, monkeypatch):
         monkeypatch.setattr(run_module, "_PROGRESS_SECONDS", 0.001)
         told, heard = [], threading.Event()
 
@@ -498,7 +498,7 @@ class TestConcurrency:
         assert told[:5] == [0] * 5
         assert told[-1] == 100
 
-    def test_progress_tells_what_is_unsent(self, client, many_orders, tmp_path):
+    def test_progress_shows_what_is_unsent(self, client, many_orders, tmp_path):
         pushed(client, many_orders(1_000), ledger=Ledger(tmp_path))
         told = []
         pushed(client, many_orders(1_500), ledger=Ledger(tmp_path), progress=told.append)
@@ -601,7 +601,7 @@ class TestMaxDuration:
         assert report.stopped is None
 
 
-def test_a_server_that_struggles_gets_fewer_requests_at_once_and_the_summary_tells(foreign, client, many_orders):
+def test_a_server_that_struggles_gets_fewer_requests_at_once_and_the_summary_shows_it(foreign, client, many_orders):
     # and the answers that are left are too few to climb back
     foreign.refuse = lambda *_: (429, None, {"Retry-After": "0"}) if len(foreign.posts) in (6, 8) else None
     report = pushed(client, many_orders(400), batch_size=50)

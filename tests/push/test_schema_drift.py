@@ -78,7 +78,7 @@ def test_kinds_of_text_and_dictionaries_are_the_same_column():
         assert columns(plain.set_column(3, "currency", column)) == columns(plain)
 
 
-def test_a_column_that_is_gone_or_has_changed_is_told(run):
+def test_a_column_that_is_gone_or_has_changed_is_reported(run):
     assert run(table()) == []
     changes = run(
         table(
@@ -108,7 +108,7 @@ def test_a_text_or_a_mapping_that_reads_less_is_no_drift(run):
     assert run(table(), OnDrift.FAIL, mapping={"currency": {"value": "EUR"}}) == []
 
 
-def test_what_is_read_no_longer_is_told_if_it_is_gone_or_has_changed_with_it(run):
+def test_what_is_read_no_longer_is_reported_if_it_is_gone_or_has_changed_with_it(run):
     assert run(table()) == []
     sql = "SELECT * EXCLUDE (total_value), 1 AS total_value, 'EUR' AS currency FROM extract"
     assert run(table(currency=None, total_value=12.5), sql=sql) == [
@@ -168,7 +168,7 @@ def test_the_same_columns_are_kept_once(run, tmp_path):
     assert len(list((tmp_path / "results").iterdir())) == 1
 
 
-def test_several_extracts_are_told_apart(ledger):
+def test_several_extracts_are_distinguished(ledger):
     sql = "SELECT o.* FROM orders AS o SEMI JOIN ids USING (id)"
 
     def look(**tables):
@@ -195,7 +195,7 @@ def test_a_warning_is_in_the_log(run, caplog):
     assert caplog.messages == ["t.parquet has other columns than in the previous run:\n  - currency (string) is gone"]
 
 
-def test_many_changes_are_not_all_told(ledger, caplog):
+def test_many_changes_are_not_all_listed(ledger, caplog):
     wide = {f"c{i}": i for i in range(50)}
     sql = "SELECT * REPLACE (currency || {} AS currency) FROM extract"
     used = " || ".join(f"{name}::VARCHAR" for name in wide)
@@ -221,7 +221,7 @@ def test_a_failure_sends_nothing_and_keeps_what_was(run, tmp_path):
     assert run(table(), OnDrift.FAIL) == []
 
 
-def test_who_does_not_want_to_know_is_not_told_and_nothing_is_kept(run, tmp_path):
+def test_with_ignore_nothing_is_reported_and_nothing_is_kept(run, tmp_path):
     assert run(table(), OnDrift.IGNORE) == []
     assert not (tmp_path / "results").exists()
 

@@ -19,13 +19,13 @@ def pushed(source, client, **settings):
         return push(orders, client, PushSettings(**settings)).summary
 
 
-def test_orders_are_read_back_only_if_it_is_asked_for(foreign, client, extract):
+def test_orders_are_read_back_only_if_it_is_requested(foreign, client, extract):
     assert "verified" not in pushed(extract(5), client)
     assert foreign.gets == []
 
 
 @pytest.mark.parametrize(("size", "read"), [(3, 3), (20, 20), (50, 20)])
-def test_as_many_accepted_orders_as_asked_for_are_read_each_once(foreign, client, extract, size, read):
+def test_as_many_accepted_orders_as_requested_are_read_each_once(foreign, client, extract, size, read):
     foreign.refuse = lambda orders, _: (400, {"errors": ["no"]}, {}) if any("7" in o["id"] for o in orders) else None
     summary = pushed(extract(22), client, verify=size, batch_size=5)
     assert (summary["accepted"], summary["rejected"]) == (20, 2)

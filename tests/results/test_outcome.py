@@ -67,7 +67,7 @@ def test_the_facts_of_an_outcome_agree(outcome):
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_an_outcome_is_its_text_wherever_it_travels(outcome):
+def test_an_outcome_is_its_text_wherever_it_is_written(outcome):
     assert pickle.loads(pickle.dumps(outcome)) is outcome  # noqa: S301 - its own bytes
     assert Outcome(str(outcome)) is outcome
     assert json.loads(json.dumps([outcome])) == [outcome.value]
@@ -174,7 +174,7 @@ def test_a_short_id_does_not_cut_the_words_of_a_reason(order_id):
     assert list(counts.reasons) == ["invalid: currency: exactly 3 characters, got N characters"]
 
 
-def test_the_lengths_of_what_is_not_shown_do_not_tell_reasons_apart():
+def test_the_lengths_of_what_is_not_shown_do_not_split_reasons():
     counts = OutcomeCounts(limit=0)
     told = ["text of 12 characters", "text of 1 character", "a number of 11 digits", "a number of 9 digits"]
     counts.add(of_batch(Outcome.INVALID, ["A-1"] * 4, [f"date: a date, got {got}" for got in told]))
@@ -184,7 +184,7 @@ def test_the_lengths_of_what_is_not_shown_do_not_tell_reasons_apart():
     }
 
 
-def test_numbers_in_the_apis_own_words_do_not_tell_reasons_apart():
+def test_numbers_in_the_apis_own_words_do_not_split_reasons():
     counts = OutcomeCounts(limit=0)
     counts.add(of_batch(Outcome.REJECTED, ["a1", "a2"], ["line 7: unknown product 4711", "line 8: unknown product 5"]))
     assert list(counts.reasons) == ["rejected: line N: unknown product N"]
@@ -210,7 +210,7 @@ def test_what_succeeded_has_no_reason_to_count():
     assert counts.reasons == {}
 
 
-def test_problems_are_told_with_field_rule_and_what_was_there():
+def test_problems_are_reported_with_field_rule_and_what_was_there():
     assert reason([NEGATIVE, {"field": "id", "rule": "required", "got": "missing"}]) == (
         "products[0].quantity: negative_quantity: below zero, got -1; id: required, got missing"
     )
@@ -227,7 +227,7 @@ def test_more_problems_than_a_reason_may_hold_are_counted():
     assert kept > 40
 
 
-def test_as_many_problems_as_a_reason_can_hold_are_all_told():
+def test_as_many_problems_as_a_reason_can_hold_are_all_listed():
     fitting = [{"field": "f", "rule": "x" * 90, "got": "y"}] * 39
     assert "more" not in reason(fitting)
     assert len(reason(fitting)) <= REASON_CHARACTERS
@@ -259,7 +259,7 @@ def test_warnings_are_counted_by_name_and_orders_once():
     assert found[1] is None
 
 
-def test_a_refused_order_is_told_with_its_warnings_after_the_reason():
+def test_a_refused_order_is_reported_with_its_warnings_after_the_reason():
     counts = OutcomeCounts(limit=10)
     (text,) = counts.add(of_batch(Outcome.REJECTED, ["a"], "refused", warnings=[[NEGATIVE]]))
     assert text == "refused; warning: products[0].quantity: negative_quantity: below zero, got -1"
@@ -293,7 +293,7 @@ def test_the_report_has_the_shape_of_xcom():
     assert json.loads(json.dumps(found.as_json())) == found.as_json()
 
 
-def test_the_message_tells_counts_the_commonest_reasons_and_where_the_rest_is():
+def test_the_message_shows_counts_the_commonest_reasons_and_where_the_rest_is():
     reasons = [{"reason": f"rejected: fault {i}", "count": 9 - i, "example": f"ORD-{i}"} for i in range(5)]
     found = report(accepted=10, rejected=4, unresolved=1, results_path="/results", reasons=reasons)
 
@@ -355,7 +355,7 @@ def test_a_run_that_was_stopped_is_raised_whatever_is_tolerated():
     assert str(raised.value).startswith("stopped: too many requests\n9 of 10 orders failed")
 
 
-def test_a_key_that_was_refused_is_told_apart():
+def test_a_key_that_was_refused_is_distinguished():
     found = report(not_attempted=1, stopped=KeyRefusedError("the key is wrong", status=401))
     with pytest.raises(PushStoppedError) as raised:
         found.raise_for_failures(MaxFailed())
@@ -405,7 +405,7 @@ def test_a_share_is_of_all_orders():
     assert MaxFailed.parse(3).of(250) == 3
 
 
-def test_a_tolerance_is_told_as_it_is_meant():
+def test_a_tolerance_is_shown_as_it_was_set():
     assert [str(MaxFailed.parse(given)) for given in (3, "1%", "20%", "100%", "29%", 0.125, "12.345%", "0%")] == [
         "3",
         "1 % of the orders",

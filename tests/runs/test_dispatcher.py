@@ -127,7 +127,7 @@ def test_nothing_is_taken_where_nothing_has_ended(timeout):
         assert dispatcher.pending == 0
 
 
-def test_after_an_error_what_is_under_way_is_recorded_and_the_rest_is_told():
+def test_after_an_error_what_is_under_way_is_recorded_and_the_rest_is_reported():
     told, gauge, recorded = [], Gauge(), []
 
     def on_error(error):

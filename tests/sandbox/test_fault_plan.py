@@ -51,7 +51,7 @@ def test_faults_strike_only_their_methods_and_only_in_their_window():
     assert kinds(plan, 2, "GET") == [None, None]
 
 
-def test_setting_faults_starts_their_draws_anew():
+def test_setting_faults_starts_their_draws_again():
     plan = FaultPlan(Faults(seed=3, empty=0.5, latency_ms=10))
     first = [plan.draw("GET") for _ in range(50)]
 

@@ -7,7 +7,7 @@ import requests
 from airflow_provider_ecdp.sandbox.faults import Faults
 
 
-def test_counts_tell_what_was_asked_and_what_is_stored(client, order):
+def test_counts_show_what_was_asked_and_what_is_stored(client, order):
     client.post(order, order | {"id": "A-2"}, order | {"id": "A-3"})
     client.post(order)
     client.put(orderId="A-1", orderStatus="Paid")
@@ -92,7 +92,7 @@ def test_faults_without_sense_are_refused_and_the_old_ones_stay(sandbox):
     assert sandbox.faults == Faults(empty=0.5)
 
 
-def test_a_reset_forgets_orders_and_requests_and_starts_the_faults_anew(sandbox, client, order):
+def test_a_reset_forgets_orders_and_requests_and_starts_the_faults_again(sandbox, client, order):
     sandbox.faults = Faults(error_before=2, error_statuses=(500,))
     client.post(order)
 

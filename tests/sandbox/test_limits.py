@@ -204,7 +204,7 @@ def test_a_customer_without_any_contact_is_refused(client, order, customer):
     )
 
 
-def test_all_problems_of_all_orders_are_told_at_once(client, order):
+def test_all_problems_of_all_orders_are_reported_at_once(client, order):
     bad = put_at(put_at(order, (*LINE, "price"), "1,0"), ("currency",), "E")
 
     errors = client.post(order, bad | {"id": "A-2"}, bad | {"id": 3}).json()["errors"]

@@ -56,5 +56,5 @@ def test_only_data_of_the_top_level_holds_orders(text, cut):
     ("body", "holds"),
     [(b'{"a":NaN}', True), (b'{"a":-Infinity}', True), (b'{"a":"NaN Infinity"}', False), (b'{"a":1}', False)],
 )
-def test_a_token_is_told_from_a_text_of_the_same_letters(body, holds):
+def test_a_token_is_distinguished_from_a_text_of_the_same_letters(body, holds):
     assert holds_non_finite(body) is holds

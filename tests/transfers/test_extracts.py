@@ -198,7 +198,7 @@ def faulty(tmp_path):
     return str(path)
 
 
-def test_a_dry_run_tells_all_and_sends_nothing(faulty, context, sandbox, tmp_path, capsys):
+def test_a_dry_run_shows_all_and_sends_nothing(faulty, context, sandbox, tmp_path, capsys):
     results = tmp_path / "results"
     xcom = operator(path=faulty, dry_run=True, max_failed=2, results_path=str(results)).execute(context)
     json.dumps(xcom)
@@ -275,7 +275,7 @@ def test_a_mapping_that_reads_other_columns_of_the_same_extract_is_no_change(wri
     assert operator(path=path, **settings).execute(make_context(run_id="tuesday"))["summary"]["accepted"]
 
 
-def test_a_column_that_has_changed_its_type_is_told_or_fails_before_anything_is_sent(
+def test_a_column_that_has_changed_its_type_is_reported_or_fails_before_anything_is_sent(
     write, make_context, sandbox, tmp_path, caplog
 ):
     settings = {"mapping": MAPPING, "results_path": str(tmp_path / "results")}

@@ -208,7 +208,7 @@ def test_results_that_cannot_be_written_stop_the_run_before_it_sends(put, sandbo
     assert sandbox.store.count() == 0
 
 
-def test_a_key_that_the_storage_refuses_is_told_and_tried_again(s3, context, monkeypatch):
+def test_a_key_that_the_storage_refuses_is_reported_and_tried_again(s3, context, monkeypatch):
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
     from threading import Thread
 

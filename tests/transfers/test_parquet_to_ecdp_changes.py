@@ -116,7 +116,7 @@ def test_a_mapping_may_be_json_text_and_the_partitions_that_are_wanted_are_read_
 
 
 @pytest.mark.parametrize("kind", [statuses, deletions])
-def test_a_dry_run_tells_what_would_be_done_and_sends_and_keeps_nothing(
+def test_a_dry_run_shows_what_would_be_done_and_sends_and_keeps_nothing(
     kind, make_context, sandbox, write, tmp_path, capsys
 ):
     results = tmp_path / "results"
@@ -204,7 +204,7 @@ def test_what_is_templated_is_rendered_and_sql_can_be_a_file(context, sandbox, w
     assert mapped.mapping == {"order_id": "no"}
 
 
-def test_rows_that_failed_fail_the_task_for_good_after_the_others_and_xcom_tells_which(context, write, tmp_path):
+def test_rows_that_failed_fail_the_task_for_good_after_the_others_and_xcom_shows_which(context, write, tmp_path):
     path = write(order_id=["O-01", "nobody", "O-02", None], status=["paid", "paid", "shipped", "paid"])
     with pytest.raises(AirflowFailException, match="3 of 4 orders failed") as raised:
         statuses(path, results_path=str(tmp_path / "results")).execute(context)

@@ -85,7 +85,7 @@ class Crowd:
         return self.concurrency.limit
 
 
-def test_all_that_was_asked_for_is_allowed_at_first_and_while_answers_come():
+def test_all_that_was_requested_is_allowed_at_first_and_while_answers_come():
     server = Server()
     assert server.concurrency.limit == 8
     assert server.answer(0.1, times=100) == 8
@@ -150,7 +150,7 @@ def test_the_limit_climbs_no_further_than_about_twice_what_is_in_flight(at_once,
     assert server.answer(0.1, times=500) == climbs_to
 
 
-def test_what_was_in_flight_at_once_is_known_and_can_be_counted_anew():
+def test_what_was_in_flight_at_once_is_known_and_can_be_counted_again():
     concurrency = Concurrency(8, lambda: 0.0)
     assert concurrency.reached == 0
     with concurrency.flight(0.0), concurrency.flight(0.0):
@@ -207,7 +207,7 @@ def test_a_large_batch_among_smaller_ones_changes_nothing_for_those(large):
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 10), st.integers(0, 10**6)), max_size=200), st.integers(1, 16))
-def test_the_limit_stays_between_one_and_what_was_asked_for(events, most):
+def test_the_limit_stays_between_one_and_what_was_requested(events, most):
     server = Server(most)
     for refused, seconds, size in events:
         limit = server.refuse(seconds) if refused else server.answer(seconds, size)

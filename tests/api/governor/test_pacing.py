@@ -140,7 +140,7 @@ def test_the_refusals_of_one_burst_count_once():
     assert rate_of(pacer, clock) == pytest.approx(0.7)
 
 
-def test_the_rate_recovers_without_a_jump_up_to_what_was_asked_for():
+def test_the_rate_recovers_without_a_jump_up_to_what_was_requested():
     clock = FakeClock(0.0)
     pacer = a_pacer(clock, rate=10)
     succeed(pacer, clock, times=20)

@@ -161,7 +161,7 @@ def test_runs_that_start_at_once_do_not_take_each_others_folders(temporary, star
 
 
 @pytest.mark.parametrize("moment", ["before it has its lock file", "before it is locked"])
-def test_a_folder_that_another_run_takes_while_it_is_made_is_made_anew(temporary, monkeypatch, moment):
+def test_a_folder_that_another_run_takes_while_it_is_made_is_made_again(temporary, monkeypatch, moment):
     taken = []
 
     def remove(folder):

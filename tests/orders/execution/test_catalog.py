@@ -132,7 +132,7 @@ def test_one_extract_can_have_a_name_too():
         OrderReader({"shop": TableSource("t", TABLES["orders"])}, OrderSettings(sql=sql)).__exit__()
 
 
-def test_an_sql_text_that_does_not_bind_is_told_what_each_extract_has():
+def test_an_sql_text_that_does_not_bind_names_the_columns_of_each_extract():
     with pytest.raises(SqlError) as refused:
         OrderReader(recorders(), OrderSettings(sql=SQL.replace("i.sku", "i.skuu"))).__exit__()
     assert "skuu" in str(refused.value)

@@ -144,7 +144,7 @@ def test_each_extract_is_read_once_however_many_parts_there_are(tmp_path, monkey
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_ids_that_stand_twice_are_found_across_parts():
+def test_ids_that_appear_twice_are_found_across_parts():
     # in capitals one id has two values in the column, which can be in two parts
     sql = SQL.replace("no AS id", "upper(no) AS id")
     names = [f"{'aA'[i % 2]}-{i // 2 % 50}" for i in range(400)]
@@ -160,7 +160,7 @@ def test_ids_that_stand_twice_are_found_across_parts():
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.slow
-def test_orders_whose_rows_are_torn_apart_are_invalid_and_told_why():
+def test_orders_whose_rows_are_split_are_invalid_with_the_reason():
     rows, twice, _ = read(lines(pa.array([i // 4 for i in range(400)])), sql=SQL, partition_by="sku")
     assert twice == 100
     assert all(
@@ -272,7 +272,7 @@ def test_a_column_that_cannot_be_meant_is_refused(given_, extracts, message):
 # memory
 
 
-def test_the_engine_tells_what_helps_when_the_memory_does_not_do():
+def test_the_message_names_what_helps_when_the_memory_does_not_do():
     table = lines(list(range(60_000)), [f"{i:0300}" for i in range(60_000)])
     sql = SQL + " ORDER BY len(products)"
     with (

@@ -261,7 +261,7 @@ def test_products_of_a_list_keep_their_order_and_an_absent_one_is_a_problem(read
 # one row, one line
 
 
-def test_lines_with_one_id_are_an_order_wherever_they_stand(shape):
+def test_lines_with_one_id_are_an_order_wherever_they_are(shape):
     rows = [line("A", "2"), line("B", "1"), line("A", "1"), line("B", "3"), line("A", "3", qty=1)]
     orders = shape(rows, LINES)
     assert {i: [p["id"] for p in o["products"]] for i, o in orders.items()} == {"A": ["1", "2", "3"], "B": ["1", "3"]}
@@ -525,14 +525,14 @@ def test_every_column_and_field_that_is_not_there_is_named_with_the_nearest_and_
         ("status", "cancelled"),
     ],
 )
-def test_a_value_where_a_columns_name_belongs_is_told_how_a_constant_is_written(field, name):
+def test_a_value_where_a_columns_name_belongs_shows_how_a_constant_is_written(field, name):
     told = refused([line()], LINES | {field: name})
     assert (
         f"""  - {field}: there is no column '{name}'; for a constant write {{"value": "{name}"}}""" in told.splitlines()
     )
 
 
-def test_the_nearest_name_is_told_behind_how_a_constant_is_written():
+def test_the_nearest_name_is_reported_after_how_a_constant_is_written():
     told = refused([line(placed_=1)], LINES | {"status": "placed"})
     hint = """; for a constant write {"value": "placed"}; did you mean 'placed_'?"""
     assert f"  - status: there is no column 'placed'{hint}" in told.splitlines()
@@ -591,7 +591,7 @@ def test_a_mapping_that_cannot_be_meant_is_refused(rows, mapping, problem):
     assert f"  - {problem}" in refused(rows, mapping)
 
 
-def test_a_type_that_cannot_be_the_field_s_is_told_with_the_column_and_beside_what_is_missing():
+def test_a_type_that_cannot_be_the_field_s_is_reported_with_the_column_and_beside_what_is_missing():
     mapping = LINES | {"id": "order_nr", "totalValue": "ordered_at", "date": "when", "products": LINES["products"]}
     mapping["products"] = mapping["products"] | {"name": "rate", "quantity": "ordered_at", "url": "link"}
     told = refused([line(when=NOON.replace(tzinfo=None), rate=1.5)], mapping)
@@ -613,19 +613,19 @@ def test_a_type_that_cannot_be_the_field_s_is_told_with_the_column_and_beside_wh
     ]
 
 
-def test_a_member_of_a_wrong_type_is_told_with_the_column_that_holds_it():
+def test_a_member_of_a_wrong_type_is_reported_with_the_column_that_holds_it():
     told = refused([ROW | {"buyer": {"email": 1.5}, "items": [{"sku": "x"}]}], FLAT_OF_BUYER | {"products.id": "sku"})
     assert "  - customer.email (column buyer): must be text, not double: as a fraction an id has lost its form;" in told
     assert "  - products.price (column items): required, but there is no such column" in told
     assert "products.id" not in told
 
 
-def test_an_object_that_is_no_struct_is_told_with_its_column():
+def test_an_object_that_is_no_struct_is_reported_with_its_column():
     told = refused([line()], LINES | {"customer": "qty"})
     assert "  - customer (column qty): must be a struct, not int64" in told
 
 
-def test_a_struct_without_a_field_of_the_customer_is_told_with_its_column():
+def test_a_struct_without_a_field_of_the_customer_is_reported_with_its_column():
     mapping = {name: source for name, source in LINES.items() if name != "customer.email"}
     told = refused([line(buyer={"mail": "a@example.com"})], mapping | {"customer": "buyer"})
     assert "  - customer (column buyer): needs email, phone or crmId; all are missing" in told
@@ -636,7 +636,7 @@ def test_a_timestamp_without_a_zone_is_taken_where_one_is_declared(shape):
     assert shape(rows, LINES, timezone="Europe/Warsaw")["A-1"]["date"] == "2026-11-22T11:00:00.000Z"
 
 
-def test_columns_that_differ_in_case_only_are_told_apart_by_it_and_refused_in_a_third(shape):
+def test_columns_that_differ_in_case_only_are_distinguished_by_it_and_refused_in_a_third(shape):
     row = ROW | {"state": "paid", "STATE": "placed"}
     assert shape([row], FLAT | {"status": "STATE"})["A-1"]["status"] == "Placed"
     assert shape([row], FLAT | {"status": "state"})["A-1"]["status"] == "Paid"

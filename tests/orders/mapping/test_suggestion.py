@@ -83,7 +83,7 @@ def test_text_that_is_called_as_a_list_holds_the_products(type_):
     assert likely_columns(schema)["products"] == ["items"]
 
 
-def test_what_is_missing_stands_beside_with_the_column_whose_type_is_in_the_way():
+def test_what_is_missing_is_named_with_the_column_whose_type_is_in_the_way():
     found = suggest(pa.schema([("a", pa.int32()), ("customer_id", pa.float64())]))
 
     assert set(found.missing) == {"id", "date", "totalValue", "customer.crmId", "products"}

@@ -110,7 +110,7 @@ def test_a_sum_over_a_column_of_the_type_null_is_absent(read, factors):
     assert "returnsValue" not in row.sent
 
 
-def test_a_sum_that_has_too_many_digits_is_told_beside_what_json_text_lacks(read):
+def test_a_sum_that_has_too_many_digits_is_reported_beside_what_json_text_lacks(read):
     table = numbers(decimals(16, "1e21"), pa.array([100]), note=pa.array(["{"]))
     mapping = LINES | {"orderAttributes": "note"}
     [row] = read(table, mapping=mapping)

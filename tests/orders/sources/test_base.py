@@ -76,7 +76,7 @@ def test_it_is_joined_with_another():
 
 
 @pytest.mark.parametrize("settings", [{}, {"sql": "SELECT * FROM extract"}, {"mapping": MAPPING}], ids=str)
-def test_a_file_without_columns_is_told_as_such(tmp_path, settings):
+def test_a_file_without_columns_is_reported_as_such(tmp_path, settings):
     pq.write_table(pa.table({}), tmp_path / "o.parquet")
     with pytest.raises(ColumnsError, match=r"o\.parquet has no columns.*so nothing can be read from it"):
         OrderReader(ParquetSource.open(tmp_path / "o.parquet"), OrderSettings(**settings))

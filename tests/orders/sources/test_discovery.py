@@ -118,7 +118,7 @@ def test_urls_that_are_joined_by_two_colons_are_followed(write):
 # what is missing
 
 
-def test_what_is_missing_is_told_apart_from_what_is_wrong(write):
+def test_what_is_missing_is_distinguished_from_what_is_wrong(write):
     root = write("dt=2026-11-22/1.parquet")
     (root / "empty").mkdir()
     for path in ("absent", "absent.parquet", "*.csv", "empty"):

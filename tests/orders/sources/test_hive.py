@@ -98,7 +98,7 @@ def test_the_folder_of_one_partition_has_its_column_and_so_has_a_glob_and_a_file
         ({"dt": "2026-11-22", "shop": "DE"}, ["dt=2026-11-22/shop=DE"]),
     ],
 )
-def test_only_the_partitions_that_are_asked_for_are_read(lake, partitions, found):
+def test_only_the_partitions_that_are_requested_are_read(lake, partitions, found):
     folder = lake("dt=2026-11-22/shop=PL", "dt=2026-11-22/shop=DE", "dt=2026-11-23/shop=PL")
     # a file that nobody may look at
     (folder / "dt=2026-11-24/shop=FR").mkdir(parents=True)
@@ -151,14 +151,14 @@ def test_a_partition_is_found_without_listing_the_others(lake):
         ),
     ],
 )
-def test_a_partition_that_is_not_there_is_told_with_those_that_are(lake, partitions, message):
+def test_a_partition_that_is_not_there_is_reported_with_those_that_are(lake, partitions, message):
     folder = lake("dt=2026-11-22/shop=PL", "dt=2026-11-22/shop=DE", "dt=2026-11-23/shop=PL")
     with pytest.raises(ExtractError) as refused:
         ParquetSource.open(folder, partitions=partitions)
     assert str(refused.value).startswith(f"{folder}: {message}")
 
 
-def test_the_partition_without_a_value_is_asked_for_by_hives_name(lake):
+def test_the_partition_without_a_value_is_requested_by_hives_name(lake):
     null = "__HIVE_DEFAULT_PARTITION__"
     folder = lake(f"day={null}", "day=2026-11-22", "day=None/shop=PL")
 
@@ -180,13 +180,13 @@ def test_a_file_beside_the_partitions_is_not_in_the_one_without_a_value(lake):
     assert extract.rows == 1
 
 
-def test_values_that_are_nowhere_together_are_told_together(lake):
+def test_values_that_are_nowhere_together_are_reported_together(lake):
     folder = lake("a=1/b=2/c=2", "a=2/b=1/c=2", "a=2/b=2/c=1")
     with pytest.raises(ExtractError, match=r"there is no partition a=1, b=1, c=1$"):
         ParquetSource.open(f"{folder}/*/*/*", partitions={"a": "1", "b": "1", "c": "1"})
 
 
-def test_paths_without_partitions_are_told_so(lake):
+def test_paths_without_partitions_are_reported(lake):
     folder = lake("a")
     with pytest.raises(ExtractError, match=r"no folder is called dt=\.\.\.; its paths have no partitions"):
         ParquetSource.open(folder, partitions={"dt": "2026-11-22"})

@@ -249,7 +249,7 @@ def test_a_protocol_that_is_not_installed_is_said(url):
 # what is read
 
 
-def test_only_the_columns_that_are_asked_for_are_read_in_their_order(write):
+def test_only_the_columns_that_are_requested_are_read_in_their_order(write):
     extract = ParquetSource.open(write("o.parquet", pa.table({"a": [1], "b": [2], "c": [3]})))
     (batch,) = extract.batches(["c", "a"])
     assert batch.schema.names == ["c", "a"]

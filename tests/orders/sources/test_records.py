@@ -244,7 +244,7 @@ def test_empty_text_in_place_of_optional_attributes_is_absent(take, good):
     assert ("orderAttributes" in sent, "productAttributes" in sent["products"][0]) == (False, False)
 
 
-def test_a_wrong_kind_is_told_and_not_the_value(take, good):
+def test_a_wrong_kind_is_reported_and_not_the_value(take, good):
     rows = take({"a": good | {"customer": ["anna@example.com"]}, "b": good | {"id": {"secret": "anna@example.com"}}})
     assert [row.problems for row in rows.values()] == [
         [{"field": "customer", "rule": "object", "got": "list"}],

@@ -146,7 +146,7 @@ def test_each_row_group_is_looked_at_once_and_once_more_where_it_is_cut(extracts
 # what cannot be cut
 
 
-def test_rows_of_an_order_that_stand_apart_are_not_torn_but_refused(extracts):
+def test_rows_of_an_order_that_are_scattered_are_refused(extracts):
     extracts.write([[4, 4]], ["a", "a", "b", "c", "d", "b", "c", "e"])
     with pytest.raises(
         ExtractError, match="the rows of 2 orders are scattered, and a cut would split them: b, c; sort"
@@ -156,7 +156,7 @@ def test_rows_of_an_order_that_stand_apart_are_not_torn_but_refused(extracts):
     assert len(extracts.cut(1, order_id="no")) == 1
 
 
-def test_rows_without_an_id_may_stand_anywhere(extracts):
+def test_rows_without_an_id_may_be_anywhere(extracts):
     extracts.write([[2, 2]], [None, "a", None, "b"])
     shards = extracts.cut(2, order_id="no")
     assert [extracts.read(shard) for shard in shards] == [[None, "a"], [None, "b"]]
@@ -246,14 +246,14 @@ def lines(tmp_path):
         (None, {"sql": "SELECT * FROM extract", "partition_by": "no"}, "are put together by no: a part of one would"),
     ],
 )
-def test_orders_that_a_cut_may_have_torn_are_refused(lines, order_id, settings_, told):
+def test_orders_that_a_cut_may_have_split_are_refused(lines, order_id, settings_, told):
     for shard in lines(order_id):
         with pytest.raises(ConfigurationError, match=rf"lines \(shard \d of \d\) was cut .*{told}.*give order_id to"):
             OrderReader(shard, OrderSettings(**settings_))
 
 
 @pytest.mark.parametrize("scattered", [False, True])
-def test_orders_that_no_cut_has_torn_are_put_together(lines, scattered, caplog):
+def test_orders_that_no_cut_has_split_are_combined(lines, scattered, caplog):
     texts = []
     for shard in lines("no", scattered=scattered):
         with OrderReader(shard, OrderSettings(mapping=BY_NO)) as orders:
@@ -399,7 +399,7 @@ def test_orders_of_shards_are_those_of_the_extract(tmp_path):
         assert sorted(found) == expected
 
 
-def test_order_lines_of_a_real_shop_are_not_torn(online_retail):
+def test_order_lines_of_a_real_shop_are_not_split(online_retail):
     whole = ParquetSource.open(online_retail)
     shards = cut(whole, 4, path=str(online_retail), order_id="InvoiceNo")
     ids = [

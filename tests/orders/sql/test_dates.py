@@ -268,7 +268,7 @@ def test_every_name_of_the_tz_database_is_known_but_those_that_windows_has_no_zo
     assert unknown <= {"Antarctica/Troll", "Factory", "localtime", "build/etc/localtime"}
 
 
-def test_a_name_of_a_zone_stands_once_and_fits_its_limit():
+def test_a_name_of_a_zone_appears_once_and_fits_its_limit():
     table = zone_table()
     names = table["name"].to_pylist()
     assert len(names) == len(set(names))

@@ -58,7 +58,7 @@ def test_dates_small_numbers_and_words_are_shown(by_engine, value):
 
 
 @pytest.mark.parametrize("value", HIDDEN, ids=ascii)
-def test_of_anything_else_the_length_is_told(by_engine, value):
+def test_of_anything_else_the_length_is_shown(by_engine, value):
     assert disclosed(value) == by_engine(value) == HIDDEN[value]
 
 

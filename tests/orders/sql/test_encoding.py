@@ -406,7 +406,7 @@ def test_a_customer_without_its_first_value_has_no_comma_before_its_second(read,
     assert '"customer":{"phone":"1","crmId":"2"}' in row.text
 
 
-def test_the_content_hash_tells_contents_apart(read, table, good):
+def test_the_content_hash_distinguishes_contents(read, table, good):
     rows = read(table(good, good, good | {"currency": "EUR"}, good | {"totalValue": Decimal("20.5001")}))
     assert rows[0].content_hash == rows[1].content_hash
     assert len({row.content_hash for row in rows}) == 3

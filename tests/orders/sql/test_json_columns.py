@@ -109,7 +109,7 @@ def test_attributes_of_products_that_are_a_single_value_are_that_order_s_problem
     ]
 
 
-def test_text_that_is_not_what_is_asked_for_is_that_order_s_problem(together):
+def test_text_that_is_not_what_is_requested_is_that_order_s_problem(together):
     rules = {
         ("customer", "John Smith"): "JSON text of an object",
         ("customer", "[]"): "JSON text of an object",

@@ -230,7 +230,7 @@ WHOLE = "a whole number from -2147483648 to 2147483647"
     ],
     ids=["text and bytes", "doubles"],
 )
-def test_a_changed_value_that_does_not_fit_is_told_as_one_that_is_not_changed(read, with_columns, misfits):
+def test_a_changed_value_that_does_not_fit_is_reported_as_one_that_is_not_changed(read, with_columns, misfits):
     source = with_columns(**{f"v {field}": array for field, (array, _) in misfits.items()})
     names = {"id", "date", "totalValue", "products"} | ({"customer"} - {field.split(".")[0] for field in misfits})
     plain, *others = (
@@ -250,7 +250,7 @@ def test_a_changed_value_that_does_not_fit_is_told_as_one_that_is_not_changed(re
 
 
 @pytest.mark.parametrize("changed", [{}, *WAYS.values()], ids=["no change", *WAYS])
-def test_a_value_that_is_not_finite_is_told_as_one(read, with_columns, changed):
+def test_a_value_that_is_not_finite_is_reported_as_one(read, with_columns, changed):
     source = with_columns(v=pa.array([1.5, float("nan"), float("-inf")]))
     mapping = {name: name for name in ("id", "date", "customer", "products")}
     value = {"column": "v", **changed}
@@ -262,7 +262,7 @@ def test_a_value_that_is_not_finite_is_told_as_one(read, with_columns, changed):
         assert shown == "NaN or infinity"
 
 
-def test_a_value_that_is_not_finite_in_a_list_of_attributes_is_told_as_one(read_column):
+def test_a_value_that_is_not_finite_in_a_list_of_attributes_is_reported_as_one(read_column):
     values = [[{"name": "n", "value": value}] for value in (1.5, float("nan"), float("-inf"))]
     rows = read_column("orderAttributes", pa.array(values))
     assert [problem for row in rows for problem in row.problems] == [
@@ -438,7 +438,7 @@ def test_text_that_claims_to_be_utf_8_and_is_not_is_that_orders_problem(read_col
     assert rows[1].text == ""
 
 
-def test_different_ids_that_are_no_utf_8_are_not_one_id_that_stands_twice(open_orders, with_columns):
+def test_different_ids_that_are_no_utf_8_are_not_one_id_that_appears_twice(open_orders, with_columns):
     text = pa.Array.from_buffers(pa.string(), 3, pa.array([b"\xff1", b"\xfe1", b"\xff1"]).buffers())
     with open_orders(with_columns(id=text)) as orders:
         selection = orders.select()
@@ -586,7 +586,7 @@ def test_shapes_must_be_those_of_the_contract():
     ]
 
 
-def test_all_that_is_missing_is_told_with_all_that_is_there():
+def test_all_that_is_missing_is_reported_with_all_that_is_there():
     schema = pa.schema([("order_no", pa.int32()), ("customer", pa.struct([("email", pa.string())]))])
     with pytest.raises(ColumnsError) as refused:
         match_columns(schema)
@@ -600,7 +600,7 @@ def test_all_that_is_missing_is_told_with_all_that_is_there():
     assert "`ecdp mapping suggest EXTRACT`" in str(refused.value).splitlines()[-1]
 
 
-def test_all_faults_of_all_columns_are_told_together():
+def test_all_faults_of_all_columns_are_reported_together():
     inner = pa.struct([("id", pa.float64()), ("name", pa.string()), ("Name", pa.string()), ("price", pa.bool_())])
     assert refusal(("id", pa.float64()), ("products", pa.list_(inner)), drop=["totalValue"]) == [
         f"id: must be text, not double: {FRACTION}",
@@ -677,7 +677,7 @@ def test_columns_with_odd_names_are_ignored(read, with_columns):
     assert read(source)[0].problems == []
 
 
-def test_what_became_of_each_column_is_known(open_orders, with_columns):
+def test_each_column_is_used_ignored_or_missing(open_orders, with_columns):
     with open_orders(with_columns(note=pa.array(["x"]))) as orders:
         assert orders.mapping.used == ("id", "date", "totalValue", "customer", "products")
         assert orders.mapping.ignored == ("note",)

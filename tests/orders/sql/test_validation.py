@@ -430,7 +430,7 @@ def marked(number):
     return f"{MARK} {number}, ul. Długa 7; tel. 48600700{number:03}"
 
 
-def test_no_text_of_an_order_is_told(check):
+def test_no_text_of_an_order_is_shown(check):
     long = [marked(i) * 120 for i in range(12)]
     row = check(
         {
@@ -459,7 +459,7 @@ def test_no_text_of_an_order_is_told(check):
     assert "48600700" not in told
 
 
-def test_a_customers_value_is_never_told_not_even_as_a_word(judge, full):
+def test_a_customers_value_is_never_shown_not_even_as_a_word(judge, full):
     names = ("email", "phone", "crmId")
     rows = judge(
         {(name, times): full | {"customer": {name: MARK * times}} for name in names for times in (1, 50)},
@@ -470,7 +470,7 @@ def test_a_customers_value_is_never_told_not_even_as_a_word(judge, full):
 
 
 @pytest.mark.parametrize("name", ["date", "totalValue", "websiteId", "returnsValue"])
-def test_a_number_or_date_is_told_unless_it_may_be_what_another_column_should_hold(read_column, name):
+def test_a_number_or_date_is_shown_unless_it_may_be_what_another_column_should_hold(read_column, name):
     told = {
         "none": "none",
         "12.5.": "text of 5 characters",
@@ -482,7 +482,7 @@ def test_a_number_or_date_is_told_unless_it_may_be_what_another_column_should_ho
     assert [p["got"] for row in rows for p in row.problems] == list(told.values())
 
 
-def test_a_telephone_number_in_a_column_of_numbers_is_not_told(judge, good):
+def test_a_telephone_number_in_a_column_of_numbers_is_not_shown(judge, good):
     number = 48600700800
     rows = judge(
         {
@@ -494,12 +494,12 @@ def test_a_telephone_number_in_a_column_of_numbers_is_not_told(judge, good):
         assert [p["got"] for p in row.problems] == ["a number of 11 digits"]
 
 
-def test_a_telephone_number_below_zero_is_not_told_by_a_warning(check, good):
+def test_a_telephone_number_below_zero_is_not_shown_by_a_warning(check, good):
     row = check(changed(good, (*LINE, "quantity"), -600700800) | {"totalValue": Decimal(-6157183200)})
     assert [w["got"] for w in row.warnings] == ["a number of 14 digits", "a number of 9 digits"]
 
 
-def test_a_status_that_is_an_address_is_not_told(check, full):
+def test_a_status_that_is_an_address_is_not_shown(check, full):
     assert "example" not in repr(check(full | {"status": "customer@example.com"}).problems)
 
 
