@@ -187,6 +187,18 @@ def order():
     return make
 
 
+@pytest.fixture
+def store_in(order):
+    """Let a sandbox have orders, without a push: `store_in(sandbox, "1", "2", status="paid")`."""
+
+    def put(server, *order_ids, **fields):
+        body = {"mode": "AddOrReplace", "data": [order(order_id, **fields) for order_id in order_ids]}
+        answer = requests.post(f"{server.url}/orders", json=body, headers={"x-api-key": KEY}, timeout=10)
+        answer.raise_for_status()
+
+    return put
+
+
 class TaskInstance:
     """What the operators read of Airflow's task instance, and the XComs that they push."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import threading
 from contextlib import contextmanager
 
@@ -11,7 +11,6 @@ import pytest
 from fake_clock import FakeClock
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.by_id.from_source import apply_changes
@@ -74,14 +73,9 @@ def client(make_client):
 
 
 @pytest.fixture
-def store(make_client, order):
+def store(sandbox, store_in):
     """Let ECDP have these orders."""
-
-    def write(*order_ids):
-        text = ",".join(json.dumps(order(order_id)) for order_id in order_ids)
-        make_client().post_orders(Mode.ADD, text.encode())
-
-    return write
+    return functools.partial(store_in, sandbox)
 
 
 def rows(changes):

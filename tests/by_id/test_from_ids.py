@@ -1,12 +1,8 @@
 import json
 
 import pytest
-from fake_clock import FakeClock
 
-from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
-from airflow_provider_ecdp.api.retry import RetryPolicy
-from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.by_id.from_ids import (
     Missing,
     delete_orders,
@@ -23,30 +19,9 @@ from airflow_provider_ecdp.sandbox.faults import Faults
 
 
 @pytest.fixture
-def make_client(sandbox):
-    clients = []
-
-    def make(key="sandbox-key", *, attempts=1):
-        policy = RetryPolicy(max_attempts=attempts)
-        clock = FakeClock()
-        clients.append(EcdpClient(key, ClientSettings(sandbox.url), policy=policy, clock=clock, sleep=clock.sleep))
-        return clients[-1]
-
-    yield make
-    for client in clients:
-        client.close()
-
-
-@pytest.fixture
-def client(make_client):
-    return make_client()
-
-
-@pytest.fixture
-def stored(client, order):
+def stored(store):
     """Three orders that ECDP has: 1, 2 and 3."""
-    text = ",".join(json.dumps(order(str(i))) for i in (1, 2, 3))
-    client.post_orders(Mode.ADD, text.encode())
+    store("1", "2", "3")
 
 
 def outcomes(report):

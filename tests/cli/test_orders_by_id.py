@@ -10,9 +10,9 @@ from airflow_provider_ecdp.sandbox.faults import Faults
 
 
 @pytest.fixture
-def filled(pointed, ecdp, sample):
+def filled(pointed, store_in):
     """The sandbox with the orders ORD-00000001 to ORD-00000005."""
-    assert ecdp("push", sample(orders=5), "--quiet").code == 0
+    store_in(pointed, *(f"ORD-0000000{number}" for number in range(1, 6)))
     return pointed
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.sample import Sample
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.sandbox.server import SandboxServer
@@ -194,10 +193,9 @@ def test_a_dag_reads_s3_keeps_its_results_there_and_goes_on_from_them(airflow, s
     assert "made-up-storage-secret" not in "".join(capfd.readouterr())
 
 
-def test_a_sensor_is_deferred_while_ecdp_does_not_answer(airflow, connect, sandbox, order):
+def test_a_sensor_is_deferred_while_ecdp_does_not_answer(airflow, connect, sandbox, store_in):
     connect(sandbox.url)
-    with EcdpHook() as hook:
-        hook.push_orders([order("S-1")])
+    store_in(sandbox, "S-1")
     sandbox.faults = Faults(error_before=1.0, error_statuses=(503,), last_request=3)
     run = airflow.run("tried_sensor", conf={"order_id": "S-1"})
     assert run.state == "success"

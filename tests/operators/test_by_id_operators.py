@@ -13,11 +13,10 @@ from airflow_provider_ecdp.sandbox.faults import Faults
 
 
 @pytest.fixture(autouse=True)
-def stored(sandbox, connect, order):
+def stored(sandbox, connect, store_in):
     """Three orders that ECDP has: 1, 2 and 3."""
     connect(sandbox.url)
-    with EcdpHook() as hook:
-        hook.push_orders([order(str(i)) for i in (1, 2, 3)])
+    store_in(sandbox, "1", "2", "3")
 
 
 def without_retries(operator):

@@ -131,11 +131,11 @@ def test_what_a_form_gives_is_read_as_its_kind(run, tmp_path, native):
 MOMENT = dt.timedelta(microseconds=1)
 
 
-@pytest.mark.parametrize("limit", [MOMENT, 0.000001, "0.000001", "0.000001s", "{{ params.limit }}"])
+@pytest.mark.parametrize("limit", [0.000001, "{{ params.limit }}"])
 def test_a_run_that_reaches_its_longest_time_records_everything_and_a_retry_resumes(
     run, sandbox, context, tmp_path, limit
 ):
-    given = {"results_path": str(tmp_path / "results"), "max_duration": limit, "params": {"limit": "0.000001"}}
+    given = {"results_path": str(tmp_path / "results"), "max_duration": limit, "params": {"limit": "0.000001s"}}
     with pytest.raises(PushStoppedError, match="max_duration"):
         run(**given)
     summary = context["ti"].xcoms["return_value"]["summary"]

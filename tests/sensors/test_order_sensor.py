@@ -1,6 +1,7 @@
 """The sensor for one order, and its trigger, over real HTTP."""
 
 import asyncio
+import functools
 import threading
 import time
 
@@ -11,7 +12,6 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.exceptions import AirflowSensorTimeout, TaskDeferred
 
-from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.sensors.ecdp import EcdpOrderSensor
@@ -24,12 +24,8 @@ def connection(sandbox, connect):
 
 
 @pytest.fixture
-def store(order):
-    def put(*ids, **fields):
-        with EcdpHook() as hook:
-            hook.push_orders([order(order_id, **fields) for order_id in ids])
-
-    return put
+def store(sandbox, store_in):
+    return functools.partial(store_in, sandbox)
 
 
 def events(*triggers):

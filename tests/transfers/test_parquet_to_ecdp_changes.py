@@ -25,11 +25,10 @@ IDS = [f"O-{i:02}" for i in range(20)]
 
 
 @pytest.fixture(autouse=True)
-def stored(sandbox, connect, order):
+def stored(sandbox, connect, store_in):
     """Twenty orders that ECDP has."""
     connect(sandbox.url, extra={"max_in_flight": 2})
-    with EcdpHook() as hook:
-        hook.push_orders([order(order_id) for order_id in IDS])
+    store_in(sandbox, *IDS)
 
 
 @pytest.fixture
