@@ -348,7 +348,7 @@ function tasks(rows, columns) {
 
 function details({ settings, columns, columns_used: used, warnings, results_path: path }) {
   const parts = [
-    path && el("div.detail", {}, el("h3", {}, "Results of every order"), copyable(path)),
+    path && el("div.detail.whole", {}, el("h3", {}, "Results of every order"), copyable(path)),
     settings.read.length > 0 && el("div.detail", {}, el("h3", {}, "Read"), list(settings.read)),
     settings.sent.length > 0 && el("div.detail", {}, el("h3", {}, "Sent"), list(settings.sent)),
     Object.keys(warnings).length > 0 && el("div.detail", {}, el("h3", {}, "Warnings"), warningTable(warnings)),
