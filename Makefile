@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 LOWEST := .venv-lowest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast test-lowest soak celery bench check format clean
+.PHONY: help setup demo test test-fast test-lowest soak celery browser bench check format clean
 
 help:  ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | sort | awk -F'\t' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -46,6 +46,10 @@ celery: setup  ## Push a million orders from two Celery workers, and kill one; n
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement tests/celery/requirements.txt
 	$(BIN)/python tests/celery/celery_run.py
 
+browser: setup  ## Install the wheel in an empty environment, and use Airflow's UI in Chromium up to a replay; says how to get Chromium
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement tests/browser/requirements.txt
+	$(BIN)/python tests/browser/browser_run.py
+
 bench: setup  ## Measure against the peers, and write docs/performance.md; half an hour; ECDP_BENCH=quick for a look
 	$(BIN)/python tests/benchmarks/bench_run.py
 
@@ -59,4 +63,4 @@ format: setup  ## Format the code
 	$(BIN)/ruff check --fix .
 
 clean:  ## Remove what make has made
-	rm -rf $(VENV) $(LOWEST) dist build .bench .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) dist build .bench .browser .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
