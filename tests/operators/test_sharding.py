@@ -58,8 +58,7 @@ def test_shards_of_a_folder_are_pushed_and_add_up(extract, push, sandbox, tmp_pa
     assert ledgers.fetchall() == [(60,)]
 
 
-@pytest.mark.parametrize("scattered", [False, True])
-@pytest.mark.parametrize("wanted", [DAY, str(DAY), ["2026-11-01"]])
+@pytest.mark.parametrize(("wanted", "scattered"), [(DAY, False), (str(DAY), True), (["2026-11-01"], False)])
 def test_shards_of_a_partition_are_pushed_and_no_other_partition_is(tmp_path, push, sandbox, scattered, wanted):
     for number, day in enumerate(("2026-10-30", "2026-11-01", "2026-11-02")):
         (tmp_path / "orders" / f"dt={day}").mkdir(parents=True)
@@ -113,7 +112,7 @@ def test_a_url_of_an_object_storage_is_cut_and_opened_with_its_connection(extrac
 def test_only_changed_holds_for_another_number_of_shards(extract, push, sandbox, tmp_path, monkeypatch, large):
     monkeypatch.setattr(ledger, "LARGE", large)
     arguments = {"results_path": str(tmp_path / "results"), "only_changed": True}
-    for i, shard in enumerate(shards(str(extract), 6)):
+    for i, shard in enumerate(shards(str(extract), 3)):
         push(shard, i, **arguments)
     again = [push(shard, i, "run-2", **arguments) for i, shard in enumerate(shards(str(extract), 2))]
     total = summarise(again)["summary"]
@@ -130,8 +129,7 @@ def test_a_shard_that_is_listed_again_under_its_number_loses_nothing(extract, pu
     assert sandbox.store.count() == 30
 
 
-@pytest.mark.parametrize("most", [1, 4])
-@pytest.mark.parametrize("mapped", [False, True], ids=["by-one-task", "by-mapped-tasks"])
+@pytest.mark.parametrize(("most", "mapped"), [(4, False), (1, True)], ids=["by-one-task", "by-mapped-tasks"])
 def test_what_shards_left_rejected_is_replayed(extract, push, sandbox, tmp_path, mapped, most):
     arguments = {"results_path": str(tmp_path / "results"), "max_failed": 2}
     sandbox.faults = Faults(reject_ids=frozenset({"ORD-00000003", "ORD-00000020"}))

@@ -477,8 +477,11 @@ def test_parsing_a_dag_loads_no_arrow_and_no_duckdb():
 
     code = (
         "import sys; from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator as P;"
+        "from airflow_provider_ecdp.transfers import parquet_to_ecdp_changes as m;"
         "from airflow_provider_ecdp.operators.ecdp import EcdpPushOrdersOperator;"
         "P(task_id='push', path='x.parquet');"
+        "m.ParquetToEcdpStatusesOperator(task_id='s', path='x.parquet');"
+        "m.ParquetToEcdpDeletionsOperator(task_id='d', path='x.parquet', max_deletions=1);"
         "print(sorted({'pyarrow', 'duckdb'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -362,15 +360,3 @@ def test_outlets_and_lineage_are_reported(context, write, monkeypatch):
     xcom = deletions(path, outlets=[Asset("ecdp_orders")]).execute(context)
     assert event.extra == {**xcom["summary"], "results_path": None}
     assert [read.asset.uri for read in collector.collected_assets.inputs] == [f"file://{path}"]
-
-
-def test_parsing_a_dag_loads_no_arrow_and_no_duckdb():
-    code = (
-        "import sys;"
-        "from airflow_provider_ecdp.transfers import parquet_to_ecdp_changes as m;"
-        "m.ParquetToEcdpStatusesOperator(task_id='s', path='x.parquet');"
-        "m.ParquetToEcdpDeletionsOperator(task_id='d', path='x.parquet', max_deletions=1);"
-        "print(sorted({'pyarrow', 'duckdb'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith("[]")

@@ -76,17 +76,23 @@ def content(rows):
 NUMBERS = [i * 7919 % 200 for i in range(600)]
 
 
-@pytest.mark.parametrize("how", [{"sql": SQL}, {"mapping": MAPPING}])
+KINDS = {
+    "int64": pa.array(NUMBERS, pa.int64()),
+    "string": pa.array([f"ORD-{n}" for n in NUMBERS]),
+    "dictionary": pa.array([f"ORD-{n}" for n in NUMBERS]).dictionary_encode(),
+    "decimal": pa.array([Decimal(n) for n in NUMBERS], pa.decimal128(38, 0)),
+    "with nulls": pa.array([None if n < 5 else n for n in NUMBERS], pa.int32()),
+}
+
+
+# a mapping is cut as its SQL text is: of its kinds two
 @pytest.mark.parametrize(
-    "numbers",
+    ("how", "numbers"),
     [
-        pa.array(NUMBERS, pa.int64()),
-        pa.array([f"ORD-{n}" for n in NUMBERS]),
-        pa.array([f"ORD-{n}" for n in NUMBERS]).dictionary_encode(),
-        pa.array([Decimal(n) for n in NUMBERS], pa.decimal128(38, 0)),
-        pa.array([None if n < 5 else n for n in NUMBERS], pa.int32()),
+        *(({"sql": SQL}, numbers) for numbers in KINDS.values()),
+        *(({"mapping": MAPPING}, KINDS[kind]) for kind in ("string", "with nulls")),
     ],
-    ids=["int64", "string", "dictionary", "decimal", "with nulls"],
+    ids=[*(f"SQL-{kind}" for kind in KINDS), "mapping-string", "mapping-with nulls"],
 )
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.slow
