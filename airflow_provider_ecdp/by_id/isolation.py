@@ -6,7 +6,7 @@ A request that fails is set aside until others are sent, and then sent once more
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,7 @@ from airflow_provider_ecdp.errors import ApiError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_content
+from airflow_provider_ecdp.runs.server_probe import ServerProbe
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class FirstFailure:
     answer: Answer
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Isolation:
     """Sends requests, and stops the run where the server fails; safe for threads.
 
@@ -36,6 +37,10 @@ class Isolation:
     breaker: CircuitBreaker
     cancellation: Cancellation
     sent_before: bool = False
+    probe: ServerProbe = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.probe = ServerProbe(self.requester.client, self.breaker, self.cancellation)
 
     def send(self, request: Callable[[], dict[str, Any]]) -> Answer | FirstFailure:
         """Send a request for the first time."""
@@ -71,8 +76,7 @@ class Isolation:
         return self._judge(before, answer, answer.error)
 
     def _judge(self, before: Answer, answer: Answer, error: ApiError) -> Answer:
-        if self._server_fails():
-            self.cancellation.stop(error)
+        if not self.probe.works():
             return answer
         # a GET that is answered does not show that others are
         open_end = not self.breaker.answers or Outcome.UNRESOLVED in (answer.outcome, before.outcome)
@@ -82,12 +86,4 @@ class Isolation:
     def _left_by_earlier_run(self, answer: Answer) -> bool:
         """Whether it is rather the orders that fail than the server: an earlier run has left them and sent others."""
         possible = self.sent_before and not self.breaker.answers and answer.http_status != HTTPStatus.FORBIDDEN
-        return possible and not self._server_fails()
-
-    def _server_fails(self) -> bool:
-        """Whether a GET is not answered either."""
-        try:
-            self.requester.client.check_key()
-        except ApiError:
-            return True
-        return False
+        return possible and self.probe.works()

@@ -20,8 +20,7 @@ with GET before it judges, for the second `Add` of an order that was stored is r
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -44,6 +43,7 @@ from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_content
+from airflow_provider_ecdp.runs.server_probe import ServerProbe
 
 #: Seconds that the isolation of a batch may last without the outcome of an order.
 ISOLATION_SECONDS = 900.0
@@ -91,10 +91,11 @@ class BatchSender:
     set_aside: SetAside = field(default_factory=SetAside)
     size_limit: SizeLimit = field(default_factory=SizeLimit)
     _control: pa.RecordBatch | None = None
-    _trying: threading.Lock = field(default_factory=threading.Lock)
+    probe: ServerProbe = field(init=False)
     _began: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.probe = ServerProbe(self.client, self.breaker, self.cancellation)
         self._began = self.cancellation.clock()
 
     def send(self, batch: pa.RecordBatch | Pool) -> list[BatchOutcome]:
@@ -137,24 +138,12 @@ class BatchSender:
         :param reading: whether a GET is enough, where there is no such order
         :return: whether the server works; None if there is nothing to try
         """
-        with self._trying:
-            if self.cancellation.cancelled:
-                return False
-            if self._control is not None:
-                control = self._control
-                error = self._answers(lambda: self._post(control))
-            elif reading:
-                error = self._answers(self.client.check_key)
-                # one GET in twenty may fail by chance
-                if error is not None and error.transient and self.client.wait(self.client.policy.base_delay):
-                    error = self._answers(self.client.check_key)
-            else:
-                return None
-            if error is not None:
-                self.cancellation.stop(error)
-            elif self._control is not None:
-                self.breaker.excuse()
-            return error is None
+        if self._control is not None:
+            control = self._control
+            return self.probe.works(lambda: self._post(control))
+        if reading or self.cancellation.cancelled:
+            return self.probe.works()
+        return None
 
     def left_by_earlier_run(self, pool: Pool, error: ApiError) -> bool:
         """Whether it is rather these orders that fail than the server, though nothing was answered yet.
@@ -172,15 +161,6 @@ class BatchSender:
             attempts=attempts,
             sent_values=lambda: sent_values(orders),
         )
-
-    def _answers(self, request: Callable[[], object]) -> ApiError | None:
-        try:
-            request()
-        except RequestRejectedError:
-            return None
-        except ApiError as error:
-            return error
-        return None
 
     def lag_pauses(self, pools: Iterable[Pool]) -> Iterable[float]:
         """Return the seconds to wait before each time that orders are read once more."""

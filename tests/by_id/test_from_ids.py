@@ -217,9 +217,9 @@ def test_an_outage_stops_and_what_may_have_been_done_is_unresolved(client, sandb
     report = delete_orders(client, ["1", "2", "3", "4"])
     assert outcomes(report) == {"1": "accepted", "2": "accepted", "3": "unresolved", "4": "unresolved"}
     assert isinstance(report.stopped, ServerError)
-    # the third once more, and a GET that is not answered either
+    # the third once more, and two GETs that are not answered either
     assert [result["attempts"] for result in report.results] == [2, 1, 1, 1]
-    assert report.summary["requests"] == 6
+    assert report.summary["requests"] == 7
     assert sum(report.summary[outcome] for outcome in Outcome) == report.summary["total"] == 4
 
 

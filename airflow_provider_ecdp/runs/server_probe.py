@@ -1,0 +1,56 @@
+"""Asks whether the server works at all, while a request that failed may have failed by its content."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from airflow_provider_ecdp.api.client import EcdpClient
+from airflow_provider_ecdp.errors import ApiError, RequestRejectedError
+from airflow_provider_ecdp.runs.cancellation import Cancellation
+from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
+
+
+@dataclass(frozen=True, slots=True)
+class ServerProbe:
+    """Sends requests that change nothing, one at a time; safe for threads."""
+
+    client: EcdpClient
+    breaker: CircuitBreaker
+    cancellation: Cancellation
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def works(self, control: Callable[[], object] | None = None) -> bool:
+        """Tell whether the server works, and stop the run if it does not.
+
+        :param control: sends once more what was accepted before. If that succeeds, the content of other requests has
+            caused their failures. None is a GET of an order that does not exist, which shows less
+        """
+        with self._lock:
+            if self.cancellation.cancelled:
+                return False
+            error = self._read() if control is None else _error_of(control)
+            if error is not None:
+                self.cancellation.stop(error)
+            elif control is not None:
+                self.breaker.excuse()
+            return error is None
+
+    def _read(self) -> ApiError | None:
+        error = _error_of(self.client.check_key)
+        # one GET in twenty may fail by chance
+        if error is not None and error.transient and self.client.wait(self.client.policy.base_delay):
+            error = _error_of(self.client.check_key)
+        return error
+
+
+def _error_of(request: Callable[[], object]) -> ApiError | None:
+    try:
+        request()
+    except RequestRejectedError:
+        # a refusal in the server's own words is an answer
+        return None
+    except ApiError as error:
+        return error
+    return None
