@@ -202,7 +202,8 @@ class Run:
         most = batches + faults.total() * (1 + each) + bad * each + splits
         self.require(posts <= most, "more POST requests than faults and refusals explain", posts, most)
         if not splits:
-            most = batches * self.budget + faults.total()
+            # an order that gets its outcome renews the budget of its batch
+            most = (batches + orders) * self.budget + faults.total()
             self.require(posts <= most, "more POST requests than the budget of each batch", posts, most)
         gets = (self.after.by_method - self.before.by_method)["GET"]
         unknown = self.scenario.mode is Mode.ADD and (self.begun or faults.total() > 0)
