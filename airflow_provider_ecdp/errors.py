@@ -108,8 +108,8 @@ class MemoryLimitError(SqlError):
     """The query needs more memory than its limit, and cannot go on from disk."""
 
 
-#: never caused by the orders of one request: no answer to it, a wrong key, a proxy that wants a password
-_NEVER_CONTENT = (None, 401, 407)
+#: never caused by the orders of one request: no answer to it, a proxy that wants a password
+_NEVER_CONTENT = (None, 407)
 
 
 class ApiError(EcdpError):

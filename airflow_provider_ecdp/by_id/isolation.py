@@ -14,7 +14,7 @@ from airflow_provider_ecdp.by_id.requests import Answer, OrderRequester
 from airflow_provider_ecdp.errors import ApiError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
-from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_content
+from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
 from airflow_provider_ecdp.runs.server_probe import ServerProbe
 
 
@@ -50,11 +50,11 @@ class Isolation:
             breaker.answered()
             return answer
         # a call that was cut short is no evidence about its order
-        content = may_be_content(answer.error) and not self.requester.client.interrupted
+        content = not self.requester.client.interrupted and self.probe.may_be_content(answer.error)
         if content:
             breaker.failed(alone=True)
-        if content and breaker.is_open:
-            breaker.left_open = self._left_by_earlier_run(answer)
+        if content and breaker.is_open and not breaker.answers:
+            self._give_more_tries()
         if not content or breaker.is_open:
             self.cancellation.stop(answer.error)
             return answer
@@ -63,7 +63,7 @@ class Isolation:
     def send_again(self, request: Callable[[], dict[str, Any]], first_failure: FirstFailure) -> Answer:
         """Send a request that failed once more: it is refused if its answer says so and others are answered."""
         before = first_failure.answer
-        if not self.breaker.answers and before.error is not None and not self._left_by_earlier_run(before):
+        if not self.breaker.answers and before.error is not None and not self._left_by_earlier_run():
             # nothing was ever answered: this is an outage, not an order
             self.cancellation.stop(before.error)
         if self.cancellation.cancelled:
@@ -80,10 +80,19 @@ class Isolation:
             return answer
         # a GET that is answered does not show that others are
         open_end = not self.breaker.answers or Outcome.UNRESOLVED in (answer.outcome, before.outcome)
+        # 401 is about the key, so it is no refusal of an order
+        open_end = open_end or error.status == HTTPStatus.UNAUTHORIZED
         outcome = Outcome.UNRESOLVED if open_end or error.transient else Outcome.REJECTED
         return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)
 
-    def _left_by_earlier_run(self, answer: Answer) -> bool:
+    def _give_more_tries(self) -> None:
+        """Try more orders before the run stops, where nothing was answered yet but a GET is."""
+        breaker = self.breaker
+        if self.sent_before:
+            breaker.left_open = self._left_by_earlier_run()
+        elif not breaker.reads:
+            breaker.reads = self.probe.works()
+
+    def _left_by_earlier_run(self) -> bool:
         """Whether it is rather the orders that fail than the server: an earlier run has left them and sent others."""
-        possible = self.sent_before and not self.breaker.answers and answer.http_status != HTTPStatus.FORBIDDEN
-        return possible and self.probe.works()
+        return self.sent_before and not self.breaker.answers and self.probe.works()

@@ -20,7 +20,7 @@ with GET before it judges, for the second `Add` of an order that was stored is r
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -30,7 +30,6 @@ from airflow_provider_ecdp.api.client import EcdpClient, PostResult
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.errors import (
     ApiError,
-    KeyRefusedError,
     RequestRejectedError,
     TooLargeError,
 )
@@ -42,7 +41,7 @@ from airflow_provider_ecdp.push.sent_values import sent_values
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
-from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker, may_be_content
+from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
 from airflow_provider_ecdp.runs.server_probe import ServerProbe
 
 #: Seconds that the isolation of a batch may last without the outcome of an order.
@@ -110,7 +109,7 @@ class BatchSender:
 
     def _isolate(self, pool: Pool) -> list[BatchOutcome]:
         error = pool.failure
-        if not self.breaker.answers and error is not None and not self.left_by_earlier_run(pool, error):
+        if not self.breaker.answers and error is not None and not self.left_by_earlier_run(pool):
             # nothing was ever answered: this is an outage, not an order
             self.cancellation.stop(error)
         return GroupTest(self, until=self.cancellation.clock() + ISOLATION_SECONDS).run(pool)
@@ -138,20 +137,24 @@ class BatchSender:
         :param reading: whether a GET is enough, where there is no such order
         :return: whether the server works; None if there is nothing to try
         """
-        if self._control is not None:
-            control = self._control
-            return self.probe.works(lambda: self._post(control))
-        if reading or self.cancellation.cancelled:
-            return self.probe.works()
+        if self._control is not None or reading or self.cancellation.cancelled:
+            return self.probe.works(self._repeat())
         return None
 
-    def left_by_earlier_run(self, pool: Pool, error: ApiError) -> bool:
+    def may_be_content(self, error: ApiError) -> bool:
+        """Tell whether other orders may be answered otherwise, and stop the run if the key is refused."""
+        return self.probe.may_be_content(error, self._repeat())
+
+    def _repeat(self) -> Callable[[], object] | None:
+        control = self._control
+        return None if control is None else lambda: self._post(control)
+
+    def left_by_earlier_run(self, pool: Pool) -> bool:
         """Whether it is rather these orders that fail than the server, though nothing was answered yet.
 
-        An earlier run has left them and sent others, and a GET is answered. 403 may be the key's.
+        An earlier run has left them and sent others, and a GET is answered.
         """
-        possible = self.sent_before and pool.all_left_open and error.status != HTTPStatus.FORBIDDEN
-        return possible and bool(self.try_server(reading=True))
+        return self.sent_before and pool.all_left_open and bool(self.try_server(reading=True))
 
     def _post(self, orders: pa.RecordBatch, attempts: int | None = None) -> PostResult:
         return self.client.post_orders(
@@ -402,7 +405,7 @@ class GroupTest:
         # the call has ended: the next one has all its attempts
         pool.unanswered = 0
         pool.failure = error
-        if sender.client.interrupted or not may_be_content(error):
+        if sender.client.interrupted or not sender.may_be_content(error):
             # a call that was cut short is no evidence about its orders
             self._stop(pool, error)
         elif pool.final:
@@ -415,7 +418,7 @@ class GroupTest:
         pool.failed_alone = alone = len(pool) == 1
         pool.answers = breaker.answers
         breaker.failed(alone=alone)
-        if self.until is None and breaker.is_open and not self._only_content(pool, error):
+        if self.until is None and breaker.is_open and not self._only_content(pool):
             self._stop(pool, error)
         elif self.until is None:
             self.sender.set_aside.add(pool)
@@ -425,15 +428,15 @@ class GroupTest:
         else:
             self.positive.append(pool)
 
-    def _only_content(self, pool: Pool, error: ApiError) -> bool:
+    def _only_content(self, pool: Pool) -> bool:
         """Whether it may be the orders, though others fail too: many bad ones are neighbours, and GET is answered."""
         breaker = self.sender.breaker
         if breaker.answers:
             return breaker.in_a_row < _FAILURES and bool(self.sender.try_server(reading=True))
-        if self.sender.left_by_earlier_run(pool, error):
+        if self.sender.left_by_earlier_run(pool):
             breaker.left_open = True
             return not breaker.is_open
-        if breaker.reads or error.status == HTTPStatus.FORBIDDEN:
+        if breaker.reads:
             return False
         breaker.reads = bool(self.sender.try_server(reading=True))
         return breaker.reads
@@ -447,7 +450,9 @@ class GroupTest:
         sender = self.sender
         self.unconfirmed += 1
         reason = f"sent alone, {error}"[:REASON_CHARACTERS]
-        refused = sender.breaker.answers > 0 and not (error.transient or pool.maybe_stored)
+        # 401 is about the key, so it is no refusal of an order
+        definite = not (error.transient or pool.maybe_stored or error.status == HTTPStatus.UNAUTHORIZED)
+        refused = sender.breaker.answers > 0 and definite
         if (refused and sender.breaker.answers == pool.answers) or self.unconfirmed >= _UNCONFIRMED:
             refused = bool(sender.try_server(reading=True)) and refused
             self.unconfirmed = 0
@@ -544,9 +549,7 @@ class GroupTest:
         details = "; ".join(pool.refusal.details) if pool.refusal else str(pool.failure or "")
         if details and details != reason:
             reason = f"{reason}; ECDP said: {details}"
-        may_be_at_fault = (
-            pool.failure is not None and self.sender.breaker.answers and _may_be_of_these_orders(pool.failure)
-        )
+        may_be_at_fault = pool.failure is not None and self.sender.breaker.answers and pool.failure.may_be_content
         open_end = pool.refusal or pool.maybe_stored or (pool.attempts and pool.unsure) or may_be_at_fault
         if open_end:
             self._decide(pool, Outcome.UNRESOLVED, reason[:REASON_CHARACTERS], status)
@@ -558,11 +561,3 @@ class GroupTest:
             self.idle = 0
             self.until = None if self.until is None else self.sender.cancellation.clock() + ISOLATION_SECONDS
         self.outcomes.append(BatchOutcome(pool.orders, outcome, reason, http_status, pool.attempts))
-
-
-def _may_be_of_these_orders(failure: ApiError) -> bool:
-    """Whether other orders may not have this failure, in a run that has had others accepted: so may 401.
-
-    A resume does not begin with such orders: it would stop where this run did.
-    """
-    return may_be_content(failure) or isinstance(failure, KeyRefusedError)

@@ -8,9 +8,6 @@ with other content. It opens, and the run stops, when single orders fail one aft
 from __future__ import annotations
 
 import threading
-from http import HTTPStatus
-
-from airflow_provider_ecdp.errors import ApiError
 
 #: Failures in a row, with nothing answered between them, after which single orders are tried.
 _IN_A_ROW = 3
@@ -92,8 +89,3 @@ class CircuitBreaker:
     def limit(self, in_flight: int) -> int:
         """Return how many requests may be in flight, of `in_flight` that could be."""
         return 1 if self.half_open else in_flight
-
-
-def may_be_content(error: ApiError) -> bool:
-    """Whether other orders may be answered otherwise; only they show whether a 403 is about the key."""
-    return error.may_be_content or error.status == HTTPStatus.FORBIDDEN

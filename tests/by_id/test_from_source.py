@@ -202,11 +202,11 @@ def test_attempts_are_those_of_the_change_and_not_of_its_neighbours(make_client,
     assert len(set(attempts)) > 1
 
 
-def test_a_refused_key_costs_one_request_and_leaves_the_rest(make_client, update, sandbox):
+def test_a_refused_key_costs_two_requests_and_leaves_the_rest(make_client, update, sandbox):
     report = update(make_client("wrong"), [(f"O-{i}", "paid") for i in range(100)], max_in_flight=8)
     assert counts(report) == {"not_attempted": 100}
     assert isinstance(report.stopped, KeyRefusedError)
-    assert len(sandbox.store.requests) == 1
+    assert len(sandbox.store.requests) == 2
     with pytest.raises(PushStoppedError) as raised:
         report.raise_for_failures(MaxFailed(count=100))
     assert raised.value.key_refused

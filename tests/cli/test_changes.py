@@ -171,7 +171,7 @@ def test_a_refused_key_stops(pointed, ecdp, table, monkeypatch):
 
     assert run.code == 3
     assert run.json["summary"]["not_attempted"] == 2
-    assert len(pointed.store.requests) == 1
+    assert len(pointed.store.requests) == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

@@ -108,7 +108,7 @@ def test_a_refused_key_stops_every_command(pointed, ecdp, monkeypatch, command):
     assert "the API key was refused" in run.err
     assert pointed.url in run.err
     assert "another-key-entirely" not in run.err + run.out
-    assert len(pointed.store.requests) == 1
+    assert len(pointed.store.requests) == 2
 
 
 def test_an_answer_that_the_api_does_not_give_stops_a_command(filled, ecdp):

@@ -20,7 +20,7 @@ GOOD = {
 }
 
 
-def test_a_wrong_key_stops_the_run_after_one_request(pointed, ecdp, sample, monkeypatch):
+def test_a_wrong_key_stops_the_run_after_one_batch(pointed, ecdp, sample, monkeypatch):
     monkeypatch.setenv("ECDP_API_KEY", KEY)
     run = ecdp("push", sample(orders=2_000), "--json", "--verbose")
 

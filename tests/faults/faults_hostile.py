@@ -33,6 +33,7 @@ Reaction = str
 
 ANSWERS: Mapping[Reaction, tuple[int, str | dict[str, Any]]] = {
     "400": (400, {"title": "Bad request", "errors": ["One or more orders are invalid."]}),
+    "401": (401, {"title": "Unauthorized"}),
     "403 HTML": (403, _HTML),
     "404": (404, {"message": "no Route matched with those values"}),
     "406": (406, _HTML),

@@ -18,6 +18,7 @@ from airflow_provider_ecdp.by_id.from_ids import delete_orders, update_order_sta
 from airflow_provider_ecdp.by_id.from_source import ChangeSettings, apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
 from airflow_provider_ecdp.by_id.settings import Missing, Operation
+from airflow_provider_ecdp.errors import KeyRefusedError
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
@@ -143,7 +144,7 @@ def test_a_poison_order_in_each_batch_holds_back_no_good_one(answer, mode):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("answer", ["500", "403 HTML", "429"])
+@pytest.mark.parametrize("answer", ["401", "500", "403 HTML", "429"])
 def test_a_block_of_poison_orders_holds_back_no_good_one(answer, mode):
     ids = ids_of(600)
     poison = set(ids[200:300])
@@ -156,7 +157,7 @@ def test_a_block_of_poison_orders_holds_back_no_good_one(answer, mode):
     assert server.stored.keys() == set(ids) - poison
 
 
-@pytest.mark.parametrize("answer", ["500", "403 HTML", "reset"])
+@pytest.mark.parametrize("answer", ["401", "500", "403 HTML", "reset"])
 @pytest.mark.parametrize("mode", MODES)
 def test_a_poison_order_in_the_first_batch(answer, mode):
     ids = ids_of(1_000)
@@ -221,7 +222,7 @@ def test_an_outage_after_a_poison_change_ends_within_sixty_requests(outage, oper
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("answer", ["500", "reset", "429"])
+@pytest.mark.parametrize("answer", ["401", "500", "reset", "429"])
 @pytest.mark.parametrize("count", [1, 8])
 def test_a_resume_of_nothing_but_poison_orders_is_no_outage(count, answer, mode, tmp_path):
     ids = ids_of(300)
@@ -251,12 +252,23 @@ def test_a_resume_of_many_orders_that_fail_is_an_outage(tmp_path):
     assert server.methods.total() - before <= 60
 
 
-@pytest.mark.parametrize("operation", [Operation.UPDATE_STATUS, Operation.DELETE])
+@pytest.mark.parametrize("answer", ["401", "403 HTML"])
+def test_poison_orders_that_are_the_first_to_be_sent(answer):
+    ids = ids_of(100)
+    server = HostileServer(poison=dict.fromkeys(ids[:4], answer), stored={order_id: {} for order_id in ids})
+    with serving(server):
+        pushed_ids = failed(pushed(server, ids, batch_size=1)).keys()
+        changed_ids = failed(changed(server, Operation.DELETE, ids)).keys()
+
+    assert pushed_ids == changed_ids == set(ids[:4])
+
+
+@pytest.mark.parametrize(("operation", "answer"), [(Operation.UPDATE_STATUS, "500"), (Operation.DELETE, "401")])
 @pytest.mark.parametrize("count", [1, 8])
-def test_a_resume_of_nothing_but_poison_changes_is_no_outage(count, operation, tmp_path):
+def test_a_resume_of_nothing_but_poison_changes_is_no_outage(count, operation, answer, tmp_path):
     ids = ids_of(100)
     poison = set(ids[10::11][:count])
-    server = HostileServer(poison=dict.fromkeys(poison, "500"), stored={order_id: {} for order_id in ids})
+    server = HostileServer(poison=dict.fromkeys(poison, answer), stored={order_id: {} for order_id in ids})
     with serving(server):
         for _ in range(2):
             report = changed(server, operation, ids, Ledger(tmp_path))
@@ -310,11 +322,28 @@ def test_an_outage_ends_a_list_of_ids_within_sixty_requests(outage):
     assert_ended_soon(server, report)
 
 
-def test_a_refused_key_is_one_request_and_a_refused_one_with_403_three():
-    server = HostileServer(outage="403 HTML")
+@pytest.mark.parametrize(("answer", "posts"), [("401", 1), ("403 HTML", 3)])
+def test_a_refused_key_costs_few_requests(answer, posts):
+    server = HostileServer(outage=answer)
     with serving(server):
         report = pushed(server, ids_of(1_000))
-    assert server.methods.total() == 3
+        before = server.methods.copy()
+        changes = changed(server, Operation.DELETE, ids_of(1_000))
+    assert before == {"POST": posts, "GET": 1}
+    assert report.summary["not_attempted"] == changes.summary["not_attempted"] == 1_000
+    assert isinstance(report.stopped, KeyRefusedError)
+    assert isinstance(changes.stopped, KeyRefusedError)
+    assert server.methods - before == {"DELETE": 1 + (posts > 1), "GET": 1}
+
+
+def test_a_key_that_may_only_read_costs_few_requests():
+    ids = ids_of(1_000)
+    # it takes GET alone
+    server = HostileServer(poison=dict.fromkeys(ids, "401"))
+    with serving(server):
+        report = pushed(server, ids)
+    assert isinstance(report.stopped, KeyRefusedError)
+    assert server.methods == {"POST": 6, "GET": 1}
     assert report.summary["not_attempted"] == 1_000
 
 

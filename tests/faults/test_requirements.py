@@ -269,10 +269,10 @@ class TestOutage:
             assert (report.summary["accepted"], report.summary["skipped"]) == (6_500, 3_500)
             assert sandbox.store.count() == sandbox.store.total_writes() == 10_000
 
-    def test_a_wrong_key_is_one_request(self, sandbox, foreign, ecdp, extract):
+    def test_a_wrong_key_is_two_requests(self, sandbox, foreign, ecdp, extract):
         for server in (sandbox, foreign):
             run = ecdp(server, extract(5_000), key="wrong")
 
-            assert (run.code, run.summary["requests"], run.summary["not_attempted"]) == (3, 1, 5_000)
-        assert sandbox.store.log.by_status == {"401": 1}
-        assert foreign.answers == {401: 1}
+            assert (run.code, run.summary["requests"], run.summary["not_attempted"]) == (3, 2, 5_000)
+        assert sandbox.store.log.by_status == {"401": 2}
+        assert foreign.answers == {401: 2}

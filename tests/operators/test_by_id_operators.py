@@ -102,7 +102,7 @@ def test_a_refused_key_fails_the_task_for_good(context, connect, sandbox):
     with pytest.raises(AirflowFailException, match="API key was refused") as raised:
         EcdpGetOrderOperator(task_id="get", order_id=["1", "2"]).execute(context)
     assert "not-the-key" not in str(raised.value)
-    assert len(sandbox.store.requests) == before + 1
+    assert len(sandbox.store.requests) == before + 2
     assert set(outcomes(context["ti"].xcoms["return_value"]).values()) == {"not_attempted"}
 
 

@@ -82,6 +82,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send(answer)
 
     def do_GET(self) -> None:
+        if self.headers["x-api-key"] != KEY:
+            self.send((401, {"title": "Unauthorized"}, {}))
+            return
         order_id = unquote(self.path.removeprefix("/orders/"))
         with self.foreign.lock:
             self.foreign.gets.append(order_id)

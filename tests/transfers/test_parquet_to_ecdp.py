@@ -398,7 +398,7 @@ def test_a_refused_key_fails_for_good_and_is_nowhere_in_the_error(push, context,
     text = "".join(traceback.format_exception(raised.value))
     assert "not-the-key" not in text
     assert "@" not in text.replace("@contextmanager", "")
-    assert len(sandbox.store.requests) == 1
+    assert len(sandbox.store.requests) == 2
     assert context["ti"].xcoms["return_value"]["summary"]["not_attempted"] == 40
 
 

@@ -334,7 +334,7 @@ def test_a_number_that_is_none_is_refused_when_the_dag_is_parsed(arguments, mess
         ParquetToEcdpDeletionsOperator(task_id="deletions", path="x", **arguments)
 
 
-def test_a_refused_key_fails_for_good_and_costs_one_request(context, connect, sandbox, write):
+def test_a_refused_key_fails_for_good_after_one_deletion(context, connect, sandbox, write):
     connect(sandbox.url, password="not-the-key")
     with pytest.raises(AirflowFailException, match="API key was refused") as raised:
         deletions(write(order_id=IDS)).execute(context)
