@@ -72,8 +72,12 @@ class PushOperator(EcdpOperator):
             progress=self._progress_logger(),
         )
         if root and task.keep_results_days is not None:
-            history = prior_runs.history and history_folder(root, context["ti"], task.ecdp_conn_id)
-            remove_old_results(root, context["ti"], task.keep_results_days, history or None)
+            shared = prior_runs.history is not None
+            folders = [
+                history_folder(root, context["ti"], task.ecdp_conn_id),
+                deletions_folder(root, task.ecdp_conn_id),
+            ]
+            remove_old_results(root, context["ti"], task.keep_results_days, folders if shared else ())
         return self._conclude(context, hook, replace(report, results_path=own), sending.max_failed)
 
     def _check(

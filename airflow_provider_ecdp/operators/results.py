@@ -17,6 +17,8 @@ from airflow_provider_ecdp.hooks.version_compat import conf
 from airflow_provider_ecdp.orders.sources.storage import credentials_in, without_credentials
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_ecdp.ledger.store import Ledger
@@ -55,11 +57,13 @@ def run_folder(root: str, dag_id: str, run_id: str) -> str:
     return _join(root, dag_id, run_id)
 
 
-def remove_old_results(root: str, ti: RuntimeTaskInstanceProtocol, keep_days: int, history: str | None = None) -> None:
-    """Remove the results of a task's earlier runs, and old rows of its history; what fails is logged.
+def remove_old_results(
+    root: str, ti: RuntimeTaskInstanceProtocol, keep_days: int, histories: Iterable[str] = ()
+) -> None:
+    """Remove the results of a task's earlier runs, and old rows of its histories; what fails is logged.
 
     :param keep_days: days since something was written in a run's folder
-    :param history: the folder of the task's history, None without one
+    :param histories: folders that hold what all runs share: the history of the task, the deletions of its connection
     """
     from airflow_provider_ecdp.ledger.compaction import compact, prune  # noqa: PLC0415  # Arrow, at parse time
     from airflow_provider_ecdp.ledger.reader import files_in  # noqa: PLC0415  # as above
@@ -73,7 +77,7 @@ def remove_old_results(root: str, ti: RuntimeTaskInstanceProtocol, keep_days: in
         removed = prune(path, filesystem, keep_days=keep_days, belongs=lambda folder: folder.split("/")[1:2] == [name])
         if removed:
             log.info("Removed the results of %d earlier runs from %s: nothing since %d days", removed, url, keep_days)
-        if history is not None:
+        for history in histories:
             _, path, filesystem = open_storage(history)
             if len(files_in(filesystem, path, history)) > _MANY_FILES:
                 compact(path, filesystem, keep_days=keep_days)

@@ -84,7 +84,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
                 cancellation=hook.cancellation,
             )
         if root and task.keep_results_days is not None:
-            remove_old_results(root, ti, task.keep_results_days)
+            remove_old_results(root, ti, task.keep_results_days, [deleted] if deleted else ())
         return self._conclude(context, hook, replace(report, results_path=own), settings.max_failed)
 
     def _queue(self, hook: EcdpHook) -> ChangeQueue:

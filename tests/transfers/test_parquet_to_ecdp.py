@@ -15,6 +15,7 @@ from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, Air
 from airflow_provider_ecdp.ledger import write_clock
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.operators.ecdp import EcdpDeleteOrderOperator
+from airflow_provider_ecdp.operators.results import deletions_folder
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
@@ -256,6 +257,23 @@ def test_results_of_old_runs_are_removed_and_an_order_is_still_known(push, make_
     assert second["summary"]["skipped"] == 40
     assert not Path(first["results_path"]).exists()
     assert Path(second["results_path"]).is_dir()
+
+
+def test_the_deletions_of_a_connection_are_compacted_as_its_history_is(push, make_context, tmp_path, monkeypatch):
+    monkeypatch.setattr("airflow_provider_ecdp.operators.results._MANY_FILES", 2)
+    settings = {"results_path": str(tmp_path), "only_changed": True, "keep_results_days": 30}
+    push(**settings).execute(make_context(run_id="first"))
+    deletions = Path(deletions_folder(str(tmp_path), "ecdp_default"))
+    for order_id in ("ORD-00000005", "ORD-00000006", "ORD-00000005"):
+        ledger = Ledger(deletions)
+        ledger.note_deleted([order_id])
+        ledger.flush()
+    assert len(list(deletions.glob("*.parquet"))) == 3
+
+    second = push(**settings).execute(make_context(run_id="second"))["summary"]
+    assert (second["accepted"], second["skipped"]) == (2, 38)
+    assert len(list(deletions.glob("*.parquet"))) == 1
+    assert push(**settings).execute(make_context(run_id="third"))["summary"]["skipped"] == 40
 
 
 def test_what_another_connection_took_is_no_reason_to_skip(push, make_context, sandbox, connect, tmp_path):
