@@ -165,7 +165,7 @@ class Run(Generic[_Item, _Result]):
 
     def _on_error(self, error: BaseException) -> None:
         cause = CancelledError("the run was broken off by an error")
-        if isinstance(error, Exception):
+        if isinstance(error, Exception) and not isinstance(error, CancelledError):
             self.cancellation.stop(cause)
         else:
             # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server

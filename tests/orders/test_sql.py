@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 
 import duckdb
@@ -9,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.errors import ColumnsError, SqlError
-from airflow_provider_ecdp.orders.engine.connection import locked_engine, statement
+from airflow_provider_ecdp.errors import CancelledError, ColumnsError, SqlError
+from airflow_provider_ecdp.orders.engine.connection import locked_engine, running, statement
 
 
 @pytest.fixture(scope="module")
@@ -263,8 +264,6 @@ PERSONAL = 'O\'Brien, "Anna" (48600700800) a@b.c'
     ],
 )
 def test_an_error_on_the_data_shows_no_value(expression, told):
-    from airflow_provider_ecdp.orders.engine.connection import running
-
     with locked_engine(memory_limit="64MB", threads=1) as engine:
         engine.register("t", pa.table({"v": [PERSONAL], "n": [48600700800]}))
         with pytest.raises(SqlError) as failed, running("reading orders of the extract"):
@@ -277,6 +276,26 @@ def test_an_error_on_the_data_shows_no_value(expression, told):
     assert str(failed.value).startswith("reading orders of the extract failed on the data: ")
     if told:
         assert told in str(failed.value)
+
+
+def test_the_exception_of_a_signal_ends_a_query_as_a_cancellation():
+    """The engine raises an error of its own in place of a task's time limit."""
+
+    class TimeLimit(BaseException):
+        pass
+
+    def limit(*_):
+        raise TimeLimit
+
+    before = signal.signal(signal.SIGALRM, limit)
+    try:
+        with locked_engine(memory_limit="64MB", threads=1) as engine:
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(CancelledError, match="reading orders was interrupted"), running("reading orders"):
+                engine.sql("SELECT count(*) FROM range(1000000000000) t(a) WHERE a % 7 = 3").fetchall()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.parametrize("before", [0, 100_000], ids=["first rows", "later rows"])

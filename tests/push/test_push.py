@@ -14,6 +14,7 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import (
+    CancelledError,
     ConfigurationError,
     DeadlineError,
     EmptyExtractError,
@@ -533,19 +534,21 @@ class TestVerdict:
         assert "@" not in json.dumps(report.as_json())
 
 
-class TestInterruption:
-    def test_a_time_limit_does_not_wait_for_a_server_to_recover(self, foreign, many_orders, tmp_path):
-        class TimeLimit(BaseException):
-            pass
+class TimeLimit(BaseException):
+    pass
 
+
+class TestInterruption:
+    @pytest.mark.parametrize("error", [TimeLimit, CancelledError], ids=["in Python", "in the engine"])
+    def test_a_time_limit_does_not_wait_for_a_server_to_recover(self, foreign, many_orders, tmp_path, error):
         foreign.refuse = lambda orders, mode: (503, None, {"Retry-After": "50"}) if len(foreign.posts) > 2 else None
 
         def limit(progress):
             if progress.done >= 1_000:
-                raise TimeLimit
+                raise error
 
         # real waiting: the server asks for 50 seconds
-        with EcdpClient("foreign-key", ClientSettings(base_url=foreign.url)) as client, pytest.raises(TimeLimit):
+        with EcdpClient("foreign-key", ClientSettings(base_url=foreign.url)) as client, pytest.raises(error):
             pushed(client, many_orders(5_000), ledger=Ledger(tmp_path), progress=limit, max_in_flight=2)
 
         accepted = {r["order_id"] for r in ledger_rows(tmp_path) if r["outcome"] == "accepted"}

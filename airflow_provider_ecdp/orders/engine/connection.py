@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError, SqlError
+from airflow_provider_ecdp.errors import CancelledError, ConfigurationError, MemoryLimitError, SqlError
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
 from airflow_provider_ecdp.orders.engine.tables import QUERY
@@ -24,6 +24,9 @@ _TYPE = re.compile(
     r" (?:to|type) (?:U?(?:TINY|SMALL|BIG|HUGE)?INT(?:EGER)?[0-9]*|FLOAT|DOUBLE|DECIMAL\([0-9]+,[0-9]+\)"
     r"|DATE|TIME|TIMESTAMP|INTERVAL|UUID|BOOL(?:EAN)?)(?: when casting from source column \w+)?$"
 )
+
+#: The engine's error in place of an exception that the handler of a signal has raised.
+_INTERRUPTED = "Query interrupted"
 
 
 @contextlib.contextmanager
@@ -109,9 +112,14 @@ def running(action: str, advice: str = "raise memory_limit") -> Iterator[None]:
     """Turn the engine's errors while data flows into SqlError, without the values that they quote.
 
     :param advice: the action if the memory does not suffice
+    :raises CancelledError: the handler of a signal has raised an exception, in whose place the engine raises its own
     """
     try:
         yield
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED:
+            raise
+        raise CancelledError(f"{action} was interrupted, by a signal or the task's time limit") from None
     except (duckdb.Error, OSError, pa.ArrowException, MemoryError) as error:
         # after the first rows an error comes through Arrow's stream, as text in an OSError
         if isinstance(error, duckdb.OutOfMemoryException | MemoryError) or "Out of Memory Error" in str(error):
