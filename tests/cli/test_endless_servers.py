@@ -20,9 +20,10 @@ def certificate(tmp_path_factory):
     return self_signed(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
 @pytest.mark.parametrize(
-    ("drip", "number", "code"), [("silence", signal.SIGINT, 130), ("status line", signal.SIGTERM, 143)]
+    ("tls", "drip", "number", "code"),
+    [(False, "silence", signal.SIGINT, 130), (True, "status line", signal.SIGTERM, 143)],
+    ids=["http", "https"],
 )
 def test_a_signal_ends_a_push_to_an_endless_server(started, sample, tmp_path, certificate, tls, drip, number, code):
     server = Endless(*DRIPS[drip], certificate=certificate if tls else None)

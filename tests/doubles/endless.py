@@ -6,29 +6,42 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 
-#: seconds for which the server keeps its client
-HOLDS = 120.0
+#: seconds for which the server keeps its client; what ends before was ended by the client
+PATIENCE = 120.0
 
+OK = b"HTTP/1.1 200 OK\r\n"
 #: The beginning of an answer, and the piece that follows again and again.
 DRIPS = {
     "silence": (b"", b""),
     "status line": (b"HTTP/1.1", b" "),
-    "headers": (b"HTTP/1.1 201 Created\r\n", b"x: y\r\n"),
+    "reason": (b"HTTP/1.1 200 O", b"K"),
+    "header": (OK + b"x: ", b"y"),
+    "headers": (OK, b"x: y\r\n"),
+    "headers of a 201": (b"HTTP/1.1 201 Created\r\n", b"x: y\r\n"),
     "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "body": (OK + b"Content-Length: 100000\r\n\r\n", b" "),
+    "body to the end": (OK + b"Connection: close\r\n\r\n", b" "),
+    "chunks": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    "chunk length": (OK + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+    "trailer": (OK + b"Transfer-Encoding: chunked\r\n\r\n0\r\n", b"x: y\r\n"),
 }
 
 
 class Endless:
-    """Takes a request, sends a beginning, then the same piece again and again."""
+    """Takes a request, if it `reads`, sends a beginning, then the same piece again and again.
 
-    def __init__(self, beginning, piece, certificate=None):
-        self.beginning, self.piece = beginning, piece
+    `asked` is set when a client waits for the rest of the answer, `gave_up` when it has waited for all of the patience.
+    """
+
+    def __init__(self, beginning=b"", piece=b"", *, certificate=None, reads=True, patience=PATIENCE):
+        self.beginning, self.piece, self.reads, self.patience = beginning, piece, reads, patience
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.context.load_cert_chain(certificate)
-        self.asked, self.closing = threading.Event(), threading.Event()
+        self.asked, self.gave_up, self.closing = threading.Event(), threading.Event(), threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"{'https' if certificate else 'http'}://127.0.0.1:{self.listener.getsockname()[1]}"
         self.thread = threading.Thread(target=self.serve, daemon=True)
@@ -39,16 +52,23 @@ class Endless:
             conn = stack.enter_context(self.listener.accept()[0])
             if self.context:
                 conn = stack.enter_context(self.context.wrap_socket(conn, server_side=True))
-            conn.recv(65536)
+            if self.reads:
+                conn.recv(65536)
             conn.sendall(self.beginning)
-            # who waits for it may end the request, which then has the beginning of an answer
+            # a test that waits for it may end the request, which then has the beginning of an answer
             self.asked.set()
-            for _ in range(int(HOLDS / 0.05)):
-                if self.closing.wait(0.05):
+            until = time.monotonic() + self.patience
+            while not self.closing.wait(0.02):
+                if time.monotonic() > until:
+                    self.gave_up.set()
                     return
                 if self.piece:
                     conn.sendall(self.piece)
 
     def close(self):
         self.closing.set()
+        with contextlib.suppress(OSError):
+            # wakes a thread that waits for a client
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
+        self.thread.join(self.patience)
