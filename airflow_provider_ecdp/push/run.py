@@ -16,9 +16,10 @@ from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.ledger.target import check_target
 from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.orders.reader import OrderReader, Selection
-from airflow_provider_ecdp.push.bisection import BatchSender
+from airflow_provider_ecdp.push import bisection
 from airflow_provider_ecdp.push.failed_before import FailedBefore
 from airflow_provider_ecdp.push.pools import Pool, not_attempted
+from airflow_provider_ecdp.push.sender import BatchSender
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.push.verification import Sample, verify
 from airflow_provider_ecdp.results.numbers import number_of
@@ -161,7 +162,7 @@ class _Push:
         except Exception:
             # the extract breaks off
             while pool := self.sender.set_aside.pop():
-                self.record(self.sender.leave(pool))
+                self.record(bisection.leave(self.sender, pool))
             raise
 
     def _items(self) -> Iterator[pa.RecordBatch | Pool]:
@@ -194,7 +195,7 @@ class _Push:
 
     def send(self, item: pa.RecordBatch | Pool) -> list[BatchOutcome]:
         """Send a batch, or isolate one that was set aside; in a worker thread."""
-        return self.sender.send(item)
+        return bisection.send(self.sender, item)
 
     def record(self, result: list[BatchOutcome]) -> None:
         """Record the outcomes of a batch."""

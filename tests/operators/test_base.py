@@ -2,7 +2,7 @@ import datetime as dt
 
 import pytest
 
-from airflow_provider_ecdp.operators.base import ProgressLogger, summary_table
+from airflow_provider_ecdp.operators.task_log import ProgressLogger, summary_table
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.runs.progress import Progress
 

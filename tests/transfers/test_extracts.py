@@ -218,7 +218,7 @@ def test_a_dry_run_shows_all_and_sends_nothing(faulty, context, sandbox, tmp_pat
 
 
 def test_the_progress_of_a_dry_run_counts_invalid_orders_and_no_failed_ones(faulty, context, capsys, monkeypatch):
-    monkeypatch.setattr("airflow_provider_ecdp.operators.base.PROGRESS_SECONDS", -1)
+    monkeypatch.setattr("airflow_provider_ecdp.operators.task_log.PROGRESS_SECONDS", -1)
     operator(path=faulty, dry_run=True, max_failed=2).execute(context)
     log = capsys.readouterr().out
     assert "40 of 40 (100 %) orders checked, 2 invalid" in log
