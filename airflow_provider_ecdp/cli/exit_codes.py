@@ -42,7 +42,8 @@ def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *,
     """
     if interruption.code is not None:
         goes_on = "the same command goes on from here" if report.results_path else "--results DIR lets a run go on"
-        counts = "; ".join([*_read(report), _failures(report)])
+        read = _read(report)
+        counts = "; ".join(read if read and not report.summary["total"] else [*read, _failures(report)])
         err(f"ecdp: interrupted: {counts}; {goes_on}")
         return interruption.code
     try:
@@ -64,6 +65,8 @@ def _read(report: Report) -> list[str]:
 
 
 def _failures(report: Report) -> str:
+    if not report.summary["total"]:
+        return "no orders were read"
     counts = [(report.summary[o.value], o) for o in sorted(Outcome, key=lambda o: not o.failed)]
     outcomes = ", ".join(f"{count:,} {outcome.value}" for count, outcome in counts if count)
     return f"{report.failed:,} of {number_of(report.summary['total'], 'order')} failed ({outcomes})"

@@ -13,6 +13,10 @@ import time
 import duckdb
 import pytest
 
+from airflow_provider_ecdp.cli.exit_codes import ending
+from airflow_provider_ecdp.cli.signals import Interruption
+from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.report import MaxFailed, Report
 from airflow_provider_ecdp.sandbox.faults import Faults
 
 DEADLINE = 60
@@ -52,6 +56,17 @@ def test_a_signal_stops_a_push_that_the_next_run_goes_on_with(pointed, started, 
     assert again.code == 0
     assert again.json["summary"]["skipped"] == stored
     assert pointed.store.count() == pointed.store.total_writes() == 2_000
+
+
+@pytest.mark.parametrize(("in_extract", "said"), [(2_000, "0 of 2,000 orders read"), (None, "no orders were read")])
+def test_a_signal_before_an_order_was_read_says_that_alone(capsys, in_extract, said):
+    interruption = Interruption()
+    interruption.number = signal.SIGINT
+    summary = {"total": 0, **dict.fromkeys((outcome.value for outcome in Outcome), 0)}
+    report = Report(summary, [], "results", {}, [], in_extract=in_extract)
+
+    assert ending(report, MaxFailed(), interruption, brief=True) == 130
+    assert capsys.readouterr().err == f"ecdp: interrupted: {said}; the same command goes on from here\n"
 
 
 def test_a_second_signal_ends_at_once(pointed, started, sample):
