@@ -132,10 +132,18 @@ class ParquetSource:
             if file.selected is not None and not file.selected:
                 continue
             self._refuse_replaced(file)
-            with _parquet(self.filesystem, file.path) as parquet:
-                names = set(parquet.schema_arrow.names)
-                for batch in _rows(parquet, file.selected, [c for c in columns if c in names]):
-                    yield _aligned(marked(batch, display_path(self.filesystem, file.path)), schema, file.folders)
+            try:
+                yield from self._batches_of(file, columns, schema)
+            except ExtractError:
+                # of a file into which an export writes, two versions are read
+                self._refuse_replaced(file)
+                raise
+
+    def _batches_of(self, file: FileInfo, columns: Sequence[str], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        with _parquet(self.filesystem, file.path) as parquet:
+            names = set(parquet.schema_arrow.names)
+            for batch in _rows(parquet, file.selected, [c for c in columns if c in names]):
+                yield _aligned(marked(batch, display_path(self.filesystem, file.path)), schema, file.folders)
 
     def _refuse_replaced(self, file: FileInfo) -> None:
         if not file.version:

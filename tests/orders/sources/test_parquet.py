@@ -500,6 +500,15 @@ def test_a_file_that_is_replaced_between_two_readings_is_noticed(write, how):
     assert caught.value.transient
 
 
+def test_a_file_that_is_rewritten_while_it_is_read_is_no_broken_file(write):
+    path = write("o.parquet", pa.table({"a": range(200_000)}), row_group_size=50_000)
+    batches = ParquetSource.open(path).batches(["a"])
+    next(batches)
+    path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(SourceChangedError, match=r"o\.parquet was replaced while the run was reading it"):
+        list(batches)
+
+
 def test_an_object_that_is_replaced_between_two_readings_is_noticed(memory, write):
     memory.pipe("/o.parquet", write("o.parquet").read_bytes())
     extract = ParquetSource.open("memory://o.parquet")
