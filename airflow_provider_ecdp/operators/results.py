@@ -63,7 +63,7 @@ def remove_old_results(
     """Remove the results of a task's earlier runs, and old rows of its histories; what fails is logged.
 
     :param keep_days: days since something was written in a run's folder
-    :param histories: folders that hold what all runs share: the history of the task, the deletions of its connection
+    :param histories: folders that all runs share: the history of the task, the deletions over its connection
     """
     from airflow_provider_ecdp.ledger.compaction import compact, prune  # noqa: PLC0415  # Arrow, at parse time
     from airflow_provider_ecdp.ledger.reader import files_in  # noqa: PLC0415  # as above

@@ -79,9 +79,10 @@ def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSet
     relation = _relation(engine, catalog, settings)
     if relation.compiled and relation.compiled.key and not keys:
         keys = keys_of(relation.compiled.key, catalog.extracts)
-    row_by_row = settings.sql is None and not (relation.compiled and relation.compiled.lines)
-    if not row_by_row:
+    lines = relation.compiled is not None and relation.compiled.lines
+    if settings.sql is not None or lines:
         _refuse_torn_orders(catalog.extracts, keys, relation.compiled)
+    row_by_row = not lines and (settings.sql is None or catalog.is_row_by_row(relation.sql))
     plain, relation = relation, _with_json_read(relation)
     fields = _matched(relation, settings)
     future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")

@@ -83,9 +83,8 @@ class OrderReader:
                 self._sources,
                 self._parts,
                 subject=self._subject,
-                partitioned=bool(keys),
+                keys=keys,
                 row_by_row=self._bound.row_by_row,
-                lines_key=self._bound.compiled.key if self._bound.compiled else None,
             )
             grouped = self._bound.compiled is not None and self._bound.compiled.lines
             limit = self.settings.memory_limit

@@ -81,7 +81,7 @@ class BatchSender:
         return None
 
     def may_be_content(self, error: ApiError) -> bool:
-        """Tell whether other orders may be answered otherwise, and stop the run if the key is refused."""
+        """Return whether other orders may get another answer; stop the run if the key is refused."""
         return self.probe.may_be_content(error, self._repeat())
 
     def _repeat(self) -> Callable[[], object] | None:

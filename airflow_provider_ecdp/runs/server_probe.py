@@ -23,10 +23,10 @@ class ServerProbe:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def works(self, control: Callable[[], object] | None = None) -> bool:
-        """Tell whether the server works, and stop the run if it does not.
+        """Return whether the server works, and stop the run if it does not.
 
-        :param control: sends once more what was accepted before. If that succeeds, the content of other requests has
-            caused their failures. None is a GET of an order that does not exist, which shows less
+        :param control: repeats a request that was accepted. If that succeeds, the content of other requests has
+            caused their failures. None is a GET of an order that does not exist, which is less evidence
         """
         with self._lock:
             if self.cancellation.cancelled:
@@ -39,14 +39,14 @@ class ServerProbe:
             return error is None
 
     def may_be_content(self, error: ApiError, control: Callable[[], object] | None = None) -> bool:
-        """Tell whether other content may be answered otherwise, and stop the run if the key is refused.
+        """Return whether other content may get another answer, and stop the run if the key is refused.
 
         :param control: as in `works`
         """
         if error.status != HTTPStatus.UNAUTHORIZED:
             return error.may_be_content
         if not self.breaker.answers and self.breaker.reads:
-            # another GET tells nothing new; the breaker limits how many orders are tried
+            # another GET is no new evidence; the breaker limits how many orders are tried
             return True
         self.breaker.reads = works = self.works(control)
         return works

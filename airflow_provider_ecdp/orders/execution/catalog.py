@@ -35,6 +35,9 @@ _NO_TABLE = re.compile(r"Catalog Error: Table with name (.+?) does not exist")
 #: Columns by the name of their extract.
 Columns = Mapping[str, list[str]]
 
+#: Steps of a plan that make each row of one row; should another engine call them otherwise, nothing is row by row.
+_ROW_BY_ROW = ("PROJECTION", "FILTER", "PYTHON_ARROW_SCAN")
+
 
 class Catalog:
     """Extracts, registered with an engine; without rows until `show` is called."""
@@ -106,6 +109,11 @@ class Catalog:
             # a query that counts rows reads no column, and a stream needs one
             read[name] = read[name] or [next(filter(partial(is_usable, extract.schema), names), names[0])]
         return read
+
+    def is_row_by_row(self, sql: str) -> bool:
+        """Whether each row of the result is made of one row of one extract, as the engine plans `sql`."""
+        plan = json.loads(self._engine.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1])
+        return len(self.extracts) == 1 and all(name in _ROW_BY_ROW for name in _steps(plan))
 
     def columns_of(self, columns: Columns) -> dict[str, tuple[pa.Schema, list[str]]]:
         """Return, of each extract, the columns that are among `columns`, and the names of the others."""
@@ -184,6 +192,12 @@ def _called(name: str, *, capital: bool = False) -> str:
 
 def _coded(number: int, schema: pa.Schema) -> pa.Schema:
     return pa.schema([pa.field(f"{number}.{i}", f.type) for i, f in enumerate(schema)])
+
+
+def _steps(steps: list[dict[str, Any]]) -> Iterator[str]:
+    for step in steps:
+        yield step["name"]
+        yield from _steps(step.get("children", []))
 
 
 def _scanned(steps: list[dict[str, Any]]) -> Iterator[str]:

@@ -1,25 +1,24 @@
-"""Orders of so many rows that the engine's memory has no room for them: which they are, and an extract without them."""
+"""The rows of some orders of an extract: halving finds an order that the engine's memory has no room for."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from airflow_provider_ecdp.orders.execution.partitions import Part
+from airflow_provider_ecdp.orders.execution.spill import AS_TEXT, key_kind
 from airflow_provider_ecdp.orders.sources.base import Source, SourceView
 
 
 @dataclass(frozen=True, slots=True)
 class FilteredSource(SourceView):
-    """The rows of an extract with one of `values` in the column `key`, or (not `among`) the other rows."""
+    """The rows of an extract that have one of `values` in the column `key`."""
 
     key: str
-    values: Sequence[Any]
-    among: bool
+    values: frozenset[Any]
 
     @property
     def rows(self) -> int | None:
@@ -29,21 +28,66 @@ class FilteredSource(SourceView):
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given."""
         for batch in self.source.batches([*columns, *({self.key} - set(columns))]):
-            keys = _keys(batch.column(self.key))
-            among = pc.is_in(keys, pa.array(self.values, keys.type))
-            yield batch.filter(among if self.among else pc.invert(among)).select(list(columns))
+            keys = _encoded(batch.column(self.key))
+            among = pa.array([value in self.values for value in keys.dictionary.to_pylist()], pa.bool_())
+            yield batch.filter(among.take(keys.indices)).select(list(columns))
 
 
-def largest_order(source: Source, key: str) -> Any:
-    """Return the value of the column `key` with the most rows; None if no value has two."""
-    rows: Counter[Any] = Counter()
-    for batch in source.batches([key]):
-        rows.update(
-            {pair["values"].as_py(): pair["counts"].as_py() for pair in pc.value_counts(_keys(batch.column(0)))}
-        )
-    del rows[None]
-    return next((value for value, count in rows.most_common(1) if count > 1), None)
+@dataclass(frozen=True, slots=True)
+class KeyedPart:
+    """A part of a run, which the values of key columns cut further.
+
+    :param keys: by the name of an extract, its key column; an extract without one is whole in each piece
+    :param values: those that the part has, None where they were not read
+    """
+
+    part: Part
+    keys: Mapping[str, str]
+    values: tuple[Any, ...] | None = None
+
+    @property
+    def is_one_value(self) -> bool:
+        """Whether no more than one value is left."""
+        return self.values is not None and len(self.values) <= 1
+
+    def halves(self) -> list[KeyedPart]:
+        """Return the second and the first half; an empty list if there are none.
+
+        The values of a text or a whole number are equal in Python where the engine takes them for equal. Parts by
+        other keys are not cut, nor those with views, which Arrow does not filter.
+        """
+        keyed = {name: source for name, source in self.part.sources.items() if name in self.keys}
+        kinds = {key_kind(source.schema.field(self.keys[name]).type) for name, source in keyed.items()}
+        views = any("view" in str(type_) for source in keyed.values() for type_ in source.schema.types)
+        if self.is_one_value or views or not kinds or not kinds <= set(AS_TEXT):
+            return []
+        values = self.values if self.values is not None else _values(keyed, self.keys)
+        middle = len(values) // 2
+        return [self._among(keyed, half) for half in (values[middle:], values[:middle]) if half]
+
+    def _among(self, keyed: Mapping[str, Source], values: tuple[Any, ...]) -> KeyedPart:
+        among = frozenset(values)
+        # the source itself: filters do not pile up
+        filtered = {
+            name: FilteredSource(
+                source.source if isinstance(source, FilteredSource) else source, self.keys[name], among
+            )
+            for name, source in keyed.items()
+        }
+        return replace(self, part=replace(self.part, sources={**self.part.sources, **filtered}), values=values)
 
 
-def _keys(array: pa.Array) -> pa.Array:
-    return array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
+def _values(sources: Mapping[str, Source], keys: Mapping[str, str]) -> tuple[Any, ...]:
+    """Return each value of the key columns once, as they come."""
+    values: dict[Any, None] = {}
+    for name, source in sources.items():
+        for batch in source.batches([keys[name]]):
+            values.update(dict.fromkeys(_encoded(batch.column(0)).dictionary.to_pylist()))
+    return tuple(values)
+
+
+def _encoded(array: pa.Array) -> pa.DictionaryArray:
+    if pa.types.is_dictionary(array.type):
+        # its dictionary may have a value twice, or one that no row has
+        array = array.dictionary_decode()
+    return array.dictionary_encode("encode")

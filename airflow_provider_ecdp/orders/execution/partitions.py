@@ -68,7 +68,8 @@ class Partitions:
         folder: Path,
     ) -> None:
         self._extracts = extracts
-        self._columns = columns
+        # a query need not read the column by which its rows are cut
+        self._columns = {name: [*read, *({keys.get(name, read[0])} - set(read))] for name, read in columns.items()}
         self._keys = keys
         self._engine = engine
         self._folder = folder

@@ -1,14 +1,15 @@
 """Runs SQL over an extract, one part or segment after the other, within the memory.
 
-A part that does not fit the memory is halved. For a single order that does not fit it, the caller has other SQL.
+A part that does not fit the memory is halved: first by its buckets, then by the values of the columns by which it is
+cut, which identify the rows of an order. For a single order that does not fit the memory, the caller has other SQL.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -16,7 +17,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import MemoryLimitError, SqlError
 from airflow_provider_ecdp.orders.engine.connection import running
 from airflow_provider_ecdp.orders.execution.catalog import Catalog, Columns
-from airflow_provider_ecdp.orders.execution.large_orders import FilteredSource, largest_order
+from airflow_provider_ecdp.orders.execution.large_orders import KeyedPart
 from airflow_provider_ecdp.orders.execution.partitions import Part, Partitions, memory_limit
 from airflow_provider_ecdp.orders.execution.segments import Segments
 
@@ -36,9 +37,8 @@ class PartRunner:
     """One for an engine.
 
     :param subject: the extract and its SQL text or mapping, for messages
-    :param partitioned: whether a column identifies the rows of an order
+    :param keys: by the name of an extract, the column that identifies the rows of an order
     :param row_by_row: whether each order is made of one row, and of nothing else
-    :param lines_key: the column by which a mapping groups order lines, if it does
     """
 
     def __init__(
@@ -48,33 +48,32 @@ class PartRunner:
         parts: Partitions,
         *,
         subject: str,
-        partitioned: bool,
+        keys: Mapping[str, str],
         row_by_row: bool,
-        lines_key: str | None,
     ) -> None:
         self.engine = engine
         self.parts = parts
         self.row_by_row = row_by_row
-        self._lines_key = lines_key
+        self._keys = keys
         self._catalog = catalog
         self._subject = subject
         advice = "raise memory_limit (--memory-limit)"
         self._advice = (
             advice
-            if partitioned
+            if keys
             else f"set partition_by (--partition-by) to the column that identifies the rows of an order, or {advice}"
         )
 
     def run(
         self, columns: Columns, action: str, run: Run, too_large: TooLarge | None = None
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the record batches of each part. A part that has yielded some orders is not halved.
+        """Yield the record batches of each part.
 
         :param columns: those that are read
         :param action: for messages, such as "reading orders"
         :param too_large: instead of `run`, for orders that do not fit the memory
         :raises SqlError: the SQL text fails on the data
-        :raises MemoryLimitError: a part does not fit the memory, and cannot be halved
+        :raises MemoryLimitError: rows do not fit the memory, and no column identifies those of an order
         :raises ExtractError: a file cannot be read
         """
         parts = iter(self.parts)
@@ -83,20 +82,7 @@ class PartRunner:
                 part = next(parts, None)
             if part is None:
                 return
-            begun = False
-            try:
-                for batch in self._run_part(part, columns, run, too_large):
-                    begun = True
-                    yield batch
-            except MemoryLimitError:
-                if begun:
-                    raise
-                if part.divisible:
-                    self.parts.halve(part)
-                elif too_large is not None and self._lines_key is not None:
-                    yield from self._run_without_large(part, self._lines_key, columns, run, too_large)
-                else:
-                    raise
+            yield from self._run_fitting(part, columns, run, too_large)
 
     def execute(
         self, sql: Callable[[Part], str], columns: Columns, action: str, too_large: TooLarge | None = None
@@ -127,31 +113,28 @@ class PartRunner:
                 self._catalog.show(too_large.columns, {name: segment})
                 yield from too_large.run(part)
 
-    def _run_without_large(
-        self, part: Part, key: str, columns: Columns, run: Run, too_large: TooLarge
+    def _run_fitting(
+        self, part: Part, columns: Columns, run: Run, too_large: TooLarge | None
     ) -> Iterator[pa.RecordBatch]:
-        """Run a part without its largest order, or its largest two, and so on; then `too_large` over these."""
-        ((name, source),) = part.sources.items()
-        large: list[Any] = []
-        begun = False
-        while True:
-            order = largest_order(FilteredSource(source, key, large, among=False), key)
-            if order is None:
-                raise MemoryLimitError(
-                    f"no order of {self._subject} fits memory_limit; raise memory_limit (--memory-limit)"
-                )
-            large.append(order)
-            self._catalog.show(columns, {name: FilteredSource(source, key, large, among=False)})
+        """Run a part, or those of its halves that fit the memory; then `too_large` over each order that does not."""
+        repeats = _Repeats()
+        pieces = [KeyedPart(part, self._keys)]
+        while pieces:
+            piece = pieces.pop()
             try:
-                for batch in run(part):
-                    begun = True
-                    yield batch
-                break
+                yield from repeats.new_orders(self._run_part(piece.part, columns, run, too_large))
             except MemoryLimitError:
-                if begun:
+                repeats.failed()
+                if part.divisible and not repeats.any:
+                    self.parts.halve(part)
+                    return
+                if halves := piece.halves():
+                    pieces += halves
+                elif too_large is None or not piece.is_one_value:
                     raise
-        self._catalog.show(too_large.columns, {name: FilteredSource(source, key, large, among=True)})
-        yield from too_large.run(part)
+                else:
+                    self._catalog.show(too_large.columns, piece.part.sources)
+                    yield from repeats.new_orders(too_large.run(piece.part))
 
     @contextlib.contextmanager
     def errors(self, action: str) -> Iterator[None]:
@@ -164,3 +147,34 @@ class PartRunner:
                 # the engine reports a file that cannot be read as text of its own; this is the error itself
                 raise self._catalog.error from None
             raise
+
+
+class _Repeats:
+    """Leaves out orders that a part has yielded before it failed, and that its halves yield again."""
+
+    def __init__(self) -> None:
+        self._before: Counter[str | None] = Counter()
+        self._now: list[list[str | None]] = []
+
+    @property
+    def any(self) -> bool:
+        """Whether there are orders to leave out."""
+        return self._before.total() > 0
+
+    def failed(self) -> None:
+        """Expect the orders again that the failed part has yielded."""
+        for order_ids in self._now:
+            self._before.update(order_ids)
+
+    def new_orders(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield the orders of a part that were not yielded before."""
+        self._now = []
+        for batch in batches:
+            order_ids = batch.column("order_id").to_pylist()
+            self._now.append(order_ids)
+            yield batch.filter(pa.array(map(self._is_new, order_ids), pa.bool_())) if self._before else batch
+
+    def _is_new(self, order_id: str | None) -> bool:
+        repeated = self._before[order_id] > 0
+        self._before[order_id] -= repeated
+        return not repeated

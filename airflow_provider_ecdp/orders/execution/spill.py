@@ -18,7 +18,8 @@ from airflow_provider_ecdp.orders.engine.arrow_types import is_text
 from airflow_provider_ecdp.orders.engine.tables import PARTITION_KEYS
 from airflow_provider_ecdp.orders.sources.base import Source, bytes_of, gathered
 
-_AS_TEXT = ("text", "whole number")
+#: Kinds of keys whose texts are compared.
+AS_TEXT = ("text", "whole number")
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ def _cut(
         yield 0, batch
         return
     engine.register(PARTITION_KEYS, pa.table({"key": batch.column(key)}))
-    value = "CAST(key AS VARCHAR)" if key_kind(batch.schema.field(key).type) in _AS_TEXT else "key"
+    value = "CAST(key AS VARCHAR)" if key_kind(batch.schema.field(key).type) in AS_TEXT else "key"
     sql = f"SELECT CAST(hash({value}) % {count} AS INTEGER) AS bucket FROM {PARTITION_KEYS}"
     numbers = engine.sql(sql).to_arrow_table().column("bucket").combine_chunks()
     engine.unregister(PARTITION_KEYS)

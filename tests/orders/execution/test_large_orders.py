@@ -8,7 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from airflow_provider_ecdp.orders.execution.large_orders import FilteredSource, largest_order
+from airflow_provider_ecdp.errors import MemoryLimitError
+from airflow_provider_ecdp.orders.engine.connection import locked_engine
+from airflow_provider_ecdp.orders.execution.catalog import Catalog
+from airflow_provider_ecdp.orders.execution.large_orders import KeyedPart
+from airflow_provider_ecdp.orders.execution.partitions import Part
 from airflow_provider_ecdp.orders.execution.segments import Segments, pieces
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources import parquet
@@ -89,13 +93,23 @@ def test_many_large_orders_are_handed_over_a_few_at_a_time(tmp_path):
     assert largest < LIMIT / 8
 
 
+#: As the mapping.
+SQL = """
+    SELECT no AS id, any_value(date) AS date, any_value(total) AS total_value, {'crmId': any_value(crm)} AS customer,
+        list({'id': sku, 'name': sku, 'price': price, 'quantity': quantity}) AS products
+    FROM extract GROUP BY no
+"""
+
+
 @pytest.mark.parametrize(
     ("source", "settings"),
     [
         (TableSource("t", orders([2, 60_000, 3, 60_000, 2])), {}),
+        (TableSource("t", orders([2, 60_000, 3, 60_000, 2])), {"sql": "SELECT * FROM extract WHERE id <> 'x'"}),
         (TableSource("t", lines([2, 60_000, 3, 60_000, 2])), {"mapping": MAPPING}),
+        (TableSource("t", lines([2, 60_000, 3, 60_000, 2])), {"sql": SQL, "partition_by": "no"}),
     ],
-    ids=["orders", "lines"],
+    ids=["orders", "sql", "lines", "sql of lines"],
 )
 def test_an_order_that_the_memory_has_no_room_for_is_invalid_and_the_others_are_read(source, settings):
     outcomes, _ = read(source, **settings)
@@ -155,15 +169,72 @@ def test_a_row_group_is_read_in_batches_of_bounded_bytes(tmp_path, monkeypatch):
     assert max(batch.nbytes for batch in source.batches(["id", "products"])) <= 100_000
 
 
-@pytest.mark.parametrize("encoded", [False, True], ids=["plain", "dictionary"])
-def test_the_largest_order_is_found_and_left_out(encoded):
-    table = lines([2, 9, 1])
-    if encoded:
-        table = table.set_column(0, "no", table["no"].dictionary_encode())
-    source = TableSource("t", table)
+@pytest.mark.parametrize("encode", ["string", "dictionary", "int64", "decimal128"])
+def test_halves_of_a_part_hold_each_row_once(encode):
+    ids = pa.array(["10", "11", "10", None, "13"])
+    if encode in ("int64", "decimal128"):
+        ids = ids.cast(pa.int64()).cast(pa.decimal128(20, 0) if encode == "decimal128" else pa.int64())
+    else:
+        ids = ids.dictionary_encode() if encode == "dictionary" else ids.cast(encode)
+    source = TableSource("t", pa.table({"no": ids, "line": [1, 2, 3, 4, 5]}))
+    other = TableSource("o", pa.table({"no": pa.array([13, 14]), "line": [6, 7]}))
+    whole = KeyedPart(Part(0, False, {"extract": source, "other": other}), {"extract": "no"})
 
-    assert largest_order(source, "no") == "ORD-1"
-    rest = FilteredSource(source, "no", ["ORD-1"], among=False)
-    assert [batch.num_rows for batch in rest.batches(["sku"])] == [3]
-    assert largest_order(rest, "no") == "ORD-0"
-    assert largest_order(FilteredSource(source, "no", ["ORD-0", "ORD-1"], among=False), "no") is None
+    pieces, leaves = [whole], []
+    while pieces:
+        piece = pieces.pop()
+        halves = piece.halves()
+        pieces += halves
+        leaves += [] if halves else [piece]
+
+    read = [
+        [row for batch in leaf.part.sources["extract"].batches(["line"]) for row in batch.column(0).to_pylist()]
+        for leaf in leaves
+    ]
+    assert read == [[1, 3], [2], [4], [5]]
+    assert all(leaf.is_one_value and leaf.part.sources["other"] is other for leaf in leaves)
+
+
+def test_an_sql_text_of_lines_without_partition_by_ends_the_run_and_says_so():
+    with pytest.raises(MemoryLimitError, match="set partition_by"):
+        read(TableSource("t", lines([2, 60_000, 3])), sql=SQL)
+
+
+def test_an_order_with_few_long_lines_is_found_among_orders_with_as_many_lines():
+    table = lines([2] * 40)
+    names = table["sku"].to_pylist()
+    names[50:52] = ["x" * 3_000_000] * 2
+    source = TableSource("t", table.set_column(4, "sku", pa.array(names)))
+
+    outcomes, _ = read(source, sql=SQL, partition_by="no")
+    assert [order_id for order_id, problem in outcomes if problem] == ["ORD-25"]
+    assert len(outcomes) == 40
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT * FROM extract WHERE id <> 'x'", True),
+        ("WITH o AS (SELECT id, upper(date) AS date FROM extract) SELECT * FROM o WHERE len(date) > 0", True),
+        ("SELECT id FROM extract LIMIT 3", False),
+        ("SELECT DISTINCT id FROM extract", False),
+        ("SELECT id, unnest(products) FROM extract", False),
+        ("SELECT id, row_number() OVER () FROM extract", False),
+        ("SELECT id, (SELECT max(date) FROM extract) FROM extract", False),
+        ("SELECT id FROM extract UNION ALL SELECT id FROM extract", False),
+        ("SELECT id FROM extract ORDER BY id", False),
+        ("SELECT id FROM extract TABLESAMPLE 10%", False),
+    ],
+)
+def test_the_engine_s_plan_tells_whether_an_sql_text_goes_row_by_row(sql, expected):
+    with locked_engine(memory_limit="64MB", threads=1) as engine:
+        assert Catalog(engine, TableSource("t", orders([2]))).is_row_by_row(sql) is expected
+
+
+@pytest.mark.parametrize(
+    "numbers", [pa.array([1.5, 2.5]), pa.array(["1", "2"]).cast(pa.string_view())], ids=["float", "view"]
+)
+def test_keys_of_other_types_are_not_halved(numbers):
+    source = TableSource("t", pa.table({"no": numbers}))
+
+    assert KeyedPart(Part(0, False, {"extract": source}), {"extract": "no"}).halves() == []

@@ -292,6 +292,15 @@ def test_the_message_names_what_helps_when_the_memory_does_not_do():
     )
 
 
+@pytest.mark.usefixtures("small_parts")
+def test_the_query_need_not_read_the_column_by_which_rows_are_cut():
+    table = lines([1, 2, 3] * 100)
+    rows, _, parts = read(table.append_column("shop", table["no"]), sql=SQL, partition_by="shop")
+
+    assert parts > 1
+    assert content(rows) == content(read(table, sql=SQL)[0])
+
+
 def test_a_part_for_which_the_memory_does_not_do_is_halved(monkeypatch):
     monkeypatch.setattr(partitions, "_SHARE", 1)
     monkeypatch.setattr(partitions, "_SMALL", 1000)
