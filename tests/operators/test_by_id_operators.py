@@ -1,15 +1,22 @@
+import errno
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
+from airflow_provider_ecdp.ledger import store
+from airflow_provider_ecdp.ledger.atomic_write import put_whole
 from airflow_provider_ecdp.operators.ecdp import (
     EcdpDeleteOrderOperator,
     EcdpGetOrderOperator,
     EcdpUpdateOrderStatusOperator,
 )
 from airflow_provider_ecdp.sandbox.faults import Faults
+from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import ParquetToEcdpDeletionsOperator
 
 
 @pytest.fixture(autouse=True)
@@ -104,6 +111,31 @@ def test_a_refused_key_fails_the_task_for_good(context, connect, sandbox):
     assert "not-the-key" not in str(raised.value)
     assert len(sandbox.store.requests) == before + 2
     assert set(outcomes(context["ti"].xcoms["return_value"]).values()) == {"not_attempted"}
+
+
+@pytest.mark.parametrize("from_files", [False, True])
+def test_deletions_that_cannot_be_noted_are_an_outage_with_what_was_done_in_xcom(
+    context, sandbox, tmp_path, monkeypatch, from_files
+):
+    def put(filesystem, folder, name, data):
+        if "/deleted=" in folder and sandbox.store.count() < 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        put_whole(filesystem, folder, name, data)
+
+    monkeypatch.setattr(store, "put_whole", put)
+    pq.write_table(pa.table({"order_id": ["1", "2"]}), tmp_path / "ids.parquet")
+    settings = {"task_id": "delete", "results_path": str(tmp_path / "results")}
+    operator = (
+        ParquetToEcdpDeletionsOperator(path=str(tmp_path / "ids.parquet"), **settings)
+        if from_files
+        else EcdpDeleteOrderOperator(order_id=["1", "2"], **settings)
+    )
+    with pytest.raises(PushStoppedError, match="No space left on device") as raised:
+        operator.execute(context)
+    # Airflow retries
+    assert raised.value.transient
+    assert sandbox.store.ids() == ["3"]
+    assert outcomes(context["ti"].xcoms["return_value"]) == {"1": "accepted", "2": "accepted"}
 
 
 @pytest.mark.parametrize(
