@@ -134,6 +134,12 @@ def _nothing() -> str:
     )
 
 
+_UNSEEN_OF_RUN = (
+    "The API server sees no results of this run, so this is what XCom holds. The report of each task says where the "
+    "outcome of every order is."
+)
+
+
 def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) -> dict[str, Any]:
     """Return the report of a DAG run: its mapped tasks and several operators added up."""
     dag = records.serialized_dag(session, run.dag_id)
@@ -158,8 +164,13 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
         notes.append(parts.reader_note("error", f"The results cannot be read: {error}"))
         body |= parts.of_xcom(None)
     if counts:
-        body["outcomes"] = parts.outcomes_json({o.value: sum(one[o.value] for one in counts.values()) for o in Outcome})
-        body["source"] = body["source"] or "xcom"
+        sums = {outcome.value: sum(one[outcome.value] for one in counts.values()) for outcome in Outcome}
+        dry_run = bool(left) and all(one.dry_run for one in left.values())
+        body |= {"summary": {"dry_run": dry_run}, "outcomes": parts.outcomes_json(sums, dry_run=dry_run)}
+    if counts and body["source"] is None:
+        body |= {"source": "xcom", "reasons": parts.reasons_of(left.values())}
+        if any(one.results_path for one in left.values()):
+            notes.append(parts.reader_note("info", _UNSEEN_OF_RUN))
     tasks = [parts.task_json(state) | {"counts": counts.get(state.key)} for state in states]
     return {**body, "tasks": tasks, "notes": notes, **_replay_of_run(session, user, run, dag, places)}
 

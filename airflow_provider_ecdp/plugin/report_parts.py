@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -94,16 +94,25 @@ def of_xcom(left: TaskReport | None) -> dict[str, Any]:
         return {"source": None, "outcomes": [], "reasons": [], "timeline": [], "results": []}
     return {
         "source": "xcom",
-        "outcomes": outcomes_json(left.counts),
+        "outcomes": outcomes_json(left.counts, dry_run=left.dry_run),
         "reasons": left.reasons,
         "timeline": [],
         "results": left.results,
     }
 
 
-def outcomes_json(counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Return each outcome with its count and its facts."""
-    return [
+def reasons_of(reports: Iterable[TaskReport]) -> list[dict[str, Any]]:
+    """Return why orders of several tasks failed, by their XComs, the commonest reasons first."""
+    sums: dict[str, dict[str, Any]] = {}
+    for row in (row for report in reports for row in report.reasons):
+        if isinstance(row["reason"], str) and isinstance(row["count"], int):
+            sums.setdefault(row["reason"], {**row, "count": 0})["count"] += row["count"]
+    return sorted(sums.values(), key=lambda row: row["count"], reverse=True)[:_REASONS]
+
+
+def outcomes_json(counts: Mapping[str, int], *, dry_run: bool = False) -> list[dict[str, Any]]:
+    """Return each outcome with its count and its facts; in a dry run, an order that is not attempted is a good one."""
+    rows = [
         {
             "outcome": outcome.value,
             "count": counts[outcome.value],
@@ -112,6 +121,8 @@ def outcomes_json(counts: Mapping[str, int]) -> list[dict[str, Any]]:
         }
         for outcome in Outcome
     ]
+    would_be_sent = {"failed": False, "meaning": "valid: a run would send it"}
+    return [row | would_be_sent if dry_run and row["outcome"] == Outcome.NOT_ATTEMPTED.value else row for row in rows]
 
 
 def settings_json(fields: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
@@ -144,10 +155,10 @@ def columns_read(place: Place, key: TaskKey) -> dict[str, Any] | None:
 def earlier_runs(
     session: Session, run: RunState, task_ids: list[str], map_index: int | None = None
 ) -> list[dict[str, Any]]:
-    """Return the counts of this run and of those before it, the oldest first; the sum of mapped tasks."""
+    """Return the counts of this run and of those before it, the oldest first; the sum of mapped tasks, no dry runs."""
     runs: dict[str, dict[str, Any]] = {}
     for run_id, moment, summary in records.earlier_summaries(session, run, task_ids, map_index):
-        if summary.get("dry_run") and run_id != run.run_id:
+        if summary.get("dry_run"):
             continue
         row = runs.setdefault(run_id, {"run_id": run_id, "at": moment.isoformat(), **counts_of({})})
         for outcome, count in counts_of(summary).items():

@@ -163,8 +163,12 @@ def test_a_dry_run_says_which_rules_are_broken(server):
     rule = {"field": "currency", "rule": "required", "count": 2, "examples": ["A"]}
     summary = {"mode": "Add", "total": 3, "invalid": 2, "not_attempted": 1, "dry_run": True}
     server.push_xcom({"summary": summary, "results": [], "results_path": None, "check": {"problems": [rule]}})
-    report = server.get(f"data/shop/{server.run}/push/-1").json()
-    assert report["reasons"] == [{"reason": "invalid: currency: required", "count": 2, "example": "A"}]
+    reason = {"reason": "invalid: currency: required", "count": 2, "example": "A"}
+    for path in (f"data/shop/{server.run}/push/-1", f"data/shop/{server.run}"):
+        report = server.get(path).json()
+        assert (report["reasons"], report["summary"]["dry_run"], report["earlier"]) == ([reason], True, [])
+        # an order that a run would send has not failed
+        assert [one["outcome"] for one in report["outcomes"] if one["failed"] and one["count"]] == ["invalid"]
 
 
 def test_a_task_that_has_left_nothing(server, monkeypatch):
@@ -231,9 +235,13 @@ def test_a_dag_run_adds_up_its_tasks(server, monkeypatch, tmp_path, roots):
 
 
 def test_a_dag_run_without_results_adds_up_xcom(server):
-    server.push_xcom({"summary": {"total": 2, "accepted": 2}})
-    server.push_xcom({"summary": {"total": 3, "rejected": 3}}, "push_more")
+    reason = {"reason": "rejected: no", "count": 2, "example": "A"}
+    server.push_xcom({"summary": {"total": 4, "accepted": 2, "rejected": 2}, "reasons": [reason]})
+    other = {"reason": "rejected: no", "count": 1, "example": "B"}
+    server.push_xcom({"summary": {"total": 1, "rejected": 1}, "reasons": [other], "results_path": "/x"}, "push_more")
     report = server.get(f"data/shop/{server.run}").json()
+    assert report["reasons"] == [reason | {"count": 3}]
+    assert "sees no results of this run" in report["notes"][0]["text"]
     assert (report["source"], counts(report)) == ("xcom", {"accepted": 2, "rejected": 3})
 
 

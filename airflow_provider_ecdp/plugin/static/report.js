@@ -123,6 +123,7 @@ function facts({ summary: cost, settings, facts: outcomes }) {
   }
   const tolerated = settings?.sent.find(({ name }) => name === "max_failed")?.value;
   if (tolerated && tolerated !== "0") parts.push(`${tolerated} may fail`);
+  if (!parts.some(Boolean)) return null;
   return el("p.quiet.facts", {}, parts.filter(Boolean).map((part) => el("span", {}, part)));
 }
 
@@ -310,7 +311,9 @@ function copyable(text) {
 
 function charts({ timeline: intervals, earlier, facts: outcomes }) {
   const over = intervals.length > 1 && el("section.card", { "aria-labelledby": "time" }, el("h2", { id: "time" }, "The run over time"), timeline(intervals));
-  const before = earlier?.length > 1 && el("section.card", { "aria-labelledby": "runs" }, el("h2", { id: "runs" }, "Compared with earlier runs"), earlierRuns(earlier, outcomes));
+  // a dry run is none of them
+  const listed = earlier?.some(({ run_id: id }) => id === decodeURIComponent(IDS[1]));
+  const before = listed && earlier.length > 1 && el("section.card", { "aria-labelledby": "runs" }, el("h2", { id: "runs" }, "Compared with earlier runs"), earlierRuns(earlier, outcomes));
   return over || before ? el("div.pair", {}, over, before) : null;
 }
 
