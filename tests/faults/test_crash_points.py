@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from fake_clock import FakeClock
 from faults_crash import Crash
-from faults_foreign import KEY, ForeignServer, serving
 from faults_laws import newest_rows
+from foreign_server import KEY, ForeignServer, serving
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode

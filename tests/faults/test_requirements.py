@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fake_clock import FakeClock
-from faults_foreign import KEY as FOREIGN_KEY
-from faults_foreign import ForeignServer, serving
 from faults_laws import newest_rows
+from foreign_server import KEY as FOREIGN_KEY
+from foreign_server import ForeignServer, serving
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode

@@ -76,7 +76,7 @@ ROWS = st.tuples(
 )
 
 
-@settings(max_examples=examples(25))
+@settings(max_examples=examples(8, soak=500))
 @given(files=st.lists(st.lists(ROWS, max_size=4), min_size=1, max_size=6), keep=st.integers(0, 100))
 def test_the_newest_row_of_each_order_stays_whatever_is_dropped(tmp_path_factory, files, keep):
     folder = tmp_path_factory.mktemp("ledger")

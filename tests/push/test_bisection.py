@@ -247,7 +247,7 @@ class TestAdd:
 
         assert report.summary["accepted"] == 1_000
         assert report.summary["rejected"] == 0
-        assert sorted(foreign.writes) == [f"ORD-{n:06d}" for n in range(1, 1_001)]
+        assert sorted(foreign.writes.elements()) == [f"ORD-{n:06d}" for n in range(1, 1_001)]
 
     def test_what_was_not_stored_is_sent_again(self, foreign, client):
         foreign.reset_before_storing = lambda number: number % 3 == 0
@@ -255,7 +255,7 @@ class TestAdd:
         report = pushed(client, 1_000, batch_size=100, mode=Mode.ADD)
 
         assert report.summary["accepted"] == 1_000
-        assert sorted(foreign.writes) == [f"ORD-{n:06d}" for n in range(1, 1_001)]
+        assert sorted(foreign.writes.elements()) == [f"ORD-{n:06d}" for n in range(1, 1_001)]
         # an absent order tells of its whole batch
         assert len(foreign.gets) < 20
 
@@ -275,7 +275,7 @@ class TestAdd:
         report = pushed(client, 400, mode=Mode.ADD, batch_size=100, resumed=True)
 
         assert (report.summary["accepted"], report.summary["rejected"]) == (400, 0)
-        assert len(foreign.writes) == 400
+        assert foreign.writes.total() == 400
         assert len(foreign.posts) - posts <= 4 + 1
 
     def test_without_a_kill_an_order_that_exists_is_rejected(self, foreign, client):

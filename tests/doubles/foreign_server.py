@@ -24,7 +24,8 @@ KEY = "foreign-key"
 #: linger for no time: closing sends a reset
 _RESET = struct.pack("ii", 1, 0)
 
-Answer = tuple[int, dict[str, Any] | None, dict[str, str]]
+#: status, body, headers; None for the body is no body
+Answer = tuple[int, dict[str, Any] | str | None, dict[str, str]]
 
 
 @dataclass
@@ -43,12 +44,19 @@ class ForeignServer:
     refuses: Callable[[str], bool] = lambda _: False
     worded: Callable[[int, str], str] = lambda i, order_id: f"data[{i}]: order {order_id} breaks rule 17"
     clock: Callable[[], float] = time.monotonic
+    #: what a test wants answered: to the orders and the mode of a POST, or to a GET of an id; None is the server's own
+    refuse: Callable[[list[dict[str, Any]], str], Answer | None] = lambda *_: None
+    answer_get: Callable[[str], Answer | None] = lambda _: None
+    #: whether the connection of the n-th POST is reset, before its orders are stored or after it
+    reset_before_storing: Callable[[int], bool] = lambda _: False
+    reset_after_storing: Callable[[int], bool] = lambda _: False
 
     url: str = ""
     stored: dict[str, dict[str, Any]] = field(default_factory=dict)
     writes: Counter[str] = field(default_factory=Counter)
     answers: Counter[int | None] = field(default_factory=Counter)
     posts: list[list[str]] = field(default_factory=list)
+    gets: list[str] = field(default_factory=list)
     requests: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     window: tuple[int, int] = (0, 0)
@@ -85,7 +93,7 @@ class ForeignServer:
         with self.all_sent:
             assert self.all_sent.wait_for(lambda: self.unsent == 0, timeout=60)
 
-    def _answer(self, method: str, path: str, body: Any, key: str | None) -> Answer:
+    def _answer(self, method: str, path: str, body: Any, key: str | None) -> Answer | None:
         if key != KEY:
             return 401, {"title": "Unauthorized", "status": 401}, {}
         if self.limit is not None:
@@ -96,16 +104,24 @@ class ForeignServer:
         if self.unavailable_every and self.requests % self.unavailable_every == 0:
             return 503, None, {}
         if method == "GET":
-            order = self.stored.get(unquote(path.removeprefix("/orders/")))
-            return (
-                (404, {"title": "Not found", "status": 404, "substatus": "NotFound"}, {})
-                if order is None
-                else (200, {"status": 0, "data": order}, {})
-            )
+            return self._get(unquote(path.removeprefix("/orders/")))
         return self._post(body["mode"], body["data"])
 
-    def _post(self, mode: str, orders: list[dict[str, Any]]) -> Answer:
+    def _get(self, order_id: str) -> Answer:
+        self.gets.append(order_id)
+        if answer := self.answer_get(order_id):
+            return answer
+        if order_id not in self.stored:
+            return 404, {"title": "Not found", "status": 404, "substatus": "NotFound"}, {}
+        return 200, {"status": 0, "data": self.stored[order_id]}, {}
+
+    def _post(self, mode: str, orders: list[dict[str, Any]]) -> Answer | None:
         self.posts.append([order["id"] for order in orders])
+        number = len(self.posts)
+        if self.reset_before_storing(number):
+            return None
+        if refusal := self.refuse(orders, mode):
+            return refusal
         errors = [self.worded(i, o["id"]) for i, o in enumerate(orders) if self.refuses(o["id"])]
         if mode == "Add":
             errors += [f"Order '{o['id']}' already exists." for o in orders if o["id"] in self.stored]
@@ -115,7 +131,7 @@ class ForeignServer:
         for order in orders:
             self.stored[order["id"]] = order
             self.writes[order["id"]] += 1
-        return 201, None, {}
+        return None if self.reset_after_storing(number) else (201, None, {})
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -150,7 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.foreign.sent()
 
     def _send(self, status: int, document: Any, headers: dict[str, str]) -> None:
-        data = b"" if document is None else json.dumps(document, default=float).encode()
+        text = document if isinstance(document, str) else json.dumps(document, default=float)
+        data = b"" if document is None else text.encode()
         self.send_response(status)
         for name, value in ({"Content-Type": "application/problem+json"} | headers).items():
             self.send_header(name, value)
