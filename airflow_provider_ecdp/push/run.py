@@ -120,14 +120,23 @@ class _Push:
         if prior.history is not None and prior.deletions is not None:
             prior.history.share_clock(prior.deletions)
         self.carried = carry_over(orders, prior, settings.on_drift)
-        self.selection = orders.select(sent=self.carried.sent, only=self.carried.only)
-        if self.selection.repeated_ids:
-            ids = number_of(self.selection.repeated_ids, "order id")
-            log.warning("Found more than once in %s: %s", orders.name, ids)
-        if failed_before is not None:
-            failed_before.log_plan()
-        sent_before = settings.resumed or self.carried.resumed or bool(failed_before)
-        self.sender = BatchSender(
+        self.selection = self._select()
+        self.sender = self._sender(client, sent_before=any(ledger.has_accepted() for ledger in kept))
+        self.skipped = self._skipped()
+
+    def _select(self) -> Selection:
+        selection = self.orders.select(sent=self.carried.sent, only=self.carried.only)
+        if selection.repeated_ids:
+            ids = number_of(selection.repeated_ids, "order id")
+            log.warning("Found more than once in %s: %s", self.orders.name, ids)
+        if self.failed_before is not None:
+            self.failed_before.log_plan()
+        return selection
+
+    def _sender(self, client: EcdpClient, *, sent_before: bool) -> BatchSender:
+        settings = self.settings
+        may_be_stored = settings.resumed or self.carried.resumed or bool(self.failed_before)
+        return BatchSender(
             client,
             settings.mode,
             self.run.cancellation,
@@ -135,17 +144,22 @@ class _Push:
             settings.match_by,
             breaker=self.run.breaker,
             # a repetition in Add is refused; the other modes repeat without harm
-            resumed=sent_before and not settings.mode.repeatable,
-            sent_before=any(ledger.has_accepted() for ledger in kept),
+            resumed=may_be_stored and not settings.mode.repeatable,
+            sent_before=sent_before,
         )
-        # for each the ledgers that note it. The history has it of the run that sent it, and unchanged orders are not
-        # written to it again. A ledger is queried by id: the outcome of a repeated id is that of the order that is sent
-        own: list[OutcomeStore] = [ledger for ledger in (prior.ledger, failed_before) if ledger is not None]
+
+    def _skipped(self) -> dict[str, tuple[Outcome, str, list[OutcomeStore]]]:
+        """Return, for each reason to skip an order, its outcome, its text, and the ledgers that note it.
+
+        The history has it of the run that sent it, and unchanged orders are not written to it again. A ledger is
+        queried by id: the outcome of a repeated id is that of the order that is sent.
+        """
+        own: list[OutcomeStore] = [ledger for ledger in (self.prior.ledger, self.failed_before) if ledger is not None]
         resumed = "accepted before with this content, in this run's results"
         unchanged = "accepted before with this content, in an earlier run"
         repeated = "appears in the extract more than once, always with this content"
-        self.skipped: dict[str, tuple[Outcome, str, list[OutcomeStore]]] = {
-            RESUMED: (settings.count_resumed_as, resumed, self.run.recorder.ledgers),
+        return {
+            RESUMED: (self.settings.count_resumed_as, resumed, self.run.recorder.ledgers),
             UNCHANGED: (Outcome.SKIPPED, unchanged, own),
             _REPEATED: (Outcome.SKIPPED, repeated, []),
         }
