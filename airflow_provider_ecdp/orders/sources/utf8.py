@@ -106,7 +106,7 @@ def _with_unique_keys(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
         except TypeError:
             raise ExtractError(
                 f"{name}: column {field.name}: a MAP holds a key more than once, and neither keys nor values of "
-                f"{field.type} are text, so its order cannot be told; write each key once, or its keys as text"
+                f"{field.type} are text, so the order it belongs to is unknown; write each key once, or its keys as text"
             ) from None
         batch = batch.set_column(i, field, array)
     return batch

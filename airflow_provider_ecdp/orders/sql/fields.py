@@ -196,7 +196,7 @@ class _Matcher:
 
     def object_node(self, field: Field, raw: str, type_: pa.DataType, path: str) -> Node:
         if pa.types.is_null(type_):
-            # a writer gives this type to a column without a value: each order is told that it has none
+            # a writer gives this type to a column without a value: each order gets the problem that it has none
             type_, members = _without_values(field)
             raw = f"CAST({raw} AS {members})"
         if not pa.types.is_struct(type_):
