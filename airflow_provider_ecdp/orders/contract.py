@@ -140,7 +140,7 @@ WARNINGS = {
     "currency_code": "currency is not an ISO 4217 code in capital letters",
     "phone_spaces": "customer.phone contains spaces",
     "id_spaces": "the order's id contains spaces",
-    "many_attributes": f"more than {MAX_ATTRIBUTE_NAMES} different attribute names of one kind in one order",
+    "many_attributes": f"more than {MAX_ATTRIBUTE_NAMES} different attribute names of one kind in one run",
 }
 
 

@@ -15,6 +15,7 @@ from airflow_provider_ecdp.orders.engine.connection import locked_engine
 from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
 from airflow_provider_ecdp.orders.engine.tables import ZONES
 from airflow_provider_ecdp.orders.execution.already_sent import SentOrders
+from airflow_provider_ecdp.orders.execution.attribute_names import WARNING as MANY_NAMES
 from airflow_provider_ecdp.orders.execution.catalog import Catalog
 from airflow_provider_ecdp.orders.execution.partitions import Partitions
 from airflow_provider_ecdp.orders.execution.runner import PartRunner
@@ -88,7 +89,15 @@ class OrderReader:
             )
             grouped = self._bound.compiled is not None and self._bound.compiled.lines
             limit = self.settings.memory_limit
-            self._reading = Reading(runner, self._query, ids, self._all, one_row_per_id=grouped, memory_limit=limit)
+            self._reading = Reading(
+                runner,
+                self._query,
+                ids,
+                self._all,
+                one_row_per_id=grouped,
+                memory_limit=limit,
+                many_names_invalid=MANY_NAMES in self.settings.promoted,
+            )
         except BaseException:
             self._stack.close()
             raise

@@ -23,6 +23,7 @@ from airflow_provider_ecdp.orders.engine.tables import (
     REPEATED_IDS,
 )
 from airflow_provider_ecdp.orders.execution.already_sent import AlreadySent, SentOrders
+from airflow_provider_ecdp.orders.execution.attribute_names import AttributeNames
 from airflow_provider_ecdp.orders.execution.catalog import Columns
 from airflow_provider_ecdp.orders.execution.deduplication import count_ids, find_repeats
 from airflow_provider_ecdp.orders.execution.partitions import Part
@@ -44,6 +45,7 @@ class Reading:
     :param all: the columns that orders are made of
     :param one_row_per_id: whether the query groups by id, so that no id appears twice
     :param memory_limit: the setting, for messages
+    :param many_names_invalid: whether too many names of attributes are an error, and no warning
     """
 
     runner: PartRunner
@@ -52,6 +54,15 @@ class Reading:
     all: Columns
     one_row_per_id: bool
     memory_limit: str
+    many_names_invalid: bool
+
+    def attribute_names(self) -> AttributeNames:
+        """Return the names of attributes of a reading that begins."""
+        fields = self.query.fields
+        products = fields.field("products")
+        kinds = ["orderAttributes"] if fields.field("orderAttributes") else []
+        kinds += ["productAttributes"] if products and products.child("productAttributes") else []
+        return AttributeNames(kinds, promoted=self.many_names_invalid)
 
 
 class Selection:
@@ -98,6 +109,12 @@ class Selection:
         if not self._valid:
             raise RuntimeError("this selection is out of date: its reader has made another")
         self._engine.execute(f"CREATE OR REPLACE TEMP TABLE {READ_BEFORE} (order_id VARCHAR)")
+        names = self._reading.attribute_names()
+        for batch in self._read(facts=facts or bool(names)):
+            judged = names.judge(batch) if names else batch
+            yield judged if facts or not names else judged.drop_columns(["facts"])
+
+    def _read(self, *, facts: bool) -> Iterator[pa.RecordBatch]:
         passes = (Duplicates.LEFT_OUT, Duplicates.ONLY) if self.repeated_ids else (Duplicates.IN_PLACE,)
         for duplicates in passes:
             sql = self._reading.query.outgoing(

@@ -9,7 +9,7 @@ import enum
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from airflow_provider_ecdp.orders.contract import MAX_ATTRIBUTE_NAMES, WARNINGS, Kind
+from airflow_provider_ecdp.orders.contract import WARNINGS, Kind
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS
@@ -320,12 +320,6 @@ def _of_other_pages(fields: FieldBinding) -> Iterator[Check]:
     customer = fields.field("customer")
     if customer and (phone := customer.child("phone")):
         yield _warning("phone_spaces", "customer.phone", _has_blanks(phone.encoded), Got.LENGTH, phone.encoded)
-    if attributes := fields.field("orderAttributes"):
-        yield _many_names("orderAttributes", f"len({attributes.raw})", attribute_names(attributes))
-    products = fields.field("products")
-    if products and (nested := products.child("productAttributes")):
-        count = f"list_sum(list_transform({products.raw}, lambda {products.var}: len({nested.raw})))"
-        yield _many_names("productAttributes", count, attribute_names(products))
 
 
 def attribute_names(node: Node) -> str:
@@ -334,13 +328,6 @@ def attribute_names(node: Node) -> str:
     if nested:
         return f"flatten(list_transform({node.raw}, lambda {node.var}: coalesce({attribute_names(nested)}, [])))"
     return f"list_transform({node.raw}, lambda {node.var}: {name.encoded if name else 'NULL'})"
-
-
-def _many_names(field: str, count: str, names: str) -> Check:
-    distinct = f"list_unique({names})"
-    # names are compared only in orders that have enough of them
-    broken = f"CASE WHEN {count} > {MAX_ATTRIBUTE_NAMES} THEN {distinct} > {MAX_ATTRIBUTE_NAMES} END"
-    return _warning("many_attributes", field, broken, Got.AS_IS, f"{distinct} || ' names'")
 
 
 def _has_blanks(text: str) -> str:

@@ -1,0 +1,73 @@
+"""The warning for more names of attributes in one run than a business unit can define."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from airflow_provider_ecdp.orders.contract import MAX_ATTRIBUTE_NAMES, WARNINGS
+
+WARNING = "many_attributes"
+
+_RULE = f"{WARNING}: {WARNINGS[WARNING]}"
+
+
+class AttributeNames:
+    """The first names of attributes of each kind that a run has read; orders with other names have the warning.
+
+    :param kinds: the lists of attributes that orders have: `orderAttributes`, `productAttributes`
+    :param promoted: whether the warning makes an order invalid
+    """
+
+    def __init__(self, kinds: Iterable[str], *, promoted: bool) -> None:
+        self._first: dict[str, list[str]] = {kind: [] for kind in kinds}
+        self._promoted = promoted
+
+    def __bool__(self) -> bool:
+        return bool(self._first)
+
+    def judge(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the batch with the warnings, or the problems, of its orders; it has the column `facts`."""
+        good = batch.column("problems").is_null()
+        found: dict[int, list[dict[str, str]]] = {}
+        for kind in self._first:
+            # orders that are not sent define no attribute
+            names = pc.if_else(good, pc.struct_field(batch.column("facts"), kind), None)
+            for row in self._beyond(kind, names):
+                found.setdefault(row, []).append({"field": kind, "rule": _RULE, "got": "another name"})
+        return self._with(batch, found) if found else batch
+
+    def _beyond(self, kind: str, names: pa.ListArray) -> list[int]:
+        """Return the rows with a name that is not among the first; note those that are."""
+        first = self._first[kind]
+        for row in self._others(first, names):
+            if len(first) == MAX_ATTRIBUTE_NAMES:
+                break
+            new = sorted(name for name in names[row].as_py() if name not in first)
+            room = MAX_ATTRIBUTE_NAMES - len(first)
+            if len(new) <= room or not self._promoted:
+                first += new[:room]
+        return self._others(first, names)
+
+    @staticmethod
+    def _others(first: list[str], names: pa.ListArray) -> list[int]:
+        flat = pc.list_flatten(names)
+        others = pc.invert(pc.is_in(flat, value_set=pa.array(first, flat.type)))
+        rows: list[int] = pc.list_parent_indices(names).filter(others).unique().to_pylist()
+        return rows
+
+    def _with(self, batch: pa.RecordBatch, found: dict[int, list[dict[str, str]]]) -> pa.RecordBatch:
+        name = "problems" if self._promoted else "warnings"
+        column = batch.column(name)
+        texts = column.to_pylist()
+        for row, more in found.items():
+            texts[row] = [*(texts[row] or []), *more]
+        batch = batch.set_column(batch.schema.get_field_index(name), name, pa.array(texts, column.type))
+        if not self._promoted:
+            return batch
+        # an invalid order has no text
+        place = batch.schema.get_field_index("json")
+        json = pc.if_else(batch.column("problems").is_null(), batch.column("json"), "")
+        return batch.set_column(place, "json", json.cast(batch.column("json").type))
