@@ -94,5 +94,5 @@ class Isolation:
             breaker.reads = self.probe.works()
 
     def _left_by_earlier_run(self) -> bool:
-        """Whether it is rather the orders that fail than the server: an earlier run has left them and sent others."""
+        """Whether the orders are more likely at fault than the server: an earlier run left them and sent others."""
         return self.sent_before and not self.breaker.answers and self.probe.works()

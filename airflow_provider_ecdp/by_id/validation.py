@@ -52,7 +52,7 @@ def checked_id(order_id: object, *, in_path: bool = False) -> str:
 
 
 def refused_id(order_id: str) -> str:
-    """Return why an id that was marked is none."""
+    """Return why a marked value is not an id."""
     rule = "must be text or a whole number" if OTHER_KIND in order_id else "text in UTF-8"
     return f"order id: {rule}, got {_disclosed(order_id)}"
 

@@ -225,9 +225,7 @@ def _mapping(command: argparse.ArgumentParser) -> None:
 
 
 def _sandbox(command: argparse.ArgumentParser) -> None:
-    command.epilog = (
-        "How often a fault strikes: a number below 1 is a probability, a whole number from 1 is every so many requests."
-    )
+    command.epilog = "How often a fault strikes: a number below 1 is a probability, N ≥ 1 means every Nth request."
     command.add_argument("--host", default="127.0.0.1", help="an address of this machine only (default: %(default)s)")
     command.add_argument(
         "--port", type=int, default=8765, metavar="N", help="0 takes a free one (default: %(default)s)"

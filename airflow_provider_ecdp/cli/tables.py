@@ -153,11 +153,11 @@ def findings(result: Findings, name: str, settings: PushSettings, *, compared: b
     if result.duplicate_ids:
         appear = "id appears" if result.duplicate_ids == 1 else "ids appear"
         yield (
-            f"{result.duplicate_ids:,} {appear} more than once. An id with one content is sent once "
+            f"{result.duplicate_ids:,} {appear} more than once. An id that always has the same content is sent once "
             f"({number_of(result.repeated, 'order')} skipped); an id with several contents is invalid."
         )
         twice = ((f"{d['times']:,}", f"contents: {d['contents']:,}", d["order_id"]) for d in result.duplicates)
-        yield rows(twice, "orders", "with one id", "id")
+        yield rows(twice, "orders", "with the same id", "id")
     if result.dates:
         yield f"Dates: {result.dates[0]} to {result.dates[1]}"
     yield f"Statuses: {_counted(result.statuses)}"

@@ -106,7 +106,7 @@ def prune(
 
 
 def _days_ago(days: float) -> dt.datetime:
-    """Return the time of so many days ago, or the first that there is."""
+    """Return the time of this many days ago, or the earliest possible time."""
     try:
         return dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
     except OverflowError:

@@ -33,7 +33,7 @@ __all__ = ["FLUSH_ROWS", "FLUSH_SECONDS", "SCHEMA", "Ledger"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between flushes: after a kill, orders of so many seconds and of one write are sent again.
+#: Seconds between flushes: after a kill, the orders of this time and of one write are sent again.
 FLUSH_SECONDS = 1.0
 
 #: The same where each file is an upload, and costs a request and its latency.

@@ -150,7 +150,7 @@ class EcdpOperator(BaseOperator):
         except EcdpError as error:
             self.log.debug("The task has failed", exc_info=True)
             failure = self._for_airflow(error)
-        # the message has the action, and a traceback of the inside of this package would hide it in the log
+        # the message has the action, and a traceback of this package's internals would hide it in the log
         raise failure.with_traceback(None) from None
 
     @abstractmethod

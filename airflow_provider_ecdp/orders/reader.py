@@ -150,7 +150,7 @@ class OrderReader:
     ) -> Selection:
         """Return the orders to read. One selection at a time: the next makes the one before invalid.
 
-        With `find_duplicates` the ids are read once. Orders with one id and one content are then sent once; with
+        With `find_duplicates` the ids are read once. Orders with the same id and content are then sent once; with
         different contents, none of them can be sent, for no order between them is defined.
 
         :param sent: orders that need not be sent again; where two ledgers have an order, the first counts
@@ -166,7 +166,7 @@ class OrderReader:
         return self._selection
 
     def read(self) -> Iterator[pa.RecordBatch]:
-        """Yield all orders as they come, those with one id too."""
+        """Yield all orders in the extract's order, repeated ids included."""
         return self.select(find_duplicates=False).read()
 
     @property

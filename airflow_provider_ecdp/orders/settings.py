@@ -68,7 +68,7 @@ class OrderSettings:
     partition_by: str | Mapping[str, str] | None = setting(
         None,
         Kind("the name of a column, or a name for each extract", _partition_by, "COLUMN"),
-        help="For extracts larger than memory: a column with one value in all rows of an order",
+        help="For extracts larger than memory: a column with the same value in all rows of an order",
     )
     timezone: str | None = setting(
         None,

@@ -89,7 +89,7 @@ class BatchSender:
         return None if control is None else lambda: self._post(control)
 
     def left_by_earlier_run(self, pool: Pool) -> bool:
-        """Whether it is rather these orders that fail than the server, though nothing was answered yet.
+        """Whether these orders are more likely at fault than the server, though nothing was answered yet.
 
         An earlier run has left them and sent others, and a GET is answered.
         """

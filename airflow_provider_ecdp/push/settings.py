@@ -46,7 +46,7 @@ class PushSettings(RunSettings):
     verify: int = setting(
         0,
         whole(most=10_000),
-        help="Read this many random accepted orders back after the push, and report those that ECDP holds otherwise",
+        help="Read this many random accepted orders back after the push, and report those that differ in ECDP",
     )
     on_drift: OnDrift = setting(
         OnDrift.WARN.value,

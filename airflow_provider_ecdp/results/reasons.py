@@ -1,4 +1,4 @@
-"""Reasons of failures, folded so that orders with one fault have one reason."""
+"""Reasons of failures, folded so that orders with the same fault have the same reason."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _STATUS = re.compile(r"\bHTTP (\d{3})\b")
 
 
 def folded(outcome: Outcome, reason: str | None, order_id: str | None) -> str:
-    """Return the outcome and the first part of a reason, without the parts that differ between orders with one fault.
+    """Return the outcome and the first part of a reason, without the parts that differ between orders.
 
     Ids, positions, lengths and amounts are folded; statuses, hosts, ports and limits stay.
     """

@@ -69,7 +69,7 @@ class CircuitBreaker:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether so many failed in a row that it may be the server."""
+        """Whether enough failed in a row to suspect the server."""
         return self._in_a_row >= (_IN_A_ROW if self.answers else _IN_A_ROW_AT_FIRST)
 
     @property

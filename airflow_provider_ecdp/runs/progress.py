@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run is after so many seconds.
+    """How far a run is after a number of seconds.
 
     :param done: orders that have an outcome
     :param failed: those of them that failed

@@ -53,9 +53,9 @@ class FaultKind(StrEnum):
 class Faults:
     """How the sandbox misbehaves; by default, not at all.
 
-    Fields with the name of a `FaultKind` set its frequency: 0 is never, a number below 1 is a probability, a whole
-    number from 1 is "every so many requests". `before` and `after` are before and after the request was processed:
-    after is when a POST is stored and its sender does not get to know. Raises ConfigurationError.
+    Fields with the name of a `FaultKind` set its frequency: 0 is never, a number below 1 is a probability, N ≥ 1 means
+    every Nth request. `before` and `after` are before and after the request was processed: after is when a POST is
+    stored and its sender does not get to know. Raises ConfigurationError.
     """
 
     # for pydantic, which reads the faults that come over HTTP
@@ -116,7 +116,7 @@ class Faults:
     reject_ids: frozenset[str] = frozenset()
     #: a 400 about orders names none of them
     vague: bool = False
-    #: a 400 names at most so many orders
+    #: maximum number of orders that a 400 names
     max_errors: int | None = None
     #: a larger body is answered 413
     max_bytes: int | None = None

@@ -273,7 +273,7 @@ def test_the_screen_shows_where_each_field_comes_from(ecdp, lines):
     assert "Fields by the mapping:\n  id: column order_id\n" in run.out
     assert "\n  currency: constant PLN\n" in run.out
     assert "\n  totalValue: sum of unit_price * quantity over the lines\n" in run.out
-    assert "\n  products: lines with one id, sorted by line\n" in run.out
+    assert "\n  products: lines with the same id, sorted by line\n" in run.out
     assert "Columns ignored: shop_id, order_status, currency, shipping_method" in run.out
 
 

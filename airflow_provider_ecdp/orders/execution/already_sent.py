@@ -1,6 +1,6 @@
 """Orders that earlier runs have sent: in the engine's own tables, which spill, where Arrow's cannot.
 
-An order's text begins with its id. So orders with one hash of their text are one order with one content, and 16 bytes
+An order's text begins with its id. So orders whose texts have the same hash have the same id and content, and 16 bytes
 of each are all that has to be kept.
 """
 

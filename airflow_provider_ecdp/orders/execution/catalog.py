@@ -88,7 +88,7 @@ class Catalog:
     def columns_read(self, sql: str) -> dict[str, list[str]]:
         """Return the columns that `sql` reads, as the engine plans it.
 
-        :raises ColumnsError: two columns that it reads have one name
+        :raises ColumnsError: two columns that it reads have the same name
         :raises ExtractError: a column that it reads differs between files, or appears twice in one
         """
         plan = self._engine.execute(f"EXPLAIN (FORMAT json) {sql}").fetchall()[0][1]

@@ -1,4 +1,4 @@
-"""The rows of some orders of an extract: halving finds an order that the engine's memory has no room for."""
+"""The rows of some orders of an extract: halving finds an order that does not fit the engine's memory."""
 
 from __future__ import annotations
 

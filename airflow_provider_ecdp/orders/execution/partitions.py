@@ -1,7 +1,7 @@
 """Extracts larger than memory, in parts: the query runs on one after another, for the engine's `list` cannot spill.
 
-Each extract is read once, into buckets on the local disk by the values of a column; a part is as many buckets as fit
-the memory. If the memory still does not suffice, the remaining parts are halved.
+Each extract is read once, into hash partitions on the local disk by the values of a column; a part is as many of them
+as fit the memory. If the memory still does not suffice, the remaining parts are halved.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SHARE = 10
 #: Extracts of less than this share of a part, estimated from their rows and types, are not cut.
 _SMALL = 2
 
-#: Buckets: few enough for files that are open at a time, many enough to even out parts.
+#: Hash partitions: few enough for files that are open at a time, many enough to even out parts.
 _FEWEST, _MOST = 16, 256
 
 #: Bytes of a value, and elements of a list, whose size is unknown before it is read.
@@ -73,7 +73,7 @@ class Partitions:
         self._keys = keys
         self._engine = engine
         self._folder = folder
-        self._buckets: dict[str, list[HashPartition]] = {}
+        self._hash_partitions: dict[str, list[HashPartition]] = {}
         self._parts: list[range] = []
 
     def __len__(self) -> int:
@@ -111,16 +111,18 @@ class Partitions:
             key = self._keys.get(name)
             files = [HashPartition(self._folder / f"{i}-{k}.arrow") for k in range(count if key else 1)]
             store(extract, self._columns[name], key, files, self._engine)
-            self._buckets[name] = files
-        self._parts = list(_merged([sum(self._buckets[n][k].size for n in self._keys) for k in range(count)], budget))
+            self._hash_partitions[name] = files
+        self._parts = list(
+            _merged([sum(self._hash_partitions[n][k].size for n in self._keys) for k in range(count)], budget)
+        )
 
     def _stand_ins(self, part: range) -> Mapping[str, Source]:
-        if not self._buckets:
+        if not self._hash_partitions:
             return self._extracts
         return {
-            name: stored(extract, self._columns[name], self._buckets[name][part.start : part.stop])
+            name: stored(extract, self._columns[name], self._hash_partitions[name][part.start : part.stop])
             if name in self._keys
-            else stored(extract, self._columns[name], self._buckets[name])
+            else stored(extract, self._columns[name], self._hash_partitions[name])
             for name, extract in self._extracts.items()
         }
 
@@ -175,7 +177,7 @@ def _halves(part: range) -> list[range]:
 
 
 def _merged(sizes: list[int], budget: int) -> Iterator[range]:
-    """Yield ranges of neighbouring buckets that are as large as fits `budget`, and one bucket at least."""
+    """Yield ranges of neighbouring partitions, each as large as `budget` allows, or one partition."""
     start, total = 0, 0
     for number, size in enumerate(sizes):
         if number > start and total + size > budget:

@@ -23,7 +23,7 @@ PIECE_SHARE = 64
 #: Rows of the orders that are handed over at once: a share of the engine's memory limit.
 _SEGMENT_SHARE = 16
 
-#: Halves that have so many times the bytes of the whole share their buffers, as dictionaries do: cutting saves nothing.
+#: Halves with this share of the bytes of the whole share their buffers, as dictionaries do: cutting saves nothing.
 _SHARED = 1.5
 
 

@@ -96,12 +96,12 @@ class Selection:
         return list(self._engine.sql(sql).to_arrow_table().to_pylist())
 
     def read(self, *, facts: bool = False) -> Iterator[pa.RecordBatch]:
-        """Yield every order once, in the extract's order; ids that appear more than once with one content come last.
+        """Yield every order once, in the extract's order; ids that are repeated with the same content come last.
 
         Where the extract is cut into parts, their orders come part after part. One reading at a time, to its end or
         until its iterator is closed.
 
-        :param facts: whether there is a column `facts`, a struct of the fields in `query.FACTS`
+        :param facts: whether to add the column `facts`, a struct of the fields in `query.FACTS`
         :raises SqlError: the SQL text fails on the data
         :raises ExtractError: a file cannot be read
         :raises RuntimeError: the reader has made another selection since
@@ -163,7 +163,7 @@ class Selection:
         if not self.repeated_ids:
             return
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED_CONTENTS} {CONTENTS}")
-        action = "comparing orders with one id"
+        action = "comparing orders with the same id"
         reading.runner.execute(
             lambda part: f"INSERT INTO {REPEATED_CONTENTS} {reading.query.contents(REPEATED_IDS, part.number)}",
             reading.all,

@@ -1,6 +1,6 @@
 """The rows of an extract in files on the local disk, cut by the values of a column.
 
-Rows with one value are in one bucket, in the order of the extract.
+Rows with the same value are in one partition, in the order of the extract.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ class HashPartition:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Some buckets of an extract, in its stead. They hold a part of its columns: no others may be read."""
+    """Some partitions of an extract, read in place of it. They hold some of its columns: no others may be read."""
 
     name: str
     schema: pa.Schema
     rows: int
     files: tuple[Path, ...]
-    held: tuple[str, ...]
+    columns: tuple[str, ...]
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read `columns`, in the order given."""
-        fields = sorted(self.held.index(column) for column in columns)
+        fields = sorted(self.columns.index(column) for column in columns)
         options = pa.ipc.IpcReadOptions(included_fields=fields, use_threads=False)
         for file in self.files:
             with pa.OSFile(str(file)) as source, pa.ipc.open_stream(source, options=options) as reader:
@@ -52,22 +52,22 @@ class Stored:
                     yield batch.select(list(columns))
 
 
-def stored(extract: Source, columns: list[str], buckets: Sequence[HashPartition]) -> Stored:
-    """Return the stand-in for `extract`, with the rows of `buckets`."""
-    rows = sum(bucket.rows for bucket in buckets)
-    return Stored(extract.name, extract.schema, rows, tuple(bucket.file for bucket in buckets), tuple(columns))
+def stored(extract: Source, columns: list[str], partitions: Sequence[HashPartition]) -> Stored:
+    """Return the stand-in for `extract`, with the rows of `partitions`."""
+    rows = sum(partition.rows for partition in partitions)
+    return Stored(extract.name, extract.schema, rows, tuple(partition.file for partition in partitions), tuple(columns))
 
 
 def store(
     extract: Source,
     columns: list[str],
     key: str | None,
-    buckets: Sequence[HashPartition],
+    partitions: Sequence[HashPartition],
     engine: duckdb.DuckDBPyConnection,
 ) -> None:
-    """Read `columns` of `extract` into the files of `buckets`.
+    """Read `columns` of `extract` into the files of `partitions`.
 
-    :param key: the column that decides on the bucket; None puts all rows into the first
+    :param key: the column that decides on the partition; None puts all rows into the first
     :param engine: whose hash is taken
     :raises ExtractError: a file cannot be read
     """
@@ -75,18 +75,18 @@ def store(
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with contextlib.ExitStack() as files:
         writers = []
-        for bucket in buckets:
-            sink = files.enter_context(pa.OSFile(str(bucket.file), "wb"))
+        for partition in partitions:
+            sink = files.enter_context(pa.OSFile(str(partition.file), "wb"))
             writers.append(files.enter_context(pa.ipc.new_stream(sink, schema, options=options)))
         for batch in gathered(extract.batches(columns)):
-            for number, rows in _cut(batch, key, len(buckets), engine):
+            for number, rows in _cut(batch, key, len(partitions), engine):
                 writers[number].write_batch(rows)
-                buckets[number].rows += len(rows)
-                buckets[number].size += bytes_of(rows)
+                partitions[number].rows += len(rows)
+                partitions[number].size += bytes_of(rows)
 
 
 def key_kind(type_: pa.DataType) -> str:
-    """Return the kind of types within which equal values go to one bucket; those without a kind have their own."""
+    """Return the kind of types within which equal values go to one partition; those without a kind have their own."""
     if pa.types.is_dictionary(type_):
         return key_kind(type_.value_type)
     if is_text(type_):
@@ -104,10 +104,10 @@ def _cut(
         return
     engine.register(PARTITION_KEYS, pa.table({"key": batch.column(key)}))
     value = "CAST(key AS VARCHAR)" if key_kind(batch.schema.field(key).type) in AS_TEXT else "key"
-    sql = f"SELECT CAST(hash({value}) % {count} AS INTEGER) AS bucket FROM {PARTITION_KEYS}"
-    numbers = engine.sql(sql).to_arrow_table().column("bucket").combine_chunks()
+    sql = f"SELECT CAST(hash({value}) % {count} AS INTEGER) AS number FROM {PARTITION_KEYS}"
+    numbers = engine.sql(sql).to_arrow_table().column("number").combine_chunks()
     engine.unregister(PARTITION_KEYS)
-    # stable: rows of one bucket keep their order
+    # stable: rows of one partition keep their order
     rows = batch.take(pc.array_sort_indices(numbers))
     start = 0
     for number, size in sorted((pair["values"].as_py(), pair["counts"].as_py()) for pair in pc.value_counts(numbers)):

@@ -177,7 +177,7 @@ class FieldCompiler:
             members[child.name] = CompiledField.of(member.value, (self.find.ambiguous(path), member))
         struct = _struct(members)
         by = ", ".join(self.order_by) or "all of a product's values"
-        origin = CompiledField().from_origin(field.name, f"lines with one id, sorted by {by}")
+        origin = CompiledField().from_origin(field.name, f"lines with the same id, sorted by {by}")
         made = _required(struct)
         # sorted when it is whole: an aggregate with ORDER BY takes more memory
         value = Expression(f"list_sort(list({made.sql}))", pa.list_(made.type))

@@ -286,7 +286,7 @@ class _Draft:
                 if _folded(name) == _folded(synonym) and name not in self.taken.values():
                     mapped.setdefault("order_by", name)
         repeat = f"{self.taken.get('id', 'the id')} repeats" if self.repeats else "no id repeats in the rows read"
-        self.notes["products"] = f"each row is an order line ({repeat}): rows with one id are one order"
+        self.notes["products"] = f"each row is an order line ({repeat}): rows with the same id are one order"
         return {"products": mapped}
 
     def _note_types(self) -> None:

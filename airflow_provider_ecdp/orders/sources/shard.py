@@ -18,7 +18,8 @@ from airflow_provider_ecdp.orders.sources.storage import display_path
 class Shard(SourceView):
     """Some of the rows of a source.
 
-    :param order_id: all rows with one value in this column are in one shard; None if a cut may be between any two rows
+    :param order_id: all rows with the same value in this column are in one shard; None if a cut may be between any two
+        rows
     """
 
     order_id: str | None

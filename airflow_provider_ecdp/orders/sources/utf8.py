@@ -94,7 +94,7 @@ def _with_unique_keys(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     """Return `batch` with a mark for each key that its MAP holds already; unchanged if there is none.
 
     :param name: of the source, for the message
-    :raises ExtractError: neither keys nor values of such a MAP are text or bytes, so that there is no room for a mark
+    :raises ExtractError: neither keys nor values of such a MAP are text or bytes, so that they cannot hold a mark
     """
     repeated = [i for i, f in enumerate(batch.schema) if any(map(_repeats, _maps(batch.column(i), f.type)))]
     for i in repeated:
@@ -106,7 +106,7 @@ def _with_unique_keys(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
         except TypeError:
             raise ExtractError(
                 f"{name}: column {field.name}: a MAP holds a key more than once, and neither keys nor values of "
-                f"{field.type} are text, so the order it belongs to is unknown; write each key once, or its keys as text"
+                f"{field.type} are text, so the order cannot be marked; write each key once, or its keys as text"
             ) from None
         batch = batch.set_column(i, field, array)
     return batch
@@ -157,9 +157,9 @@ def _with_marked_keys(value: Any, type_: pa.DataType) -> Any:
 def _marked_entries(entries: list[tuple[Any, Any]], type_: pa.DataType) -> list[tuple[Any, Any]]:
     """Return entries with different keys, and a mark in each repeated key.
 
-    Where a key has no room for a mark, the value of its first entry is the mark, and its other entries are left out.
+    Where a key cannot hold a mark, the value of its first entry is the mark, and its other entries are left out.
 
-    :raises TypeError: neither keys nor values have room for a mark
+    :raises TypeError: neither keys nor values can hold a mark
     """
     result: dict[Any, Any] = {}
     for i, (key, item) in enumerate(entries):

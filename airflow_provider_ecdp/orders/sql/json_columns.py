@@ -256,7 +256,7 @@ def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
     columns = []
     for field in ORDER:
         named = [f for f in schema if field.fields and folded_name(f.name) == folded_name(field.name)]
-        # the matcher reports two columns of one name
+        # the matcher reports two columns with the same name
         if len(named) == 1 and may_be_json(named[0].type):
             columns.append((field, f"{ROWS}.{quote_identifier(named[0].name)}", named[0].name))
     if not columns:

@@ -38,12 +38,12 @@ _AMBIGUOUS = (
     "THEN d.parts || ' partitions: do the rows of an order agree in the column partition_by?' ELSE 'no order' END}]"
 )
 
-#: Columns of a table of the contents of orders with one id.
+#: Columns of a table of the contents of orders with the same id.
 CONTENTS = "(order_id VARCHAR, content VARCHAR, part INTEGER)"
 
 
 class Duplicates(Enum):
-    """Orders whose id appears more than once with one content, as the table DUPLICATES has them."""
+    """Orders whose id appears more than once with the same content, as in the table DUPLICATES."""
 
     IN_PLACE = "in place"  #: all orders as they come; there is no table
     LEFT_OUT = "left out"
@@ -110,8 +110,8 @@ class Query:
         """Return SQL of order_id, content_hash, json, problems, warnings, skip_reason, send_last, and of facts.
 
         :param sent_before: whether the table ACCEPTED exists, with `skip_reason` by content, or NULL to send it last
-        :param chosen: whether there is the table CHOSEN; no other orders are read
-        :param facts: whether there is the column `facts`
+        :param chosen: whether the table CHOSEN exists; no other orders are read
+        :param facts: whether to add the column `facts`
         """
         problems, skip_reason, send_last, joins, where = "h.problems", "CAST(NULL AS VARCHAR)", "FALSE", "", "TRUE"
         if sent_before:
@@ -146,7 +146,7 @@ class Query:
         )
 
     def too_large(self, limit: str, *, chosen: bool, duplicates: Duplicates, facts: bool = False) -> str:
-        """Return SQL of the columns of `outgoing`, of orders that the engine's memory has no room for.
+        """Return SQL of the columns of `outgoing`, for orders that do not fit the engine's memory.
 
         :param limit: that they exceed, for the message
         """
@@ -165,7 +165,7 @@ class Query:
         return f"SELECT {columns} FROM ({self.ids}){join} WHERE {where}"
 
     def unread_contents(self, ids: str, part: int) -> str:
-        """As `contents`, of orders that the engine's memory has no room for."""
+        """As `contents`, for orders that do not fit the engine's memory."""
         return f"SELECT order_id, 'not read', {part} FROM ({self.ids}) SEMI JOIN {ids} USING (order_id)"
 
     @property

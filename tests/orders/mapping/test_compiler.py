@@ -481,7 +481,7 @@ def test_lines_are_explained(open_orders):
             "currency": "constant PLN",
             "totalValue": "sum of price * qty over the lines",
             "customer.email": "column email",
-            "products": "lines with one id, sorted by sku",
+            "products": "lines with the same id, sorted by sku",
             "products.id": "column sku",
             "products.name": "column title",
             "products.price": "column price",
