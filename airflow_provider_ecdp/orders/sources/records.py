@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import decimal
+import math
 import numbers
 import uuid
 from collections.abc import Iterable, Mapping
@@ -130,7 +131,14 @@ def _text(field: Field, value: Any) -> str | None:
     """Return a value as text, which the checks read; None if it cannot be the field's, or not with all its digits."""
     if _is_free_text(field) and not _is_text_or_whole(value):
         return None
+    if field.name == "value" and _is_infinite(value):
+        # the checks find infinity in the text of a number, and take any text for an attribute
+        return None
     return _as_text(value)
+
+
+def _is_infinite(value: Any) -> bool:
+    return isinstance(value, decimal.Decimal | numbers.Real) and value in (math.inf, -math.inf)
 
 
 def _is_text_or_whole(value: Any) -> bool:

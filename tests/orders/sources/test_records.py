@@ -163,6 +163,9 @@ def test_optional_fields_that_no_order_has_are_not_there(good):
     assert "currency" in source_from_records([good, good | {"currency": "EUR"}]).schema.names
 
 
+ATTRIBUTE_OF_PRODUCT = {"products[0].productAttributes[0].value": "a finite number"}
+
+
 def test_a_value_that_cannot_be_its_fields_is_that_orders_problem(take, good):
     infinite, nan = float("inf"), float("nan")
     cases = {
@@ -207,6 +210,8 @@ def test_a_value_that_cannot_be_its_fields_is_that_orders_problem(take, good):
         "a product is none": (good | {"products": [None]}, {"products[0]": "required"}),
         "attributes are a dict": (good | {"orderAttributes": {"a": "b"}}, {}),
         "a value in a dict is a list": (good | {"orderAttributes": {"a": [1]}}, {"orderAttributes[0].value": "string"}),
+        "a value is infinite": (line(good, productAttributes={"a": -infinite}), ATTRIBUTE_OF_PRODUCT),
+        "a value is an infinite decimal": (line(good, productAttributes={"a": D("Infinity")}), ATTRIBUTE_OF_PRODUCT),
         "an attribute is a pair": (good | {"orderAttributes": [("a", "b")]}, {"orderAttributes[0]": "object"}),
         "a value is a list": (
             good | {"orderAttributes": [{"name": "a", "value": [1]}]},
