@@ -1,7 +1,7 @@
 """Runs SQL over an extract, one part or segment after the other, within the memory.
 
-A part that does not fit the memory is halved: first by its hash partitions, then by the values of the columns by which it is
-cut, which identify the rows of an order. For a single order that does not fit the memory, the caller has other SQL.
+A part that does not fit the memory is halved: first by its hash partitions, then by the values of the columns by which
+it is cut, which identify the rows of an order. For a single order that does not fit, the caller has other SQL.
 """
 
 from __future__ import annotations
