@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_three_kills_lose_nothing_and_repeat_what_was_not_flushed(sandbox, tmp_path):
-    kills = Kills(driver("AddOrReplace", 50, 0.2), "AddOrReplace", orders=10_000, batch_size=50, kills=3, seed=1)
+    kills = Kills(driver("AddOrReplace", 50, 0.2), "AddOrReplace", orders=4_000, batch_size=50, kills=3, seed=1)
 
     kill_and_finish(kills, sandbox, tmp_path)
 
