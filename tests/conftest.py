@@ -90,6 +90,16 @@ WHOLE_RUNS = {
         *("real_extract", "results", "same_values", "sandbox_and_sample", "storage_that_stops", "streams"),
     )
 }
+#: The same, of parts that are seldom changed, with many readings in each test.
+WHOLE_RUNS |= {
+    "dry_run/test_orders.py",
+    "ledger/test_compaction.py",
+    "orders/execution/test_catalog.py",
+    "orders/execution/test_large_orders.py",
+    "orders/execution/test_partitions.py",
+    "orders/test_names_of_users.py",
+    "push/test_schema_drift.py",
+}
 
 
 class WithoutAirflow(importlib.abc.MetaPathFinder):

@@ -141,7 +141,7 @@ def products(**columns):
     return pa.ListArray.from_arrays(pa.array(range(4), pa.int32()), struct)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def taken(read, with_columns):
     """What is sent of every array above; those that stand together in an order are read together."""
     found = {}
