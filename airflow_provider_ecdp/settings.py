@@ -1,8 +1,7 @@
 """Settings as a table: a field of a settings class holds its help, its default, its limits and how text is read.
 
-Callers read that table: the command line makes its options of it, operators their parameters and the
-checks of a DAG that is parsed, and the documentation's tables are compared with it. `docs/contributing.md` shows how to
-add one.
+Callers read that table: the command line makes its options from it, operators their parameters and the checks of a DAG
+that is parsed, and the documentation's tables are compared with it. `docs/architecture.md` shows where to add one.
 """
 
 from __future__ import annotations
