@@ -87,7 +87,10 @@ def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) 
             problems.append(_problem(path, "text in UTF-8", "half of a surrogate pair"))
             return None
         return text
-    problems.append(_problem(path, _rule(field), type(value).__name__))
+    if field.name == "value" and _is_infinite(value):
+        problems.append(_problem(path, "a finite number", "NaN or infinity"))
+    else:
+        problems.append(_problem(path, _rule(field), type(value).__name__))
     return None
 
 
