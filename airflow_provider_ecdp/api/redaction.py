@@ -125,16 +125,21 @@ class Redactor:
     def of(cls, secret: str = "", sent: SentValues | None = None) -> Self:
         """Return the redactor for the answer to a request with the key `secret`."""
         sent = sent or SentValues()
-        values = {_Value(_fold(secret).translate(_BLANKS), _Where.ANYWHERE)}
-        values |= {_Value(_fold(word), _Where.AS_A_WORD) for word in sent.words}
+        values = {_Value.of(_fold(secret), _Where.ANYWHERE)}
+        values |= {_Value.of(_fold(word), _Where.AS_A_WORD) for word in sent.words}
         values |= {spelling for value in sent.personal for spelling in _spellings(value)}
         return cls(frozenset(value for value in values if value.text), frozenset(map(_fold, sent.ids)) - {""})
 
     def among(self, texts: Iterable[str]) -> Self:
         """Return a redactor for these texts alone, which ignores values that are not in them."""
         text = _fold("\n".join(texts))
-        read_as = {reading: text.translate(reading.ignored) for reading in _Reading}
-        values = frozenset(value for value in self.values if value.text in read_as[value.reading])
+        read_as = [(reading, text.translate(reading.ignored)) for reading in _Reading]
+        values = frozenset(
+            value
+            for reading, said in read_as
+            for value in self.values
+            if value.reading is reading and value.text in said
+        )
         return type(self)(values, frozenset(i for i in self.ids if i in text) if values else frozenset())
 
     def redact(self, text: str, max_length: int = MAX_LENGTH) -> str:
@@ -155,9 +160,9 @@ class Redactor:
         if not here.values:
             return text
         folded = _Folded.of(text)
-        read_as = {reading: folded.translated(reading.ignored) for reading in _Reading}
+        read_as = {reading: folded.translated(reading.ignored) for reading in {value.reading for value in here.values}}
         kept = [match.span() for match in _POSITION.finditer(text)]
-        kept += [span for order_id in here.ids for span in folded.spans(_Value(order_id, _Where.AS_A_WORD))]
+        kept += [span for order_id in here.ids for span in folded.spans(_Value.of(order_id, _Where.AS_A_WORD))]
         spans = [span for value in here.values for span in read_as[value.reading].spans(value)]
         return _replace(text, [span for span in spans if not _inside(span, kept)])
 
@@ -195,15 +200,14 @@ class _Value:
 
     text: str
     where: _Where
+    reading: _Reading
 
-    is_number: bool = False
-
-    @property
-    def reading(self) -> _Reading:
-        """How a text is read to find this."""
-        if self.is_number:
-            return _Reading.NUMBER
-        return _Reading.UNBROKEN if self.where is _Where.ANYWHERE else _Reading.WORDS
+    @classmethod
+    def of(cls, text: str, where: _Where) -> Self:
+        """Return a value that is no number."""
+        if where is _Where.ANYWHERE:
+            return cls(text.translate(_BLANKS), where, _Reading.UNBROKEN)
+        return cls(text, where, _Reading.WORDS)
 
 
 def _spellings(value: str) -> Iterator[_Value]:
@@ -214,14 +218,14 @@ def _spellings(value: str) -> Iterator[_Value]:
         number = digits.removeprefix("00")
         # without a country's code, which has one to three digits
         for start in range(min(_COUNTRY_CODE, len(number) - _MIN_PHONE_DIGITS) + 1 if len(number) >= _WITH_CODE else 1):
-            yield _Value(number[start:], _Where.ANYWHERE, is_number=True)
+            yield _Value(number[start:], _Where.ANYWHERE, _Reading.NUMBER)
         return
     where = _Where.ANYWHERE if len(text) >= _ANYWHERE else _Where.AS_A_WORD
     where = _Where.IN_QUOTES if len(text) < _AS_A_WORD else where
-    yield _Value(text.translate(_BLANKS) if where is _Where.ANYWHERE else text, where)
+    yield _Value.of(text, where)
     if " " in text:
         # in the query of a URL
-        yield _Value(text.replace(" ", "+"), where)
+        yield _Value.of(text.replace(" ", "+"), where)
 
 
 @dataclass(frozen=True, slots=True)
