@@ -31,7 +31,7 @@ def task_report(session: Session, user: Any, run: RunState, state: TaskState, op
     path = (left and left.results_path) or (place.of(place.inside[0]) if place else None)
     body |= {
         "kind": "orders",
-        "facts": parts.FACTS,
+        "facts": parts.facts(dry_run=left is not None and left.dry_run),
         "summary": left and left.summary,
         "warnings": left.warnings if left else {},
         "columns_used": left.columns_used if left else [],
@@ -150,7 +150,7 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
     left = records.reports(session, run.dag_id, run.run_id, list(dag.tasks))
     body |= {
         "kind": "orders",
-        "facts": parts.FACTS,
+        "facts": parts.facts(),
         "earlier": parts.earlier_runs(session, run, list(dag.tasks)),
         "unfinished": any(state.unfinished for state in states),
     }
@@ -166,7 +166,8 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
     if counts:
         sums = {outcome.value: sum(one[outcome.value] for one in counts.values()) for outcome in Outcome}
         dry_run = bool(left) and all(one.dry_run for one in left.values())
-        body |= {"summary": {"dry_run": dry_run}, "outcomes": parts.outcomes_json(sums, dry_run=dry_run)}
+        body |= {"summary": {"dry_run": dry_run}, "facts": parts.facts(dry_run=dry_run)}
+        body["outcomes"] = parts.outcomes_json(sums, dry_run=dry_run)
     if counts and body["source"] is None:
         body |= {"source": "xcom", "reasons": parts.reasons_of(left.values())}
         if any(one.results_path for one in left.values()):

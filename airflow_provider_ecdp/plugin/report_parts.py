@@ -27,15 +27,18 @@ _REASONS = 20
 _READ = ("path", "extracts", "partitions", "mapping", "sql", "partition_by")
 _SENT = ("mode", "only_changed", "replay_from", "on_clear", "max_failed", "ecdp_conn_id", "check_only")
 
-#: The facts of outcomes by which the page groups them. A skipped order may have arrived, but by an earlier run.
-FACTS = [
-    {
-        "outcome": outcome.value,
-        "failed": outcome.failed,
-        "sent": outcome.may_have_arrived and outcome is not Outcome.SKIPPED,
-    }
-    for outcome in Outcome
-]
+
+def facts(*, dry_run: bool = False) -> list[dict[str, Any]]:
+    """Return the facts by which the page groups outcomes; in a dry run, an order not attempted is a good one."""
+    return [
+        {
+            "outcome": outcome.value,
+            "failed": outcome.failed and not (dry_run and outcome is Outcome.NOT_ATTEMPTED),
+            # a skipped order may have arrived, but by an earlier run
+            "sent": outcome.may_have_arrived and outcome is not Outcome.SKIPPED,
+        }
+        for outcome in Outcome
+    ]
 
 
 def task_json(state: TaskState) -> dict[str, Any]:
@@ -111,18 +114,19 @@ def reasons_of(reports: Iterable[TaskReport]) -> list[dict[str, Any]]:
 
 
 def outcomes_json(counts: Mapping[str, int], *, dry_run: bool = False) -> list[dict[str, Any]]:
-    """Return each outcome with its count and its facts; in a dry run, an order that is not attempted is a good one."""
-    rows = [
+    """Return each outcome with its count and its facts."""
+    meanings = {outcome.value: outcome.meaning for outcome in Outcome}
+    if dry_run:
+        meanings[Outcome.NOT_ATTEMPTED.value] = "valid: a run would send it"
+    return [
         {
-            "outcome": outcome.value,
-            "count": counts[outcome.value],
-            "failed": outcome.failed,
-            "meaning": outcome.meaning,
+            "outcome": one["outcome"],
+            "count": counts[one["outcome"]],
+            "failed": one["failed"],
+            "meaning": meanings[one["outcome"]],
         }
-        for outcome in Outcome
+        for one in facts(dry_run=dry_run)
     ]
-    would_be_sent = {"failed": False, "meaning": "valid: a run would send it"}
-    return [row | would_be_sent if dry_run and row["outcome"] == Outcome.NOT_ATTEMPTED.value else row for row in rows]
 
 
 def settings_json(fields: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:

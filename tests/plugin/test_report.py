@@ -169,6 +169,7 @@ def test_a_dry_run_says_which_rules_are_broken(server):
         assert (report["reasons"], report["summary"]["dry_run"], report["earlier"]) == ([reason], True, [])
         # an order that a run would send has not failed
         assert [one["outcome"] for one in report["outcomes"] if one["failed"] and one["count"]] == ["invalid"]
+    assert "not_attempted" not in [one["outcome"] for one in report["facts"] if one["failed"]]
 
 
 def test_a_task_that_has_left_nothing(server, monkeypatch):

@@ -72,7 +72,7 @@ function assembled(report) {
   return [
     summary(report, total, orders),
     report.notes.map(({ level, text }) => el(`p.note.${level}`, { role: "note" }, text)),
-    reasons(report.reasons, orders),
+    reasons(report.reasons, orders, report.summary?.dry_run ? "Why orders are invalid" : "Why orders failed"),
     report.replay && again(report),
     orders?.element ?? (report.results?.length ? listedOrders(report.results, total, report.results_path) : null),
     OF_RUN && tasks(report.tasks, groups(report.facts)),
@@ -141,7 +141,7 @@ function legendEntry({ outcome, count, meaning }, orders) {
 
 // why
 
-function reasons(rows, orders) {
+function reasons(rows, orders, title) {
   if (!rows.length) return null;
   const line = ({ reason, count, example }) => {
     const [outcome, text] = split(reason);
@@ -160,7 +160,7 @@ function reasons(rows, orders) {
   return el(
     "section.card",
     { "aria-labelledby": "why" },
-    el("div.head", {}, el("h2", { id: "why" }, "Why orders failed"), docsLink("troubleshooting#orders-failed", "What to do")),
+    el("div.head", {}, el("h2", { id: "why" }, title), docsLink("troubleshooting#orders-failed", "What to do")),
     el(
       "div.scroll",
       { tabindex: "0", role: "region", "aria-labelledby": "why" },
