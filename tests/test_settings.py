@@ -150,8 +150,6 @@ def test_no_default_is_written_twice():
     assert places == {
         # how many tries the client has in reserve, which is another number
         ("api/governor/quota.py", 500),
-        # of the engine that reads results, which is not that of orders
-        ("ledger/query.py", "256MB"),
     }
 
 
