@@ -86,8 +86,9 @@ SLOW = {"benchmarks", "faults"}
 WHOLE_RUNS = {
     f"cli/test_{name}.py"
     for name in (
-        *("changes", "check", "dry_run", "endless_servers", "extracts", "interruption", "object_storage", "push"),
-        *("real_extract", "results", "same_values", "sandbox_and_sample", "storage_that_stops", "streams"),
+        *("changes", "check", "dry_run", "endless_servers", "extracts", "interruption", "object_storage", "output"),
+        *("push", "real_extract", "refusals", "results", "same_values", "sandbox_and_sample", "storage_that_stops"),
+        "streams",
     )
 }
 #: The same, of parts that are seldom changed, with many readings in each test.
@@ -99,6 +100,7 @@ WHOLE_RUNS |= {
     "orders/execution/test_partitions.py",
     "orders/test_names_of_users.py",
     "push/test_schema_drift.py",
+    "test_sample.py",
 }
 
 
