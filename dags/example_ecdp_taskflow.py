@@ -18,7 +18,7 @@ from airflow_provider_ecdp.operators.ecdp import EcdpPushOrdersOperator
 ### TaskFlow
 
 `collect_orders` returns orders as dicts with the API's fields; a real task asks a shop's database for them. They are
-few: thousands of orders belong into a Parquet file. `record_returns` reads the orders back with the hook, adds the
+few: thousands of orders belong in a Parquet file. `record_returns` reads the orders back with the hook, adds the
 returned quantities, and replaces them.
 
 Connection: `ecdp_default`.

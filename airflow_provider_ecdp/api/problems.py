@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: entries of `errors` that are kept; a batch of some thousand orders can have as many
 MAX_ERRORS = 1000
 
-# so much of a page is searched for its title
+# a title is searched for in this much of a page
 _TITLE_WITHIN = 16_384
 _TITLE = re.compile(r"<title[^>]*>([^<]{1,2000})", re.IGNORECASE)
 

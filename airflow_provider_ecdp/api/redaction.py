@@ -287,7 +287,7 @@ class _Folding(dict[int, str]):
 
 
 def _folded_character(character: str) -> str:
-    # a server may write a value in capitals: the dotless i and the sharp s have others than their own
+    # a server may write a value in capitals: those of the dotless i and the sharp s belong to other letters
     folded = unicodedata.normalize("NFKD", character.upper().casefold())
     return "".join(map(_plain, folded))
 

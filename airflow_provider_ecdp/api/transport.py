@@ -191,7 +191,7 @@ class _Response(HTTPResponse):
         self.msg.set_payload("")
 
     def _read_status(self) -> tuple[str, int, str]:
-        # RFC 9110, section 15.2: any number of 1xx may precede the response. http.client passes over 100 alone
+        # RFC 9110, section 15.2: any number of 1xx may precede the response. http.client skips only 100
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 102 <= status <= 199:

@@ -57,7 +57,7 @@ class ChangeRows:
         """Connect the engine and find the columns.
 
         :param with_status: whether a change has a status, and perhaps a website
-        :raises ConfigurationError: the mapping is not shaped as one
+        :raises ConfigurationError: the mapping has an invalid form
         :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
         :raises ColumnsError: the columns do not make changes
         """

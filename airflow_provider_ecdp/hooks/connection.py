@@ -102,7 +102,7 @@ def api_key(connection: Connection) -> str:
 
 
 class _Fields:
-    """The form's fields; notes which were read."""
+    """The form's fields; records which were read."""
 
     def __init__(self, conn_id: str, values: Mapping[str, Any]) -> None:
         self._conn_id = conn_id

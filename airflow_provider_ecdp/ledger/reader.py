@@ -64,7 +64,7 @@ def files_in(
     :param name: the user's name for the folder, for messages
     :param start: of the names; without it, names that begin with `.` or `_` are left out
     :param deep: whether files in folders inside count too
-    :param notes: whether files whose names begin with `.` or `_` count too
+    :param notes: whether files whose names begin with `.` or `_` are included
     :raises StorageError: the storage does not answer
     """
     # files that another process has added since are not in the cache

@@ -42,7 +42,7 @@ from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcom
 #: Seconds that the isolation of a batch may last without the outcome of an order.
 ISOLATION_SECONDS = 900.0
 
-#: Orders in a row that fail in the request that was to be their last, after which the server is tried.
+#: Consecutive orders that fail in their last request, after which the server is tested.
 _UNCONFIRMED = 5
 
 #: Failures in a row after which mode Add stops though the server answers a GET: it has no order to send once more.

@@ -69,7 +69,7 @@ class BatchSender:
         return result.attempts
 
     def try_server(self, *, reading: bool) -> bool | None:
-        """Tell, while that is in doubt, whether it is the server that fails, and stop the run if so.
+        """Find out, while in doubt, whether the server fails, and stop the run if so.
 
         The order that was accepted last is sent once more, which changes nothing. In mode Add that cannot be done.
 

@@ -32,7 +32,7 @@ EXPIRY = 30.0
 
 _END = ".lease"
 
-#: Bytes of a file before it begins again at one: its size is all that a change has to show.
+#: Bytes at which a file restarts at one byte: a change has to show in its size alone.
 _MOST_BYTES = 1000
 
 

@@ -187,7 +187,7 @@ def lines(tmp_path):
 
 def test_order_lines_that_were_cut_without_their_id_are_refused_before_anything_is_sent(lines, push, sandbox):
     for i, shard in enumerate(shards(lines, 3)):
-        with pytest.raises(AirflowFailException, match=r"put together by order_no: .*; give order_id to shards\(\)"):
+        with pytest.raises(AirflowFailException, match=r"grouped by order_no: .*; give order_id to shards\(\)"):
             push(shard, i, mapping=LINES)
     assert not sandbox.store.requests
 

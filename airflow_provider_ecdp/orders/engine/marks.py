@@ -1,6 +1,6 @@
 """Characters in place of a value that cannot be sent, so that the checks find it in the text of its order.
 
-Unicode keeps these characters for use inside of a program: no text that is meant for others holds them. One search for
+Unicode reserves these characters for internal use: no interchanged text contains them. One search for
 BROKEN in the whole text of an order finds every mark.
 """
 

@@ -95,7 +95,7 @@ def _groups(source: ParquetSource) -> Iterator[_Group]:
         row = 0
         for rows, size in groups:
             if rows:
-                # some writers leave the bytes out
+                # some writers leave out the bytes
                 yield _Group(file, range(row, row + rows), begun, max(size, rows))
             row += rows
             begun += rows

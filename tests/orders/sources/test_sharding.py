@@ -240,10 +240,10 @@ def lines(tmp_path):
 @pytest.mark.parametrize(
     ("order_id", "settings_", "told"),
     [
-        (None, {"mapping": BY_NO}, "between any two rows, and orders are put together by no: a part of one would"),
-        ("shop", {"mapping": BY_NO}, "by shop, and orders are put together by no: a part of one would"),
-        (None, {"mapping": {**LINE, "id": {"column": "no", "default": "x"}}}, "are put together by an id that is made"),
-        (None, {"sql": "SELECT * FROM extract", "partition_by": "no"}, "are put together by no: a part of one would"),
+        (None, {"mapping": BY_NO}, "between any two rows, and orders are grouped by no: a part of an order would"),
+        ("shop", {"mapping": BY_NO}, "by shop, and orders are grouped by no: a part of an order would"),
+        (None, {"mapping": {**LINE, "id": {"column": "no", "default": "x"}}}, "are grouped by an id that is made"),
+        (None, {"sql": "SELECT * FROM extract", "partition_by": "no"}, "are grouped by no: a part of an order would"),
     ],
 )
 def test_orders_that_a_cut_may_have_split_are_refused(lines, order_id, settings_, told):
@@ -268,19 +268,19 @@ def test_orders_that_no_cut_has_split_are_combined(lines, scattered, caplog):
         (
             None,
             {"sql": "SELECT * FROM extract"},
-            "was cut between any two rows: should the SQL text put rows of several",
+            "was cut between any two rows: if the SQL text combines rows of several",
         ),
         ("no", {"sql": "SELECT * FROM extract"}, None),
         ("no", {"sql": "SELECT * FROM extract", "partition_by": "no"}, None),
         (
             "no",
             {"mapping": {**LINE, "id": {"column": "no", "default": "x"}}},
-            "should the id that the mapping makes put",
+            "if the id that the mapping makes combines",
         ),
         (None, {}, None),
     ],
 )
-def test_where_it_cannot_be_seen_whether_a_cut_tears_orders_the_log_warns(lines, order_id, settings_, told, caplog):
+def test_where_it_cannot_be_seen_whether_a_cut_splits_orders_the_log_warns(lines, order_id, settings_, told, caplog):
     for shard in lines(order_id):
         caplog.clear()
         with contextlib.suppress(ColumnsError):
