@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.contract import ATTRIBUTE, ORDER, Field, Kind
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.mapping.compiled import CompiledField
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
@@ -89,6 +89,7 @@ class FieldCompiler:
             return self.find.missing(field.name)
         mapped = {child: self.find.mapped(f"{field.name}.{child.name}") for child in field.fields}
         names = {v.columns[0]: child for child, v in mapped.items() if isinstance(v, Value) and v.columns}
+        names |= {name: ATTRIBUTE[1] for v in mapped.values() if isinstance(v, Features) for name in self._keys(v)}
         whole = self.find.whole(field, field.name, source, names)
         if whole.value is None:
             return whole
@@ -107,6 +108,11 @@ class FieldCompiler:
         struct = _required(inner)
         sql = struct.sql if self.find.lines else f"CASE WHEN {column.sql} IS NOT NULL THEN {struct.sql} END"
         return CompiledField.of(Expression(sql, struct.type), (whole, inner))
+
+    def _keys(self, features: Features) -> list[str]:
+        """Return the names that attributes are made of and that are not columns of the extract: keys, if it is JSON."""
+        names = [value.columns[0] for _, value in features.values if value.columns]
+        return [name for name in names if self.find.rows.find(name) is None]
 
     def members(self, field: Field, inner: Scope) -> dict[str, CompiledField]:
         """Compile the members of an object: those that the mapping names, and those that `inner` has by name."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import pyarrow as pa
@@ -106,7 +106,8 @@ def _objects(field: Field, further: Mapping[str, Field]) -> tuple[str, pa.DataTy
     lists = {child.name for child in field.fields if child.kind is Kind.LIST}
     is_list = field.kind is Kind.LIST
     free = {spelling for name in strict for spelling in paths[name]} | ({ATTRIBUTE[0].name} if lists else set())
-    careful = f"regexp_matches(ecdp_t, {quote_literal(_CAPITAL)}) OR {_hides_a_kind(free, ATTRIBUTE[1].name)}"
+    values = [ATTRIBUTE[1].name, *(key for key, of in further.items() if of is ATTRIBUTE[1])]
+    careful = f"regexp_matches(ecdp_t, {quote_literal(_CAPITAL)}) OR {_hides_a_kind(free, values)}"
     objects = (
         f"CASE WHEN TRY(json_type(ecdp_t)) = '{'ARRAY' if is_list else 'OBJECT'}' "
         # an array that is read as an object gives an object of nothing
@@ -147,20 +148,20 @@ def _read_by_value(paths: Mapping[str, list[str]], strict: set[str], lists: set[
     return f"list_transform({objects}, lambda ecdp_e: CASE WHEN ecdp_e IS NOT NULL THEN {struct} END)"
 
 
-def _hides_a_kind(free: Iterable[str], attribute_value: str) -> str:
+def _hides_a_kind(free: Iterable[str], attribute_values: Sequence[str]) -> str:
     """Return a condition: whether `ecdp_t` may hold a value that the engine turns into text and that must not be text.
 
     True as well if an attribute may have its name or value twice.
 
     :param free: keys of free text, which cannot be a fraction either
-    :param attribute_value: the key of text that can be a fraction
+    :param attribute_values: keys of text that can be a fraction; the first is that of a listed attribute
     """
     other = r"[\[{]|[+-]?(?:nan|inf)"
     text = "|".join(map(re.escape, sorted(free)))
     looks = (
         rf'"(?:{text})"\s*:\s*(?:-?[0-9]+[.e]|"?{DIGITS}|{other})',
-        rf'"{attribute_value}"\s*:\s*(?:{other})',
-        *(rf'"{key}"\s*:(?:[^{{}}"]|{_STRING})*"{key}"\s*:' for key in (ATTRIBUTE[0].name, attribute_value)),
+        rf'"(?:{"|".join(map(re.escape, attribute_values))})"\s*:\s*(?:{other})',
+        *(rf'"{key}"\s*:(?:[^{{}}"]|{_STRING})*"{key}"\s*:' for key in (ATTRIBUTE[0].name, attribute_values[0])),
         _ESCAPED_KEY,
     )
     return f"regexp_matches(ecdp_t, {quote_literal('(?i)' + '|'.join(looks))})"

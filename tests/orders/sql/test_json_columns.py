@@ -184,6 +184,21 @@ def test_a_mapping_names_keys_as_they_are_spelled(one):
     assert found.sent["products"] == [{"id": "1", "name": "Mug", "price": "12.25", "quantity": "2"}]
 
 
+def test_a_mapping_makes_attributes_of_keys_and_of_columns(read):
+    values = {'"red"': "red", "1.50": "1.5", "true": "true", "null": None, "[1]": "a list", "NaN": "NaN or infinity"}
+    rows = [
+        {**order(), "brand": "B", "products": PRODUCTS.replace('"id"', f'"colour": {value}, "id"')} for value in values
+    ]
+    mapping = {"products": "products", "products.productAttributes": {"Colour": "colour", "Brand": "brand"}}
+    path = "products[0].productAttributes[0].value"
+    for row, expected in zip(read(pa.Table.from_pylist(rows), mapping=mapping), values.values(), strict=True):
+        if row.problems:
+            assert row.problems == [{"field": path, "rule": "text", "got": expected}]
+        else:
+            names = {a["name"]: a["value"] for a in row.sent["products"][0]["productAttributes"]}
+            assert names == ({"Colour": expected} if expected else {}) | {"Brand": "B"}
+
+
 def test_keys_that_begin_with_capital_letters_are_read_in_any_case(one):
     """Snowflake's OBJECT_CONSTRUCT(*) has the names of columns for keys."""
     items = [
