@@ -161,7 +161,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "allow_http": {
                         "label": "Allow plain http",
-                        "description": "Take an http:// base URL beyond this machine: the key then travels readable.",
+                        "description": "Allow an http:// base URL beyond this machine: the key is sent unencrypted.",
                         "schema": {"type": ["boolean", "null"], "default": False},
                     },
                 },

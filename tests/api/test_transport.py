@@ -123,7 +123,7 @@ def test_an_error_that_comes_while_another_is_handled_has_its_own_cause(server, 
             client.check_key()
 
 
-def test_interim_responses_are_passed_over(server, client):
+def test_interim_responses_are_skipped(server, client):
     interim = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
     server.raw(b"HTTP/1.1 100 Continue\r\n\r\n" + interim + b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n")
     assert post(client).attempts == 1

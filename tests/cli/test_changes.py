@@ -185,7 +185,7 @@ def test_a_run_that_is_stopped_or_killed_is_gone_on_with(pointed, started, ecdp,
     wait_until(lambda: pointed.store.count() <= 550)
     process.send_signal(number)
     out, err = process.communicate(timeout=DEADLINE)
-    # what a killed process had sent is answered all the same
+    # a request of a killed process is answered nevertheless
     wait_until(lambda: pointed.store.log.in_flight == 0)
     left = pointed.store.count()
     assert 0 < left < 600

@@ -144,7 +144,7 @@ class Run:
         for result in self.report.results:
             told.setdefault(result["order_id"], []).append(result)
         for order_id, results in told.items():
-            # a repeated order is skipped; what became of it is what became of the one that was sent
+            # a repeated order is skipped; its outcome is that of the one that was sent
             told_once = next(
                 (r for r in results if not str(r["reason"]).startswith("appears in the extract more than once")),
                 results[0],

@@ -227,7 +227,7 @@ def test_with_ignore_nothing_is_reported_and_nothing_is_kept(run, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "no JSON", "[]", "{}", '{"columns": '])
-def test_a_note_that_cannot_be_read_is_passed_over(run, tmp_path, caplog, text):
+def test_a_note_that_cannot_be_read_is_skipped(run, tmp_path, caplog, text):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "_schema-0.json").write_text(text)
     with caplog.at_level(logging.WARNING):

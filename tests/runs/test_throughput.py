@@ -36,7 +36,7 @@ def test_the_time_before_a_run_begins_to_send_does_not_count():
     assert noted((60, 0), (62.5, 0), (70, 500)).rate == 50
 
 
-def test_what_is_passed_over_before_anything_is_sent_is_no_measure():
+def test_skipped_orders_before_the_first_request_are_no_measure():
     pace = noted(*((second / 10, 10_000 * second, 10_000 * second) for second in range(1, 31)))
     assert (pace.rate, pace.left(400_000)) == (0.0, None)
     for second in range(1, 11):
@@ -45,7 +45,7 @@ def test_what_is_passed_over_before_anything_is_sent_is_no_measure():
     assert pace.left(400_000) == pytest.approx(10)
 
 
-def test_what_is_passed_over_between_those_that_are_sent_is_done_all_the_same():
+def test_skipped_orders_between_sent_ones_count_as_done():
     # every tenth is sent: so it is with those to come
     pace = noted(*((second, 1_000 * second, 900 * second) for second in range(1, 30)))
     assert pace.left(58_000) == pytest.approx(29)

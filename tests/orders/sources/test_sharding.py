@@ -97,7 +97,7 @@ def test_shards_are_the_extract_and_none_is_much_larger_than_the_others(layout, 
 
 @EXAMPLES
 @given(LAYOUTS, st.integers(1, 12), st.lists(st.integers(1, 60), min_size=1, max_size=5))
-def test_a_cut_goes_to_where_the_next_order_begins_and_tears_none(layout, most, lengths):
+def test_a_cut_goes_to_where_the_next_order_begins_and_splits_none(layout, most, lengths):
     extracts, rows = Extracts(), sum(map(sum, layout))
     ids = lines_of(lengths, rows)
     extracts.write(layout, ids)
