@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 
 import duckdb
 import pyarrow as pa
+from duckdb.sqltypes import DuckDBPyType
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
+from airflow_provider_ecdp.orders.engine.arrow_types import is_common, readable_schema
 from airflow_provider_ecdp.orders.engine.connection import statement
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, is_reserved
@@ -44,12 +45,16 @@ class Plan:
     :param compiled: the mapping, None without one
     :param keys: the column by which each extract can be cut into partitions
     :param row_by_row: whether each order is made of one row, and of nothing else
+    :param has_common_types: whether the query is sure to bind, once its SELECT does
+    :param columns: those of the extract that the query reads; None where only the engine knows them
     """
 
     query: Query
     compiled: CompiledMapping | None
     keys: dict[str, str]
     row_by_row: bool
+    has_common_types: bool
+    columns: frozenset[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class _Relation:
 
     :param subject: the owner of these columns, for messages
     :param hidden: columns whose names are reserved: the SELECT leaves them out
+    :param has_common_types: whether the engine's types of the columns are those of their Arrow types
     """
 
     sql: str
@@ -65,6 +71,7 @@ class _Relation:
     subject: str
     compiled: CompiledMapping | None = None
     hidden: tuple[str, ...] = ()
+    has_common_types: bool = True
 
 
 def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> Plan:
@@ -88,7 +95,10 @@ def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSet
     future = (dt.datetime.now(dt.UTC) + _FUTURE).strftime("%Y-%m-%dT%H:%M:%S.000Z")
     checks = order_checks(fields, matching=settings.matching, future=quote_literal(future))
     query = Query(relation.sql, fields, checks.promote(settings.promoted), plain.sql)
-    return Plan(query, relation.compiled, keys, row_by_row)
+    columns = None
+    if settings.sql is None and settings.mapping is None and relation.has_common_types:
+        columns = _columns_read(catalog.extracts[EXTRACT], fields)
+    return Plan(query, relation.compiled, keys, row_by_row, relation.has_common_types, columns)
 
 
 def _check_settings(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> None:
@@ -114,7 +124,8 @@ def _relation(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: Ord
 
 def _of_columns(engine: duckdb.DuckDBPyConnection, catalog: Catalog) -> _Relation:
     schema = catalog.extracts[EXTRACT].schema
-    relation = _Relation(f"SELECT * FROM {EXTRACT}", schema, "extract")
+    sql = f"SELECT * FROM {EXTRACT}"
+    relation = _Relation(sql, schema, "extract", has_common_types=all(map(is_common, engine.sql(sql).types)))
     return _without_reserved(engine, catalog, relation)
 
 
@@ -129,12 +140,14 @@ def _of_mapping(
     compiled = compile_mapping(
         mapping, schema, codes, table, catalog.columns_text(), timezone=timezone, problems=problems
     )
-    return _Relation(compiled.sql, _result(engine, compiled.sql, catalog), "mapping's result", compiled)
+    schema, _ = _result(engine, compiled.sql, catalog)
+    return _Relation(compiled.sql, schema, "mapping's result", compiled)
 
 
 def _of_sql(engine: duckdb.DuckDBPyConnection, catalog: Catalog, sql: str) -> _Relation:
     query = statement(sql, engine)
-    relation = _Relation(query, _result(engine, query, catalog), "SQL text's result")
+    schema, types = _result(engine, query, catalog)
+    relation = _Relation(query, schema, "SQL text's result", has_common_types=all(map(is_common, types)))
     return _without_reserved(engine, catalog, relation)
 
 
@@ -145,7 +158,8 @@ def _without_reserved(engine: duckdb.DuckDBPyConnection, catalog: Catalog, relat
     if not hidden:
         return relation
     kept = pa.schema([column for column in relation.schema if column.name not in hidden])
-    names = [name for name in _result(engine, relation.sql, catalog).names if is_reserved(name) and name not in noted]
+    schema, _ = _result(engine, relation.sql, catalog)
+    names = [name for name in schema.names if is_reserved(name) and name not in noted]
     left_out = ", ".join(map(quote_identifier, names))
     # without any column that is kept, the columns that orders need are missing, which is reported when they are matched
     sql = f"SELECT * EXCLUDE ({left_out}) FROM ({relation.sql}\n)" if len(kept) else relation.sql
@@ -174,6 +188,10 @@ def _matched(relation: _Relation, settings: OrderSettings) -> FieldBinding:
             "has no such column; add it, or correct the connection's matching mode (--matching)"
         )
     return replace(fields, ignored=(*fields.ignored, *relation.hidden))
+
+
+def _columns_read(extract: Source, fields: FieldBinding) -> frozenset[str]:
+    return frozenset(fields.used) | ({PROBLEMS} if notes_problems(extract.schema) else set())
 
 
 def _refuse_torn_orders(
@@ -206,9 +224,11 @@ def _refuse_torn_orders(
             )
 
 
-def _result(engine: duckdb.DuckDBPyConnection, sql: str, catalog: Catalog) -> pa.Schema:
+def _result(engine: duckdb.DuckDBPyConnection, sql: str, catalog: Catalog) -> tuple[pa.Schema, list[DuckDBPyType]]:
+    """Return the columns of the result of `sql`, and their types in the engine."""
     try:
-        return engine.sql(f"SELECT * FROM ({sql}\n) LIMIT 0").to_arrow_table().schema
+        result = engine.sql(f"SELECT * FROM ({sql}\n) LIMIT 0")
+        return result.to_arrow_table().schema, result.types
     except duckdb.Error as error:
         # the extracts are empty here: the message can quote nothing but the SQL text
         raise catalog.sql_error(error) from None

@@ -69,10 +69,12 @@ class OrderReader:
             self._query = self._bound.query
             try:
                 ids = self._sources.columns_read(self._query.ids)
-                self._all = self._sources.columns_read(self._query.prepared)
-                if self.settings.sql is not None:
-                    # an SQL text can return types that do not show in Arrow's, such as BIT
-                    self._engine.sql(self._query.hashed)
+                if self._bound.columns is None:
+                    self._all = self._sources.columns_read(self._query.prepared)
+                else:
+                    self._all = self._sources.named(self._bound.columns)
+                if self.settings.sql is not None and not self._bound.has_common_types:
+                    self._engine.sql(self._query.hashed())
             except duckdb.Error as error:
                 # the extract is empty here: no value is quoted
                 raise ColumnsError(f"the columns of {self._subject} cannot be read as orders: {error}") from None

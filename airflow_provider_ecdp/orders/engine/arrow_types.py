@@ -8,12 +8,20 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from duckdb.sqltypes import DuckDBPyType
 
 #: Digits of the engine's widest decimal.
 WIDEST = 38
 
 #: Digits of Arrow's decimals, by their bits.
 _DECIMAL_DIGITS = {32: 9, 64: 18, 128: 38, 256: 76}
+
+#: Types of the engine whose Arrow types are no other type's: what binds over columns of an extract binds over them.
+_COMMON = frozenset(
+    {"boolean", "varchar", "date", "timestamp", "timestamp with time zone", "decimal", "float", "double"}
+)
+_COMMON |= {f"{sign}{size}" for sign in ("", "u") for size in ("tinyint", "smallint", "integer", "bigint")}
+_COMMON_NESTED = frozenset({"list", "struct", "map"})
 
 #: The engine's infinite time: replaces a time that its microseconds cannot hold.
 _INFINITY = 2**63 - 1
@@ -56,6 +64,16 @@ def engine_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
         pass
     # a copy without offsets: it has nothing of the buffers around a slice
     return _by_parts(array.take(pa.array(range(len(array)))), type_)
+
+
+def is_common(type_: DuckDBPyType) -> bool:
+    """Whether a type of the engine's, and all that is in it, is the one that its Arrow type is read as.
+
+    Others, such as BIT and JSON, come as text or bytes.
+    """
+    if type_.id in _COMMON_NESTED:
+        return all(isinstance(inner, DuckDBPyType) and is_common(inner) for _, inner in type_.children)
+    return type_.id in _COMMON and str(type_) != "JSON"
 
 
 def wide(type_: pa.DataType) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -96,10 +96,21 @@ class Catalog:
         numbers = {(int(code[1]), int(code[2])) for code in codes if code}
         # a column that is not read is null: should another engine write plans in another way, all are read
         unclear = None in codes
+        return self._checked(lambda i, j, _: unclear or (i, j) in numbers)
+
+    def named(self, columns: Container[str]) -> dict[str, list[str]]:
+        """Return the columns with these names; it raises the errors of `columns_read`."""
+        return self._checked(lambda _i, _j, column: column in columns)
+
+    def _checked(self, is_read: Callable[[int, int, str], bool]) -> dict[str, list[str]]:
+        """Return the columns that are read, unless one of them cannot be.
+
+        :param is_read: of the number of an extract, and of the number and the name of a column
+        """
         read = {}
         for i, (name, extract) in enumerate(self.extracts.items()):
             names = readable_schema(extract.schema).names
-            read[name] = [column for j, column in enumerate(names) if unclear or (i, j) in numbers]
+            read[name] = [column for j, column in enumerate(names) if is_read(i, j, column)]
             for column in read[name]:
                 if names.count(column) > 1:
                     raise ColumnsError(

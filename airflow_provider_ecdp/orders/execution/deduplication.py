@@ -38,7 +38,7 @@ def find_repeats(
     gather: Gather,
     reading: Callable[[str], AbstractContextManager[None]],
 ) -> tuple[int, int]:
-    """Make the table REPEATED_IDS; return how many ids there are, and how many of them appear more than once.
+    """Return how many ids there are, and how many of them appear more than once: those are in the table REPEATED_IDS.
 
     Only hashes are kept of all ids. If some of them appear more than once, the ids are read again, and those with such
     a hash are compared: two ids that happen to have the same hash do no harm.
@@ -55,9 +55,11 @@ def find_repeats(
         with reading(action):
             engine.execute(f"INSERT INTO {REPEATED_HASHES} {repeated_hashes(ID_HASHES, part, parts)}")
     engine.execute(f"DROP TABLE {ID_HASHES}")
+    if not len(engine.table(REPEATED_HASHES)):
+        engine.execute(f"DROP TABLE {REPEATED_HASHES}")
+        return count, 0
     engine.execute(f"CREATE OR REPLACE TEMP TABLE {SUSPECTED_IDS} (order_id VARCHAR)")
-    if len(engine.table(REPEATED_HASHES)):
-        gather(f"INSERT INTO {SUSPECTED_IDS} {suspected(ids, REPEATED_HASHES)}", action)
+    gather(f"INSERT INTO {SUSPECTED_IDS} {suspected(ids, REPEATED_HASHES)}", action)
     with reading(action):
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {REPEATED_IDS} AS {repeated(SUSPECTED_IDS)}")
     engine.execute(f"DROP TABLE {SUSPECTED_IDS}")

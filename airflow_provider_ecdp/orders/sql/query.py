@@ -77,9 +77,8 @@ class Query:
         join = f"LEFT JOIN {ZONES} ON lower({zone.raw}) = {ZONES}.name" if zone else ""
         return f"SELECT {', '.join(columns)} FROM ({self.source}\n) AS o {join}"
 
-    @property
-    def checked(self) -> str:
-        """SQL of order_id, text, facts, problems, warnings; the engine makes those that are used."""
+    def checked(self, *, facts: bool = False) -> str:
+        """Return SQL of order_id, text, problems, warnings, and of facts; the engine makes those that are used."""
         broken = f"{self.checks.any_broken()} OR contains(ecdp_text, {quote_literal(BROKEN)})"
         problems = _problems(warning=False)
         if noted := self.fields.problems:
@@ -92,18 +91,17 @@ class Query:
         # the list is built only for the rows that need it: a CASE evaluates a branch for its own rows
         found = f"CASE WHEN {broken} THEN {self.checks.problems()} END AS ecdp_found"
         return (
-            f"SELECT {_id(self.fields.nodes[0].encoded)} AS order_id, ecdp_text AS text, {self._facts} AS facts, "
-            f"{problems} AS problems, {_problems(warning=True)} AS warnings "
-            f"FROM (SELECT o.*, {found} FROM ({text}) AS o) AS o"
+            f"SELECT {_id(self.fields.nodes[0].encoded)} AS order_id, ecdp_text AS text, "
+            f"{problems} AS problems, {_problems(warning=True)} AS warnings"
+            f"{f', {self._facts} AS facts' if facts else ''} FROM (SELECT o.*, {found} FROM ({text}) AS o) AS o"
         )
 
-    @property
-    def hashed(self) -> str:
-        """SQL of order_id, content_hash, text, facts, problems, warnings."""
+    def hashed(self, *, facts: bool = False) -> str:
+        """Return SQL of order_id, content_hash, text, problems, warnings, and of facts."""
         return (
-            "SELECT order_id, md5(text) AS content_hash, text, facts, "
+            f"SELECT order_id, md5(text) AS content_hash, text{', facts' if facts else ''}, "
             f"CASE WHEN problems IS NULL AND text IS NULL THEN {_UNENCODABLE} ELSE problems END AS problems, warnings "
-            f"FROM ({self.checked})"
+            f"FROM ({self.checked(facts=facts)})"
         )
 
     def outgoing(self, *, sent_before: bool, chosen: bool, duplicates: Duplicates, facts: bool = False) -> str:
@@ -133,8 +131,8 @@ class Query:
             "CASE WHEN problems IS NULL AND skip_reason IS NULL THEN text || ',' ELSE '' END AS json, "
             "problems, warnings, skip_reason, send_last AND skip_reason IS NULL AS send_last"
             f"{', facts' if facts else ''} FROM (SELECT h.order_id, h.content_hash, h.text, "
-            f"{problems} AS problems, h.warnings, {skip_reason} AS skip_reason, {send_last} AS send_last, h.facts "
-            f"FROM ({self.hashed}) AS h {joins} WHERE {where})"
+            f"{problems} AS problems, h.warnings, {skip_reason} AS skip_reason, {send_last} AS send_last"
+            f"{', h.facts' if facts else ''} FROM ({self.hashed(facts=facts)}) AS h {joins} WHERE {where})"
         )
 
     def contents(self, ids: str, part: int) -> str:
@@ -142,7 +140,7 @@ class Query:
         return (
             # a bad value is not in the text, and still makes another content
             f"SELECT order_id, concat(content_hash, problems IS NULL), {part} "
-            f"FROM ({self.hashed}) SEMI JOIN {ids} USING (order_id)"
+            f"FROM ({self.hashed()}) SEMI JOIN {ids} USING (order_id)"
         )
 
     def too_large(self, limit: str, *, chosen: bool, duplicates: Duplicates, facts: bool = False) -> str:
