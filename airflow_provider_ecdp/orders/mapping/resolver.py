@@ -6,6 +6,7 @@ In order lines, one row each, a value of the order is the smallest of its lines,
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -24,6 +25,8 @@ from airflow_provider_ecdp.orders.names import Expression, Scope, likely, neares
 from airflow_provider_ecdp.orders.sql import json_columns
 from airflow_provider_ecdp.orders.sql.coercion import scalar, why_not
 from airflow_provider_ecdp.orders.sql.timezones import is_zone
+
+log = logging.getLogger(__name__)
 
 
 class ColumnResolver:
@@ -92,6 +95,13 @@ class ColumnResolver:
         column = compiled.value
         if column is None or not json_columns.may_be_json(column.type):
             return compiled
+        if both := [name for name, member in members.items() if name != member.name and self.rows.find(name)]:
+            log.warning(
+                "%s: %s is read as a key of the JSON text in %s, not as the column of that name",
+                path,
+                " and ".join(map(repr, both)),
+                source,
+            )
         sql, type_ = json_columns.parsed(field, column.sql, members)
         suffix = path.replace(".", "_")
         name = f"ecdp_json_{suffix}"

@@ -184,6 +184,15 @@ def test_a_mapping_names_keys_as_they_are_spelled(one):
     assert found.sent["products"] == [{"id": "1", "name": "Mug", "price": "12.25", "quantity": "2"}]
 
 
+def test_a_name_that_may_be_a_key_or_a_column_is_a_key_and_the_log_says_so(one, caplog):
+    row = order(mail="b@example.com", customer='{"mail": "a@example.com"}')
+    mapping = {"customer": "customer", "customer.email": "mail", "products": "products", "products.id": "id"}
+    assert one(row, mapping=mapping).sent["customer"] == {"email": "a@example.com"}
+    assert caplog.messages == [
+        "customer: 'mail' is read as a key of the JSON text in column customer, not as the column of that name"
+    ]
+
+
 def test_a_mapping_makes_attributes_of_keys_and_of_columns(read):
     values = {'"red"': "red", "1.50": "1.5", "true": "true", "null": None, "[1]": "a list", "NaN": "NaN or infinity"}
     rows = [
