@@ -7,7 +7,7 @@ import re
 from airflow_provider_ecdp.results.outcome import Outcome
 
 #: In our own words: positions, and the text after `got`. The limits in our rules distinguish faults.
-_OWN = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )\d+|(?<=, got text of )\d+|(?<=, got a number of )\d+")
+_OWN = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )-?\d+(?:\.\d+)?|(?<=, got text of )\d+|(?<=, got a number of )\d+")
 
 #: A length of one, which has another noun than the others.
 _SINGULAR = re.compile(r"(?<=, got )(text of )?1 (character|byte)\b")

@@ -177,10 +177,12 @@ def test_a_short_id_does_not_cut_the_words_of_a_reason(order_id):
 def test_the_lengths_of_what_is_not_shown_do_not_split_reasons():
     counts = OutcomeCounts(limit=0)
     told = ["text of 12 characters", "text of 1 character", "a number of 11 digits", "a number of 9 digits"]
-    counts.add(of_batch(Outcome.INVALID, ["A-1"] * 4, [f"date: a date, got {got}" for got in told]))
+    told += ["7", "-7", "2.50"]
+    counts.add(of_batch(Outcome.INVALID, ["A-1"] * len(told), [f"date: a date, got {got}" for got in told]))
     assert {text: r.count for text, r in counts.reasons.items()} == {
         "invalid: date: a date, got text of N characters": 2,
         "invalid: date: a date, got a number of N digits": 2,
+        "invalid: date: a date, got N": 3,
     }
 
 
