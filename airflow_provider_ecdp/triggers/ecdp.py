@@ -37,7 +37,7 @@ class EcdpOrderTrigger(BaseTrigger):
     :param order_id: the id of the order
     :param statuses: in the spelling of the API; empty for any
     :param ecdp_conn_id: the connection, of type `ecdp`
-    :param poke_interval: seconds between the starts of two requests
+    :param poke_interval: least seconds between the starts of two requests
     """
 
     def __init__(self, *, order_id: str, statuses: Sequence[str], ecdp_conn_id: str, poke_interval: float) -> None:
@@ -54,24 +54,26 @@ class EcdpOrderTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: `{"order_id", "status"}`, or `{"error"}` if waiting is of no use."""
-        # the sensor has just asked; sensors that began at the same moment do not all ask at once
-        start = time.monotonic() + random.uniform(0, self.poke_interval)  # noqa: S311  # no secret
         try:
             connection = await get_async_connection(self.ecdp_conn_id, EcdpHook)
             key, settings = api_key(connection), read_settings(connection).client
+            # the sensor has just asked; sensors that began at the same moment do not all ask at once
+            pause = random.uniform(0, self.poke_interval)  # noqa: S311  # no secret
             with EcdpClient(key, settings, policy=RetryPolicy(max_attempts=1)) as client:
                 while True:
-                    await asyncio.sleep(max(0.0, start - time.monotonic()))
-                    event = await asyncio.get_running_loop().run_in_executor(
-                        _executor, poll_order, client, self.order_id, self.statuses
-                    )
+                    await asyncio.sleep(pause)
+                    started, event = await asyncio.get_running_loop().run_in_executor(_executor, self._poll, client)
                     if event is not None:
                         yield TriggerEvent(event)  # type: ignore[no-untyped-call]  # Airflow's
                         return
-                    # an answer that took long does not shorten the pause for the server
-                    start = max(start, time.monotonic() - self.poke_interval) + self.poke_interval
+                    # from the request itself: a triggerer that is busy sends it later than planned
+                    pause = max(0.0, started + self.poke_interval - time.monotonic())
         except EcdpError as error:
             yield TriggerEvent({"error": str(error)})  # type: ignore[no-untyped-call]  # Airflow's
+
+    def _poll(self, client: EcdpClient) -> tuple[float, dict[str, str | None] | None]:
+        """Ask once; return when, by the monotonic clock, and the event if the wait is over."""
+        return time.monotonic(), poll_order(client, self.order_id, self.statuses)
 
 
 def poll_order(client: EcdpClient, order_id: str, statuses: Sequence[str]) -> dict[str, str | None] | None:

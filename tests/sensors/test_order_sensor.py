@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import itertools
 import threading
 import time
 
@@ -12,9 +13,11 @@ try:
 except ImportError:  # Airflow 3.1
     from airflow.exceptions import AirflowSensorTimeout, TaskDeferred
 
-from airflow_provider_ecdp.hooks.version_compat import AirflowFailException
+from airflow_provider_ecdp.hooks.ecdp import EcdpHook
+from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, get_async_connection
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.sensors.ecdp import EcdpOrderSensor
+from airflow_provider_ecdp.triggers import ecdp as triggers
 from airflow_provider_ecdp.triggers.ecdp import EcdpOrderTrigger
 
 
@@ -97,6 +100,23 @@ def test_an_outage_is_waited_out_and_each_trigger_asks_once_an_interval(store, s
     for i in range(20):
         # one more than there are whole intervals
         assert asked.count(f"/orders/A-{i}") <= seconds / 0.2 + 1
+
+
+def test_a_triggerer_that_begins_late_asks_no_more_often(monkeypatch):
+    asked = []
+
+    async def late(*_):
+        await asyncio.sleep(0.1)
+        return await get_async_connection("ecdp_default", EcdpHook)
+
+    def poll(*_):
+        asked.append(time.monotonic())
+        return {"order_id": "A-1", "status": None} if len(asked) == 3 else None
+
+    monkeypatch.setattr(triggers, "get_async_connection", late)
+    monkeypatch.setattr(triggers, "poll_order", poll)
+    events(trigger(interval=0.05))
+    assert min(later - earlier for earlier, later in itertools.pairwise(asked)) > 0.04
 
 
 def test_a_refused_key_ends_the_wait(context, connect, sandbox):
