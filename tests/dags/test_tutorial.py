@@ -21,11 +21,11 @@ pytestmark = pytest.mark.slow
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 
 #: Commands that a test has no need of: what they make is there already.
-PREPARED = {"python3", ".", "pip", "cd"}
+PREPARED = {"python3", "pip", "cd"}
 #: Programs that run until they are stopped; the sandbox of the test stands in for one of them.
 SERVERS = (["ecdp", "sandbox"], ["airflow", "standalone"])
 
-_BLOCK = re.compile(r"(?:<!-- (airflow/dags/\S+) -->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"(?:<!-- (\S+\.(?:py|sh)) -->\n)?^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 class Reader:
@@ -49,16 +49,23 @@ class Reader:
 
     def save(self, name, text):
         # Airflow of the tests has another home
-        (self.dags / Path(name).name).write_text(text, encoding="utf-8")
+        folder = self.dags if Path(name).parent.name == "dags" else self.folder
+        (folder / Path(name).name).write_text(text, encoding="utf-8")
 
     def type(self, line):
         line = line.replace("http://127.0.0.1:8765", self.sandbox.url)
+        if line.startswith("#"):
+            return
         if re.match(r"(export )?[A-Z_]+=", line):
             self.set(line)
             return
         # the shell itself takes quotes and variables apart
         words = self.shell(f"printf '%s\\0' {line}", self.variables()).split("\0")[:-1]
-        if words[0] in PREPARED or words in SERVERS:
+        if words[0] in PREPARED or words in SERVERS or words[-1].endswith("bin/activate"):
+            return
+        if words[0] == ".":
+            for one in (self.folder / words[1]).read_text().splitlines():
+                self.type(one)
             return
         self.run.append(shlex.join(words[:3]))
         self.capfd.readouterr()
@@ -113,6 +120,8 @@ class Reader:
 @pytest.mark.usefixtures("airflow")
 def test_the_tutorial_ends_in_a_sync_that_has_failed_once_and_was_replayed(sandbox, capfd, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    # as wide as the terminal of the page
+    monkeypatch.setenv("COLUMNS", "120")
     dags = Path(os.environ["AIRFLOW_HOME"]) / "dags"
     reader = Reader(tmp_path, sandbox, capfd, monkeypatch, dags)
     for block in _BLOCK.findall(PAGE.read_text(encoding="utf-8")):
