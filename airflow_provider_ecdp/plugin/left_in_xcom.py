@@ -49,7 +49,7 @@ class TaskReport:
     def results(self) -> list[dict[str, Any]]:
         """Some of the results, failures first, without the orders that were read: those are customers' data."""
         results = _dicts(self.value.get("results"), "outcome")
-        return [{name: value for name, value in one.items() if name != "order"} for one in results]
+        return [{name: value for name, value in result.items() if name != "order"} for result in results]
 
     @property
     def reasons(self) -> list[dict[str, Any]]:
@@ -66,7 +66,8 @@ class TaskReport:
     @property
     def warnings(self) -> dict[str, dict[str, Any]]:
         """Warnings by their names."""
-        return {name: one for name, one in _dict(self.value.get("warnings")).items() if _dicts([one], "count")}
+        warnings = _dict(self.value.get("warnings"))
+        return {name: warning for name, warning in warnings.items() if _dicts([warning], "count")}
 
     @property
     def columns_used(self) -> list[str]:
@@ -87,6 +88,5 @@ def _dict(value: Any) -> dict[str, Any]:
 
 def _dicts(value: Any, *keys: str) -> list[dict[str, Any]]:
     """Return the dicts in a list that have all of some keys."""
-    return (
-        [one for one in value if isinstance(one, dict) and one.keys() >= set(keys)] if isinstance(value, list) else []
-    )
+    members = value if isinstance(value, list) else []
+    return [member for member in members if isinstance(member, dict) and member.keys() >= set(keys)]

@@ -73,7 +73,7 @@ class OpenResults:
         try:
             with entry.lock:
                 if entry.results is None:
-                    entry.results = Results([_folders(one) for one in places], memory_limit=MEMORY_LIMIT)
+                    entry.results = Results([_folders(place) for place in places], memory_limit=MEMORY_LIMIT)
             yield entry.results
         finally:
             with self._lock:
@@ -110,10 +110,10 @@ class OpenResults:
                         entry.results.__exit__()
                     del self._entries[key]
             self._listings = {k: listing for k, listing in self._listings.items() if now - listing[0] <= _FRESH}
-            self._look_later()
+            self._close_later()
 
-    def _look_later(self) -> None:
-        """Look again when nobody has asked for a while."""
+    def _close_later(self) -> None:
+        """Close what is unused once no request has come for a while."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None

@@ -97,11 +97,11 @@ def task_states(
     :param task_ids: only of these tasks
     :param map_index: only those with this index
     """
-    wanted = [TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id]
+    conditions = [TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id]
     if task_ids is not None:
-        wanted.append(TaskInstance.task_id.in_(task_ids))
+        conditions.append(TaskInstance.task_id.in_(task_ids))
     if map_index is not None:
-        wanted.append(TaskInstance.map_index == map_index)
+        conditions.append(TaskInstance.map_index == map_index)
     columns = (
         TaskInstance.task_id,
         TaskInstance.map_index,
@@ -110,7 +110,7 @@ def task_states(
         TaskInstance.start_date,
         TaskInstance.end_date,
     )
-    rows = session.execute(select(*columns).where(*wanted).order_by(TaskInstance.task_id, TaskInstance.map_index))
+    rows = session.execute(select(*columns).where(*conditions).order_by(TaskInstance.task_id, TaskInstance.map_index))
     return [
         TaskState(TaskKey(dag_id, run_id, task_id, index), state and str(state), tries or 0, start, end)
         for task_id, index, state, tries, start, end in rows
@@ -126,15 +126,15 @@ def reports(
     session: Session, dag_id: str, run_id: str, task_ids: Sequence[str], map_index: int | None = None
 ) -> dict[tuple[str, int], TaskReport]:
     """Return the reports that task instances have left in XCom, by task id and map index."""
-    wanted = [
+    conditions = [
         XComModel.dag_id == dag_id,
         XComModel.run_id == run_id,
         XComModel.task_id.in_(task_ids),
         XComModel.key == _RETURN_VALUE,
     ]
     if map_index is not None:
-        wanted.append(XComModel.map_index == map_index)
-    rows = session.execute(select(XComModel.task_id, XComModel.map_index, XComModel.value).where(*wanted))
+        conditions.append(XComModel.map_index == map_index)
+    rows = session.execute(select(XComModel.task_id, XComModel.map_index, XComModel.value).where(*conditions))
     read = {(task_id, index): TaskReport.read(value) for task_id, index, value in rows}
     return {key: report for key, report in read.items() if report}
 
@@ -153,17 +153,17 @@ def earlier_summaries(
         .limit(EARLIER_RUNS)
         .subquery()
     )
-    wanted = [
+    conditions = [
         XComModel.dag_id == run.dag_id,
         XComModel.task_id.in_(task_ids),
         XComModel.key == _RETURN_VALUE,
     ]
     if map_index is not None:
-        wanted.append(XComModel.map_index == map_index)
+        conditions.append(XComModel.map_index == map_index)
     rows = session.execute(
         select(runs.c.run_id, runs.c.moment, XComModel.value["summary"])
         .join(XComModel, XComModel.run_id == runs.c.run_id)
-        .where(*wanted)
+        .where(*conditions)
         .order_by(runs.c.moment.desc())
     )
     return [(run_id, moment, summary) for run_id, moment, summary in rows if isinstance(summary, dict)]

@@ -154,7 +154,11 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
         "earlier": parts.earlier_runs(session, run, list(dag.tasks)),
         "unfinished": any(state.unfinished for state in states),
     }
-    counts = {state.key: one.counts for state in states if (one := left.get((state.key.task_id, state.key.map_index)))}
+    counts = {
+        state.key: report.counts
+        for state in states
+        if (report := left.get((state.key.task_id, state.key.map_index))) is not None
+    }
     notes: list[dict[str, str]] = []
     places: dict[TaskKey, Place] = {}
     try:
@@ -164,13 +168,13 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
         notes.append(parts.reader_note("error", f"The results cannot be read: {error}"))
         body |= parts.of_xcom(None)
     if counts:
-        sums = {outcome.value: sum(one[outcome.value] for one in counts.values()) for outcome in Outcome}
-        dry_run = bool(left) and all(one.dry_run for one in left.values())
+        sums = {outcome.value: sum(of_task[outcome.value] for of_task in counts.values()) for outcome in Outcome}
+        dry_run = bool(left) and all(report.dry_run for report in left.values())
         body |= {"summary": {"dry_run": dry_run}, "facts": parts.facts(dry_run=dry_run)}
         body["outcomes"] = parts.outcomes_json(sums, dry_run=dry_run)
     if counts and body["source"] is None:
         body |= {"source": "xcom", "reasons": parts.reasons_of(left.values())}
-        if any(one.results_path for one in left.values()):
+        if any(report.results_path for report in left.values()):
             notes.append(parts.reader_note("info", _UNSEEN_OF_RUN))
     tasks = [parts.task_json(state) | {"counts": counts.get(state.key)} for state in states]
     return {**body, "tasks": tasks, "notes": notes, **_replay_of_run(session, user, run, dag, places)}
@@ -214,7 +218,7 @@ def _added_up(
     if not places:
         return parts.of_xcom(None)
     with opened.of(by_root(places)) as results:
-        by_folder = {one.path: one.counts for one in results.runs()}
+        by_folder = {folder.path: folder.counts for folder in results.runs()}
         for key, place in places.items():
             if key not in counts:
                 of_task = by_folder.get(place.inside[0], {})

@@ -120,12 +120,12 @@ def outcomes_json(counts: Mapping[str, int], *, dry_run: bool = False) -> list[d
         meanings[Outcome.NOT_ATTEMPTED.value] = "valid: a run would send it"
     return [
         {
-            "outcome": one["outcome"],
-            "count": counts[one["outcome"]],
-            "failed": one["failed"],
-            "meaning": meanings[one["outcome"]],
+            "outcome": fact["outcome"],
+            "count": counts[fact["outcome"]],
+            "failed": fact["failed"],
+            "meaning": meanings[fact["outcome"]],
         }
-        for one in facts(dry_run=dry_run)
+        for fact in facts(dry_run=dry_run)
     ]
 
 
@@ -133,7 +133,9 @@ def settings_json(fields: Mapping[str, Any]) -> dict[str, list[dict[str, str]]]:
     """Return the task's parameters of reading and sending, with rendered templates."""
     return {
         name: [
-            {"name": one, "value": _shown(fields[one])} for one in names if fields.get(one) not in (None, "None", "")
+            {"name": field, "value": _shown(fields[field])}
+            for field in names
+            if fields.get(field) not in (None, "None", "")
         ]
         for name, names in (("read", _READ), ("sent", _SENT))
     }

@@ -79,7 +79,7 @@ _PlacesOfRun = Annotated[list[Place], Depends(_places_of_run)]
 _PlacesOfTask = Annotated[list[Place], Depends(_places_of_task)]
 
 
-def _wanted(
+def _filter(
     outcome: Annotated[list[Outcome] | None, Query()] = None,
     text: Annotated[str | None, Query(max_length=500)] = None,
     reason: Annotated[str | None, Query(max_length=8000)] = None,
@@ -90,7 +90,7 @@ def _wanted(
     return Filter(failed=failed, outcomes=outcome or (), text=text or None, fold=reason)
 
 
-_Wanted = Annotated[Filter, Depends(_wanted)]
+_FilterDep = Annotated[Filter, Depends(_filter)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,10 @@ class _Page:
     offset: int
     limit: int
 
-    def of(self, places: list[Place], wanted: Filter) -> dict[str, Any]:
+    def of(self, places: list[Place], only: Filter) -> dict[str, Any]:
         """Return the rows, and how many orders meet the filter."""
         with opened.of(places) as results:
-            page = results.page(
-                wanted, sort=self.sort, descending=self.descending, offset=self.offset, limit=self.limit
-            )
+            page = results.page(only, sort=self.sort, descending=self.descending, offset=self.offset, limit=self.limit)
         return {"total": page.total, "rows": [row.as_json() for row in page.rows]}
 
 
@@ -139,27 +137,27 @@ def task_report(run: _Run, task: _Task, session: SessionDep, user: GetUserDep) -
 
 
 @data.get("/orders" + _RUN)
-def orders_of_run(places: _PlacesOfRun, wanted: _Wanted, page: _PageDep) -> dict[str, Any]:
+def orders_of_run(places: _PlacesOfRun, only: _FilterDep, page: _PageDep) -> dict[str, Any]:
     """Return a page of the orders of a DAG run."""
-    return page.of(places, wanted)
+    return page.of(places, only)
 
 
 @data.get("/orders" + _TASK)
-def orders_of_task(places: _PlacesOfTask, wanted: _Wanted, page: _PageDep) -> dict[str, Any]:
+def orders_of_task(places: _PlacesOfTask, only: _FilterDep, page: _PageDep) -> dict[str, Any]:
     """Return a page of the orders of a task instance."""
-    return page.of(places, wanted)
+    return page.of(places, only)
 
 
 @data.get("/csv" + _RUN)
-def csv_of_run(run: _Run, places: _PlacesOfRun, wanted: _Wanted) -> StreamingResponse:
+def csv_of_run(run: _Run, places: _PlacesOfRun, only: _FilterDep) -> StreamingResponse:
     """Return orders of a DAG run as CSV."""
-    return _csv(run, places, wanted)
+    return _csv(run, places, only)
 
 
 @data.get("/csv" + _TASK)
-def csv_of_task(run: _Run, places: _PlacesOfTask, wanted: _Wanted) -> StreamingResponse:
+def csv_of_task(run: _Run, places: _PlacesOfTask, only: _FilterDep) -> StreamingResponse:
     """Return orders of a task instance as CSV."""
-    return _csv(run, places, wanted)
+    return _csv(run, places, only)
 
 
 @data.get("/history" + _RUN)
@@ -174,10 +172,10 @@ def history_of_task(run: _Run, task: _Task, order_id: _OrderId, session: Session
     return _history(session, run, order_id, task.key.task_id)
 
 
-def _csv(run: RunState, places: list[Place], wanted: Filter) -> StreamingResponse:
+def _csv(run: RunState, places: list[Place], only: Filter) -> StreamingResponse:
     def lines() -> Iterator[str]:
         with opened.of(places) as results:
-            yield from csv_text({**row.as_json(), "run": run.run_id} for row in results.each(wanted))
+            yield from csv_text({**row.as_json(), "run": run.run_id} for row in results.each(only))
 
     # results that cannot be opened are an error, and not a file that ends early
     with opened.of(places):
