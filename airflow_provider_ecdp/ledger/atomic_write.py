@@ -13,6 +13,9 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, StorageError
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 
+#: The end of the name of a file that is being written, or was when its process was killed.
+UNFINISHED = ".part"
+
 #: Protocols of fsspec under which a file is there once its upload has ended, and not before.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "oss", "oci", "memory"})
 
@@ -34,7 +37,7 @@ def put_whole(filesystem: Any, folder: str, name: str, data: bytes) -> None:
         filesystem.pipe_file(f"{folder}/{name}", data)
         return
     filesystem.makedirs(folder, exist_ok=True)
-    hidden = f"{folder}/.{name}.part"
+    hidden = f"{folder}/.{name}{UNFINISHED}"
     if not isinstance(filesystem, LocalFileSystem):
         # SFTP, SMB, HDFS: a file is there from its first byte on
         filesystem.pipe_file(hidden, data)

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger.atomic_write import accessing, put_whole
+from airflow_provider_ecdp.ledger.atomic_write import UNFINISHED, accessing, put_whole
 from airflow_provider_ecdp.ledger.reader import MEMORY_LIMIT, files_in, read_file, read_rows, results_folder
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.ledger.write_clock import WriteClock, newest_time
@@ -29,6 +29,9 @@ from airflow_provider_ecdp.orders.sources.storage import display_path
 
 #: Rows of one file that a compaction writes; about 50 MB in memory.
 _FILE_ROWS = 500_000
+
+#: The longest time for which one file is being written.
+_WRITING = dt.timedelta(minutes=10)
 
 #: Folders of a task that hold what all its runs share.
 _OUTLIVING = frozenset({"history", "failed", "columns"})
@@ -123,18 +126,22 @@ def _is_of_run(folder: str) -> bool:
 def forget(path: str | os.PathLike[str], order_id: str, filesystem: Any = None) -> int:
     """Erase all rows of an order from all files in a folder, and in folders inside; return how many there were.
 
-    Each file is replaced by one without the order, whole. Where this ends early, it can be called again.
+    Each file is replaced by one without the order, whole. Where this ends early, it can be called again. Files that a
+    killed process left unfinished are removed. A run that goes on may write the order after this has ended.
 
     :raises ConfigurationError: there are no results
     :raises StorageError: the storage does not answer, or is full
     """
     storage = _Storage.of(path, filesystem)
+    storage.remove_unfinished()
     erased = 0
-    for folder in storage.ledgers():
-        for file in storage.files(folder):
-            # removed meanwhile by a run that has merged its small files: call it again when the run has ended
+    seen: set[str] = set()
+    # a run or a compaction merges files meanwhile: the order may be in the new one
+    while files := [file for file in storage.all_files() if file not in seen]:
+        seen.update(files)
+        for file in files:
             with contextlib.suppress(FileNotFoundError):
-                erased += _forget_in(storage, folder, file, order_id)
+                erased += _forget_in(storage, file, order_id)
     return erased
 
 
@@ -154,11 +161,23 @@ class _Storage:
     def files(self, folder: str) -> list[str]:
         return list(files_in(self.filesystem, folder, self.name))
 
-    def ledgers(self) -> list[str]:
+    def all_files(self) -> list[str]:
+        """Return the files of all ledgers."""
         files = files_in(self.filesystem, self.folder, self.name, deep=True)
         if not files:
             raise ConfigurationError(f"{self.name} holds no results of a run")
-        return list(dict.fromkeys(file.rpartition("/")[0] for file in files))
+        return list(files)
+
+    def ledgers(self) -> list[str]:
+        return list(dict.fromkeys(file.rpartition("/")[0] for file in self.all_files()))
+
+    def remove_unfinished(self) -> None:
+        """Remove what killed processes left of files that they were writing."""
+        oldest = dt.datetime.now(dt.UTC) - _WRITING
+        for file in files_in(self.filesystem, self.folder, self.name, end=UNFINISHED, deep=True, notes=True):
+            written = newest_time([file.rpartition("/")[2].removeprefix(".")])
+            if written is not None and written < oldest:
+                self.remove(file)
 
     def folders(self) -> dict[str, list[str]]:
         """Return all files, with those whose names are hidden, by their folder."""
@@ -246,11 +265,12 @@ def _tables(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(taken, None if taken else SCHEMA).cast(SCHEMA)
 
 
-def _forget_in(storage: _Storage, folder: str, file: str, order_id: str) -> int:
+def _forget_in(storage: _Storage, file: str, order_id: str) -> int:
+    folder, _, name = file.rpartition("/")
     ids = read_file(storage.filesystem, storage.name, file, ["order_id"])
     if not any(pc.any(pc.equal(batch.column(0), order_id)).as_py() for batch in ids):
         return 0
     rows = pa.Table.from_batches(read_file(storage.filesystem, storage.name, file, SCHEMA.names), SCHEMA)
     others = rows.filter(pc.invert(pc.fill_null(pc.equal(rows["order_id"], order_id), False)))
-    storage.put(folder, file.rpartition("/")[2], others)
+    storage.put(folder, name, others)
     return len(rows) - len(others)

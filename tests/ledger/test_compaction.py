@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from laws import examples
 
 from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.ledger import compaction
 from airflow_provider_ecdp.ledger.compaction import _Storage, compact, forget, prune
 from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
+from airflow_provider_ecdp.ledger.write_clock import WriteClock
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 NOW = dt.datetime.now(dt.UTC)
@@ -163,3 +165,32 @@ def test_an_order_is_erased_from_all_files(tmp_path):
     assert [row["order_id"] for row in rows(tmp_path)] == ["B", None, "AA"]
     assert (tmp_path / "run2" / "b.parquet").stat().st_mtime_ns == untouched
     assert not [*tmp_path.rglob(".*")]
+
+
+def test_an_order_is_erased_also_from_files_into_which_its_rows_are_merged_meanwhile(tmp_path, monkeypatch):
+    for name in "abc":
+        write(tmp_path / "run", name, [("A", "c", "accepted", 1), ("B", "c", "accepted", 1)])
+    read_file = compaction.read_file
+    merged = []
+
+    def read_and_merge(*arguments):
+        batches = list(read_file(*arguments))
+        if not merged:
+            merged.append(True)
+            compact(tmp_path)
+        return iter(batches)
+
+    monkeypatch.setattr(compaction, "read_file", read_and_merge)
+    forget(tmp_path, "A")
+    assert {row["order_id"] for row in rows(tmp_path)} == {"B"}
+
+
+def test_a_file_that_a_killed_process_left_unfinished_is_erased_and_one_that_is_being_written_is_not(tmp_path):
+    write(tmp_path, "a", [("B", "c", "accepted", 1)])
+    clock = WriteClock()
+    left = tmp_path / ".20260101T000000.000000-1234abcd-000000.parquet.part"
+    writing = tmp_path / f".{clock.stamp()}-1234abcd-000000.parquet.part"
+    for file in (left, writing):
+        file.write_bytes(b"A, in part")
+    assert forget(tmp_path, "A") == 0
+    assert [*tmp_path.glob(".*")] == [writing]
