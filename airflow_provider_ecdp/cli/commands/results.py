@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG001 - every command has these two
     """Run the action, print its result, and return the exit code."""
     action, *names = arguments.action or ["list"]
+    _check_options(arguments, action)
     if action == "forget" and names:
         return _forget(arguments, names)
     if action == "compact" and not names:
@@ -34,20 +35,40 @@ def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG00
             f"ecdp results DIR {' '.join(arguments.action)}: "
             "the action is forget ORDER [ORDER ...], compact, prune, or none"
         )
-    if arguments.keep_days is not None:
-        raise ConfigurationError("--keep-days is for compact or prune: ecdp results DIR compact --keep-days N")
     with Results(arguments.dir) as results:
         if arguments.order is not None:
             return _history(results, arguments)
         return _list(results, arguments, _filter(arguments))
 
 
+def _check_options(arguments: Namespace, action: str) -> None:
+    """Refuse options that the action has no use for.
+
+    :raises ConfigurationError: it has no use for one of them, or a value is impossible
+    """
+    if arguments.keep_days is not None and action not in ("compact", "prune"):
+        raise ConfigurationError("--keep-days is for compact or prune: ecdp results DIR compact --keep-days N")
+    if arguments.limit < 0:
+        raise ConfigurationError(f"--limit must be 0 or more, not {arguments.limit}")
+    if arguments.csv and arguments.json:
+        raise ConfigurationError("--csv and --json exclude each other: leave one out")
+    unused = {"--failed": arguments.failed, "--outcome": arguments.outcome, "--reason": arguments.reason is not None}
+    view = "--order"
+    if action != "list":
+        unused |= {"--order": arguments.order is not None, "--csv": arguments.csv}
+        view = action
+    elif arguments.order is None:
+        return
+    if named := [name for name, is_set in unused.items() if is_set]:
+        raise ConfigurationError(f"{view} has no use for {', '.join(named)}: leave it out")
+
+
 def _filter(arguments: Namespace) -> Filter:
-    try:
-        outcomes = [Outcome(text.strip().lower().replace("-", "_")) for text in arguments.outcome or []]
-    except ValueError:
-        choices = ", ".join(outcome.value for outcome in Outcome)
-        raise ConfigurationError(f"--outcome must be one of {choices}, not {', '.join(arguments.outcome)}") from None
+    texts = {text: text.strip().lower().replace("-", "_") for text in arguments.outcome or []}
+    choices = [outcome.value for outcome in Outcome]
+    if unknown := [text for text, name in texts.items() if name not in choices]:
+        raise ConfigurationError(f"--outcome must be one of {', '.join(choices)}, not {', '.join(unknown)}")
+    outcomes = [Outcome(name) for name in texts.values()]
     return Filter(failed=arguments.failed, outcomes=outcomes, reason=arguments.reason)
 
 
