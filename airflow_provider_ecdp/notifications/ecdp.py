@@ -65,7 +65,7 @@ class EcdpSyncNotifier(BaseNotifier):
         ti = context["ti"]
         result = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index)
         summary = result["summary"] if isinstance(result, Mapping) and "summary" in result else None
-        unusual = self._unusual(ti, summary)
+        unusual = None if _is_replay(context) else self._unusual(ti, summary)
         error = context.get("exception")
         if not (self.always or unusual or error or _failed(summary)):
             return
@@ -103,8 +103,19 @@ def unusual_volume(total: int, earlier: Sequence[int], share: float) -> str | No
     return f"{number_of(total, 'order')}, {percent}{'more' if difference > 0 else 'fewer'} {than}"
 
 
+def _is_replay(context: Context) -> bool:
+    """Whether the run sends only what failed in another: its number of orders is no volume of an extract."""
+    # Jinja writes None so
+    return getattr(context.get("task"), "replay_from", None) not in (None, "", "None")
+
+
 def _failed(summary: Mapping[str, Any] | None) -> int:
-    return sum(int(summary[outcome.value]) for outcome in Outcome if outcome.failed) if summary else 0
+    if not summary:
+        return 0
+    if summary.get("dry_run"):
+        # what would be sent counts as not attempted
+        return int(summary[Outcome.INVALID.value])
+    return sum(int(summary[outcome.value]) for outcome in Outcome if outcome.failed)
 
 
 def _lines(
@@ -128,6 +139,10 @@ def _verdict(summary: Mapping[str, Any] | None, error: BaseException | str | Non
     if summary is None:
         return "failed before it had a result" if error else "has no result in XCom"
     failed = _failed(summary)
+    if summary.get("dry_run"):
+        ended = "dry run failed" if error else "dry run"
+        sent = f"{summary[Outcome.NOT_ATTEMPTED.value]:,} of {number_of(summary['total'], 'order')} would be sent"
+        return f"{ended}: {sent} ({failed:,} invalid, {summary[Outcome.SKIPPED.value]:,} skipped)"
     ended = "failed" if error else "succeeded; its failures were tolerated" if failed else "succeeded"
     counts = ", ".join(f"{summary[outcome.value]:,} {outcome.value}" for outcome in Outcome if summary[outcome.value])
     return f"{ended}: {failed:,} of {number_of(summary['total'], 'order')} failed ({counts or 'none'})"

@@ -40,9 +40,10 @@ def run(sandbox, connect, order, said):
 
     def push(*ids, bad=(), prior=None, notifier=None, **arguments):
         orders = [order(i) for i in ids] + [order(i, currency="euro") for i in bad]
-        context = {"ti": TaskInstance(prior), "dag": None}
+        task = EcdpPushOrdersOperator(task_id="push", orders=orders, **arguments)
+        context = {"ti": TaskInstance(prior), "dag": None, "task": task}
         try:
-            value = EcdpPushOrdersOperator(task_id="push", orders=orders, **arguments).execute(context)
+            value = task.execute(context)
             context["ti"].xcom_push("return_value", value)
         except AirflowFailException as error:
             context["exception"] = error
@@ -75,6 +76,15 @@ def test_failures_are_reported_with_their_reasons_where_they_are_tolerated_too(r
     assert said[1].startswith("ECDP: shop.push failed: 1 of 2 orders failed (1 accepted, 1 invalid)\nCorrect ")
 
 
+def test_a_dry_run_has_a_message_only_if_orders_are_invalid(run, said):
+    run("A-1", "A-2", dry_run=True)
+    assert said == []
+    run("A-1", bad=["B-1"], dry_run=True, max_failed=1)
+    assert said.pop().splitlines()[0] == "ECDP: shop.push dry run: 1 of 2 orders would be sent (1 invalid, 0 skipped)"
+    run("A-1", bad=["B-1"], dry_run=True)
+    assert said[0].startswith("ECDP: shop.push dry run failed: 1 of 2 orders would be sent (1 invalid, 0 skipped)\n")
+
+
 def test_a_task_that_failed_before_it_had_a_result_is_reported_with_its_error(run, said, connect):
     connect("http://no-such-host.example.com", extra={"max_in_flight": 0})
     run("A-1")
@@ -91,6 +101,18 @@ def test_a_volume_unlike_that_of_the_last_runs_is_reported(run, said):
     assert usual.xcoms["ecdp_volumes"] == [2, 3, 2, 2]
     run("A-1", prior={"ecdp_volumes": [4, 4, 4]}, notifier=notifier)
     assert said[0].splitlines()[1] == "1 order, 75% fewer than usual: the median of the last 3 runs is 4"
+
+
+def test_a_replay_is_no_volume(run, said, tmp_path):
+    notifier = EcdpSyncNotifier(said.append, volume_change="50%")
+    run("A-1", bad=["B-1"], results_path=str(tmp_path), max_failed=1, notifier=EcdpSyncNotifier())
+    replayed = str(tmp_path / "shop" / "run-1" / "push" / "0")
+    ti = run("A-1", "B-1", replay_from=replayed, prior={"ecdp_volumes": [500] * 3}, notifier=notifier)
+    assert ti.xcoms["return_value"]["summary"]["total"] == 1
+    assert said == []
+    assert "ecdp_volumes" not in ti.xcoms
+    run("A-1", replay_from="None", prior={"ecdp_volumes": [500] * 3}, notifier=notifier)
+    assert "fewer than usual" in said[0]
 
 
 @pytest.mark.parametrize(
