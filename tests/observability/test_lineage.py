@@ -3,6 +3,7 @@
 import datetime as dt
 from types import SimpleNamespace
 
+import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import Asset
 from airflow.sdk.execution_time.context import OutletEventAccessors
@@ -20,7 +21,15 @@ from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperato
 
 manager = pytest.importorskip("airflow.providers.openlineage.extractors.manager")
 
-ORDER = {"id", "date", "status", "currency", "totalValue", "customer", "products"}
+ORDER = {
+    "id": "string",
+    "date": "string (date-time)",
+    "status": "string",
+    "currency": "string",
+    "totalValue": "number (double)",
+    "customer": "object",
+    "products": "list of objects",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -69,20 +78,22 @@ def names(datasets):
     return [(one.namespace, one.name) for one in datasets]
 
 
-def test_a_push_shows_the_extract_and_ecdp_with_columns_and_counts(lineage, task, extract, sandbox):
-    found, _ = lineage(task(max_failed=1))
+@pytest.mark.parametrize("error", [None, AirflowFailException])
+def test_a_push_shows_the_extract_and_ecdp_with_columns_and_counts_also_where_it_fails(
+    lineage, task, extract, sandbox, error
+):
+    found, _ = lineage(task(max_failed=0 if error else 1), error)
     host = sandbox.url.removeprefix("http://")
     assert names(found.inputs) == [("file", str(extract))]
     (source,), (target,) = found.inputs, found.outputs
-    columns = {field.name: field.type for field in source.facets["schema"].fields}
-    assert columns["id"] == "string"
-    assert columns.keys() > {"date", "customer", "products"}
+    columns = [(field.name, field.type) for field in source.facets["schema"].fields]
+    assert columns == [(column.name, str(column.type)) for column in pq.read_schema(extract)]
     assert source.inputFacets["inputStatistics"].rowCount == 10
     assert names([target]) == [(f"ecdp://{host}", "orders")]
-    assert {field.name for field in target.facets["schema"].fields} >= ORDER
+    assert {field.name: field.type for field in target.facets["schema"].fields}.items() >= ORDER.items()
     written = target.outputFacets["outputStatistics"]
-    assert written.rowCount == 9
-    assert written.size > 1000
+    (request,) = sandbox.store.requests
+    assert (written.rowCount, written.size) == (9, request.size)
 
 
 def test_a_push_that_failed_shows_what_it_has_written(lineage, task, sandbox):

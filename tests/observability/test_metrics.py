@@ -1,5 +1,9 @@
 """Metrics by Airflow's own means, and the span of a run."""
 
+import datetime as dt
+import re
+from pathlib import Path
+
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
@@ -8,7 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, stats
+from airflow_provider_ecdp.observability.metrics import count_run
 from airflow_provider_ecdp.operators.ecdp import EcdpPushOrdersOperator
+from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.sandbox.faults import Faults
 
 
@@ -62,14 +68,37 @@ def test_a_run_is_counted_and_timed(push, metrics, sandbox):
     }
 
 
-def test_a_run_is_a_span_with_its_counts(push, spans):
-    push("A-1", "A-2", bad=["B-1"], max_failed=1)
-    (span,) = spans()
+def test_each_outcome_has_a_counter_of_its_own_and_none_counts_nothing(metrics):
+    counts = {outcome: number for number, outcome in enumerate(Outcome)}
+    count_run({**counts, "requests": 0, "retries": 0, "duration_seconds": 1.5, "mode": "Add"}, {"dag_id": "shop"})
+    page = (Path(__file__).parents[2] / "docs" / "observability.md").read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `ecdp\.orders(.*?)\| counter", page, re.MULTILINE)
+    documented = [f"ecdp.orders{name}" for name in re.findall(r"\.[a-z_]+", row)]
+    assert [f"ecdp.orders.{outcome}" for outcome in Outcome] == documented
+    assert {name: value for name, value in metrics.items() if name.startswith("ecdp.")} == {
+        **{f"ecdp.orders.{outcome}": (number, {"dag_id": "shop"}) for outcome, number in counts.items() if number},
+        "ecdp.duration": (dt.timedelta(seconds=1.5), {"dag_id": "shop"}),
+    }
+
+
+def test_a_run_that_failed_is_counted_and_a_dry_run_is_not(push, metrics):
+    with pytest.raises(AirflowFailException):
+        push("A-1", bad=["B-1"])
+    counted = {name: value for name, (value, _) in metrics.items() if name.startswith("ecdp.orders")}
+    assert counted == {"ecdp.orders.accepted": 1, "ecdp.orders.invalid": 1}
+    metrics.clear()
+    push("A-1", dry_run=True)
+    assert not [name for name in metrics if name.startswith("ecdp.")]
+
+
+def test_a_run_is_a_span_with_its_counts(push, spans, sandbox):
+    with trace.get_tracer("airflow").start_as_current_span("task") as task:
+        push("A-1", "A-2", bad=["B-1"], max_failed=1)
+    span, _ = spans()
     assert span.name == "EcdpPushOrdersOperator"
+    assert span.parent.span_id == task.get_span_context().span_id
     assert span.status.status_code is StatusCode.UNSET
-    attributes = dict(span.attributes)
-    assert attributes.pop("ecdp.bytes") > 100
-    assert attributes == {
+    assert dict(span.attributes) == {
         "dag_id": "adhoc_airflow",
         "task_id": "push",
         "ecdp.operation": "AddOrReplace",
@@ -82,6 +111,7 @@ def test_a_run_is_a_span_with_its_counts(push, spans):
         "ecdp.skipped": 0,
         "ecdp.requests": 1,
         "ecdp.retries": 0,
+        "ecdp.bytes": sandbox.store.requests[0].size,
     }
 
 
