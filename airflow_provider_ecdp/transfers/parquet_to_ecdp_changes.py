@@ -96,7 +96,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
 
 
 class ParquetToEcdpStatusesOperator(_ParquetToEcdpChangesOperator):
-    """Changes the status of orders: a row of the Parquet files for each change, with `order_id` and `status`.
+    """Changes the status of orders. Each row of the Parquet files is one change, with `order_id` and `status`.
 
     All rows are read and checked before the first is sent. Statuses of one order are sent in the order of the rows. A
     status that the API does not list is `invalid`, and not sent. Failures, Airflow's
@@ -138,7 +138,7 @@ class ParquetToEcdpStatusesOperator(_ParquetToEcdpChangesOperator):
 
 
 class ParquetToEcdpDeletionsOperator(_ParquetToEcdpChangesOperator):
-    """Marks orders as deleted: a row of the Parquet files for each of them, with `order_id`.
+    """Marks orders as deleted. Each row of the Parquet files is one order, with `order_id`.
 
     All rows are read and checked before the first is sent. Failures, retries and resuming are those of
     `ParquetToEcdpOperator`.

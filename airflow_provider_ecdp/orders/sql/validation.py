@@ -80,7 +80,7 @@ class Level:
         return replace(self, checks=checks, levels=tuple(level.promote(names) for level in self.levels))
 
     def any_broken(self) -> str:
-        """Return SQL that is true if any check of this level or below is broken; cheap, for rows where all is well.
+        """Return SQL that is true if any check of this level or below is broken; cheap, for the rows that break none.
 
         It leaves out checks that are `watched`.
         """
