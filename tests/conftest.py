@@ -331,7 +331,9 @@ def s3_server():
         host, port = process.stdout.readline().split()
         yield S3(f"http://{host}:{port}")
     finally:
-        process.communicate(timeout=30)
+        # an open connection can keep the server from ending by itself
+        process.terminate()
+        process.communicate()
 
 
 @pytest.fixture
