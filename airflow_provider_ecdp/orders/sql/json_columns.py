@@ -40,10 +40,22 @@ _COMMA = r",\s*[\]}]"
 #: Numbers of which a double may lose digits: it keeps 15 of them, and exponents of two digits.
 _LONG = "-?[0-9][0-9.]{15,}(?:[eE][+-]?[0-9]+)?|-?[0-9][0-9.]*[eE][+-]?[0-9]{3,}"
 
+#: Matches where a member of an object may be such a number.
+_LONG_MEMBER = r":\s*-?[0-9](?:[0-9.]{15}|[0-9.]*[eE][+-]?[0-9]{3})"
+
 _DIGITS = quote_literal(DIGITS)
 
 #: A key with a letter that is written as its number: it may be any of the keys.
-_ESCAPED_KEY = r'\\u00[4-7][0-9a-f][^"]*"\s*:'
+_ESCAPED_KEY = r'(?i)\\u00[4-7][0-9a-f][^"]*"\s*:'
+
+#: Precedes the number of a character in JSON.
+_ESCAPE = r"'\u00'"
+
+#: An attribute in whose text the name or the value appears twice.
+_REPEATED_MEMBER = "|".join(rf'"{field.name}"\s*:(?:[^{{}}"]|{_STRING})*"{field.name}"\s*:' for field in ATTRIBUTE)
+
+#: Keys of an object whose distinctness is tested in pairs, which is fastest for few.
+_FEW_KEYS = 100
 
 #: Precedes a key that is not case-sensitive.
 _ANY_CASE = " "
@@ -71,13 +83,11 @@ def parsed(field: Field, raw: str, further: Mapping[str, Field] = MappingProxyTy
 
     :param further: keys that are read beside those of the contract, with the fields for which they are read
     """
+    text = f"CAST({raw} AS VARCHAR)"
     if field.name.endswith("Attributes"):
-        value, type_ = _attributes("ecdp_t", inside=False), _ATTRIBUTES
-    else:
-        value, members = _objects(field, further)
-        type_ = members if field.kind is Kind.OBJECT else pa.list_(members)
-    # the list of one element is a name for the text
-    return f"list_transform([{_exact(f'CAST({raw} AS VARCHAR)')}], lambda ecdp_t: {value})[1]", type_
+        return _let(_exact(text), _attributes("ecdp_t", inside=False)), _ATTRIBUTES
+    value, members = _objects(field, text, further)
+    return value, members if field.kind is Kind.OBJECT else pa.list_(members)
 
 
 def single(field: Field, raw: str) -> str:
@@ -93,8 +103,14 @@ def single(field: Field, raw: str) -> str:
     return f"list_transform([trim(CAST({raw} AS VARCHAR), {_BLANKS})], lambda ecdp_v: {text})[1]"
 
 
-def _objects(field: Field, further: Mapping[str, Field]) -> tuple[str, pa.DataType]:
-    """Return SQL of the object or list of objects in the text `ecdp_t`, and the type of an object."""
+def _let(value: str, use: str) -> str:
+    """Return SQL of `use`, in which `ecdp_t` is a name for `value`."""
+    # the list of one element gives it the name
+    return f"list_transform([{value}], lambda ecdp_t: {use})[1]"
+
+
+def _objects(field: Field, text: str, further: Mapping[str, Field]) -> tuple[str, pa.DataType]:
+    """Return SQL of the object or list of objects in the JSON text `text`, and the type of an object."""
     paths = {child.name: _spellings(child.name) for child in field.fields}
     strict = {child.name for child in field.fields if _is_free_text(child)}
     own = {name.lower(): child for child, names in paths.items() for name in names}
@@ -107,22 +123,29 @@ def _objects(field: Field, further: Mapping[str, Field]) -> tuple[str, pa.DataTy
     is_list = field.kind is Kind.LIST
     free = {spelling for name in strict for spelling in paths[name]} | ({ATTRIBUTE[0].name} if lists else set())
     values = [ATTRIBUTE[1].name, *(key for key, of in further.items() if of is ATTRIBUTE[1])]
-    careful = f"regexp_matches(ecdp_t, {quote_literal(_CAPITAL)}) OR {_hides_a_kind(free, values)}"
-    objects = (
-        f"CASE WHEN TRY(json_type(ecdp_t)) = '{'ARRAY' if is_list else 'OBJECT'}' "
-        # an array that is read as an object gives an object of nothing
-        f"THEN CASE WHEN {_repeated_key('ecdp_t', is_list=is_list)} THEN NULL "
-        f"WHEN {careful} THEN {_read_by_value(paths, strict, lists, is_list=is_list)} "
-        f"ELSE {_read_as_text(paths, lists, is_list=is_list)} END END"
-    )
+
+    def read(text: str, otherwise: str) -> str:
+        unreadable = f"coalesce({_repeated_key(text, is_list=is_list)}, TRUE)"
+        if not is_list:
+            # an array that is read as an object gives an object of nothing
+            unreadable = f"coalesce(TRY(json_type({text})) <> 'OBJECT', TRUE) OR {unreadable}"
+        return f"CASE WHEN {unreadable} THEN NULL {otherwise} END"
+
+    by_value = _read_by_value(paths, strict, lists, is_list=is_list)
+    exact_as_text = _read_as_text(f"replace(ecdp_t, {_DIGITS}, '')", paths, lists, is_list=is_list)
+    careful = f"{_capital('ecdp_t')} OR {_hides_a_kind('ecdp_t', free, values)}"
+    exact = read("ecdp_t", f"WHEN {careful} THEN {by_value} ELSE {exact_as_text}")
+    unusual = f"{_capital(text)} OR {_may_be_inexact(text)} OR {_hides_a_kind(text, free, values)}"
+    usual = read(text, f"ELSE {_read_as_text(text, paths, lists, is_list=is_list)}")
+    objects = f"CASE WHEN {unusual} THEN {_let(_exact(text), exact)} ELSE {usual} END"
     members = pa.struct([(name, _ATTRIBUTES if name in lists else pa.string()) for name in paths])
     return (objects if is_list else f"({objects})[1]"), members
 
 
-def _read_as_text(paths: Mapping[str, list[str]], lists: set[str], *, is_list: bool) -> str:
-    """Return SQL of the objects in the text `ecdp_t`, whose values the engine itself turns into text."""
+def _read_as_text(text: str, paths: Mapping[str, list[str]], lists: set[str], *, is_list: bool) -> str:
+    """Return SQL of the objects in the JSON text `text`, whose values the engine itself turns into text."""
     types = {s: "JSON" if name in lists else "VARCHAR" for name, spellings in paths.items() for s in spellings}
-    objects = _read(f"replace(ecdp_t, {_DIGITS}, '')", types, is_list=is_list)
+    objects = _read(text, types, is_list=is_list)
     struct = _struct(paths, lists, lambda name: f"ecdp_e.{quote_identifier(name)}", by_value=False)
     return f"list_transform({objects}, lambda ecdp_e: CASE WHEN ecdp_e IS NOT NULL THEN {struct} END)"
 
@@ -133,8 +156,7 @@ def _read_by_value(paths: Mapping[str, list[str]], strict: set[str], lists: set[
     whole = ", ".join(quote_literal(key) for name in lists for key in _keys(paths[name]))
     text = _text("ecdp_k.value", fractions=f"ecdp_key NOT IN ({no_fraction})" if no_fraction else "TRUE")
     value = f"CASE WHEN ecdp_key IN ({whole}) THEN CAST(ecdp_k.value AS VARCHAR) ELSE {text} END" if whole else text
-    capital = f"regexp_matches(ecdp_t, {quote_literal(_CAPITAL)})"
-    key = f"CASE WHEN {capital} THEN '{_ANY_CASE}' || lower(ecdp_k.key) ELSE ecdp_k.key END"
+    key = f"CASE WHEN {_capital('ecdp_t')} THEN '{_ANY_CASE}' || lower(ecdp_k.key) ELSE ecdp_k.key END"
     entry = f"list_transform([{key}], lambda ecdp_key: {{'key': ecdp_key, 'value': {value}}})[1]"
     maps = _read("ecdp_t", "MAP(VARCHAR, JSON)", is_list=is_list)
     entries = f"list_transform(map_entries(ecdp_m), lambda ecdp_k: {entry})"
@@ -148,30 +170,41 @@ def _read_by_value(paths: Mapping[str, list[str]], strict: set[str], lists: set[
     return f"list_transform({objects}, lambda ecdp_e: CASE WHEN ecdp_e IS NOT NULL THEN {struct} END)"
 
 
-def _hides_a_kind(free: Iterable[str], attribute_values: Sequence[str]) -> str:
-    """Return a condition: whether `ecdp_t` may hold a value that the engine turns into text and that must not be text.
+def _capital(text: str) -> str:
+    return f"regexp_matches({text}, {quote_literal(_CAPITAL)})"
 
-    True as well if an attribute may have its name or value twice.
+
+def _hides_a_kind(text: str, free: Iterable[str], attribute_values: Sequence[str]) -> str:
+    """Return a condition: whether `text` may hold a value that the engine turns into text and that must not be text.
 
     :param free: keys of free text, which cannot be a fraction either
-    :param attribute_values: keys of text that can be a fraction; the first is that of a listed attribute
+    :param attribute_values: keys of text that can be a fraction
     """
     other = r"[\[{]|[+-]?(?:nan|inf)"
-    text = "|".join(map(re.escape, sorted(free)))
+    keys = "|".join(map(re.escape, sorted(free)))
+    # patterns that all begin with the same character are searched fastest
     looks = (
-        rf'"(?:{text})"\s*:\s*(?:-?[0-9]+[.e]|"?{DIGITS}|{other})',
+        rf'"(?:{keys})"\s*:\s*(?:-?[0-9]+[.e]|"?{DIGITS}|{other})',
         rf'"(?:{"|".join(map(re.escape, attribute_values))})"\s*:\s*(?:{other})',
-        *(rf'"{key}"\s*:(?:[^{{}}"]|{_STRING})*"{key}"\s*:' for key in (ATTRIBUTE[0].name, attribute_values[0])),
-        _ESCAPED_KEY,
     )
-    return f"regexp_matches(ecdp_t, {quote_literal('(?i)' + '|'.join(looks))})"
+    kinds = f"regexp_matches({text}, {quote_literal('(?i)' + '|'.join(looks))})"
+    return f"({kinds} OR (contains({text}, {_ESCAPE}) AND regexp_matches({text}, {quote_literal(_ESCAPED_KEY)})))"
+
+
+def _may_be_inexact(text: str) -> str:
+    """Return a condition: whether `text` may differ from what `_exact` makes of it, in a value that an order has."""
+    return (
+        f"contains({text}, {_DIGITS}) OR regexp_matches({text}, '{_COMMA}') OR regexp_matches({text}, '{_LONG_MEMBER}')"
+    )
 
 
 def _repeated_key(text: str, *, is_list: bool) -> str:
-    """Return SQL of whether an object of the JSON in `text` has a key more than once."""
-    if is_list:
-        return f"len(list_filter(json_keys({text}, '$[*]'), lambda ecdp_k: list_unique(ecdp_k) < len(ecdp_k))) > 0"
-    return f"list_unique(json_keys({text})) < len(json_keys({text}))"
+    """Return SQL of whether an object of the JSON in `text` has a key more than once; NULL if `text` is not JSON."""
+    again = "len(list_filter(ecdp_k, lambda ecdp_n, ecdp_i: list_position(ecdp_k, ecdp_n) < ecdp_i)) > 0"
+    repeats = f"CASE WHEN len(ecdp_k) > {_FEW_KEYS} THEN list_unique(ecdp_k) < len(ecdp_k) ELSE {again} END"
+    # a list of paths makes a list of the keys of each
+    paths = "'$[*]'" if is_list else "['$']"
+    return f"len(list_filter(TRY(json_keys({text}, {paths})), lambda ecdp_k: {repeats})) > 0"
 
 
 def _is_free_text(field: Field) -> bool:
@@ -294,7 +327,7 @@ def problem(path: str, field: Field, raw: str, parsed: str) -> str:
     if not field.required:
         # text without characters is an absent value too, as in every optional field
         unreadable += f" AND CAST({raw} AS VARCHAR) <> ''"
-    twice = f"coalesce(TRY({_repeated_key(raw, is_list=field.kind is Kind.LIST)}), FALSE)"
+    twice = f"coalesce({_repeated_key(raw, is_list=field.kind is Kind.LIST)}, FALSE)"
     rule = f"CASE WHEN {twice} THEN '{ONE_VALUE}' ELSE {quote_literal(rule)} END"
     got = f"CASE WHEN {twice} THEN 'more' ELSE {length_sql(f'CAST({raw} AS VARCHAR)')} END"
     return f"CASE WHEN {unreadable} THEN {{'field': {quote_literal(path)}, 'rule': {rule}, 'got': {got}}} END"
@@ -303,7 +336,7 @@ def problem(path: str, field: Field, raw: str, parsed: str) -> str:
 def _attributes(raw: str, *, by_value: bool = True, inside: bool = True) -> str:
     """Return SQL of the attributes that the JSON text `raw` lists, or has by their names.
 
-    :param by_value: whether a listed value may be of a kind that cannot be text, or a key may be repeated
+    :param by_value: whether a listed value may be of a kind that cannot be text
     :param inside: whether `raw` is part of a larger text; `problem` finds a whole text that is not a list
     """
     type_ = "JSON" if by_value else "VARCHAR"
@@ -314,7 +347,9 @@ def _attributes(raw: str, *, by_value: bool = True, inside: bool = True) -> str:
         name = _text("ecdp_a.name", fractions="FALSE")
         element = f"CASE WHEN ecdp_a IS NOT NULL THEN {{'name': {name}, 'value': {value}}} END"
         listed = f"list_transform({listed}, lambda ecdp_a: {element})"
-    listed_twice = _repeated_key(raw, is_list=True) if by_value else "FALSE"
+    listed_twice = _repeated_key(raw, is_list=True)
+    if not by_value:
+        listed_twice = f"regexp_matches({raw}, {quote_literal(_REPEATED_MEMBER)}) AND {listed_twice}"
     # one list in place of another: a repeated name is reported for the attribute, not for the product
     twice = f"[{{'name': {quote_literal(REPEATED_KEY)}, 'value': NULL}}]"
     single_value = quote_literal(f"{OTHER_KIND}a single value{OTHER_KIND}{_LIST}")

@@ -288,6 +288,9 @@ def test_a_key_that_appears_twice_is_that_order_s_problem(together):
     fields = {
         ("customer", '{"email": "a@example.com", "email": "b@example.com"}'): "customer",
         ("products", PRODUCTS.replace('"id"', '"price": 1, "id"')): "products",
+        ("products", f'{PRODUCTS[:-2]}, "x": 1}}, {PRODUCTS[1:-2]}, "x": 1, "x": 2}}]'): "products",
+        # more keys than are compared in pairs
+        ("products", json.dumps([{str(n): 1 for n in range(150)}]).replace("}", ', "149": 1}')): "products",
         ("products", PRODUCTS.replace('"id"', '"product_attributes": {"A": 1, "A": 2}, "id"')): "products[0]",
         (
             "products",
