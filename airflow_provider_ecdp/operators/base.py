@@ -60,6 +60,8 @@ class EcdpOperator(BaseOperator):
     #: the classes whose settings are the parameters, except those in `left_out`
     tables: ClassVar[tuple[type, ...]] = (TaskSettings,)
     left_out: ClassVar[frozenset[str]] = frozenset()
+    #: whether a run changes nothing in ECDP, and so makes no asset event
+    reads_only: ClassVar[bool] = False
     parameters: ClassVar[Mapping[str, Setting]]
 
     ui_color = "#e3eefb"
@@ -206,14 +208,14 @@ class EcdpOperator(BaseOperator):
 
     def _note_run(self, context: Context, hook: EcdpHook, report: Report) -> None:
         """Pass a run on to lineage, metrics and assets."""
-        accepted = report.summary["accepted"]
+        changed = bool(report.summary["accepted"]) and not self.reads_only
         self._lineage.target = uri_of(hook.get_conn().settings.base_url)
         self._lineage.summary = report.summary
         count_run(report.summary, {"dag_id": self.dag_id, "task_id": self.task_id})
         for outlet in self.outlets:
-            if isinstance(outlet, Asset) and accepted:
+            if isinstance(outlet, Asset) and changed:
                 context["outlet_events"][outlet].extra = {**report.summary, "results_path": report.results_path}
-        if not accepted:
+        if not changed:
             self._no_events()
 
     def _no_events(self) -> None:

@@ -148,6 +148,8 @@ class EcdpGetOrderOperator(_ByIdOperator):
     order_id: Any
     include_customer: bool
 
+    reads_only = True
+
     template_fields: Sequence[str] = ("order_id",)
 
     if TYPE_CHECKING:

@@ -1,8 +1,10 @@
 import errno
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from airflow.sdk import Asset
 
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
@@ -40,6 +42,16 @@ def test_one_order_or_many_are_read(context, order_id):
     xcom = EcdpGetOrderOperator(task_id="get", order_id=order_id).execute(context)
     assert outcomes(xcom) == {"1": "accepted"}
     assert xcom["results"][0]["order"]["customer"]["email"] == "customer@example.com"
+
+
+@pytest.mark.parametrize(("operator", "events"), [(EcdpGetOrderOperator, 0), (EcdpDeleteOrderOperator, 1)])
+def test_reading_makes_no_asset_event(context, operator, events):
+    asset = Asset("ecdp_orders")
+    context["outlet_events"] = {asset: SimpleNamespace(extra={})}
+    task = operator(task_id="by_id", order_id="1", outlets=[asset])
+    task.execute(context)
+    assert len(task.outlets) == events
+    assert bool(context["outlet_events"][asset].extra) is bool(events)
 
 
 def test_the_customer_can_be_left_out_of_xcom(context):

@@ -245,7 +245,7 @@ function replayOption({ replay, paused, retry_failed: retried }) {
   );
 }
 
-const pausedNote = () => el("p.note.warning", {}, "The DAG is paused: the run begins when it is unpaused.");
+const pausedNote = () => el("p.note.warning", {}, "The DAG was paused when this report was opened. While it is paused, the run waits.");
 
 function clearOption({ clear, task }) {
   const title = el("h3", {}, "Run this task again");
