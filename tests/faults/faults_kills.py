@@ -122,8 +122,9 @@ def _now(server: SandboxServer) -> float:
 def _unrecorded(server: SandboxServer, results: Path, started: float) -> int:
     """Return how many orders the killed run may have stored since its last flush, or have had in flight."""
     posts = [entry for entry in server.store.requests if entry.method == "POST"]
-    flushed = max((file.stat().st_mtime for file in results.glob("*.parquet")), default=0.0)
-    since = max(started, _now(server) - (time.time() - flushed))
+    # not the time of the file: orders go on being stored while a slow machine writes it
+    recorded = max((row["at"].timestamp() for row in newest_rows(results).values()), default=0.0)
+    since = max(started, _now(server) - (time.time() - recorded))
     fresh = [entry for entry in posts if entry.at > since]
     largest = max((entry.orders for entry in posts), default=0)
     return sum(entry.orders for entry in fresh) + (_IN_FLIGHT + _AHEAD) * largest

@@ -9,7 +9,7 @@ from faults_seeds import Hostility
 _EACH = 20
 
 
-@pytest.mark.parametrize("first", range(0, 100, _EACH))
+@pytest.mark.parametrize("first", range(0, 200, _EACH))
 def test_no_law_is_broken(first):
     for seed in range(first, first + _EACH):
         Hostility(seed).play()
