@@ -97,6 +97,9 @@ WAYS = (
     "records",
 )
 
+#: of Arrow's decimals, by their bits
+MOST_DIGITS = {32: 9, 64: 18, 128: 38, 256: 76}
+
 LISTS = {"list": pa.ListArray, "large_list": pa.LargeListArray, "fixed_size_list": pa.FixedSizeListArray}
 
 Files = tuple[tuple[Sort, tuple[Any, ...]], ...]
@@ -514,6 +517,9 @@ def must_take(case, field, files):
     if len(files) > 1 or case.way == "sql":
         return False
     sort = files[0][0]
+    if pa.types.is_decimal(sort.type) and sort.type.scale > MOST_DIGITS[sort.type.bit_width]:
+        # Arrow has no text for it
+        return False
     numbers, plain = [*INTS, *DECIMALS, *FLOATING], [*INTS, *BOOLS, *BINARY]
     takers = {"text": plain, "number": numbers, "integer": numbers, "value": [*plain, *numbers, *TIMES]}
     if case.timezone:
