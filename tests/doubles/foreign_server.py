@@ -8,21 +8,19 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-KEY = "foreign-key"
+from quiet_server import QuietHandler, QuietServer
 
-#: linger for no time: closing sends a reset
-_RESET = struct.pack("ii", 1, 0)
+KEY = "foreign-key"
 
 #: status, body, headers; None for the body is no body
 Answer = tuple[int, dict[str, Any] | str | None, dict[str, str]]
@@ -134,7 +132,7 @@ class ForeignServer:
         return None if self.reset_after_storing(number) else (201, None, {})
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 65536  # head and body in one segment: two wait 40 ms for each other
     foreign: ForeignServer
@@ -158,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self, body: Any) -> None:
         answer = self.foreign.answer(self.command, self.path, body, self.headers["x-api-key"])
         if answer is None:
-            self._reset()
+            self.reset()
             return
         try:
             self._send(*answer)
@@ -176,27 +174,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
         self.wfile.flush()
 
-    def _reset(self) -> None:
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.connection.close()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: object) -> None:
-        """A connection that breaks on purpose is no error."""
-
 
 @contextlib.contextmanager
 def serving(foreign: ForeignServer) -> Iterator[ForeignServer]:
     """Serve on a free port of this machine, or on that of the block before; what is stored outlives the block."""
     handler = type("Handler", (_Handler,), {"foreign": foreign, "connections": set()})
-    server = _Quiet(("127.0.0.1", urlsplit(foreign.url).port or 0), handler)
+    server = QuietServer(("127.0.0.1", urlsplit(foreign.url).port or 0), handler)
     foreign.url = f"http://127.0.0.1:{server.server_address[1]}"
     foreign.listener = server.socket
 

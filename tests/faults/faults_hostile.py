@@ -9,23 +9,22 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-import socket
-import struct
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
+
+from quiet_server import QuietHandler, QuietServer
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.deadlines import Cut
 
 KEY = "hostile-key"
 
-_RESET = struct.pack("ii", 1, 0)
 _HTML = "<html><head><title>Blocked by the firewall</title></head></html>"
 
 #: Reactions to a request: a status and a body, or what happens to the connection.
@@ -217,7 +216,7 @@ class HostileServer:
         return 201, None
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(QuietHandler, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 65536  # head and body in one segment: two wait 40 ms for each other
     hostile: HostileServer
@@ -234,7 +233,7 @@ class _Handler(BaseHTTPRequestHandler):
         if reaction in ANSWERS:
             return self._send(*ANSWERS[reaction])
         if reaction not in DRIPS:
-            return self._reset()
+            return self.reset()
         head = b"HTTP/1.1 %d Said\r\n" % status if reaction == "drip of trailers" else b""
         return self._drip(head + DRIPS[reaction])
 
@@ -258,21 +257,9 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             time.sleep(self.hostile.hang_seconds)
 
-    def _reset(self) -> None:
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.connection.close()
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-class _Quiet(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(QuietServer):
     block_on_close = False
-
-    def handle_error(self, *_: object) -> None:
-        """A connection that breaks on purpose is no error."""
 
 
 def cutting(client: EcdpClient) -> Callable[[int], None]:
@@ -292,7 +279,7 @@ def cutting(client: EcdpClient) -> Callable[[int], None]:
 @contextlib.contextmanager
 def serving(hostile: HostileServer) -> Iterator[HostileServer]:
     """Serve on a free port of this machine."""
-    server = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"hostile": hostile}))
+    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"hostile": hostile}))
     hostile.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
