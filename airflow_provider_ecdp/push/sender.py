@@ -9,9 +9,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.api.client import EcdpClient, PostResult
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
-from airflow_provider_ecdp.errors import (
-    ApiError,
-)
+from airflow_provider_ecdp.errors import ApiError
 from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.push.pools import Pool, SetAside, SizeLimit
 from airflow_provider_ecdp.push.sent_values import sent_values

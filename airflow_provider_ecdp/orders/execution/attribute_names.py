@@ -42,7 +42,10 @@ class AttributeNames:
     def _beyond(self, kind: str, names: pa.ListArray) -> list[int]:
         """Return the rows with a name that is not among the first; note those that are."""
         first = self._first[kind]
-        for row in self._others(first, names):
+        rows = self._others(first, names)
+        if not rows:
+            return []
+        for row in rows:
             if len(first) == MAX_ATTRIBUTE_NAMES:
                 break
             new = sorted(name for name in names[row].as_py() if name not in first)
