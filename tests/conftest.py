@@ -19,6 +19,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import requests
+from order_fields import order_fields
 
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 
@@ -183,20 +184,7 @@ def connect(monkeypatch):
 @pytest.fixture
 def order():
     """Make an order with the API's fields; keywords replace or add some."""
-
-    def make(order_id, **fields):
-        return {
-            "id": order_id,
-            "date": "2026-11-01T10:00:00Z",
-            "status": "paid",
-            "currency": "USD",
-            "totalValue": 20.5,
-            "customer": {"email": "customer@example.com"},
-            "products": [{"id": "p-1", "name": "Mug", "price": 10.25, "quantity": 2}],
-            **fields,
-        }
-
-    return make
+    return order_fields
 
 
 @pytest.fixture

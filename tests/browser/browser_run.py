@@ -30,13 +30,12 @@ from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import requests
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "celery"))
 
 from browser_visit import NARROW, WIDE, visit  # noqa: E402 - after the path
-from celery_processes import Failed, Processes, free_port, wait_for  # noqa: E402 - as above
+from celery_processes import AirflowRun, Failed, Processes, wait_for  # noqa: E402 - as above
 
 from airflow_provider_ecdp.ledger.schema import SCHEMA  # noqa: E402 - as above
 
@@ -88,25 +87,12 @@ def check(condition, text):
         raise Failed(text)
 
 
-class Story:
+class Story(AirflowRun):
     """Airflow on this machine, from its installation on, and somebody who uses it."""
 
     def __init__(self, folder, processes, options):
-        self.folder, self.processes, self.options = folder, processes, options
+        super().__init__(folder, processes, options, ("api", "sandbox", "worker_log", "trigger_log"))
         self.bin = (options.environment or folder / "environment") / "bin"
-        self.home, self.dags = folder / "airflow", folder / "dags"
-        self.extract, self.results = folder / "extracts" / "all_orders", folder / "results"
-        for made in (self.home, self.dags, self.extract.parent, self.results):
-            made.mkdir(parents=True, exist_ok=True)
-        self.ports = {name: free_port() for name in ("api", "sandbox", "worker_log", "trigger_log")}
-        self.url = f"http://127.0.0.1:{self.ports['api']}"
-        self.session = requests.Session()
-        # a proxy has no way to this machine's loopback
-        self.session.trust_env = False
-        self.began = time.monotonic()
-
-    def say(self, text):
-        print(f"{time.monotonic() - self.began:6.0f} s  {text}", flush=True)
 
     def run(self):
         if self.options.environment is None:

@@ -1,12 +1,18 @@
-"""Processes that `celery_run.py` starts, and ends by their ids."""
+"""What scripts with processes share, `make celery` and `make browser` among them: each is ended by its id."""
+
+# ruff: noqa: T201 - scripts print
 
 from __future__ import annotations
 
 import contextlib
+import shutil
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import requests
@@ -30,6 +36,45 @@ def wait_for(what, condition, seconds=120.0, pause=0.5):
                 return value
         time.sleep(pause)
     raise Failed(f"{what}: not within {seconds:.0f} s")
+
+
+def run_in_folder(prefix, run, kept=None):
+    """Call `run(folder, processes)`, and return the exit code: 1 if something was not as it must be.
+
+    :param kept: the folder; None is a temporary one, which is removed
+    """
+    folder = kept or Path(tempfile.mkdtemp(prefix=prefix))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with Processes(folder / "logs") as processes:
+            run(folder, processes)
+    except Failed as error:
+        print(f"FAILED: {error}", file=sys.stderr)
+        return 1
+    finally:
+        if kept is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+class AirflowRun:
+    """Airflow on this machine: its folders, its API server's address, and what is printed while it runs."""
+
+    def __init__(self, folder, processes, options, services):
+        self.folder, self.processes, self.options = folder, processes, options
+        self.home, self.dags = folder / "airflow", folder / "dags"
+        self.extract, self.results = folder / "extracts" / "all_orders", folder / "results"
+        for made in (self.home, self.dags, self.extract.parent, self.results):
+            made.mkdir(parents=True, exist_ok=True)
+        self.ports = {name: free_port() for name in services}
+        self.url = f"http://127.0.0.1:{self.ports['api']}"
+        self.session = requests.Session()
+        # a proxy has no way to this machine's loopback
+        self.session.trust_env = False
+        self.began = time.monotonic()
+
+    def say(self, text):
+        print(f"{time.monotonic() - self.began:6.0f} s  {text}", flush=True)
 
 
 class Processes:

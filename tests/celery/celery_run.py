@@ -25,7 +25,6 @@ import secrets
 import shutil
 import socket
 import sys
-import tempfile
 import time
 from collections import Counter
 from importlib.util import find_spec
@@ -33,8 +32,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow.parquet as pq
-import requests
-from celery_processes import Failed, Processes, free_port, wait_for
+from celery_processes import AirflowRun, Failed, run_in_folder, wait_for
 
 from airflow_provider_ecdp.sample import Sample
 
@@ -58,18 +56,7 @@ def main():
     if missing := absent():
         print("\n".join(missing), file=sys.stderr)
         return 2
-    folder = options.folder or Path(tempfile.mkdtemp(prefix="ecdp-celery-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with Processes(folder / "logs") as processes:
-            Cluster(folder, processes, options).run()
-    except Failed as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 1
-    finally:
-        if options.folder is None:
-            shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return run_in_folder("ecdp-celery-", lambda *made: Cluster(*made, options).run(), options.folder)
 
 
 def absent():
@@ -112,25 +99,14 @@ def plain(value):
     return json.loads(value) if isinstance(value, str) else value
 
 
-class Cluster:
+class Cluster(AirflowRun):
     """Airflow with two Celery workers, and what they need."""
 
     def __init__(self, folder, processes, options):
-        self.folder, self.processes, self.options = folder, processes, options
-        self.home, self.dags = folder / "airflow", folder / "dags"
-        self.extract, self.results = folder / "extracts" / "all_orders", folder / "results"
+        super().__init__(folder, processes, options, ("postgres", "redis", "api", "sandbox"))
         self.spilled = folder / "tmp"
-        for made in (self.home, self.dags, self.extract, self.results, self.spilled):
-            made.mkdir(parents=True, exist_ok=True)
-        self.ports = {name: free_port() for name in ("postgres", "redis", "api", "sandbox")}
-        self.url = f"http://127.0.0.1:{self.ports['api']}"
-        self.session = requests.Session()
-        # a proxy has no way to this machine's loopback
-        self.session.trust_env = False
-        self.began = time.monotonic()
-
-    def say(self, text):
-        print(f"{time.monotonic() - self.began:6.0f} s  {text}", flush=True)
+        for made in (self.extract, self.spilled):
+            made.mkdir(exist_ok=True)
 
     def run(self):
         self.write_extract()

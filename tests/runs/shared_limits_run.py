@@ -12,15 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "celery"))
 
-from celery_processes import Failed, Processes, wait_for  # noqa: E402 - after the path
+from celery_processes import Failed, run_in_folder, wait_for  # noqa: E402 - after the path
 
 from airflow_provider_ecdp.sandbox.server import SandboxServer  # noqa: E402 - as above
 
@@ -59,21 +57,16 @@ def main():
     parser.add_argument("--orders", type=int, default=100, help="of each DAG, and its requests")
     parser.add_argument("--apart", action="store_true", help="each DAG has the whole rate for itself")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="ecdp-shared-limits-"))
-    try:
-        with SandboxServer(KEY) as sandbox, Processes(folder / "logs") as processes:
-            names = ("first", "second")
-            environments = {name: prepare(name, folder, sandbox, processes, options) for name in names}
-            for name, environment in environments.items():
-                processes.start(name, *AIRFLOW, "dags", "test", name, env=environment)
-            wait_for("both DAGs", lambda: all(one.poll() is not None for one in processes.running.values()), 600)
-            check(sandbox, options.orders)
-    except Failed as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    with SandboxServer(KEY) as sandbox:
+        return run_in_folder("ecdp-shared-limits-", lambda *made: run(*made, sandbox, options))
+
+
+def run(folder, processes, sandbox, options):
+    environments = {name: prepare(name, folder, sandbox, processes, options) for name in ("first", "second")}
+    for name, environment in environments.items():
+        processes.start(name, *AIRFLOW, "dags", "test", name, env=environment)
+    wait_for("both DAGs", lambda: all(one.poll() is not None for one in processes.running.values()), 600)
+    check(sandbox, options.orders)
 
 
 def prepare(name, folder, sandbox, processes, options):

@@ -20,9 +20,7 @@ import datetime as dt
 import itertools
 import json
 import os
-import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -31,7 +29,8 @@ import requests
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "celery"), str(ROOT / "tests" / "doubles")]
 
-from celery_processes import Failed, Processes, free_port, wait_for  # noqa: E402 - after the path
+from celery_processes import Failed, free_port, run_in_folder, wait_for  # noqa: E402 - after the path
+from order_fields import order_fields  # noqa: E402 - as above
 
 from airflow_provider_ecdp.sandbox.faults import Faults  # noqa: E402 - as above
 from airflow_provider_ecdp.sandbox.server import SandboxServer  # noqa: E402 - as above
@@ -59,19 +58,11 @@ def main():
     parser.add_argument("--interval", type=int, default=10, help="seconds between two requests of a sensor")
     parser.add_argument("--outage", type=int, default=60, help="seconds in which each request gets a 503")
     options = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="ecdp-triggerer-"))
-    try:
-        with SandboxServer(KEY) as sandbox, Processes(folder / "logs") as processes:
-            run(folder, sandbox, processes, options)
-    except Failed as error:
-        print(f"FAILED: {error}", file=sys.stderr)
-        return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    with SandboxServer(KEY) as sandbox:
+        return run_in_folder("ecdp-triggerer-", lambda *made: run(*made, sandbox, options))
 
 
-def run(folder, sandbox, processes, options):
+def run(folder, processes, sandbox, options):
     configure(folder, sandbox)
     processes.run("migrate", sys.executable, "-m", "airflow", "db", "migrate")
     sensors = add_run(folder, options)
@@ -176,19 +167,7 @@ def defer(sensors):
 
 
 def store(sandbox, count):
-    data = [
-        {
-            "id": f"A-{number}",
-            "date": "2026-11-01T10:00:00Z",
-            "status": "paid",
-            "currency": "USD",
-            "totalValue": 20.5,
-            "customer": {"email": "customer@example.com"},
-            "products": [{"id": "p-1", "name": "Mug", "price": 20.5, "quantity": 1}],
-        }
-        for number in range(count)
-    ]
-    body = {"mode": "AddOrReplace", "data": data}
+    body = {"mode": "AddOrReplace", "data": [order_fields(f"A-{number}") for number in range(count)]}
     with requests.Session() as session:
         # a proxy has no way to this machine's loopback
         session.trust_env = False
