@@ -136,6 +136,8 @@ class _Changes:
         self.run.drain()
         while self.set_aside:
             yield self.set_aside.popleft()
+        # the next round may have a later change of the same order
+        self.run.drain()
 
     def send(self, item: pa.RecordBatch | SetAside) -> tuple[pa.RecordBatch, Answer] | None:
         """Send one change, in a worker thread; None sets it aside until the others of its round are sent."""

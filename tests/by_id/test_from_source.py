@@ -162,6 +162,19 @@ def test_changes_of_one_order_are_sent_in_the_extracts_order_and_never_together(
         assert [s for i, s in client.sent if i == order_id] == ["Placed", "Paid", "Completed", "Canceled", "Paid"]
 
 
+def test_the_next_change_of_an_order_waits_for_one_that_is_sent_again(client, update, store, sandbox):
+    ids = ["O-1", "O-2", "O-3"]
+    store(*ids)
+    before = len(sandbox.store.requests)
+    sandbox.faults = Faults(latency_ms=50, error_before=1, first_request=before + 1, last_request=before + 1)
+    changes = [(order_id, status) for order_id in ids for status in ("placed", "completed")]
+    report = update(client, changes, max_in_flight=6)
+    assert counts(report) == {"accepted": 6}
+    assert len(client.sent) == 7
+    assert not client.overtaken
+    assert [sandbox.store.get(order_id)["status"] for order_id in ids] == ["Completed"] * 3
+
+
 def test_what_says_the_same_as_the_change_before_it_is_sent_once(client, update, delete, store):
     store("1", "2")
     report = update(client, [("1", "paid"), ("2", "paid"), ("1", "PAID"), ("1", "placed"), ("1", "paid")])
