@@ -1,10 +1,10 @@
 import errno
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
@@ -47,7 +47,7 @@ def test_one_order_or_many_are_read(context, order_id):
 @pytest.mark.parametrize(("operator", "events"), [(EcdpGetOrderOperator, 0), (EcdpDeleteOrderOperator, 1)])
 def test_reading_makes_no_asset_event(context, operator, events):
     asset = Asset("ecdp_orders")
-    context["outlet_events"] = {asset: SimpleNamespace(extra={})}
+    context["outlet_events"] = OutletEventAccessors()
     task = operator(task_id="by_id", order_id="1", outlets=[asset])
     task.execute(context)
     assert len(task.outlets) == events

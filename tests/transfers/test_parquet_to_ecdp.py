@@ -2,11 +2,11 @@ import datetime as dt
 import re
 import traceback
 from pathlib import Path
-from types import SimpleNamespace
 
 import duckdb
 import pytest
 from airflow.sdk import DAG, Asset, ObjectStoragePath
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, MissingSourceError, PushStoppedError
@@ -463,21 +463,11 @@ def test_a_killed_task_records_what_it_has_sent_and_a_retry_goes_on(push, make_c
     assert sandbox.store.total_writes() == 40
 
 
-class OutletEvents:
-    """Airflow's outlet events: an event for each asset, made when it is asked for."""
-
-    def __init__(self):
-        self.events = {}
-
-    def __getitem__(self, asset):
-        return self.events.setdefault(asset.name, SimpleNamespace(extra={}))
-
-
 def test_outlets_get_the_counts(context, push):
-    context["outlet_events"] = OutletEvents()
-    xcom = push(outlets=[Asset("ecdp_orders")]).execute(context)
-    (event,) = context["outlet_events"].events.values()
-    assert event.extra == {**xcom["summary"], "results_path": None}
+    context["outlet_events"] = OutletEventAccessors()
+    asset = Asset("ecdp_orders")
+    xcom = push(outlets=[asset]).execute(context)
+    assert context["outlet_events"][asset].extra == {**xcom["summary"], "results_path": None}
 
 
 def test_the_extract_is_reported_to_lineage(push, context, extract, monkeypatch):

@@ -1,11 +1,11 @@
 import json
 import re
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from airflow.sdk import DAG, Asset
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.errors import ConfigurationError, PushStoppedError
@@ -354,9 +354,9 @@ def test_the_counts_are_logged_as_a_table(context, write, tmp_path, capsys):
 def test_outlets_and_lineage_are_reported(context, write, monkeypatch):
     collector = pytest.importorskip("airflow.sdk.lineage", reason="Airflow 3.3 has it here").HookLineageCollector()
     monkeypatch.setattr(base, "get_hook_lineage_collector", lambda: collector)
-    event = SimpleNamespace(extra={})
-    context["outlet_events"] = {Asset("ecdp_orders"): event}
+    context["outlet_events"] = OutletEventAccessors()
     path = write(order_id=["O-01"])
-    xcom = deletions(path, outlets=[Asset("ecdp_orders")]).execute(context)
-    assert event.extra == {**xcom["summary"], "results_path": None}
+    asset = Asset("ecdp_orders")
+    xcom = deletions(path, outlets=[asset]).execute(context)
+    assert context["outlet_events"][asset].extra == {**xcom["summary"], "results_path": None}
     assert [read.asset.uri for read in collector.collected_assets.inputs] == [f"file://{path}"]
