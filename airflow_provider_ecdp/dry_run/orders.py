@@ -145,7 +145,10 @@ def _count(rule: Rule, order_id: str | None) -> None:
 
 
 def _take_names(names: pa.Array, counter: Counter[str]) -> None:
-    for pair in pc.value_counts(names.flatten()):
+    named = pa.table([pc.list_parent_indices(names), pc.list_flatten(names)], ["order", "name"])
+    # each name once for an order
+    each = named.filter(pc.is_valid(named["name"])).group_by(["order", "name"]).aggregate([])
+    for pair in pc.value_counts(each["name"]):
         name = pair["values"].as_py()
         # a wrong column can hold as many names as there are orders, and a person's data
         name = name if _ATTRIBUTE.fullmatch(name) else OTHER

@@ -33,32 +33,34 @@ class AttributeNames:
         good = batch.column("problems").is_null()
         found: dict[int, list[dict[str, str]]] = {}
         for kind in self._first:
-            # orders that are not sent define no attribute
-            names = pc.if_else(good, pc.struct_field(batch.column("facts"), kind), None)
-            for row in self._beyond(kind, names):
+            for row in self._beyond(kind, pc.struct_field(batch.column("facts"), kind), good):
                 found.setdefault(row, []).append({"field": kind, "rule": _RULE, "got": "another name"})
         return self._with(batch, found) if found else batch
 
-    def _beyond(self, kind: str, names: pa.ListArray) -> list[int]:
-        """Return the rows with a name that is not among the first; note those that are."""
+    def _beyond(self, kind: str, names: pa.ListArray, good: pa.BooleanArray) -> list[int]:
+        """Return the good rows with a name that is not among the first; note those that are."""
         first = self._first[kind]
-        rows = self._others(first, names)
+        rows = self._others(first, names, good)
         if not rows:
             return []
         for row in rows:
             if len(first) == MAX_ATTRIBUTE_NAMES:
                 break
-            new = sorted(name for name in names[row].as_py() if name not in first)
+            new = sorted(set(names[row].as_py()) - {*first, None})
             room = MAX_ATTRIBUTE_NAMES - len(first)
             if len(new) <= room or not self._promoted:
                 first += new[:room]
-        return self._others(first, names)
+        return self._others(first, names, good)
 
     @staticmethod
-    def _others(first: list[str], names: pa.ListArray) -> list[int]:
+    def _others(first: list[str], names: pa.ListArray, good: pa.BooleanArray) -> list[int]:
         flat = pc.list_flatten(names)
-        others = pc.invert(pc.is_in(flat, value_set=pa.array(first, flat.type)))
-        rows: list[int] = pc.list_parent_indices(names).filter(others).unique().to_pylist()
+        others = pc.invert(pc.is_in(flat, value_set=pa.array([*first, None], flat.type)))
+        if not pc.any(others).as_py():
+            return []
+        orders = pc.list_parent_indices(names).filter(others).unique()
+        # orders that are not sent define no attribute
+        rows: list[int] = orders.filter(good.take(orders)).to_pylist()
         return rows
 
     def _with(self, batch: pa.RecordBatch, found: dict[int, list[dict[str, str]]]) -> pa.RecordBatch:

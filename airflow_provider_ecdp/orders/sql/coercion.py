@@ -6,6 +6,7 @@ field's with all of its digits: then it is its order's problem, and `rule` is th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from string import ascii_lowercase, ascii_uppercase
 
@@ -32,6 +33,9 @@ TEXT = "text in UTF-8"
 NUMBER = "a finite number"
 TIMESTAMP = "a date and time with a time zone, from year 1 to 9999"
 LOCAL = "a date or time from year 1 to 9999"
+
+#: Letters of the most common ways to write a status.
+_COMMON_FORMS = (str.lower, str.upper, str.capitalize)
 
 #: Shown of a float that is not finite, in place of the length of its text.
 NOT_FINITE = "NaN or infinity"
@@ -233,9 +237,17 @@ def _instant(sql: str) -> EncodedValue:
 
 def _choice(sql: str, field: Field) -> str:
     spellings = {choice.lower(): choice for choice in field.choices} | STATUS_SPELLINGS
-    pairs = ((quote_literal(spelling), quote_literal(choice)) for spelling, choice in spellings.items())
-    cases = " ".join(f"WHEN {spelling} THEN {choice}" for spelling, choice in pairs)
-    return f"CASE {listed_status(sql)} {cases} END"
+    # `translate` takes a microsecond; most statuses are in one of these forms
+    common = {form(spelling): choice for spelling, choice in spellings.items() for form in _COMMON_FORMS}
+    known = _looked_up(f"CAST({sql} AS VARCHAR)", common)
+    # a CASE evaluates a branch for its own rows; coalesce evaluates all for all
+    return f"CASE WHEN {known} IS NULL THEN {_looked_up(listed_status(sql), spellings)} ELSE {known} END"
+
+
+def _looked_up(sql: str, values: Mapping[str, str]) -> str:
+    """Return SQL of the value of the key `sql`, which is evaluated once; NULL for another key."""
+    keys, texts = (f"[{', '.join(map(quote_literal, part))}]" for part in (values, values.values()))
+    return f"list_extract({texts}, list_position({keys}, {sql}))"
 
 
 def _listed(field: Field) -> str:

@@ -24,7 +24,7 @@ from airflow_provider_ecdp.orders.sql.fields import FieldBinding
 from airflow_provider_ecdp.orders.sql.validation import Level, attribute_names
 
 #: Members of the column `facts`: encoded values, NULL where there is none; the names of an order's attributes, and
-#: those of all of its products, each name once.
+#: those of all of its products, with NULLs and repeated names: the engine takes long to remove them.
 FACTS = {"date": "VARCHAR", "status": "VARCHAR", "currency": "VARCHAR"}
 FACTS |= {"orderAttributes": "VARCHAR[]", "productAttributes": "VARCHAR[]"}
 
@@ -172,9 +172,9 @@ class Query:
         products = self.fields.field("products")
         found = {name: node.encoded for name in FACTS if (node := self.fields.field(name))}
         if attributes := self.fields.field("orderAttributes"):
-            found["orderAttributes"] = f"list_distinct({attribute_names(attributes)})"
+            found["orderAttributes"] = attribute_names(attributes)
         if products and products.child("productAttributes"):
-            found["productAttributes"] = f"list_distinct({attribute_names(products)})"
+            found["productAttributes"] = attribute_names(products)
         members = [f"'{name}': CAST({found.get(name, 'NULL')} AS {type_})" for name, type_ in FACTS.items()]
         return f"{{{', '.join(members)}}}"
 
