@@ -53,7 +53,7 @@ class ChangeRowSettings:
     sql: str | None = same(
         OrderSettings,
         "sql",
-        help="One SELECT from `extract` that returns the columns order_id, status and website_id, as far as needed",
+        help="One SELECT from `extract` that returns the columns order_id, status and website_id, as needed",
     )
     mapping: Mapping[str, Any] | str | None = same(
         OrderSettings,

@@ -41,7 +41,9 @@ def ending(report: Report, max_failed: MaxFailed, interruption: Interruption, *,
     :param brief: reasons are on the screen already
     """
     if interruption.code is not None:
-        goes_on = "the same command goes on from here" if report.results_path else "--results DIR lets a run go on"
+        goes_on = (
+            "run the same command again to resume" if report.results_path else "with --results DIR a run can be resumed"
+        )
         read = _read(report)
         counts = "; ".join(read if read and not report.summary["total"] else [*read, _failures(report)])
         err(f"ecdp: interrupted: {counts}; {goes_on}")

@@ -15,17 +15,17 @@ from airflow_provider_ecdp.settings import Setting, settings_of
 ENVIRONMENT = """\
 environment:
   ECDP_API_KEY   the API key (in ECDP: Settings > API); it is never an argument
-  ECDP_BASE_URL  stands in for --base-url
+  ECDP_BASE_URL  used if --base-url is not given
 """
 
 SELECTING = """\
-An extract is a Parquet file, a folder, a glob or an fsspec URL (s3://...). Columns are named as the API's fields, in
-camelCase or snake_case; for others, --mapping says which column is which field, or --sql is one SELECT from `extract`
-that returns such columns. `ecdp mapping suggest EXTRACT` prints a mapping to be edited.
+An extract is a Parquet file, a folder, a glob or an fsspec URL (s3://...). Its columns are named like the API's
+fields, in camelCase or snake_case. Otherwise --mapping says which column is which field, or --sql is one SELECT from
+`extract` that returns such columns. `ecdp mapping suggest EXTRACT` prints a mapping to edit.
 
-Extracts of several kinds have names, by which --sql finds them: orders=PATH items=PATH; a name given again adds a path.
-An argument that exists as a path has no name, nor has one with characters other than letters, digits and _
-before its first `=`: ./dt=2026-11-22.
+To join several extracts with --sql, name them: orders=PATH items=PATH. Repeat a name to add a path to it. An argument
+is read as a path if that path exists, or if anything but letters, digits and _ precedes its first `=`:
+./dt=2026-11-22.
 """
 
 
@@ -72,14 +72,14 @@ def extract(command: argparse.ArgumentParser) -> None:
         "extract",
         nargs="+",
         metavar="EXTRACT",
-        help="file, folder, glob or URL; several are one run; NAME=PATH gives it a name",
+        help="file, folder, glob or URL; several form one run; NAME=PATH names it for --sql",
     )
     reading = command.add_argument_group("reading")
     reading.add_argument(
         "--partition",
         action="append",
         metavar="COLUMN=VALUE",
-        help="read only the folders of this name; again for more values or columns; NAME.COLUMN=VALUE for one extract",
+        help="read only folders of this name; repeatable for more values or columns; NAME.COLUMN=VALUE for one extract",
     )
     add_settings(
         reading,
@@ -99,11 +99,11 @@ def connection(command: argparse.ArgumentParser, *, in_flight: bool = False) -> 
 def add_extract(command: argparse.ArgumentParser, columns: str, table: type[ChangeSettings]) -> None:
     """Add the options of an extract; the command has the names of these arguments in `of_extract`."""
     group = command.add_argument_group("from an extract")
-    where = f"file, folder, glob or URL of an extract with the columns {columns}; several are one run"
+    where = f"file, folder, glob or URL of an extract with the {columns}; several form one run"
     group.add_argument("--from", dest="extract", nargs="+", metavar="EXTRACT", help=where)
-    folders = "read only the folders of this name; repeat for more values or columns"
+    folders = "read only folders of this name; repeatable for more values or columns"
     group.add_argument("--partition", action="append", metavar="COLUMN=VALUE", help=folders)
-    help_text = "check the rows as this run would, and send nothing"
+    help_text = "check the rows with these options, and send nothing"
     group.add_argument("--dry-run", action="store_true", default=None, help=help_text)
     results = "keep every row's outcome in this folder, as Parquet; run again to resume where it stopped"
     group.add_argument("--results", metavar="DIR", help=results)

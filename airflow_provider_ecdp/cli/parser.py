@@ -88,7 +88,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     """Return the parser, and those of its commands."""
     root = argparse.ArgumentParser(
         prog="ecdp",
-        description="Send orders from Parquet extracts to ExpertSender CDP, and look after them.",
+        description="Send orders from Parquet extracts to ExpertSender CDP, and read, change or delete them there.",
         epilog=f"{ENVIRONMENT}\n{EXPLAINED}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -97,7 +97,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, Mapping[str, argparse.ArgumentP
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _check(_command(commands, "check", "check", "read an extract and check every order; send nothing"))
     _push(_command(commands, "push", "push", "send the orders of an extract"))
-    _get(_command(commands, "get", "by_id", "print orders as ECDP has them"))
+    _get(_command(commands, "get", "by_id", "print orders as stored in ECDP"))
     _status(_command(commands, "status", "by_id", "change the status of orders"))
     _delete(_command(commands, "delete", "by_id", "mark orders as deleted"))
     _results(_command(commands, "results", "results", "list the orders of earlier runs, erase one, merge small files"))
@@ -129,7 +129,7 @@ def _check(command: argparse.ArgumentParser) -> None:
     command.add_argument_group("results").add_argument(
         "--results",
         metavar="DIR",
-        help="results of earlier pushes: their orders count as sent, and columns are compared with theirs",
+        help="results of earlier pushes: orders accepted there count as sent, and columns are compared",
     )
 
 
@@ -137,7 +137,9 @@ def _push(command: argparse.ArgumentParser) -> None:
     command.epilog = f"{SELECTING}\n{ENVIRONMENT}\n{EXPLAINED}"
     extract(command)
     sending = command.add_argument_group("sending")
-    sending.add_argument("--dry-run", action="store_true", help="check as this run would, and send nothing")
+    sending.add_argument(
+        "--dry-run", action="store_true", help="check the extract with these options, and send nothing"
+    )
     add_settings(sending, PushSettings, without=["allow_empty", "results_limit", "max_in_flight"])
     results = command.add_argument_group("results")
     results.add_argument(
@@ -148,7 +150,7 @@ def _push(command: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--only-changed",
         metavar="DIR",
-        help="send only new and changed orders; DIR records what was sent",
+        help="send only new or changed orders; DIR records what was sent",
     )
     results.add_argument(
         "--full-resync",
@@ -158,8 +160,8 @@ def _push(command: argparse.ArgumentParser) -> None:
     results.add_argument(
         "--retry-failed",
         metavar="DIR",
-        help="also send orders that earlier runs left rejected or unresolved, if their extracts still have them; DIR "
-        "records them",
+        help="also send orders that were rejected or unresolved in earlier runs, if their extracts still have them; "
+        "DIR records them",
     )
     results.add_argument("--replay-from", metavar="DIR", help="send only the orders that failed in these results")
     add_settings(results, PushSettings, names=["results_limit"])
@@ -173,66 +175,76 @@ def _get(command: argparse.ArgumentParser) -> None:
 
 
 def _status(command: argparse.ArgumentParser) -> None:
-    _ids(command, "order id; the last is the status: placed, paid, completed or canceled", usage="ID [ID ...] STATUS")
-    command.add_argument("--website-id", type=int, metavar="N", help="send websiteId (default: do not)")
+    _ids(
+        command,
+        "order id; the last argument is the status: placed, paid, completed or canceled",
+        usage="ID [ID ...] STATUS",
+    )
+    command.add_argument("--website-id", type=int, metavar="N", help="send this websiteId (default: none)")
     _missing_ok(command)
-    add_extract(command, "`order_id`, `status` and optionally `website_id`", ChangeSettings)
+    add_extract(command, "columns `order_id`, `status` and optionally `website_id`", ChangeSettings)
     connection(command)
 
 
 def _delete(command: argparse.ArgumentParser) -> None:
     _ids(command, usage="ID [ID ...]")
-    command.add_argument("--missing-fails", action="store_true", help="an order that ECDP does not have is a failure")
-    noted = "note the deletions in the history of push --only-changed, which then sends these orders again"
+    command.add_argument(
+        "--missing-fails", action="store_true", help="count an order that ECDP does not have as failed"
+    )
+    noted = "record the deletions in the history of push --only-changed, which then sends these orders again"
     command.add_argument("--only-changed", metavar="DIR", help=noted)
-    add_extract(command, "`order_id`", DeletionSettings)
+    add_extract(command, "column `order_id`", DeletionSettings)
     connection(command)
 
 
 def _results(command: argparse.ArgumentParser) -> None:
     usages = ("DIR", "DIR forget ORDER [ORDER ...]", "DIR compact", "DIR prune --keep-days N")
     command.usage = "\n       ".join(f"%(prog)s [options] {usage}" for usage in usages)
-    command.add_argument("dir", metavar="DIR", help="results of one run, or a folder or URL with those of many")
+    command.add_argument("dir", metavar="DIR", help="folder or URL with the results of one run or of many")
     command.add_argument(
         "action",
         nargs="*",
         metavar="ACTION",
-        help="forget ORDER ...: erase all rows of these orders; compact: merge small files into few; prune: remove "
-        "the results of old runs of Airflow's tasks",
+        help="forget ORDER ...: erase all rows of these orders; compact: merge small files; prune: remove the results "
+        "of old runs of Airflow tasks",
     )
     which = command.add_argument_group("which orders")
     which.add_argument("--failed", action="store_true", help="only orders that failed")
-    which.add_argument("--outcome", action="append", metavar="OUTCOME", help="only this outcome; again for more")
+    which.add_argument("--outcome", action="append", metavar="OUTCOME", help="only this outcome; repeatable")
     which.add_argument("--reason", metavar="TEXT", help="only orders with this text in their reason")
     which.add_argument("--order", metavar="ID", help="the history of one order, over all runs")
     which.add_argument(
-        "--limit", type=int, default=100, metavar="N", help="maximum orders that are listed (default: %(default)s)"
+        "--limit", type=int, default=100, metavar="N", help="maximum orders to list (default: %(default)s)"
     )
     which.add_argument("--csv", action="store_true", help="print all matching orders as CSV")
     command.add_argument_group("compact and prune").add_argument(
         "--keep-days",
         type=float,
         metavar="N",
-        help="compact: drop rows that are older, but keep the newest of each order; prune: remove runs that are older",
+        help="compact: drop older rows, except the newest of each order; prune: remove older runs",
     )
 
 
 def _mapping(command: argparse.ArgumentParser) -> None:
     command.usage = "%(prog)s [options] suggest EXTRACT [EXTRACT ...]"
-    command.add_argument("action", choices=["suggest"], metavar="suggest", help="print a mapping, to be edited")
+    command.add_argument("action", choices=["suggest"], metavar="suggest", help="print a mapping to edit")
     command.add_argument("extract", nargs="+", metavar="EXTRACT", help="file, folder, glob or URL of one extract")
-    command.add_argument("--order-id", metavar="COLUMN", help="the column of the order's id (default: by its name)")
+    command.add_argument("--order-id", metavar="COLUMN", help="column of the order id (default: found by its name)")
 
 
 def _sandbox(command: argparse.ArgumentParser) -> None:
-    command.epilog = "How often a fault strikes: a number below 1 is a probability, N ≥ 1 means every Nth request."
-    command.add_argument("--host", default="127.0.0.1", help="an address of this machine only (default: %(default)s)")
+    command.epilog = "How often a fault occurs: a number below 1 is a probability; N ≥ 1 means every Nth request."
     command.add_argument(
-        "--port", type=int, default=8765, metavar="N", help="0 takes a free one (default: %(default)s)"
+        "--host", default="127.0.0.1", help="address to listen on, of this machine only (default: %(default)s)"
     )
     command.add_argument(
-        "--key", default="sandbox-key", help="the key that it asks for; made up (default: %(default)s)"
+        "--port",
+        type=int,
+        default=8765,
+        metavar="N",
+        help="port to listen on; 0 picks a free one (default: %(default)s)",
     )
+    command.add_argument("--key", default="sandbox-key", help="API key to require (default: %(default)s)")
     command.add_argument(
         "--database", type=Path, metavar="FILE", help="keep the orders in this SQLite file (default: a temporary one)"
     )
@@ -248,27 +260,31 @@ def _sandbox(command: argparse.ArgumentParser) -> None:
 def _sample(command: argparse.ArgumentParser) -> None:
     command.add_argument("file", type=Path, metavar="FILE", help="Parquet file to write")
     command.add_argument(
-        "--orders", type=int, default=10_000, metavar="N", help="how many orders (default: %(default)s)"
+        "--orders", type=int, default=10_000, metavar="N", help="number of orders (default: %(default)s)"
     )
     command.add_argument(
         "--seed", type=int, default=1, metavar="N", help="the same seed gives the same orders (default: %(default)s)"
     )
     command.add_argument(
-        "--faulty", type=int, default=0, metavar="N", help="how many break a rule of the API (default: %(default)s)"
+        "--faulty",
+        type=int,
+        default=0,
+        metavar="N",
+        help="number of orders that break a rule of the API (default: %(default)s)",
     )
     command.add_argument(
-        "--odd", type=int, default=0, metavar="N", help="how many cause a warning (default: %(default)s)"
+        "--odd", type=int, default=0, metavar="N", help="number of orders that cause a warning (default: %(default)s)"
     )
     command.add_argument(
         "--lines",
         action="store_true",
-        help="one row per order line, and beside FILE the .sql that makes orders of them",
+        help="write one row per order line, and an .sql file beside FILE that turns the lines into orders",
     )
     command.add_argument(
         "--day",
         type=dt.date.fromisoformat,
         metavar="YYYY-MM-DD",
-        help="all orders are of this day (default: all of 2025)",
+        help="day of all orders (default: spread over 2025)",
     )
 
 
@@ -280,4 +296,6 @@ def _ids(command: argparse.ArgumentParser, text: str = "order id", usage: str | 
 
 
 def _missing_ok(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--missing-ok", action="store_true", help="an order that ECDP does not have is fine")
+    command.add_argument(
+        "--missing-ok", action="store_true", help="do not count an order that ECDP does not have as failed"
+    )

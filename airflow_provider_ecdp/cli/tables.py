@@ -87,7 +87,7 @@ def summary(report: Report) -> Iterator[RenderableType]:
         if report.failed:
             yield f"To list the failed orders: {list_failed(report.results_path)}"
     elif report.failed:
-        yield "To keep the outcome of each order, and to go on where a run stopped: --results DIR"
+        yield "To keep the outcome of each order, and to resume a stopped run: --results DIR"
 
 
 def outcomes(report: Report) -> Table:
@@ -121,7 +121,7 @@ def cost(report: Report) -> str:
     how = f"mode {counts['mode']}" if "mode" in counts else f"operation {counts['operation']}"
     return (
         f"{number_of(counts['requests'], 'request')} "
-        f"({counts['retries']:,} repeated, {counts['in_flight']:,} at a time), "
+        f"({counts['retries']:,} retried, {counts['in_flight']:,} at a time), "
         f"{size(counts['bytes'])}, {seconds:,.1f} s{rate}, {how}"
     )
 

@@ -66,7 +66,7 @@ def summary_table(
     lines += [f"  {outcome.value:<14}{summary[outcome.value]:>10,}" for outcome in Outcome if summary[outcome.value]]
     lines += [f"  warning {name}: {warning['count']:,}" for name, warning in warnings.items()]
     lines.append(
-        f"  {number_of(summary['requests'], 'request')}, {summary['retries']:,} repeated, {size(summary['bytes'])} sent"
+        f"  {number_of(summary['requests'], 'request')}, {summary['retries']:,} retried, {size(summary['bytes'])} sent"
     )
     if summary.get("in_flight"):
         lines[-1] += f", {summary['in_flight']:,} at a time"

@@ -40,7 +40,7 @@ def test_statuses_of_an_extract_are_changed_and_summed_up(filled, ecdp, table):
     assert filled.store.get("ORD-00000001")["status"] == "Completed"
     assert filled.store.get("ORD-00000002")["status"] == "Canceled"
     assert "      3   accepted         done in ECDP" in run.out
-    assert "3 requests (0 repeated" in run.out
+    assert "3 requests (0 retried" in run.out
     assert run.out.rstrip().endswith("orders/s, operation update_status")
 
 
@@ -193,7 +193,7 @@ def test_a_run_that_is_stopped_or_killed_is_gone_on_with(pointed, started, ecdp,
         assert process.returncode == 143
         summary = json.loads(out)["summary"]
         assert (summary["accepted"], summary["not_attempted"]) == (600 - left, left)
-        assert "the same command goes on from here" in err
+        assert "run the same command again to resume" in err
 
     pointed.faults = Faults()
     again = ecdp(*command, "--json")

@@ -47,7 +47,7 @@ def test_a_signal_stops_a_push_that_the_next_run_goes_on_with(pointed, started, 
     assert summary["accepted"] + summary["not_attempted"] == summary["total"]
     accepted = duckdb.sql(f"SELECT count(*) FROM '{results}/*.parquet' WHERE outcome = 'accepted'").fetchall()[0][0]
     assert accepted == stored
-    assert f"{stored} accepted); the same command goes on from here" in err
+    assert f"{stored} accepted); run the same command again to resume" in err
     # what was read is not what the extract holds
     assert summary["total"] == 2_000 or f"interrupted: {summary['total']:,} of 2,000 orders read; " in err
 
@@ -66,7 +66,7 @@ def test_a_signal_before_an_order_was_read_says_that_alone(capsys, in_extract, s
     report = Report(summary, [], "results", {}, [], in_extract=in_extract)
 
     assert ending(report, MaxFailed(), interruption, brief=True) == 130
-    assert capsys.readouterr().err == f"ecdp: interrupted: {said}; the same command goes on from here\n"
+    assert capsys.readouterr().err == f"ecdp: interrupted: {said}; run the same command again to resume\n"
 
 
 def test_a_second_signal_ends_at_once(pointed, started, sample):
@@ -90,7 +90,7 @@ def test_a_signal_ends_the_wait_between_repetitions(pointed, started, sample):
     _, err = process.communicate(timeout=DEADLINE)
 
     assert process.returncode == 130
-    assert "ecdp: interrupted: 10 of 10 orders failed (10 unresolved); --results DIR lets a run go on" in err
+    assert "ecdp: interrupted: 10 of 10 orders failed (10 unresolved); with --results DIR a run can be resumed" in err
     assert pointed.store.post_count == 1
 
 

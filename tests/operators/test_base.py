@@ -80,7 +80,7 @@ def test_a_table_shows_only_what_there_is():
         "ECDP Add: 1,234 orders in 1.5 s",
         "  accepted           1,234",
         "  warning no_products: 2",
-        "  3 requests, 1 repeated, 46 kB sent",
+        "  3 requests, 1 retried, 46 kB sent",
         "  results of every order: /results",
     ]
 

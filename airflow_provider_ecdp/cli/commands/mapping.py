@@ -35,8 +35,8 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
         )
     else:
         heading = [
-            f"A mapping suggested from the columns of {output.one_line(source.name)}: edit it, save it,",
-            "and see what it makes: ecdp check EXTRACT --mapping mapping.json",
+            f"A mapping suggested from the columns of {output.one_line(source.name)}. Edit it, save it,",
+            "and check the result: ecdp check EXTRACT --mapping mapping.json",
         ]
         # escaped as in JSON, so that the name of a column stays itself
         output.out_json_text(suggestion.text(heading))

@@ -78,7 +78,7 @@ class Suggestion:
     :param missing: by the path of a field that is required and not found, the action
     :param notes: by the path of a field, something to check
     :param absent: optional fields without a column, with a constant as an example
-    :param unused: columns that no field takes
+    :param unused: columns not assigned to a field
     :param lines: whether a row is an order line
     """
 
@@ -107,7 +107,7 @@ class Suggestion:
                     yield f"    {_json(inner)}: {_json(source)},"
                 yield from self._missing_in(name, value)
                 if self.lines and self.unused and name == "products":
-                    yield "    // columns that no field takes and that differ between the lines of an order:"
+                    yield "    // unused columns that differ between the lines of an order:"
                     yield f'    // "productAttributes": {_json({column: column for column in self.unused})},'
                 yield "  },"
             else:
@@ -115,9 +115,9 @@ class Suggestion:
                 yield f"  {_json(name)}: {_json(value)},"
         yield from self._missing_in("", self.mapping)
         for path, example in self.absent.items():
-            yield f"  // {_json(path)}: {_json({'value': example})},  // no column has a name like it: a constant"
+            yield f"  // {_json(path)}: {_json({'value': example})},  // no column has a similar name: a constant"
         if self.unused:
-            yield "  // columns that no field takes, as attributes of the order, by the names that ECDP has for them:"
+            yield "  // unused columns as attributes of the order; rename each to its name in ECDP:"
             yield f'  // "orderAttributes": {_json({name: name for name in self.unused})},'
 
     def _comments(self, path: str, indent: str) -> Iterator[str]:
@@ -253,7 +253,7 @@ class _Draft:
         if all(name and digits(self.types[name]) for name in factors):
             if column:
                 del self.taken["totalValue"]
-            self.notes["totalValue"] = "or the column that holds it, if there is one"
+            self.notes["totalValue"] = "or the column with the total, if there is one"
             return {"sum": factors}
         summed = next((n for s in _LINE_TOTALS.split() for n in self.types if _folded(n) == _folded(s)), None)
         if summed and digits(self.types[summed]):
@@ -269,7 +269,7 @@ class _Draft:
             inner = self.members()
             named = {name: column for name, column in inner.items() if folded_path(name) != folded_path(column)}
             self.missing |= {
-                f"products.{name}": f"no member of {self.whole} has a name like it"
+                f"products.{name}": f"no member of {self.whole} has a similar name"
                 for name in ("id", "name", "price", "quantity")
                 if name not in inner
             }
@@ -320,7 +320,7 @@ class _Draft:
         wrong = [
             f"{name} is {self.types[name]}" for name in self.types if _score(path, name) and not self._fits(path, name)
         ]
-        return f"{', '.join(wrong)}, which {path} cannot be" if wrong else "no column has a name like it"
+        return f"{', '.join(wrong)}, which {path} cannot be" if wrong else "no column has a similar name"
 
     def _fits(self, path: str, name: str) -> bool:
         return fits(path, self.types[name])
