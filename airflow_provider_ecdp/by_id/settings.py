@@ -23,7 +23,7 @@ class Operation(enum.StrEnum):
 
 
 class Missing(enum.StrEnum):
-    """How to treat an order that ECDP does not have: a failure, or a fact to report."""
+    """What to do if ECDP has no such order: count it as failed, or only report it."""
 
     FAIL = "fail"
     REPORT = "report"
@@ -77,7 +77,7 @@ class ChangeSettings(RunSettings):
     """
 
     missing: Missing = setting(
-        Missing.FAIL.value, choice(Missing), help="How to treat an order that ECDP does not have: fail or report"
+        Missing.FAIL.value, choice(Missing), help="What to do if ECDP has no such order: fail or report"
     )
     max_deletions: int | None = None
 

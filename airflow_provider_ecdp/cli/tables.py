@@ -70,7 +70,7 @@ def summary(report: Report) -> Iterator[RenderableType]:
     """Yield tables and texts for a rich console."""
     yield outcomes(report)
     if absent := report.summary.get("missing"):
-        yield f"{absent:,} of them were not there: deleted before, or never in ECDP."
+        yield f"ECDP did not have {absent:,} of them: deleted before, or never stored."
     if again := report.summary.get("failed_before"):
         yield f"{number_of(again, 'order')} of these had failed in earlier runs."
     if "verified" in report.summary:

@@ -82,7 +82,7 @@ def prune(
     keep_days: float,
     belongs: Callable[[str], bool] | None = None,
 ) -> int:
-    """Remove the folders of operators' runs in which nothing was written for `keep_days`; return how many there were.
+    """Remove the folders of operators' runs that have written nothing for `keep_days`; return their number.
 
     A run's folder ends in its epoch, a number. Histories, deletions and lists of failed orders stay.
 

@@ -6,7 +6,7 @@ import enum
 
 
 class OnDrift(enum.StrEnum):
-    """How to treat columns that differ from the previous run's: ignore them, warn, or fail before anything is sent."""
+    """What to do if columns differ from those of the previous run: ignore it, warn, or fail before anything is sent."""
 
     IGNORE = "ignore"
     WARN = "warn"

@@ -30,7 +30,7 @@ from airflow_provider_ecdp.settings import (
 
 
 class OnEmpty(enum.StrEnum):
-    """How to treat an extract that has no rows: fail, skip the task, or succeed."""
+    """What to do if the extract has no rows: fail, skip the task, or succeed."""
 
     FAIL = "fail"
     SKIP = "skip"
@@ -38,7 +38,7 @@ class OnEmpty(enum.StrEnum):
 
 
 class OnMissing(enum.StrEnum):
-    """How to treat a file, a folder or a partition that is not there: fail, let Airflow retry, or skip the task."""
+    """What to do if a file, folder or partition does not exist: fail, let Airflow retry, or skip the task."""
 
     FAIL = "fail"
     RETRY = "retry"
@@ -131,7 +131,7 @@ class RunTaskSettings(TaskSettings):
         "retry resumes; None takes `[ecdp] results_path`",
     )
     on_empty: OnEmpty = setting(
-        OnEmpty.FAIL.value, choice(OnEmpty), help="How to treat an extract without rows: fail, skip or succeed"
+        OnEmpty.FAIL.value, choice(OnEmpty), help="What to do if the extract has no rows: fail, skip or succeed"
     )
     on_clear: OnClear = setting(
         OnClear.START_OVER.value,
@@ -142,8 +142,8 @@ class RunTaskSettings(TaskSettings):
     keep_results_days: int | None = setting(
         None,
         whole(least=1),
-        help="Remove the results of this task's runs in which nothing was written for this many days, "
-        "and older rows of its history except the newest of each order; None keeps all",
+        help="Remove results of this task's runs that have written nothing for this many days, and older rows of its "
+        "history except the newest of each order; None keeps all",
     )
     dry_run: bool = setting(default=False, kind=boolean(), help="Do everything except sending")
 
@@ -165,7 +165,7 @@ class PushTaskSettings(RunTaskSettings):
     retry_failed: bool = setting(
         default=False,
         kind=boolean(),
-        help="Send also the orders that earlier runs of this task left rejected or unresolved, if their extracts still "
+        help="Also send orders that were rejected or unresolved in earlier runs of this task, if their extracts still "
         "have them",
     )
 
@@ -194,8 +194,8 @@ class FileSettings:
     on_missing: OnMissing = setting(
         OnMissing.FAIL.value,
         choice(OnMissing),
-        help="How to treat a file, folder or partition that is not there: fail, retry (Airflow tries again, according "
-        "to `retries` and `retry_delay`) or skip",
+        help="What to do if a file, folder or partition does not exist: fail, retry (Airflow retries the task, as set "
+        "by `retries` and `retry_delay`) or skip",
     )
 
     def __post_init__(self) -> None:
@@ -211,7 +211,7 @@ class ExtractSettings(FileSettings):
     extracts: Mapping[str, Any] | None = setting(
         None,
         Kind("a dict of names and paths, or its JSON text", _extracts, "JSON"),
-        help="Instead of path, several paths by the names that sql uses for them",
+        help="Instead of path, several paths, each under the name that sql uses for it",
     )
 
     def __post_init__(self) -> None:

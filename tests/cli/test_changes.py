@@ -56,7 +56,7 @@ def test_deletions_of_an_extract_are_shaped_by_sql_and_run_again_from_results(fi
     assert filled.store.count() == 4
     again = ecdp(*command)
     assert (again.json["summary"]["skipped"], again.json["summary"]["requests"]) == (2, 0)
-    assert "2 of them were not there: deleted before" in ecdp(*command[:5]).out
+    assert "ECDP did not have 2 of them: deleted before" in ecdp(*command[:5]).out
 
 
 def test_what_fails_is_reported_and_can_be_tolerated(filled, ecdp, table):  # noqa: ARG001 - orders that are there
