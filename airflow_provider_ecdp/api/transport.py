@@ -55,6 +55,7 @@ class Transport:
         adapter = _Adapter(settings, self._watchdog)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+        self._answered = False
         # looked up once: it reads the environment, and on some systems the registry, for each request
         self._send_options: dict[str, Any] = {
             **self._session.merge_environment_settings(settings.base_url, {}, True, settings.ca_bundle, None),
@@ -71,6 +72,9 @@ class Transport:
         The whole of it, from connecting to the last byte of the answer, takes at most the sum of
         `connect_timeout` and `read_timeout`.
 
+        A certificate that is not trusted, or another fault of the settings, is a ConfigurationError until the first
+        answer; after it, an UnreachableError: the settings were right, and the next connection may succeed.
+
         `path` begins with a slash and is percent-encoded. A body that breaks off is part of the answer, not an error:
         the status has come, and a 201 stays a 201.
         """
@@ -84,7 +88,11 @@ class Transport:
                 cut = exchange.cut
                 failure = _cut_off(error, cut, call, self._settings) if cut else _failure(error, call, self._settings)
             else:
+                self._answered = True
                 return self._read(response, exchange)
+        if isinstance(failure, ConfigurationError) and self._answered:
+            # the same settings connected before: a node of the server, or a file on this machine, has changed
+            failure = UnreachableError(f"{call}: no connection, though there was one before: {failure}")
         # outside of `except`: requests' exceptions hold the request with its key, and would stay as the context
         raise failure
 

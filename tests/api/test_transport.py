@@ -353,6 +353,20 @@ def test_tls_to_a_port_of_plain_http_is_a_setting_to_correct(make_client):
         thread.join(5)
 
 
+def test_a_certificate_that_changes_after_an_answer_is_no_connection(tls_server, make_client, certificate, tmp_path):
+    client = make_client(tls_server.url, ca_bundle=certificate)
+    tls_server.raw(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    post(client)
+    trusted, other = tls_server._context, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    other.load_cert_chain(self_signed(tmp_path))
+    tls_server._context = other
+    with pytest.raises(UnreachableError, match=r"there was one before: .*certificate is not trusted") as caught:
+        post(client)
+    assert caught.value.attempts == 5
+    tls_server._context = trusted
+    assert post(client).attempts == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"no certificate"])
 def test_a_bundle_that_is_none_is_a_setting_to_correct(tls_server, make_client, tmp_path, content):
     bundle = tmp_path / "bundle.pem"
