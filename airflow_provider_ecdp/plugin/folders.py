@@ -10,8 +10,10 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from fsspec.implementations.local import LocalFileSystem
+
+from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.hooks.version_compat import conf
 from airflow_provider_ecdp.ledger.query import Row, rows_of
 from airflow_provider_ecdp.ledger.reader import files_in
@@ -51,7 +53,8 @@ def results_of(key: TaskKey, reported: str | None) -> Place | None:
     """Return where the newest results of a task instance are, None if no root has any.
 
     :param reported: the folder that the task itself names; it chooses among the roots, and is not read
-    :raises ConfigurationError: Airflow has no file system for a root, or the storage refuses to list it
+    :raises ConfigurationError: Airflow has no file system for a root, the storage refuses to list it, or a link is on
+        the way
     :raises StorageError: the storage does not answer
     """
     for root in _likeliest_first(reported):
@@ -66,7 +69,8 @@ def results_of_run(dag_id: str, run_id: str, keys: Mapping[tuple[str, ...], Task
     """Return where the newest results of task instances of one DAG run are, with one listing for each root.
 
     :param keys: the task instances by their folders inside that of the run, as `inside_run` names them
-    :raises ConfigurationError: Airflow has no file system for a root, or the storage refuses to list it
+    :raises ConfigurationError: Airflow has no file system for a root, the storage refuses to list it, or a link is on
+        the way
     :raises StorageError: the storage does not answer
     """
     places: dict[TaskKey, Place] = {}
@@ -104,16 +108,46 @@ def readable(root: str) -> bool:
 def rows_of_order(dag_id: str, run_id: str, task_id: str | None, order_id: str) -> list[Row]:
     """Return the rows that a DAG run has kept of one order, in any of its tasks or in one, and in all of their epochs.
 
-    :raises ConfigurationError: Airflow has no file system for a root, or a file is damaged
+    :raises ConfigurationError: Airflow has no file system for a root, a file is damaged, or a link is on the way
     :raises StorageError: the storage does not answer
     """
     rows = []
     for root in configured_roots():
         folder = run_folder(root, dag_id, run_id) if task_id is None else instance_folder(root, dag_id, run_id, task_id)
-        if _inside(folder, root):
-            url, path, filesystem = open_storage(folder)
-            rows += rows_of(filesystem, path, url, order_id)
+        refuse_links(root, folder)
+        url, path, filesystem = open_storage(folder)
+        rows += rows_of(filesystem, path, url, order_id)
     return rows
+
+
+def refuse_links(root: str, folder: str, *, notes: bool = False) -> list[str]:
+    """Refuse a folder behind a link on the local disk, and files in it that are links.
+
+    A link may lead to files of others, also to those below the same root. The root itself may be a link, or below one:
+    the deployment names it.
+
+    :param notes: look at the notes beside the results instead
+    :return: the files in the folder and those inside it
+    :raises ConfigurationError: there is a link, or Airflow has no file system for the root
+    :raises StorageError: the storage does not answer
+    """
+    url, path, filesystem = open_storage(folder)
+    files = list(files_in(filesystem, path, url, end=".json" if notes else ".parquet", deep=True, notes=notes))
+    if not isinstance(filesystem, LocalFileSystem):
+        return files
+    own_root, own_folder, *own_files = (filesystem._strip_protocol(one) for one in (root, path, *files))  # noqa: SLF001 - fsspec has no public name for it
+    real_root = os.path.realpath(own_root)
+    # each folder once, for a run may have written thousands of files
+    folders = sorted({own_folder, *map(os.path.dirname, own_files)})
+    relative = os.path.relpath
+    linked = [one for one in folders if relative(os.path.realpath(one), real_root) != relative(one, own_root)]
+    linked += filter(os.path.islink, own_files)
+    if linked:
+        raise ConfigurationError(
+            f"{linked[0]} is a link, or behind one, and the API server follows no links below {own_root}: move the "
+            "results there, or add the folder where they are to results_roots in the section [ecdp]"
+        )
+    return files
 
 
 def _likeliest_first(reported: str | None) -> list[str]:
@@ -122,17 +156,8 @@ def _likeliest_first(reported: str | None) -> list[str]:
 
 def _folders_with_results(root: str, folder: str) -> list[str]:
     """Return the folders inside a folder that hold files of results, relative to it."""
-    if not _inside(folder, root):
-        return []
-    url, path, filesystem = open_storage(folder)
-    above = filesystem._strip_protocol(path).rstrip("/") + "/"  # noqa: SLF001 - fsspec has no public name for it
-    files = files_in(filesystem, path, url, deep=True)
+    files = refuse_links(root, folder)
+    _, path, filesystem = open_storage(folder)
+    above = filesystem._strip_protocol(path).rstrip("/") + "/"  # noqa: SLF001 - as above
     inner = (filesystem._strip_protocol(file).removeprefix(above).rpartition("/")[0] for file in files)  # noqa: SLF001 - as above
     return list(dict.fromkeys(name for name in inner if name))
-
-
-def _inside(folder: str, root: str) -> bool:
-    """Whether no link leads out of a root on the local disk."""
-    if "://" in root:
-        return True
-    return Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root))

@@ -150,8 +150,10 @@ def columns_read(place: Place, key: TaskKey) -> dict[str, Any] | None:
     root = folders.root_of(key, place.of(place.inside[0]))
     if root is None:
         return None
+    folder = columns_folder(root, key.dag_id, key.task_id)
     try:
-        note = open_ledger(columns_folder(root, key.dag_id, key.task_id)).kept("schema")
+        folders.refuse_links(root, folder, notes=True)
+        note = open_ledger(folder).kept("schema")
         kept = json.loads(note) if note else None
     except (EcdpError, ValueError):
         return None

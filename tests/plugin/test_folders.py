@@ -66,16 +66,49 @@ def test_a_path_with_credentials_is_shown_without_them(reported):
     assert "hunter2" not in str(report)
 
 
-def test_links_that_lead_out_of_a_root_are_not_followed(server, reported, elsewhere):
+@pytest.mark.parametrize("root", ["{results}", "file://{results}"])
+@pytest.mark.parametrize("inside", [False, True], ids=["out of the root", "to another DAG"])
+@pytest.mark.parametrize("linked", ["run", "task", "file"])
+def test_links_below_a_root_are_not_followed(server, reported, elsewhere, monkeypatch, root, linked, inside):
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", root.format(results=server.results))
+    target = server.folder(dag_id="secret") if inside else elsewhere
+    if inside:
+        server.write(target, ("SECRET", "accepted", None, 0), ("SECRET-2", "rejected", "x", 0))
     folder = server.folder()
-    folder.parent.mkdir(parents=True)
-    folder.parent.rmdir()
-    folder.parent.symlink_to(elsewhere.parent)
-    report = reported(folder)
-    assert report["source"] == "xcom"
-    assert server.get(f"history/shop/{server.run}/push/-1", order_id="SECRET").json()["rows"] == []
-    assert server.get(f"history/shop/{server.run}", order_id="SECRET").json()["rows"] == []
-    folder.parent.unlink()
+    link, leads_to = {
+        "run": (folder.parents[1], target.parents[1]),
+        "task": (folder.parent, target.parent),
+        "file": (folder / "a.parquet", target / "a.parquet"),
+    }[linked]
+    link.parent.mkdir(parents=True)
+    link.symlink_to(leads_to)
+    for report in (reported(folder), server.get(f"data/shop/{server.run}").json()):
+        assert (report["source"], "SECRET" in str(report)) == ("xcom", False)
+    for kind in ("orders", "csv", "history"):
+        for ids in (f"shop/{server.run}/push/-1", f"shop/{server.run}"):
+            answer = server.get(f"{kind}/{ids}", order_id="SECRET")
+            assert answer.status_code in {200, 404, 409}
+            assert "SECRET-2" not in answer.text
+            assert "SECRET" not in str(answer.json().get("rows", ""))
+    link.unlink()
+
+
+def test_columns_behind_a_link_are_not_read(server, elsewhere):
+    server.write(server.folder(), ("A", "accepted", None, 0))
+    note = elsewhere / "_schema-20261101T030000.000000-abcdefgh.json"
+    note.write_text('{"at": "2026-11-01T03:00:00+00:00", "columns": {"SECRET": {}}}')
+    columns = server.results / "shop" / "push" / "columns"
+    columns.parent.mkdir(parents=True, exist_ok=True)
+    columns.symlink_to(elsewhere)
+    assert server.get(f"data/shop/{server.run}/push/-1").json()["columns"] is None
+    columns.unlink()
+
+
+def test_a_root_may_be_a_link(server, reported, tmp_path, monkeypatch):
+    server.write(server.folder(), ("A", "accepted", None, 0))
+    (tmp_path / "link").symlink_to(server.results)
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", str(tmp_path / "link"))
+    assert reported(server.folder())["source"] == "results"
 
 
 def test_the_results_of_the_newest_epoch_are_read(server, reported):
