@@ -46,6 +46,8 @@ _FOLDS = pa.schema([(name, pa.string()) for name in ("outcome", "fold_key", "fol
 #: Lengths of an interval in seconds. The shortest that gives few enough intervals is used; a month is the longest.
 _WIDTHS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 86_400)
 
+_OUTCOMES = pa.array([outcome.value for outcome in Outcome])
+
 #: Orders that were in a request, and those that failed, in SQL.
 _SENT = "attempts > 0"
 _FAILED = f"outcome IN ({', '.join(repr(outcome.value) for outcome in Outcome if outcome.failed)})"
@@ -432,6 +434,7 @@ class _Tree:
                 return list(files_in(self.filesystem, folder, self.name))
 
             for batch in read_rows(self.filesystem, self.name, listed, _READ):
+                _refuse_unknown(batch, self.name)
                 named = pa.repeat(pa.scalar(run or "."), len(batch))
                 yield pa.RecordBatch.from_arrays([*batch.columns, named], schema=_SCHEMA)
 
@@ -456,8 +459,24 @@ def rows_of(filesystem: Any, folder: str, name: str, order_id: str) -> list[Row]
                 run = file.rpartition("/")[0]
                 for batch in read_file(filesystem, name, file, _READ):
                     of_order = batch.filter(pc.equal(batch.column("order_id"), order_id))
+                    _refuse_unknown(of_order, name)
                     rows += [_row((*values.values(), run)) for values in of_order.to_pylist()]
     return rows
+
+
+def _refuse_unknown(rows: pa.RecordBatch, name: str) -> None:
+    """Refuse rows whose outcome this version does not know, and rows without a time: neither can be counted.
+
+    :param name: the user's name for the folder, for the message
+    """
+    outcomes, times = rows.column("outcome"), rows.column("at")
+    unknown = outcomes.filter(pc.invert(pc.is_in(outcomes, _OUTCOMES)))
+    if len(unknown) or times.null_count:
+        example = f"the outcome {unknown[0].as_py()!r}" if len(unknown) else "rows without a time"
+        raise ConfigurationError(
+            f"{name} holds {example}, which this version of airflow-provider-ecdp does not know: install the version "
+            "that wrote it, or move these files to another folder"
+        )
 
 
 def _folds(rows: Iterable[tuple[str, str, str | None, str | None]]) -> list[pa.Array]:

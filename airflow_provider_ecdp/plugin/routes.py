@@ -10,6 +10,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
 from airflow_provider_ecdp.ledger.query import Filter, Sort
 from airflow_provider_ecdp.plugin import folders, records, report
 from airflow_provider_ecdp.plugin.access import READER, GetUserDep
@@ -186,9 +187,17 @@ def _csv(run: RunState, places: list[Place], only: Filter) -> StreamingResponse:
 
 def _history(session: Any, run: RunState, order_id: str, task_id: str | None) -> dict[str, Any]:
     runs = records.earlier_runs(session, run)
-    rows = [
-        {**row.as_json(), "run": run_id, "this_run": run_id == run.run_id}
-        for run_id in runs
-        for row in folders.rows_of_order(run.dag_id, run_id, task_id, order_id)
-    ]
-    return {"order_id": order_id, "runs": len(runs), "rows": sorted(rows, key=lambda row: str(row["at"]))}
+    rows: list[dict[str, Any]] = []
+    unread: dict[str, EcdpError] = {}
+    for run_id in runs:
+        try:
+            of_run = folders.rows_of_order(run.dag_id, run_id, task_id, order_id)
+        except ConfigurationError as error:
+            # one damaged file must not hide all other runs
+            unread[run_id] = error
+        else:
+            rows += ({**row.as_json(), "run": run_id, "this_run": run_id == run.run_id} for row in of_run)
+    if len(unread) == len(runs):
+        raise unread[run.run_id]
+    rows.sort(key=lambda row: str(row["at"]))
+    return {"order_id": order_id, "runs": len(runs), "rows": rows, "unread": list(unread)}

@@ -229,3 +229,25 @@ for options in (["--csv"], ["--json"], ["--order", "A-1"], []):
     )
     assert done.returncode == 0, done.stderr
     assert "A-1" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"outcome": "refused"}, "the outcome 'refused'"),
+        ({"outcome": None}, "the outcome None"),
+        ({"at": None}, "rows without a time"),
+    ],
+)
+def test_rows_of_another_version_are_refused_and_not_left_out_of_the_counts(tmp_path, change, problem):
+    rows = [
+        {"order_id": "A", "outcome": "accepted", "at": START},
+        {"order_id": "B", "outcome": "accepted", "at": START} | change,
+    ]
+    (tmp_path / "run").mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), tmp_path / "run" / "a.parquet")
+    with pytest.raises(ConfigurationError, match=f"{problem}, which this version"):
+        Results(tmp_path / "run")
+    with pytest.raises(ConfigurationError, match=f"results holds {problem}"):
+        rows_of(LocalFileSystem(), str(tmp_path), "results", "B")
+    assert len(rows_of(LocalFileSystem(), str(tmp_path), "results", "A")) == 1

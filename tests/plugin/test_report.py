@@ -127,6 +127,19 @@ def test_the_history_of_an_order_is_that_of_the_task_in_this_run_and_those_befor
     assert len(server.get(f"history/shop/{server.run}", order_id="R-1").json()["rows"]) == 3
 
 
+def test_a_run_that_cannot_be_read_hides_no_other_from_the_history(server, pushed):
+    before = f"scheduled__{server.day.replace(month=10, day=31).isoformat()}"
+    server.write(server.folder(run_id=before), ("R-1", "accepted", None, -86400))
+    (server.folder(run_id=before) / "half.parquet").write_bytes(b"PAR1")
+    history = server.get(f"history/{pushed}", order_id="R-1").json()
+    assert ([row["outcome"] for row in history["rows"]], history["unread"]) == (["rejected"], [before])
+    first = f"scheduled__{server.day.replace(month=10, day=30).isoformat()}"
+    server.write(server.folder(run_id=first), ("R-1", "refused", None, -2 * 86400))
+    assert len(server.get(f"history/{pushed}", order_id="R-1").json()["unread"]) == 2
+    answer = server.get(f"history/shop/{first}/push/-1", order_id="R-1")
+    assert (answer.status_code, "holds the outcome 'refused'" in answer.json()["detail"]) == (409, True)
+
+
 def test_a_run_is_compared_with_those_before(server, pushed):
     before = f"scheduled__{server.day.replace(month=10, day=31).isoformat()}"
     server.push_xcom({"summary": {"total": 4, "accepted": 3, "skipped": 1}}, run_id=before)

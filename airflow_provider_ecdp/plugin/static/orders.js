@@ -252,15 +252,19 @@ export async function showHistory(orderId) {
   document.body.append(dialog);
   dialog.showModal();
   try {
-    const { rows, runs } = await read("history", new URLSearchParams({ order_id: orderId }));
-    content.replaceChildren(
+    const { rows, runs, unread } = await read("history", new URLSearchParams({ order_id: orderId }));
+    const parts = [
       el("p.quiet", {}, `${counted(rows.length, "outcome")} in ${runs > 1 ? `this run and the ${number(runs - 1)} before it` : "this run"}, the newest first.`),
+      unread.length > 0 && el("p.note.warning", {}, `The results of ${counted(unread.length, "run")} cannot be read, as the report of each says: `, unread.map((run, i) => [i > 0 && ", ", runLink(run)])),
       historyTable(rows),
-    );
+    ];
+    content.replaceChildren(...parts.filter(Boolean));
   } catch (error) {
     content.replaceChildren(el("p.note.error", {}, error.message));
   }
 }
+
+const runLink = (run) => airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(run)}`, run);
 
 function historyTable(rows) {
   const line = (row) =>
@@ -274,7 +278,7 @@ function historyTable(rows) {
       el(
         "td",
         {},
-        row.this_run ? "this run" : el("code", {}, airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(row.run)}`, row.run)),
+        row.this_run ? "this run" : el("code", {}, runLink(row.run)),
       ),
     );
   const heads = ["Time (UTC)", "Outcome", "Reason", "HTTP status", "Run"];
