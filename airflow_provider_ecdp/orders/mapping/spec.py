@@ -140,6 +140,12 @@ def from_json(text: str) -> Any:
         raise ConfigurationError(
             f"mapping: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
+    except (ValueError, ArithmeticError, RecursionError):
+        # Python reads no such numbers, and no brackets within a thousand others
+        raise ConfigurationError(
+            "mapping: the JSON has a number with too many digits, or too many brackets inside each other; "
+            "write such a number in quotes"
+        ) from None
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -167,15 +173,37 @@ def _source(path: str, field: Field, source: Any) -> Value | Features:
     if field.kind is Kind.LIST and field.name.endswith("Attributes") and isinstance(source, Mapping):
         if not source:
             raise ConfigurationError(f"mapping: {path}: at least one attribute's name and where its value comes from")
-        return Features(tuple((_named(path, name), _value(f"{path}: {name}", v)) for name, v in source.items()))
+        return Features(tuple((_named(path, name), _feature(f"{path}: {name}", v)) for name, v in source.items()))
     if field.fields:
         if not isinstance(source, str) or not source:
             raise ConfigurationError(f"mapping: {path}: {_nested_shape(field)}, not {_kind(source)}")
         return Value((source,))
     value = _value(path, source)
     if value.summed and (field.kind is not Kind.NUMBER or "." in path):
-        raise ConfigurationError(f"mapping: {path}: only totalValue and returnsValue can be a sum over the lines")
+        raise _no_sum(path)
+    if field.kind is Kind.TEXT:
+        _refuse_fractions(path, value)
     return value
+
+
+def _feature(path: str, source: Any) -> Value:
+    value = _value(path, source)
+    if value.summed:
+        raise _no_sum(path)
+    return value
+
+
+def _no_sum(path: str) -> ConfigurationError:
+    return ConfigurationError(f"mapping: {path}: only totalValue and returnsValue can be a sum over the lines")
+
+
+def _refuse_fractions(path: str, value: Value) -> None:
+    """Refuse fractions as constants of text: the id 7.0 is another one than 7."""
+    for constant in (value.default, *(sent for _, sent in value.changes)):
+        if isinstance(constant, float | Decimal):
+            raise ConfigurationError(
+                f"mapping: {path}: {constant} has a point or an exponent, and the field is text; write it in quotes"
+            )
 
 
 def _nested_shape(field: Field) -> str:
@@ -187,6 +215,7 @@ def _nested_shape(field: Field) -> str:
 def _named(path: str, name: Any) -> str:
     if not isinstance(name, str) or not name:
         raise ConfigurationError(f"mapping: {path}: an attribute's name is text, not {name!r}")
+    _refuse_surrogates(f"{path}: an attribute's name", name)
     return name
 
 
@@ -221,6 +250,7 @@ def _changes(path: str, entries: Any) -> tuple[tuple[str, Constant], ...]:
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ConfigurationError(f"mapping: {path}: map: a column's value is text, not {value!r}")
         folded = str(value).lower()
+        _refuse_surrogates(f"{path}: map: a column's value", folded)
         if folded in changes:
             raise ConfigurationError(
                 f"mapping: {path}: map: {value!r} appears more than once, in different case; keys are not "
@@ -243,7 +273,16 @@ def _constant(path: str, option: str, value: Any) -> Constant:
         raise ConfigurationError(
             f"mapping: {path}: {option} is text, a finite number, true or false, not {_kind(value)}"
         )
+    if isinstance(value, str):
+        _refuse_surrogates(f"{path}: {option}", value)
     return value
+
+
+def _refuse_surrogates(subject: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"mapping: {subject} has half of a surrogate pair; write whole characters") from None
 
 
 def _kind(value: Any) -> str:

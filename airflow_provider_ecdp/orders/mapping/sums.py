@@ -77,7 +77,7 @@ def summed(factors: Sequence[Expression]) -> Sum:
     It is NULL if a row lacks a factor: a total must include every line.
     """
     if any(pa.types.is_floating(f.type) for f in factors):
-        product = " * ".join(f"CAST({f.sql} AS DOUBLE)" for f in factors)
+        product = " * ".join(map(_double, factors))
         # doubles add up to another sum in another order
         added = f"list_sum(list_sort(list({product})))"
         return Sum(Expression(f"CASE WHEN count({product}) = count(*) THEN {added} END", pa.float64()))
@@ -88,6 +88,12 @@ def summed(factors: Sequence[Expression]) -> Sum:
     present = " AND ".join(f"{f.sql} IS NOT NULL" for f in factors)
     gathered = f"CASE WHEN bool_and({present}) THEN list(TRY({product})) END"
     return Sum(Expression(gathered, type_), scale(factors))
+
+
+def _double(factor: Expression) -> str:
+    # by its text: 0.1 of 32 bits is sent as 0.1, and counts as 0.1 in a sum
+    narrow = pa.types.is_floating(factor.type) and not pa.types.is_float64(factor.type)
+    return f"CAST({f'CAST({factor.sql} AS VARCHAR)' if narrow else factor.sql} AS DOUBLE)"
 
 
 def _engine_decimal(type_: pa.DataType) -> pa.DataType:

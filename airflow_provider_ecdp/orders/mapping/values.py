@@ -16,6 +16,9 @@ from airflow_provider_ecdp.orders.mapping.sums import digits
 from airflow_provider_ecdp.orders.names import Expression
 from airflow_provider_ecdp.orders.sql.coercion import NOT_FINITE, encode, plain, present, shown
 
+#: Digits that a float of a width keeps, and the exponents in which it keeps them; halves reach the engine as 32 bits.
+_FLOAT_DIGITS = {16: (6, 30), 32: (6, 30), 64: (15, 300)}
+
 _ATTRIBUTES = pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))
 
 #: The field that takes most types: it encodes a value as the value's text.
@@ -111,12 +114,18 @@ def _keeps_type(default: Constant, type_: pa.DataType) -> bool:
     if isinstance(default, bool | str) or not digits(type_):
         return False
     if pa.types.is_floating(type_):
-        return True
+        return _is_exact(Decimal(str(default)), type_)
     if isinstance(default, float):
         return False
     _, written, exponent = Decimal(default).as_tuple()
     scale = type_.scale if pa.types.is_decimal(type_) else 0
     return isinstance(exponent, int) and -exponent <= scale and len(written) + exponent < digits(type_) - scale
+
+
+def _is_exact(number: Decimal, type_: pa.DataType) -> bool:
+    """Whether a float of `type_` has the digits of `number`."""
+    digits_kept, most = _FLOAT_DIGITS[type_.bit_width]
+    return len(number.normalize().as_tuple().digits) <= digits_kept and abs(number.adjusted()) <= most
 
 
 def _literal(constant: Constant) -> Expression:

@@ -60,7 +60,10 @@ def cast(values: pa.Array, type_: pa.DataType) -> pa.Array:
         return cast(values.dictionary_decode(), type_)
     if pa.types.is_timestamp(type_) and (pa.types.is_timestamp(values.type) or pa.types.is_date(values.type)):
         return _cast_times(values, type_)
-    if not _holds_times(type_) or pa.types.is_null(values.type):
+    if pa.types.is_float64(type_) and pa.types.is_floating(values.type):
+        # by its text: 0.1 of 32 bits is 0.1, and not 0.10000000149011612
+        return values.cast(pa.float32()).cast(pa.string()).cast(type_)
+    if not type_.num_fields or not _holds_inexact(type_) or pa.types.is_null(values.type):
         return values.cast(type_)
     nested = _cast_struct if pa.types.is_struct(type_) else _cast_map if pa.types.is_map(type_) else _cast_list
     return nested(values, type_)
@@ -162,9 +165,10 @@ def _of_arrow(first: pa.DataType, second: pa.DataType) -> pa.DataType:
         raise CannotMeetError(first, second) from None
 
 
-def _holds_times(type_: pa.DataType) -> bool:
+def _holds_inexact(type_: pa.DataType) -> bool:
+    """Whether `type_` holds times or doubles, to which Arrow's own cast changes some values."""
     inner = (type_.field(i).type for i in range(type_.num_fields))
-    return bool(pa.types.is_timestamp(type_)) or any(map(_holds_times, inner))
+    return bool(pa.types.is_timestamp(type_) or pa.types.is_float64(type_)) or any(map(_holds_inexact, inner))
 
 
 def _cast_times(values: pa.Array, type_: pa.DataType) -> pa.Array:

@@ -180,6 +180,14 @@ def test_a_default_stands_in_for_what_is_absent(shape, column, default, sent):
     assert orders["A-1"]["orderAttributes"] == [{"name": "c", "value": sent}]
 
 
+@pytest.mark.parametrize("type_", [pa.float16(), pa.float32(), pa.float64()], ids=str)
+@pytest.mark.parametrize("default", ["9007199254740993", "0.1234567", "1e40"])
+def test_a_default_beside_floats_keeps_its_digits(read, type_, default):
+    table = pa.Table.from_pylist([ROW]).append_column("total", pa.array([None], type_))
+    [row] = read(table, mapping=FLAT | {"totalValue": {"column": "total", "default": Decimal(default)}})
+    assert Decimal(row.sent["totalValue"]) == Decimal(default)
+
+
 def test_attributes_without_a_value_are_left_out_and_an_empty_list_too(shape):
     rows = pa.Table.from_pylist(
         [ROW | {"gift": "yes", "weight": 1.5}, ROW | {"order_no": "B", "gift": None, "weight": None}]

@@ -98,6 +98,28 @@ WRONG = {
         "products.price": {"sum": "a"}
     },
     "mapping: websiteId: only totalValue and returnsValue can be a sum over the lines": {"websiteId": {"sum": "a"}},
+    "mapping: orderAttributes: Total: only totalValue and returnsValue can be a sum over the lines": {
+        "orderAttributes": {"Total": {"sum": "a"}}
+    },
+    "mapping: products.productAttributes: Total: only totalValue and returnsValue can be a sum over the lines": {
+        "products": {"productAttributes": {"Total": {"sum": "a"}}}
+    },
+    "mapping: id: 7.0 has a point or an exponent, and the field is text; write it in quotes": '{"id": {"value": 7.0}}',
+    "mapping: customer.crmId: 7.0 has a point or an exponent, and the field is text; write it in quotes": {
+        "customer": {"crmId": {"column": "a", "default": 7.0}}
+    },
+    "mapping: id: 1E+22 has a point or an exponent, and the field is text; write it in quotes": (
+        '{"id": {"column": "a", "map": {"x": 1e22}}}'
+    ),
+    "mapping: the JSON has a number with too many digits, or too many brackets inside each other; write such a number "
+    "in quotes": '{"totalValue": {"value": 1e9999999999999999999}}',
+    "mapping: id: value has half of a surrogate pair; write whole characters": r'{"id": {"value": "\ud800"}}',
+    "mapping: id: map: a column's value has half of a surrogate pair; write whole characters": (
+        r'{"id": {"column": "a", "map": {"\ud800": "b"}}}'
+    ),
+    "mapping: orderAttributes: an attribute's name has half of a surrogate pair; write whole characters": (
+        r'{"orderAttributes": {"\ud800": "a"}}'
+    ),
     "mapping: customer: the name of a column that holds it whole, or a dict of its fields, not int": {"customer": 1},
     "mapping: orderAttributes: the name of a column of attributes, or a dict of attributes' names and where their "
     "values come from, not list": {"orderAttributes": ["a"]},
@@ -112,6 +134,17 @@ def test_a_wrong_shape_is_refused_with_the_form_that_it_should_have(message):
     with pytest.raises(ConfigurationError) as refused:
         ColumnMapping.parse(WRONG[message])
     assert str(refused.value) == message
+
+
+@pytest.mark.parametrize("value", ["1" * 5000, "[" * 100_000])
+def test_json_that_python_cannot_read_is_refused(value):
+    with pytest.raises(ConfigurationError, match="mapping: the JSON has a number with too many digits, or too many"):
+        ColumnMapping.parse(f'{{"totalValue": {{"value": {value}}}}}')
+
+
+def test_a_fraction_is_the_value_of_an_attribute():
+    mapping = ColumnMapping.parse({"orderAttributes": {"Rate": {"value": 1.5}}})
+    assert mapping.sources["orderAttributes"] == Features((("Rate", Value(default=1.5)),))
 
 
 def test_sql_and_a_mapping_together_are_refused():

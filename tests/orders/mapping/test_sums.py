@@ -62,6 +62,10 @@ SUMS = {
         "17000.00",
     ),
     "the largest sum there is": (numbers(decimals(0, 5 * 10**37, 5 * 10**37 - 1), pa.array([1, 1])), "9" * 38),
+    "floats of 32 bits, with the digits that are sent of each": (
+        numbers(pa.array([1.1, 2.2], pa.float32()), pa.array([1, 2])),
+        "5.5",
+    ),
     "unsigned numbers of 64 bits": (
         numbers(pa.array([2**64 - 1], pa.uint64()), pa.array([10**18], pa.uint64())),
         str((2**64 - 1) * 10**18),

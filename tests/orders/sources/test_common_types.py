@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from decimal import Decimal
 
 import pyarrow as pa
@@ -58,6 +59,28 @@ def test_numbers_meet_with_all_their_digits_or_not_at_all(first, second):
     for type_ in (first, second):
         values = largest(type_)
         assert [Decimal(v) for v in cast(pa.array(values, type_), common).to_pylist()] == [Decimal(v) for v in values]
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda type_: type_,
+        pa.list_,
+        pa.large_list,
+        lambda type_: pa.struct([("a", type_)]),
+        lambda type_: pa.map_(pa.string(), type_),
+    ],
+)
+def test_a_float_keeps_its_digits_where_it_meets_a_double(wrap):
+    floats = [0.1, 12.99, -0.0, 3.4e38, 1e-45, math.inf, None]
+    nested = {pa.list_: [floats], pa.large_list: [floats]}.get(wrap)
+    if nested is None:
+        type_ = wrap(pa.float32())
+        nested = [{"a": v} for v in floats] if pa.types.is_struct(type_) else floats
+        nested = [[("a", v)] for v in floats] if pa.types.is_map(type_) else nested
+    values = pa.array(nested, wrap(pa.float32()))
+    common = common_type(values.type, wrap(pa.float64()))
+    assert repr(cast(values, common).to_pylist()) == repr(pa.array(nested, common).to_pylist())
 
 
 @given(
