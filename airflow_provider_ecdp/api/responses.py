@@ -43,7 +43,13 @@ ERRORS: Mapping[int, type[ApiError]] = {
     422: RequestRejectedError,
     425: ThrottledError,  # RFC 8470: the server was not willing to process it yet
     429: ThrottledError,
+    460: NoAnswerError,
+    499: NoAnswerError,
 }
+#: Of proxies, AWS's and nginx's, about a client that went away; the server behind them may have gone on.
+_GIVEN_UP_BY_PROXY = (460, 499)
+#: Refusals in the API's words; in HTML they are a gateway's, which says nothing about the orders.
+_REFUSALS = (400, 409, 422)
 _ADVICE: Mapping[type[ApiError], str] = {
     ForbiddenError: "forbidden, although the key was accepted before; a firewall, or this request, may be the cause",
     KeyRefusedError: "the API key was refused; compare it with Settings > API in ECDP",
@@ -58,6 +64,7 @@ _ADVICE: Mapping[type[ApiError], str] = {
 _WRONG_ADDRESS = "this is not a response of ECDP's Orders API; check the base URL"
 _NOT_FOUND_AFTER_SUCCESS = "not found, although other requests to this base URL succeeded"
 _REDIRECT = "redirects are not followed; check the scheme and host of the base URL"
+_GIVEN_UP = "a proxy gave up on the request, which the server may have processed"
 _PROXY_LOGIN = "the proxy requires credentials; add them to the proxy's URL"
 
 
@@ -95,8 +102,11 @@ def read_answer(
     `key_accepted` is whether a request with this key, to this base URL, has succeeded before.
     """
     if answer.status == (201 if method == "POST" else 200):
+        if method in {"GET", "DELETE"}:
+            return _read_order(answer, call)
         # the page does not document the body of POST's 201, and gives PUT's 200 none
-        return _read_order(answer, call) if method in {"GET", "DELETE"} else None
+        if answer.status == 201 or not _is_failure(answer.body):
+            return None
     if answer.status == 404 and not answer.complete:
         raise NoAnswerError(f"{call}: the response ended early", status=404)
     problem = read_problem(answer.media_type, answer.body, redactor() if answer.body else Redactor())
@@ -113,6 +123,8 @@ def classify(method: str, status: int, problem: Problem, *, key_accepted: bool =
     """
     if 500 <= status <= 599:
         return ServerError
+    if status in _REFUSALS and problem.is_html:
+        return UnexpectedAnswerError
     if status == 403 and key_accepted:
         return ForbiddenError
     # POST /orders is not the path of one order
@@ -140,6 +152,17 @@ def parse_retry_after(value: str | None, now: float) -> float | None:
     return max(0.0, moment - now)
 
 
+def _is_failure(body: bytes) -> bool:
+    """Whether the body of a 200 is not the API's: a page, such as a firewall's or a login's, or a JSON problem."""
+    if not body:
+        return False
+    document = read_json(body)
+    if isinstance(document, dict):
+        status = document.get("status")
+        return isinstance(status, int) and status >= 400
+    return body.lstrip()[:1] == b"<"
+
+
 def _read_order(answer: Answer, call: str) -> dict[str, Any]:
     if not answer.complete:
         raise NoAnswerError(f"{call}: the response ended early", status=answer.status)
@@ -147,7 +170,7 @@ def _read_order(answer: Answer, call: str) -> dict[str, Any]:
     order = document.get("data") if isinstance(document, dict) else None
     if not isinstance(order, dict):
         raise UnexpectedAnswerError(
-            f"{call}: HTTP 200 without the documented `data` object. {_WRONG_ADDRESS}", status=answer.status
+            f"{call}: HTTP 200 without the documented `data` object; {_WRONG_ADDRESS}", status=answer.status
         )
     return order
 
@@ -165,6 +188,8 @@ def _error(kind: type[ApiError], answer: Answer, problem: Problem, call: str, no
 
 
 def _advice(kind: type[ApiError], status: int) -> str:
+    if status in _GIVEN_UP_BY_PROXY:
+        return _GIVEN_UP
     if status == 407:
         return _PROXY_LOGIN
     if status == 404 and kind is UnexpectedAnswerError:

@@ -484,7 +484,8 @@ def test_every_exception_of_requests_is_one_of_ours(ecdp, requests_mock, raised,
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        ({"status_code": 400, "text": "<html><title>Bad jo@example.com</title>"}, RequestRejectedError),
+        ({"status_code": 400, "text": "<html><title>Bad jo@example.com</title>"}, UnexpectedAnswerError),
+        ({"status_code": 400, "text": "Bad jo@example.com"}, RequestRejectedError),
         ({"status_code": 401, "json": {"title": "no key-5f3a9c"}}, KeyRefusedError),
         ({"status_code": 413, "text": ""}, TooLargeError),
         ({"status_code": 201, "text": "anything"}, None),

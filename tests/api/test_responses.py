@@ -76,6 +76,8 @@ def expected(status):
         422: RequestRejectedError,
         425: ThrottledError,
         429: ThrottledError,
+        460: NoAnswerError,
+        499: NoAnswerError,
     }.get(status, UnexpectedAnswerError)
 
 
@@ -99,6 +101,27 @@ def test_201_is_the_success_of_post_whatever_its_body(body, complete):
 @pytest.mark.parametrize("body", [b"", b"not json", json.dumps(ORDER).encode()])
 def test_200_is_the_success_of_put_whatever_its_body(body):
     assert read("PUT", answer(200, body)) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\n<html><title>The requested URL was rejected. Please consult with your administrator.</title>",
+        b"<!DOCTYPE html>",
+        json.dumps(problem()).encode(),
+    ],
+)
+def test_a_200_of_put_with_a_page_or_a_problem_proves_nothing(body):
+    error = refusal("PUT", answer(200, body))
+    assert type(error) is UnexpectedAnswerError
+    assert error.maybe_stored
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+def test_a_refusal_in_html_is_a_gateway_s_and_says_nothing_about_the_orders(status):
+    error = refusal("POST", answer(status, b"<html><title>400 Bad Request</title>", "text/html"))
+    assert type(error) is UnexpectedAnswerError
+    assert (error.transient, error.maybe_stored, error.may_be_content) == (False, False, True)
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
