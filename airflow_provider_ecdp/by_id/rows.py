@@ -37,6 +37,9 @@ _ID, _STATUS, _WEBSITE = Field("id", Kind.TEXT), Field("status", Kind.TEXT), Fie
 
 #: Name of an order's id in a change, which may have an id of its own.
 _ORDER_ID = "order_id"
+#: Columns of a change, folded.
+_COLUMNS = frozenset({"orderid", "id", "status", "websiteid"})
+
 _OF_ID = re.compile("^id(?=[: ])")
 
 
@@ -72,7 +75,9 @@ class ChangeRows:
             source = f"SELECT * FROM {EXTRACT}" if sql is None else statement(sql, self._engine)
             schema = self._result(source)
             spelled = {}
-            if sql is None:
+            if sql is not None:
+                self._sources.refuse_repeated(source, schema.names, _COLUMNS)
+            else:
                 # the engine renames columns that differ in case only, and gives JSON as text
                 own = readable_schema(extract.schema)
                 spelled = dict(zip(own.names, schema.names, strict=True))

@@ -15,6 +15,7 @@ import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
+from airflow_provider_ecdp.orders.contract import ORDER
 from airflow_provider_ecdp.orders.engine.arrow_types import is_common, readable_schema
 from airflow_provider_ecdp.orders.engine.connection import statement
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
@@ -24,6 +25,7 @@ from airflow_provider_ecdp.orders.execution.partitions import keys_of
 from airflow_provider_ecdp.orders.mapping.assembler import CompiledMapping, compile_mapping
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping
 from airflow_provider_ecdp.orders.mapping.suggestion import likely_columns
+from airflow_provider_ecdp.orders.names import folded_name
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.base import Source, notes_problems
 from airflow_provider_ecdp.orders.sources.shard import as_shard
@@ -77,7 +79,8 @@ class _Relation:
 def bind(engine: duckdb.DuckDBPyConnection, catalog: Catalog, settings: OrderSettings) -> Plan:
     """Return the query.
 
-    :raises SqlError: the SQL text does not parse or bind, or needs files, extensions or settings, which are locked
+    :raises SqlError: the SQL text does not parse or bind, has a field twice, or needs files, extensions or settings,
+        which are locked
     :raises ColumnsError: the columns cannot be read as orders
     :raises ConfigurationError: the settings do not fit the extracts
     """
@@ -147,6 +150,7 @@ def _of_mapping(
 def _of_sql(engine: duckdb.DuckDBPyConnection, catalog: Catalog, sql: str) -> _Relation:
     query = statement(sql, engine)
     schema, types = _result(engine, query, catalog)
+    catalog.refuse_repeated(query, schema.names, {folded_name(field.name) for field in ORDER})
     relation = _Relation(query, schema, "SQL text's result", has_common_types=all(map(is_common, types)))
     return _without_reserved(engine, catalog, relation)
 

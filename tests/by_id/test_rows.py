@@ -171,6 +171,11 @@ def test_sql_sees_nothing_but_the_extract(sql):
         read({"no": ["1"]}, sql=sql)
 
 
+def test_a_status_that_the_result_of_sql_has_twice_is_refused():
+    with pytest.raises(SqlError, match="more than one column called status; keep one: SELECT [*] REPLACE"):
+        read({"id": ["1"], "status": ["x"]}, sql="SELECT *, 'paid' AS status FROM extract")
+
+
 def test_sql_that_fails_on_a_value_does_not_show_it():
     with pytest.raises(SqlError) as raised:
         read({"no": ["someone@example.com"]}, sql="SELECT no::INTEGER AS order_id, 'paid' AS status FROM extract")

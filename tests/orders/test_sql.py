@@ -53,6 +53,24 @@ def test_a_select_may_end_and_be_explained_as_people_write_it(engine, sql):
     assert engine.sql(f"SELECT * FROM ({inner}\n) AS o").fetchall() == [("1",)]
 
 
+@pytest.mark.parametrize(
+    ("columns", "repeated"), [("*, 'EUR' AS currency", "currency"), ("*, 1 AS ID, 2 AS DATE", "id, date")]
+)
+def test_a_field_that_the_result_has_twice_is_refused(read, with_columns, columns, repeated):
+    # the engine itself takes the first: orders would keep the currency that the text replaces
+    first = repeated.partition(",")[0]
+    with pytest.raises(SqlError) as refused:
+        read(with_columns(currency=pa.array(["PLN"])), sql=f"SELECT {columns} FROM extract")
+    assert str(refused.value) == (
+        f"the SQL text's result has more than one column called {repeated}; keep one: "
+        f"SELECT * REPLACE (... AS {first}) or SELECT * EXCLUDE ({first}), ... AS {first}"
+    )
+
+
+def test_other_columns_may_be_there_twice(shape):
+    assert shape("SELECT o.*, 1 AS shop, 2 AS shop, 3 AS id_1 FROM extract AS o") == ["1", "2"]
+
+
 def test_semicolons_in_text_and_names_stay(engine):
     inner = statement("SELECT 'ż;' AS \"a;b\", $$;$$ AS c; -- ;", engine)
     assert engine.sql(f"SELECT * FROM ({inner}\n)").fetchall() == [("ż;", ";")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from airflow_provider_ecdp.orders.engine.arrow_types import engine_schema, reada
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.engine.tables import SPELLINGS, is_reserved, source_table
 from airflow_provider_ecdp.orders.execution.scan import Scan
-from airflow_provider_ecdp.orders.names import listed, nearest
+from airflow_provider_ecdp.orders.names import folded_name, listed, nearest
 from airflow_provider_ecdp.orders.sources.base import Source, is_usable, refuse_unusable
 from airflow_provider_ecdp.orders.sql.timezones import ZONE_COLUMNS
 
@@ -31,6 +31,9 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CODE = re.compile(r"([0-9]+)\.([0-9]+)(\..*)?", re.DOTALL)
 #: The engine's message about a missing table.
 _NO_TABLE = re.compile(r"Catalog Error: Table with name (.+?) does not exist")
+
+#: The end of the name that the engine gives to a second column of one name.
+_RENAMED = re.compile(r"_[0-9]+$")
 
 #: Columns by the name of their extract.
 Columns = Mapping[str, list[str]]
@@ -169,6 +172,22 @@ class Catalog:
             hint = nearest(name, self.extracts) or f"; select from {' or '.join(self.extracts)}"
             why = f"there is no table {name!r}{hint}"
         return SqlError(f"the SQL text cannot be run: {why}\n{self.columns_text()}")
+
+    def refuse_repeated(self, sql: str, columns: Sequence[str], needed: Container[str]) -> None:
+        """Refuse an SQL text whose result has a column more than once: which of them is meant cannot be known.
+
+        :param columns: of the result, as the engine names them: the second `id` is `id_1`
+        :param needed: names in the form of `folded_name`; other columns may be repeated
+        :raises SqlError: one of these is
+        """
+        if not any(map(_RENAMED.search, columns)):
+            return
+        names = [name.lower() for name in self._engine.sql(sql).columns]
+        if repeated := [n for n in dict.fromkeys(names) if names.count(n) > 1 and folded_name(n) in needed]:
+            raise SqlError(
+                f"the SQL text's result has more than one column called {', '.join(repeated)}; keep one: "
+                f"SELECT * REPLACE (... AS {repeated[0]}) or SELECT * EXCLUDE ({repeated[0]}), ... AS {repeated[0]}"
+            )
 
     def _spelled(self, schema: pa.Schema) -> list[str]:
         # the engine renames columns that differ in case only: `id` and `ID` are `id` and `ID_1`
