@@ -157,10 +157,15 @@ def text_of(kind: str, option: str | None) -> str | None:
         return option
     path = Path(option)
     try:
-        return path.read_text(encoding="utf-8")
+        # editors on Windows begin a file with a byte order mark
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise ConfigurationError(
             f"the {kind} file {path} cannot be read: {error.strerror}; the text itself begins with {start}"
         ) from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"the {kind} file {path} is not text in UTF-8") from None
+    if not text.strip():
+        # elsewhere text without characters is a setting that is not set, and the extract would be read as it is
+        raise ConfigurationError(f"the {kind} file {path} is empty; was it written to its end?")
+    return text

@@ -172,7 +172,7 @@ def test_sql_sees_nothing_but_the_extract(sql):
 
 
 def test_a_status_that_the_result_of_sql_has_twice_is_refused():
-    with pytest.raises(SqlError, match="more than one column called status; keep one: SELECT [*] REPLACE"):
+    with pytest.raises(SqlError, match=r"more than one column called status; keep one: SELECT [*] REPLACE"):
         read({"id": ["1"], "status": ["x"]}, sql="SELECT *, 'paid' AS status FROM extract")
 
 

@@ -282,6 +282,8 @@ def test_the_screen_shows_where_each_field_comes_from(ecdp, lines):
     [
         (None, "the mapping file lines.json cannot be read: No such file or directory"),
         (b"\xff\xfe", "the mapping file lines.json is not text in UTF-8"),
+        (b"\n", "the mapping file lines.json is empty; was it written to its end?"),
+        (b'\xef\xbb\xbf{"id": "ordr_id"}', "id: there is no column 'ordr_id'"),
         (b"{id: 1}", "mapping: not valid JSON: "),
         (b"[]", "mapping: a dict of field names and where each comes from, not an empty list"),
         (b'{"id": "ordr_id"}', "id: there is no column 'ordr_id'; did you mean 'order_id'"),

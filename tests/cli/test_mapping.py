@@ -116,6 +116,15 @@ def test_the_column_of_the_id_can_be_named(ecdp, table):
     assert ecdp("mapping", "suggest", extract, "--order-id", "nr", "--json").json["mapping"]["id"] == "nr"
     run = ecdp("mapping", "suggest", extract, "--order-id", "order_ids")
     assert (run.code, run.err) == (2, "ecdp: there is no column 'order_ids'; did you mean 'order_id'?\n")
+    run = ecdp("mapping", "suggest", extract, "--order-id", "")
+    assert (run.code, run.err) == (2, "ecdp: there is no column ''\n")
+
+
+def test_a_column_whose_values_cannot_be_ids_is_refused(ecdp, table):
+    for values in ([["a"]], [{"a": 1}], [1.5]):
+        run = ecdp("mapping", "suggest", table([{"x": value} for value in values]), "--order-id", "x")
+        assert run.code == 2
+        assert run.err.startswith("ecdp: --order-id: the column 'x' is ")
 
 
 def test_an_extract_of_any_columns_gets_a_suggestion(ecdp, table):

@@ -8,7 +8,7 @@ from airflow_provider_ecdp.cli import output
 from airflow_provider_ecdp.cli.exit_codes import Exit
 from airflow_provider_ecdp.cli.signals import Interruption
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.mapping.suggestion import find_order_id, suggest
+from airflow_provider_ecdp.orders.mapping.suggestion import find_order_id, fits, suggest
 from airflow_provider_ecdp.orders.names import nearest
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 
@@ -19,9 +19,9 @@ _ROWS = 200_000
 def run(arguments: Namespace, _interruption: Interruption) -> int:
     """Print the mapping, and return the exit code."""
     source = ParquetSource.open(*arguments.extract)
+    if arguments.order_id is not None:
+        _check_id(arguments.order_id, source)
     order_id = arguments.order_id or find_order_id(source.schema)
-    if order_id is not None and arguments.order_id and order_id not in source.schema.names:
-        raise ConfigurationError(f"there is no column {order_id!r}{nearest(order_id, source.schema.names)}")
     repeats = order_id in source.schema.names and _repeats(source, str(order_id))
     suggestion = suggest(source.schema, order_id=arguments.order_id, repeats=repeats)
     if arguments.json:
@@ -41,6 +41,19 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
         # escaped as in JSON, so that the name of a column stays itself
         output.out_json_text(suggestion.text(heading))
     return Exit.DONE
+
+
+def _check_id(column: str, source: ParquetSource) -> None:
+    """Refuse a column that the extract does not have, or whose values cannot be ids."""
+    names = source.schema.names
+    if column not in names:
+        raise ConfigurationError(f"there is no column {column!r}{nearest(column, names)}")
+    type_ = source.schema.field(column).type
+    if not fits("id", type_):
+        raise ConfigurationError(
+            f"--order-id: the column {column!r} is {type_}, which an order's id cannot be; name a column of text or of "
+            "whole numbers, or cast it where the extract is made"
+        )
 
 
 def _repeats(source: ParquetSource, column: str) -> bool:

@@ -302,7 +302,7 @@ class _Draft:
     def _note_missing(self, mapping: Mapping[str, object]) -> None:
         for path in ("id", "date", "totalValue"):
             if path not in mapping:
-                self.missing[path] = self._nearest(path)
+                self.missing[path] = (self._no_sum() if path == "totalValue" else None) or self._nearest(path)
         if "customer" not in mapping:
             self.missing["customer.crmId"] = f"or email or phone; {self._nearest('customer.crmId')}"
         products = mapping.get("products")
@@ -314,6 +314,14 @@ class _Draft:
             for name in ("id", "name", "price", "quantity"):
                 if name not in products:
                     self.missing[f"products.{name}"] = self._nearest(f"products.{name}")
+
+    def _no_sum(self) -> str | None:
+        """Return why the lines cannot be summed; None if a price or a quantity is missing."""
+        factors = [self.taken.get(f"products.{name}") for name in ("price", "quantity")]
+        if not self.lines or None in factors:
+            return None
+        wrong = [f"{name} is {self.types[name]}" for name in factors if name and not digits(self.types[name])]
+        return f"{', '.join(wrong)}, which cannot be summed: cast it to a decimal where the extract is made"
 
     def _nearest(self, path: str) -> str:
         """Return the note on a field without a column: the columns with an unsuitable type, or that there is none."""
@@ -371,9 +379,13 @@ def _score(path: str, name: str, *, bare: bool = False) -> float:
     synonyms = _synonyms(path, bare)
     column = _folded(name)
     last = _folded(name.rpartition(".")[2])
+    # a member such as buyer.id or payment.created_at may be another object's: columns of the row come first
+    of_member = 100 if "." in path or bare else 75
     for place, (synonym, _) in enumerate(synonyms):
-        if synonym in (column, last):
+        if synonym == column:
             return 100 - place
+        if synonym == last and (path != "id" or last != "id"):
+            return of_member - place
     # a word before or after it: shop_order_id, order_id_text
     words = _words(name)
     for place, (_, part) in enumerate(synonyms):

@@ -83,6 +83,23 @@ def test_text_that_is_called_as_a_list_holds_the_products(type_):
     assert likely_columns(schema)["products"] == ["items"]
 
 
+@pytest.mark.parametrize("buyer", [["id", "mail", "created_at", "status"], ["status", "created_at", "mail", "id"]])
+def test_a_member_of_another_object_is_not_the_order_s(buyer):
+    moment = pa.timestamp("us", "UTC")
+    members = pa.struct([(name, moment if name == "created_at" else pa.string()) for name in buyer])
+    columns = [("buyer", members), ("order_no", pa.string()), ("placed_at", moment), ("state", pa.string())]
+    mapping = suggest(pa.schema(columns)).mapping
+    assert (mapping["id"], mapping["date"], mapping["status"]) == ("order_no", "placed_at", "state")
+    assert mapping["customer"] == {"email": "buyer.mail", "crmId": "buyer.id"}
+    assert "id" not in suggest(pa.schema(columns[:1])).mapping
+
+
+def test_lines_that_cannot_be_summed_say_why():
+    columns = {name: pa.string() for name in ("order_id", "sku", "title", "unit_price", "qty")}
+    reason = suggest(pa.schema(columns), repeats=True).missing["totalValue"]
+    assert reason.startswith("unit_price is string, qty is string, which cannot be summed: cast it to a decimal")
+
+
 def test_what_is_missing_is_named_with_the_column_whose_type_is_in_the_way():
     found = suggest(pa.schema([("a", pa.int32()), ("customer_id", pa.float64())]))
 
