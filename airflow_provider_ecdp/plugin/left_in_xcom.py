@@ -8,6 +8,12 @@ from typing import Any
 
 from airflow_provider_ecdp.results.outcome import Outcome
 
+#: Entries of a summary that are no numbers.
+_WORDS: Mapping[str, Any] = {"mode": str, "operation": str, "dry_run": bool}
+
+#: The parts of a result, and their types.
+_RESULT: Mapping[str, type] = {"order_id": str, "outcome": str, "reason": str, "http_status": int, "attempts": int}
+
 
 @dataclass(frozen=True, slots=True)
 class TaskReport:
@@ -22,12 +28,13 @@ class TaskReport:
         With an object storage as the backend of XCom, Airflow's database holds where a value is.
         """
         report = cls(value) if isinstance(value, dict) else None
-        return report if report and "total" in report.summary else None
+        return report if report and "total" in _dict(report.value.get("summary")) else None
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The counts and figures of the run."""
-        return _dict(self.value.get("summary"))
+        """The counts and figures of the run, which are numbers but for those in `_WORDS`."""
+        summary = _dict(self.value.get("summary"))
+        return {name: value for name, value in summary.items() if isinstance(value, _WORDS.get(name, int | float))}
 
     @property
     def counts(self) -> dict[str, int]:
@@ -48,32 +55,41 @@ class TaskReport:
     @property
     def results(self) -> list[dict[str, Any]]:
         """Some of the results, failures first, without the orders that were read: those are customers' data."""
-        results = _dicts(self.value.get("results"), "outcome")
-        return [{name: value for name, value in result.items() if name != "order"} for result in results]
+        results = _typed(self.value.get("results"), outcome=str)
+        return [
+            {name: _of_type(result.get(name), kind) for name, kind in _RESULT.items()}
+            for result in results
+            if result["outcome"] in set(Outcome)
+        ]
 
     @property
     def reasons(self) -> list[dict[str, Any]]:
         """Why orders failed, the commonest reasons first; of a dry run, the rules that are broken."""
-        return _dicts(self.value.get("reasons"), "reason", "count") or [
+        return [
+            {"reason": row["reason"], "count": row["count"], "example": _of_type(row.get("example"), str)}
+            for row in _typed(self.value.get("reasons"), reason=str, count=int)
+        ] or [
             {
                 "reason": f"{Outcome.INVALID.value}: {rule['field']}: {rule['rule']}",
                 "count": rule["count"],
-                "example": next(iter(rule.get("examples") or ()), None),
+                "example": next((one for one in _list(rule.get("examples")) if isinstance(one, str)), None),
             }
-            for rule in _dicts(_dict(self.value.get("check")).get("problems"), "field", "rule", "count")
+            for rule in _typed(_dict(self.value.get("check")).get("problems"), field=str, rule=str, count=int)
         ]
 
     @property
     def warnings(self) -> dict[str, dict[str, Any]]:
         """Warnings by their names."""
-        warnings = _dict(self.value.get("warnings"))
-        return {name: warning for name, warning in warnings.items() if _dicts([warning], "count")}
+        return {
+            name: {"count": warning["count"], "example": _of_type(warning.get("example"), str)}
+            for name, value in _dict(self.value.get("warnings")).items()
+            for warning in _typed([value], count=int)
+        }
 
     @property
     def columns_used(self) -> list[str]:
         """Columns that a dry run has read."""
-        used = _dict(_dict(self.value.get("check")).get("columns")).get("used")
-        return [str(name) for name in used] if isinstance(used, list) else []
+        return [str(name) for name in _list(_dict(_dict(self.value.get("check")).get("columns")).get("used"))]
 
 
 def counts_of(summary: Mapping[str, Any]) -> dict[str, int]:
@@ -86,7 +102,18 @@ def _dict(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _dicts(value: Any, *keys: str) -> list[dict[str, Any]]:
-    """Return the dicts in a list that have all of some keys."""
-    members = value if isinstance(value, list) else []
-    return [member for member in members if isinstance(member, dict) and member.keys() >= set(keys)]
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _of_type(value: Any, kind: type) -> Any:
+    return value if isinstance(value, kind) else None
+
+
+def _typed(value: Any, **kinds: type) -> list[dict[str, Any]]:
+    """Return the dicts in a list that have some keys, with values of these types."""
+    return [
+        member
+        for member in _list(value)
+        if isinstance(member, dict) and all(isinstance(member.get(name), kind) for name, kind in kinds.items())
+    ]

@@ -13,6 +13,9 @@ COLUMNS = ("order_id", "outcome", "reason", "http_status", "attempts", "run", "a
 #: Rows of one part.
 _ROWS = 1000
 
+#: Text that begins like this would be run by a spreadsheet; some read the wide forms of East Asian text too.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+
 
 def csv_text(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Yield a line with the names of the columns, and a line for each row, many lines at a time."""
@@ -30,5 +33,4 @@ def csv_text(rows: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _plain(value: object) -> object:
-    # a spreadsheet would run text that begins like a formula
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
