@@ -10,10 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from airflow_provider_ecdp.plugin.folders import TaskKey
-from airflow_provider_ecdp.plugin.records import RunState, SerializedDag
-
-#: The parameter of a DAG that a replay sets, as in the example DAG of the Trigger form.
-_PARAM = "replay_from"
+from airflow_provider_ecdp.plugin.records import REPLAY_PARAM, RunState, SerializedDag
 
 _PASTE = """\
 # in the DAG
@@ -34,8 +31,8 @@ def replay(
     """
     if results_path is None:
         return {}
-    conf = {**run.conf, **_choices(dag.params), _PARAM: results_path}
-    if _PARAM not in dag.params or _PARAM not in str(dag.tasks.get(task_id, {}).get("replay_from", "")):
+    conf = {**run.conf, **_choices(dag.params), REPLAY_PARAM: results_path}
+    if REPLAY_PARAM not in dag.params or REPLAY_PARAM not in str(dag.tasks.get(task_id, {}).get("replay_from", "")):
         return {"conf": conf, "paste": _PASTE}
     request = {"conf": conf, "logical_date": date and date.isoformat()}
     if run.data_interval and date:

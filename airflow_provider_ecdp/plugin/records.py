@@ -22,6 +22,12 @@ from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport
 #: Runs that a report is compared with.
 EARLIER_RUNS = 20
 
+#: Runs after the run of a report among which its replays are looked for.
+_LATER_RUNS = 200
+
+#: The parameter of a DAG that a replay sets, as in the example DAG of the Trigger form.
+REPLAY_PARAM = "replay_from"
+
 _RETURN_VALUE = "return_value"
 
 #: Template fields of every operator that gives orders an outcome, and of no other.
@@ -137,6 +143,34 @@ def reports(
     rows = session.execute(select(XComModel.task_id, XComModel.map_index, XComModel.value).where(*conditions))
     read = {(task_id, index): TaskReport.read(value) for task_id, index, value in rows}
     return {key: report for key, report in read.items() if report}
+
+
+def has_return_value(session: Session, key: TaskKey) -> bool:
+    """Whether a task instance has left a return value in XCom, of any kind and in any storage."""
+    where = {"dag_id": key.dag_id, "run_id": key.run_id, "task_id": key.task_id, "map_index": key.map_index}
+    statement = select(func.count()).select_from(XComModel).filter_by(**where, key=_RETURN_VALUE)
+    return bool(session.scalar(statement))
+
+
+def replays(session: Session, run: RunState, path: str) -> list[tuple[str, str]]:
+    """Return the ids and states of later runs of the DAG whose configuration replays some results, the newest first.
+
+    :param path: folder of the results
+    """
+    rows = session.execute(
+        select(DagRun.run_id, DagRun.state, DagRun.conf)
+        .where(DagRun.dag_id == run.dag_id, DagRun.run_after >= run.run_after, DagRun.run_id != run.run_id)
+        .order_by(DagRun.run_after)
+        .limit(_LATER_RUNS)
+    )
+    # the instances of a mapped task may have been replayed by the folder above them
+    return [(run_id, str(state)) for run_id, state, conf in rows if f"{path}/".startswith(_replayed_from(conf))][::-1]
+
+
+def _replayed_from(conf: Any) -> str:
+    """Return the folder of results that a run replays by its configuration, with a slash; no path starts with "//"."""
+    path = conf.get(REPLAY_PARAM) if isinstance(conf, dict) else None
+    return path.rstrip("/") + "/" if isinstance(path, str) and path.strip("/") else "//"
 
 
 def earlier_summaries(

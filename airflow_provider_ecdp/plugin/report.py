@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -42,7 +43,24 @@ def task_report(session: Session, user: Any, run: RunState, state: TaskState, op
         "paused": run.paused,
         **_press_again(session, user, run, dag=dag, key=key, fields=fields, path=path),
     }
-    return {**body, **_outcomes_of(place, left, opened, notes), "notes": notes}
+    body |= _outcomes_of(place, left, opened, notes)
+    if body["source"] == "results" and _ended_early(session, dag, state):
+        notes.append(parts.reader_note("warning", _ENDED_EARLY))
+        body["ended_early"] = True
+    return {**body, "notes": notes}
+
+
+#: For the page, of a task instance that was killed, or failed before its report.
+_ENDED_EARLY = (
+    "The task has failed without a report: it was killed, or its run broke off. These are the orders whose outcome it "
+    "had recorded until then; the extract may have more. Its log says why it ended."
+)
+
+
+def _ended_early(session: Session, dag: SerializedDag, state: TaskState) -> bool:
+    """Whether a task instance has failed before it could leave its report in XCom."""
+    pushes = dag.tasks.get(state.key.task_id, {}).get("do_xcom_push", True)
+    return state.state == "failed" and bool(pushes) and not records.has_return_value(session, state.key)
 
 
 def _outcomes_of(
@@ -76,6 +94,7 @@ def _press_again(
     date = records.next_logical_date(session, run)
     replay = press_again.replay(run, dag, key.task_id, _without_secret(path), date)
     return {
+        "replays": parts.replays(session, run, [key.task_id], path) if path else [],
         "retry_failed": str(parameters.get("retry_failed")).lower() == "true",
         "replay": {**replay, "allowed": access.may_trigger(user, key.dag_id)},
         "clear": {**press_again.clear(run, key, parameters), "allowed": access.may_clear(user, key.dag_id)},
@@ -96,7 +115,7 @@ def _place(key: TaskKey, left: TaskReport | None, state: TaskState) -> tuple[Pla
         return None, [parts.reader_note("error", f"The results cannot be read: {error}")]
     if place is not None:
         return place, []
-    if reported is not None:
+    if reported is not None and left and any(left.counts.values()):
         return None, [parts.reader_note("warning", _unseen(key, reported))]
     if left or state.unfinished:
         return None, []
@@ -109,7 +128,7 @@ def _unseen(key: TaskKey, reported: str) -> str:
     if root is None:
         return (
             f"{where}, which is not the folder of this task instance: this page does not read it. Below is what XCom "
-            f"holds. In a terminal: ecdp results '{path}' --failed"
+            f"holds. In a terminal: ecdp results {shlex.quote(path)} --failed"
         )
     if not folders.readable(root):
         return (
@@ -174,8 +193,13 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
         body["outcomes"] = parts.outcomes_json(sums, dry_run=dry_run)
     if counts and body["source"] is None:
         body |= {"source": "xcom", "reasons": parts.reasons_of(left.values())}
-        if any(report.results_path for report in left.values()):
+        if any(report.results_path and any(report.counts.values()) for report in left.values()):
             notes.append(parts.reader_note("info", _UNSEEN_OF_RUN))
+    early = [state.key for state in states if state.key in places and _ended_early(session, dag, state)]
+    if early:
+        names = ", ".join(sorted({key.task_id for key in early}))
+        notes.append(parts.reader_note("warning", f"{names}: {_ENDED_EARLY}"))
+        body["ended_early"] = True
     tasks = [parts.task_json(state) | {"counts": counts.get(state.key)} for state in states]
     return {**body, "tasks": tasks, "notes": notes, **_replay_of_run(session, user, run, dag, places)}
 
@@ -193,8 +217,13 @@ def _replay_of_run(
     # the instances of a mapped task have one folder above them all
     inside = place.inside[0] if key.map_index < 0 else place.inside[0].split("/")[0]
     date = records.next_logical_date(session, run)
-    replay = press_again.replay(run, dag, key.task_id, _without_secret(place.of(inside)), date)
-    return {"paused": run.paused, "replay": {**replay, "allowed": access.may_trigger(user, run.dag_id)}}
+    path = place.of(inside)
+    replay = press_again.replay(run, dag, key.task_id, _without_secret(path), date)
+    return {
+        "paused": run.paused,
+        "replays": parts.replays(session, run, list(task_ids), path),
+        "replay": {**replay, "allowed": access.may_trigger(user, run.dag_id)},
+    }
 
 
 def run_places(run: RunState, states: Iterable[TaskState]) -> dict[TaskKey, Place]:

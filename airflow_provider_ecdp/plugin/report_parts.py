@@ -23,6 +23,9 @@ from airflow_provider_ecdp.results.outcome import Outcome
 #: Reasons that a report lists.
 _REASONS = 20
 
+#: Replays that a report lists.
+_REPLAYS = 5
+
 #: Parameters of a task for its reading and its sending, in the order of the page.
 _READ = ("path", "extracts", "partitions", "mapping", "sql", "partition_by")
 _SENT = ("mode", "only_changed", "replay_from", "on_clear", "max_failed", "ecdp_conn_id", "check_only")
@@ -108,8 +111,7 @@ def reasons_of(reports: Iterable[TaskReport]) -> list[dict[str, Any]]:
     """Return why orders of several tasks failed, by their XComs, the commonest reasons first."""
     sums: dict[str, dict[str, Any]] = {}
     for row in (row for report in reports for row in report.reasons):
-        if isinstance(row["reason"], str) and isinstance(row["count"], int):
-            sums.setdefault(row["reason"], {**row, "count": 0})["count"] += row["count"]
+        sums.setdefault(row["reason"], {**row, "count": 0})["count"] += row["count"]
     return sorted(sums.values(), key=lambda row: row["count"], reverse=True)[:_REASONS]
 
 
@@ -158,6 +160,19 @@ def columns_read(place: Place, key: TaskKey) -> dict[str, Any] | None:
     except (EcdpError, ValueError):
         return None
     return {"at": kept["at"], "extracts": kept["columns"]} if kept else None
+
+
+def replays(session: Session, run: RunState, task_ids: list[str], path: str) -> list[dict[str, Any]]:
+    """Return the later runs that have sent the failed orders of some results again, the newest first.
+
+    :param path: folder of the results
+    """
+    rows = []
+    for run_id, state in records.replays(session, run, path)[:_REPLAYS]:
+        reports = records.reports(session, run.dag_id, run_id, task_ids).values()
+        counts = {outcome.value: sum(report.counts[outcome.value] for report in reports) for outcome in Outcome}
+        rows.append({"run_id": run_id, "state": state, "counts": counts if reports else None})
+    return rows
 
 
 def earlier_runs(

@@ -210,6 +210,14 @@ class Story(AirflowRun):
         verdict = report.locator("h1").inner_text()
         check(verdict == f"None of {FAULTY} orders failed", verdict)
         visitor.picture("sync-report-replayed")
+        report = visitor.open_report(DAG, failed, TASK)
+        again = report.locator(".option .note").inner_text()
+        check(f"{run_id}: success, {FAULTY} accepted" in again, again)
+        # a second press on one page: no two runs of a DAG may have one date
+        first = visitor.replay(report)
+        report.get_by_role("button", name="Close").click()
+        states = [self.ended(one) for one in (first, visitor.replay(report))]
+        check(states == ["success", "success"], f"replays from one page: {states}")
         stored = self.session.get(f"http://127.0.0.1:{self.ports['sandbox']}/_sandbox/counts", timeout=30).json()[
             "stored"
         ]

@@ -152,9 +152,12 @@ class Visitor:
     def replay(self, report):
         """Press the button, and return the id of the run that it has triggered."""
         report.get_by_role("button", name="Send failed orders again").click()
+        trigger = report.get_by_role("button", name="Trigger")
+        # the window loads the newest state first
+        expect(trigger).to_be_enabled()
         self.picture("sync-report-replay")
-        report.get_by_role("button", name="Trigger").click()
-        link = report.get_by_role("dialog").get_by_role("link")
+        trigger.click()
+        link = report.locator("dialog .note.success a")
         expect(link).to_be_visible()
         return link.inner_text()
 

@@ -56,6 +56,7 @@ class Server:
 
     def __init__(self, client, home):
         self.client, self.home, self.results = client, home, home / "results"
+        self.added = []
 
     def headers(self, user="viewer", role="VIEWER"):
         from airflow.api_fastapi.app import get_auth_manager
@@ -97,13 +98,28 @@ class Server:
             # as the API for tasks stores it; XComModel.set always serializes in Airflow 3.1
             session.merge(XComModel(**at, dag_run_id=dag_run.id, key=key, value=value))
 
+    def add_run(self, run_id, date, conf):
+        self.added.append(run_id)
+        add_run("shop", run_id, date, conf)
+
+    def set_state(self, task_id, state):
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.utils.session import create_session
+
+        with create_session() as session:
+            session.query(TaskInstance).filter_by(dag_id="shop", run_id=RUN, task_id=task_id).one().state = state
+
     def clean(self):
+        from airflow.models import DagRun
         from airflow.models.xcom import XComModel
         from airflow.utils.session import create_session
 
         shutil.rmtree(self.results, ignore_errors=True)
         with create_session() as session:
             session.query(XComModel).delete()
+            for run in session.query(DagRun).filter(DagRun.run_id.in_(self.added)):
+                session.delete(run)
+        self.added.clear()
 
 
 def add_run(dag_id, run_id, date, conf=None):

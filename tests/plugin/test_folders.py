@@ -1,5 +1,8 @@
 """What the API server reads: folders that it computes itself, below roots that the deployment names."""
 
+import re
+import shlex
+
 import pytest
 
 SUMMARY = {"mode": "Add", "total": 1, "accepted": 1}
@@ -59,6 +62,12 @@ def test_a_reader_is_told_which_root_to_configure(server, reported, tmp_path, mo
 def test_a_reader_is_told_that_the_api_server_has_not_the_workers_disk(server, reported):
     (note,) = reported(server.folder())["notes"]
     assert "the API server finds nothing there" in note["text"]
+
+
+def test_a_command_to_paste_holds_a_path_of_an_xcom_as_one_word(reported):
+    (note,) = reported("/x'; rm -r ~ '")["notes"]
+    (command,) = re.findall("ecdp results .*", note["text"])
+    assert shlex.split(command) == ["ecdp", "results", "/x'; rm -r ~ '", "--failed"]
 
 
 def test_a_path_with_credentials_is_shown_without_them(reported):

@@ -35,6 +35,12 @@ def test_a_replay_has_the_configuration_and_the_day_of_the_run_that_failed(serve
         answer = server.client.post("/api/v2/dags/shop/dagRuns", json=request, headers=headers)
         assert answer.status_code == 200, answer.text
         runs.append(answer.json())
+    # the newest first, so that whoever looks next knows
+    assert [(one["run_id"], one["state"], one["counts"]) for one in failed()["replays"]] == [
+        (run["dag_run_id"], "queued", None) for run in reversed(runs)
+    ]
+    assert failed("push_more")["replays"] == []
+    assert len(server.get(f"data/shop/{server.run}").json().get("replays", [])) == 0
     dates = [dt.datetime.fromisoformat(run["logical_date"]) for run in runs]
     # no two runs of a DAG have one date, and these are of one day
     assert dates == [server.day + dt.timedelta(milliseconds=1), server.day + dt.timedelta(milliseconds=2)]
@@ -90,6 +96,14 @@ def test_a_dag_run_is_replayed_where_its_results_are_of_one_task(server):
 def test_a_replay_of_mapped_tasks_reads_all_their_results(server):
     for index in range(2):
         server.write(server.folder("push_shards", index), (f"A-{index}", "rejected", "x", 0))
+    folder = server.folder("push_shards", 0).parents[1]
     replay = server.get(f"data/shop/{server.run}").json()["replay"]
-    assert replay["conf"]["replay_from"] == str(server.folder("push_shards", 0).parents[1])
+    assert replay["conf"]["replay_from"] == str(folder)
     assert not replay["allowed"]
+    later = server.day + dt.timedelta(days=1)
+    server.add_run("later", later, {"replay_from": f"{folder}/"})
+    server.push_xcom({"summary": {"total": 2, "accepted": 1, "rejected": 1}}, "push_shards", 0, run_id="later")
+    for path in (f"shop/{server.run}", f"shop/{server.run}/push_shards/1"):
+        (one,) = server.get(f"data/{path}").json()["replays"]
+        assert (one["run_id"], one["state"]) == ("later", "success")
+        assert {outcome: count for outcome, count in one["counts"].items() if count} == {"accepted": 1, "rejected": 1}

@@ -104,12 +104,13 @@ def test_odd_texts_are_looked_for_and_nothing_else(server, pushed, text):
 
 
 def test_the_csv_has_what_the_filter_lets_through(server, pushed):
-    server.write(server.folder(), ("=1+1", "rejected", "@x", 0), name="formula")
+    formulas = ["=1+1", "\n=1+1", "\uff1d1+1"]
+    server.write(server.folder(), *[(text, "rejected", "@x", 0) for text in formulas], name="formula")
     answer = server.get(f"csv/{pushed}", outcome="rejected")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     assert answer.headers["content-disposition"] == 'attachment; filename="orders.csv"'
     rows = list(csv.DictReader(io.StringIO(answer.text)))
-    assert sorted(row["order_id"] for row in rows) == ["'=1+1", "R-1", "R-2"]
+    assert sorted(row["order_id"] for row in rows) == sorted([*(f"'{text}" for text in formulas), "R-1", "R-2"])
     assert {row["run"] for row in rows} == {server.run}
 
 
@@ -208,6 +209,58 @@ def test_xcom_of_any_shape_is_harmless(server):
     for shape in shapes:
         server.push_xcom(shape)
         assert server.get(f"data/shop/{server.run}/push/-1").status_code == 200, shape
+
+
+def test_the_page_gets_of_an_xcom_only_what_it_can_show(server):
+    """The script of the page takes a number for a number, and a reason for a text."""
+    ok = {"order_id": None, "outcome": "rejected", "reason": "no", "http_status": 400, "attempts": 1}
+    server.push_xcom(
+        {
+            "summary": {"total": 3, "accepted": 1, "mode": {"a": 1}, "requests": "many", "bytes": 9, "dry_run": "x"},
+            "results": [
+                {"outcome": "refused"},
+                {"outcome": ["rejected"]},
+                ok | {"reason": {"a": 1}, "attempts": "x"},
+                ok,
+            ],
+            "reasons": [{"reason": 5, "count": 1}, {"reason": "rejected: no", "count": 2, "example": 7}],
+            "warnings": {"a": {"count": "x"}, "b": {"count": 2, "example": []}},
+            "check": {"problems": [{"field": "id", "rule": "required", "count": 1, "examples": 7}]},
+        }
+    )
+    report = server.get(f"data/shop/{server.run}/push/-1").json()
+    assert report["summary"] == {"total": 3, "accepted": 1, "bytes": 9}
+    assert report["results"] == [ok | {"reason": None, "attempts": None}, ok]
+    assert report["reasons"] == [{"reason": "rejected: no", "count": 2, "example": None}]
+    assert report["warnings"] == {"b": {"count": 2, "example": None}}
+
+
+@pytest.fixture
+def task_failed(server):
+    """The task `push` of the run has failed."""
+    server.set_state("push", "failed")
+    yield
+    server.set_state("push", "success")
+
+
+@pytest.mark.usefixtures("task_failed")
+def test_a_task_that_broke_off_is_told_from_one_whose_report_is_all(server):
+    server.write(server.folder(), ("A", "accepted", None, 0))
+    for path in (f"shop/{server.run}/push/-1", f"shop/{server.run}"):
+        report = server.get(f"data/{path}").json()
+        assert report["ended_early"]
+        assert "The task has failed without a report" in report["notes"][0]["text"]
+    # another try that has reported, whatever a storage of XCom makes of it
+    server.push_xcom("s3://bucket/key")
+    for path in (f"shop/{server.run}/push/-1", f"shop/{server.run}"):
+        report = server.get(f"data/{path}").json()
+        assert ("ended_early" in report, report["notes"]) == (False, [])
+
+
+def test_an_extract_without_orders_misses_no_results(server):
+    server.push_xcom({"summary": {"total": 0}, "results_path": str(server.folder())})
+    for path in (f"shop/{server.run}/push/-1", f"shop/{server.run}"):
+        assert server.get(f"data/{path}").json()["notes"] == []
 
 
 def test_an_id_that_an_extract_holds_twice_counts_twice(server, pushed):

@@ -1,7 +1,8 @@
 // The table of orders: searched, filtered, sorted and cut into pages by the server; a click shows an order's history.
 
 import {
-  airflowLink, counted, dataUrl, el, follow, IDS, moment, number, read, readBlob, RequestError, words,
+  airflowLink, counted, dataUrl, el, expandable, follow, IDS, moment, number, OF_RUN, read, readBlob, RequestError,
+  shortened, taskLink, words,
 } from "./page.js";
 
 const PAGE = 25;
@@ -19,17 +20,24 @@ const COLUMNS = [
   ["Requests", "attempts"],
   ["Time (UTC)", "at"],
 ];
+/** In a DAG run, behind the order; the server does not sort by it. */
+const TASK = "Task";
 const FIGURES = new Set(["http_status", "attempts"]);
 
 export class OrderTable {
-  /** @param {Array} outcomes of the report */
-  constructor(outcomes) {
+  /**
+   * @param {Array} outcomes of the report
+   * @param {object} chosen what a reader has chosen in the table that this one replaces
+   */
+  constructor(outcomes, chosen) {
     this.outcomes = outcomes;
     this.failed = outcomes.some(({ failed, count }) => failed && count);
-    this.state = { show: this.failed ? "failed" : "all", text: "", reason: null, sort: "order_id", descending: false, offset: 0 };
+    const first = { show: this.failed ? "failed" : "all", text: "", reason: null, sort: "order_id", descending: false, offset: 0 };
+    this.state = chosen?.touched ? { ...first, ...chosen } : first;
     this.asked = 0;
     this.body = el("tbody");
     this.heads = COLUMNS.map(([title, column]) => this.head(title, column));
+    this.allHeads = OF_RUN ? this.heads.toSpliced(1, 0, el("th", { scope: "col" }, TASK)) : this.heads;
     this.status = el("p.quiet", { role: "status" }, "Loading the orders…");
     this.previous = el("button", { type: "button", disabled: true, onclick: () => this.turn(-1) }, "Previous");
     this.next = el("button", { type: "button", disabled: true, onclick: () => this.turn(1) }, "Next");
@@ -42,7 +50,7 @@ export class OrderTable {
       "table.orders",
       {},
       el("caption.unseen", {}, "Orders with their outcomes"),
-      el("thead", {}, el("tr", {}, this.heads)),
+      el("thead", {}, el("tr", {}, this.allHeads)),
       this.body,
     );
     this.region = el("div.scroll", { tabindex: "0", role: "region", "aria-label": "Orders" }, table);
@@ -63,6 +71,7 @@ export class OrderTable {
       placeholder: "Search id or reason",
       "aria-label": "Search order ids and reasons",
       maxlength: "500",
+      value: this.state.text,
       oninput: () => {
         clearTimeout(timer);
         timer = setTimeout(() => this.change({ text: this.search.value.trim() }), SEARCH_DELAY);
@@ -98,17 +107,19 @@ export class OrderTable {
     this.select.value = show;
     this.search.value = "";
     this.change({ show, reason, text: "" });
-    this.element.scrollIntoView({ behavior: "smooth", block: "start" });
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.element.scrollIntoView({ behavior: still ? "auto" : "smooth", block: "start" });
     this.region.focus({ preventScroll: true });
   }
 
   change(changes) {
-    this.state = { ...this.state, offset: 0, ...changes };
+    this.state = { ...this.state, offset: 0, ...changes, touched: true };
     return this.load();
   }
 
   turn(by) {
     this.state.offset = Math.max(0, this.state.offset + by * PAGE);
+    this.state.touched = true;
     return this.load();
   }
 
@@ -162,19 +173,17 @@ export class OrderTable {
     const { reason } = this.state;
     this.chip.hidden = !reason;
     const clear = el("button.plain", { type: "button", onclick: () => this.change({ reason: null }) }, "Show all reasons");
-    this.chip.replaceChildren(...(reason ? ["Reason: ", el("strong", {}, reason), " ", clear] : []));
+    this.chip.replaceChildren(...(reason ? ["Reason: ", el("strong", {}, shortened(reason)), " ", clear] : []));
   }
 
-  row({ order_id, outcome, reason, http_status, attempts, at }) {
-    const id = order_id === null || order_id.length > LONGEST_ID
-      ? el("span", { class: order_id === null ? "quiet" : null, title: order_id }, order_id ?? "without an id")
-      : el("button.plain", { type: "button", title: `Show the history of ${order_id}`, onclick: () => showHistory(order_id) }, order_id);
+  row({ order_id, outcome, reason, http_status, attempts, at, run }) {
     return el(
       "tr",
       {},
-      el("th", { scope: "row" }, id),
+      el("th", { scope: "row" }, orderCell(order_id)),
+      OF_RUN && el("td", {}, taskOf(run)),
       el("td", {}, badge(outcome)),
-      el("td.reason", {}, reason ?? ""),
+      el("td.reason", {}, expandable(reason ?? "")),
       el("td.figure", {}, http_status ?? ""),
       el("td.figure", {}, attempts ?? ""),
       el("td.time", {}, moment(at)),
@@ -201,6 +210,20 @@ export class OrderTable {
   }
 }
 
+/** An order's id, which shows its history if the server can look it up. */
+function orderCell(id) {
+  if (id === null) return el("span.quiet", {}, "without an id");
+  if (id.length > LONGEST_ID) return el("span", { title: id }, id);
+  const text = id.trim() ? id : JSON.stringify(id);
+  return el("button.plain", { type: "button", title: `Show the history of ${text}`, onclick: () => showHistory(id) }, text);
+}
+
+/** The task of a row, by the folder of its results: task, map index if it is mapped, epoch. */
+function taskOf(folder) {
+  const parts = folder.split("/").map(decodeURIComponent);
+  return taskLink(parts[0], parts.length > 2 ? Number(parts[1]) : -1);
+}
+
 export const badge = (outcome) => el(`span.badge.${outcome}`, {}, words(outcome));
 
 /** The orders that XCom lists, where there are no results to ask. */
@@ -211,7 +234,7 @@ export function listedOrders(results, total, kept) {
       {},
       el("th", { scope: "row" }, order_id ?? el("span.quiet", {}, "without an id")),
       el("td", {}, badge(outcome)),
-      el("td.reason", {}, reason ?? ""),
+      el("td.reason", {}, expandable(reason ?? "")),
       el("td.figure", {}, http_status ?? ""),
       el("td.figure", {}, attempts ?? ""),
     ),
@@ -273,7 +296,7 @@ function historyTable(rows) {
       {},
       el("td.time", {}, moment(row.at)),
       el("td", {}, badge(row.outcome)),
-      el("td.reason", {}, row.reason ?? ""),
+      el("td.reason", {}, expandable(row.reason ?? "")),
       el("td.figure", {}, row.http_status ?? ""),
       el(
         "td",

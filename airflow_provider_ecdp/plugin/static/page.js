@@ -8,6 +8,9 @@ export const AIRFLOW = new URL(`${UP}/../`, location.href);
 /** The ids of the page's address, as they stand there: DAG, run, and for a task also the task and its map index. */
 export const IDS = location.pathname.split("/").slice(UP === "../.." ? -2 : -4);
 
+/** Whether the page is the report of a DAG run. */
+export const OF_RUN = IDS.length === 2;
+
 export const ON_ITS_OWN = window.parent === window;
 
 /**
@@ -73,6 +76,17 @@ export const sumOf = (counts, outcomes) => outcomes.reduce((sum, outcome) => sum
 
 export const capitalised = (text) => text[0].toUpperCase() + text.slice(1);
 
+/** Characters of a text that is shown whole: a reason of ECDP may be as long as a page. */
+const LONG = 300;
+
+export const shortened = (text) => (text.length > LONG ? `${text.slice(0, LONG)}…` : text);
+
+/** A text, of which the rest shows on a click where it is long. */
+export function expandable(text) {
+  if (text.length <= LONG) return text;
+  return el("details", {}, el("summary", {}, shortened(text)), `…${text.slice(LONG)}`);
+}
+
 /** Say something to screen readers. */
 export function announce(text) {
   document.getElementById("announcer").textContent = text;
@@ -136,6 +150,13 @@ export function airflowLink(path, ...children) {
     follow(href, event.ctrlKey || event.metaKey ? { target: "_blank" } : {});
   };
   return el("a", { href, onclick: leave }, ...children);
+}
+
+/** A link to the report of a task instance of this run. */
+export function taskLink(taskId, mapIndex) {
+  const at = `dags/${IDS[0]}/runs/${IDS[1]}/tasks/${encodeURIComponent(taskId)}`;
+  if (mapIndex < 0) return airflowLink(`${at}/plugin/ecdp-report`, taskId);
+  return airflowLink(`${at}/mapped/${mapIndex}/plugin/ecdp-report`, `${taskId} [${mapIndex}]`);
 }
 
 /** A link to a section of the documentation, beside Airflow's page. */

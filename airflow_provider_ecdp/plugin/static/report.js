@@ -4,30 +4,45 @@ import { earlierRuns, outcomeBar, timeline } from "./charts.js";
 import { badge, listedOrders, LONGEST_ID, OrderTable, showHistory } from "./orders.js";
 import {
   airflowLink, announce, ask, capitalised, counted, docsLink, duration, el, followTheme, groups, IDS, moment, number,
-  ON_ITS_OWN, read, size, sumOf, words,
+  OF_RUN, ON_ITS_OWN, read, RequestError, shortened, size, sumOf, taskLink, words,
 } from "./page.js";
 
-const OF_RUN = IDS.length === 2;
 const POLL = 15_000;
 const main = document.getElementById("report");
+
+/** The table of orders on the page; what a reader has chosen in it outlives a renewal. */
+let orders = null;
 
 followTheme();
 load();
 
 async function load(verdictBefore = null) {
-  let report;
   try {
-    report = await read("data");
+    const report = await read("data");
+    const sections = report.kind === "other" ? otherKind() : assembled(report);
+    show(ON_ITS_OWN ? [trail(), ...sections] : sections);
+    orders?.load();
+    const verdict = main.querySelector("h1")?.textContent ?? null;
+    if (verdict && verdict !== verdictBefore) announce(verdict);
+    document.title = [verdict, ...IDS.slice(0, 3).map(decodeURIComponent).reverse()].filter(Boolean).join(" · ");
+    if (report.unfinished ?? report.task?.unfinished) poll(verdict);
   } catch (error) {
-    show(el("section.card", {}, el("p.note.error", { role: "alert" }, error.message), loginLink(error)));
+    explain(error, verdictBefore);
+    // of this page's own: the console has the place
+    if (!(error instanceof RequestError)) throw error;
+  }
+}
+
+/** Say why there is no report; one that could only not be renewed stays, and is renewed later. */
+function explain(error, verdictBefore) {
+  if (verdictBefore !== null && error.status !== 401 && error.status !== 403) {
+    poll(verdictBefore);
     return;
   }
-  const sections = report.kind === "other" ? otherKind() : assembled(report);
-  show(ON_ITS_OWN ? [trail(), ...sections] : sections);
-  const verdict = main.querySelector("h1")?.textContent ?? null;
-  if (verdict && verdict !== verdictBefore) announce(verdict);
-  const unfinished = report.unfinished ?? report.task?.unfinished;
-  if (unfinished) poll(verdict);
+  const text = error instanceof RequestError ? error.message : `The report cannot be shown: ${error.message}`;
+  const again = el("button", { type: "button", onclick: () => load() }, "Try again");
+  const next = loginLink(error) ?? (error.status !== 403 && el("p", {}, again));
+  show(el("section.card", {}, el("p.note.error", { role: "alert" }, text), next));
 }
 
 /** A run that goes on is looked at again, unless the reader has begun to work with the page. */
@@ -67,15 +82,14 @@ function otherKind() {
 function assembled(report) {
   const { outcomes, source } = report;
   const total = outcomes.reduce((sum, { count }) => sum + count, 0);
-  const orders = source === "results" ? new OrderTable(outcomes) : null;
-  orders?.load();
+  orders = source === "results" ? new OrderTable(outcomes, orders?.state) : null;
   return [
     summary(report, total, orders),
     report.notes.map(({ level, text }) => el(`p.note.${level}`, { role: "note" }, text)),
-    reasons(report.reasons, orders, report.summary?.dry_run ? "Why orders are invalid" : "Why orders failed"),
+    reasons(report, orders),
     report.replay && again(report),
     orders?.element ?? (report.results?.length ? listedOrders(report.results, total, report.results_path) : null),
-    OF_RUN && tasks(report.tasks, groups(report.facts)),
+    OF_RUN && tasks(report),
     charts(report),
     OF_RUN ? null : details(report),
   ];
@@ -83,8 +97,10 @@ function assembled(report) {
 
 // what happened
 
+const failedIn = (outcomes) => outcomes.filter((one) => one.failed).reduce((sum, { count }) => sum + count, 0);
+
 function summary(report, total, orders) {
-  const failed = report.outcomes.filter((one) => one.failed).reduce((sum, { count }) => sum + count, 0);
+  const failed = failedIn(report.outcomes);
   const legend = report.outcomes.filter(({ count }) => count).map((one) => legendEntry(one, orders));
   return el(
     "section.card",
@@ -105,6 +121,7 @@ function verdict(report, total, failed) {
   }
   const of = unfinished ? `${counted(total, "order")} so far` : counted(total, "order");
   if (total === 0) return unfinished ? "No outcome yet" : "There were no orders";
+  if (report.ended_early) return `Ended early: ${failed ? number(failed) : "none"} of ${of} failed`;
   return failed ? `${number(failed)} of ${of} failed` : `${unfinished ? "No failure among" : "None of"} ${of}${unfinished ? "" : " failed"}`;
 }
 
@@ -141,13 +158,15 @@ function legendEntry({ outcome, count, meaning }, orders) {
 
 // why
 
-function reasons(rows, orders, title) {
+function reasons({ reasons: rows, outcomes, summary: cost }, orders) {
   if (!rows.length) return null;
+  const title = cost?.dry_run ? "Why orders are invalid" : "Why orders failed";
+  const others = failedIn(outcomes) - rows.reduce((sum, { count }) => sum + count, 0);
   const line = ({ reason, count, example }) => {
     const [outcome, text] = split(reason);
     const label = orders
-      ? el("button.plain", { type: "button", title: "Show these orders", onclick: () => orders.filter({ show: "failed", reason }) }, text)
-      : text;
+      ? el("button.plain", { type: "button", title: "Show these orders", onclick: () => orders.filter({ show: "failed", reason }) }, shortened(text))
+      : shortened(text);
     return el(
       "tr",
       {},
@@ -182,6 +201,7 @@ function reasons(rows, orders, title) {
         el("tbody", {}, rows.map(line)),
       ),
     ),
+    others > 0 && el("p.quiet", {}, `These are the ${number(rows.length)} most frequent reasons. ${counted(others, "order")} failed for others.`),
   );
 }
 
@@ -193,9 +213,10 @@ function split(reason) {
 // what next
 
 function again(report) {
-  const failed = report.outcomes.filter((one) => one.failed).reduce((sum, { count }) => sum + count, 0);
+  const failed = failedIn(report.outcomes);
   const unfinished = report.unfinished ?? report.task.unfinished;
-  if (unfinished || (!failed && report.source !== null) || report.summary?.dry_run) return null;
+  const allGood = !failed && report.source !== null && !report.ended_early;
+  if (unfinished || allGood || report.summary?.dry_run) return null;
   const options = [failed > 0 && report.replay.conf && replayOption(report), report.clear && clearOption(report)].filter(Boolean);
   if (!options.length) return null;
   return el(
@@ -206,8 +227,7 @@ function again(report) {
   );
 }
 
-function replayOption({ replay, paused, retry_failed: retried }) {
-  const conf = el("pre", { tabindex: "0" }, JSON.stringify(replay.conf, null, 2));
+function replayOption({ replay, replays, retry_failed: retried }) {
   const title = el("h3", {}, "Send the failed orders again");
   const text = el(
     "p.quiet",
@@ -224,28 +244,66 @@ function replayOption({ replay, paused, retry_failed: retried }) {
       el("p", {}, "The DAG takes no ", el("code", {}, "replay_from"), " yet. Write into it:"),
       copyable(replay.paste),
       el("p", {}, "Then this button triggers it. Or now, in a terminal, with ", el("code", {}, "--replay-from"), ":"),
-      copyable(`ecdp push EXTRACT --replay-from '${replay.conf.replay_from}'`),
+      copyable(`ecdp push EXTRACT --replay-from ${quoted(replay.conf.replay_from)}`),
     );
   }
-  const button = el("button.primary", { type: "button" }, "Send failed orders again");
-  button.addEventListener("click", () =>
-    confirmed("Send the failed orders again?", [text.cloneNode(true), el("p", {}, "The configuration of the run:"), conf.cloneNode(true), paused && pausedNote()], "Trigger", async () => {
-      const run = await ask(`dags/${IDS[0]}/dagRuns`, replay.request);
-      return el("p", {}, "Triggered: ", airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(run.dag_run_id)}`, run.dag_run_id));
-    }),
-  );
-  if (replay.allowed) return el("div.option", {}, title, text, button);
+  const button = el("button.primary", { type: "button", onclick: () => confirmReplay(text) }, "Send failed orders again");
+  if (replay.allowed) return el("div.option", {}, title, text, replaysNote(replays), button);
   return el(
     "div.option",
     {},
     title,
     text,
+    replaysNote(replays),
     el("p", {}, "You may not trigger this DAG. Give this to someone who may, as the configuration of a run:"),
     copyable(JSON.stringify(replay.conf, null, 2)),
   );
 }
 
-const pausedNote = () => el("p.note.warning", {}, "The DAG was paused when this report was opened. While it is paused, the run waits.");
+/** A text as one word of a shell, also if it holds quotes. */
+const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
+
+/** Ask before a replay: with the report of now, for others may have pressed the button since the page was opened. */
+function confirmReplay(text) {
+  confirmed(
+    "Send the failed orders again?",
+    async () => {
+      const { replay, replays, paused } = await read("data");
+      const conf = el("pre", { tabindex: "0" }, JSON.stringify(replay.conf, null, 2));
+      return [text.cloneNode(true), replaysNote(replays), el("p", {}, "The configuration of the run:"), conf, paused && pausedNote()];
+    },
+    "Trigger",
+    async () => {
+      const run = await trigger();
+      return el("p", {}, "Triggered: ", airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(run.dag_run_id)}`, run.dag_run_id));
+    },
+  );
+}
+
+/** Trigger the replay. Each has a date of its own, which another replay may take between the answer and the request. */
+async function trigger() {
+  for (let tries = 1; ; tries++) {
+    const { replay } = await read("data");
+    try {
+      return await ask(`dags/${IDS[0]}/dagRuns`, replay.request);
+    } catch (error) {
+      if (error.status !== 409) throw error;
+      if (tries === 3) throw new RequestError(409, "Another run of this DAG was triggered at the same time. Try again.");
+    }
+  }
+}
+
+/** Replays that there are already, so that nobody presses without knowing of them. */
+function replaysNote(replays) {
+  if (!replays?.length) return null;
+  const line = ({ run_id: id, state, counts }) => {
+    const sums = counts && Object.entries(counts).filter(([, count]) => count).map(([outcome, count]) => `${number(count)} ${words(outcome)}`);
+    return el("li", {}, airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(id)}`, id), `: ${[state, ...(sums ?? [])].join(", ")}`);
+  };
+  return el("div.note", {}, "These orders were already sent again:", el("ul", {}, replays.map(line)));
+}
+
+const pausedNote = () => el("p.note.warning", {}, "The DAG is paused: the run waits until somebody switches the DAG on.");
 
 function clearOption({ clear, task }) {
   const title = el("h3", {}, "Run this task again");
@@ -255,7 +313,7 @@ function clearOption({ clear, task }) {
   }
   const button = el("button", { type: "button" }, "Clear task");
   button.addEventListener("click", () =>
-    confirmed("Run this task again?", [text.cloneNode(true)], "Clear", async () => {
+    confirmed("Run this task again?", () => [text.cloneNode(true)], "Clear", async () => {
       await ask(`dags/${IDS[0]}/clearTaskInstances`, clear.request);
       setTimeout(load, 1500);
       return el("p", {}, "The task is cleared, and runs again soon.");
@@ -264,10 +322,16 @@ function clearOption({ clear, task }) {
   return el("div.option", {}, title, text, button);
 }
 
-function confirmed(title, content, verb, act) {
-  const body = el("div", {}, content);
+/**
+ * Ask before something is done.
+ *
+ * @param {function} content the elements that explain it, or a promise of them
+ * @param {function} act does it, and gives what to say then
+ */
+async function confirmed(title, content, verb, act) {
+  const body = el("div", { "aria-live": "polite" }, el("p.quiet", {}, "Loading…"));
   const cancel = el("button", { type: "button", autofocus: true, onclick: () => dialog.close() }, "Cancel");
-  const go = el("button.primary", { type: "button" }, verb);
+  const go = el("button.primary", { type: "button", disabled: true }, verb);
   const foot = el("div.foot", {}, cancel, go);
   const dialog = el(
     "dialog",
@@ -278,6 +342,7 @@ function confirmed(title, content, verb, act) {
   );
   go.addEventListener("click", async () => {
     go.disabled = true;
+    body.querySelector(".note.error")?.remove();
     try {
       const done = await act();
       body.replaceChildren(el("div.note.success", { role: "status" }, done));
@@ -291,6 +356,12 @@ function confirmed(title, content, verb, act) {
   });
   document.body.append(dialog);
   dialog.showModal();
+  try {
+    body.replaceChildren(...(await content()).filter(Boolean));
+    go.disabled = false;
+  } catch (error) {
+    body.replaceChildren(el("p.note.error", { role: "alert" }, error.message));
+  }
 }
 
 function copyable(text) {
@@ -319,11 +390,12 @@ function charts({ timeline: intervals, earlier, facts: outcomes }) {
 
 // of a DAG run
 
-function tasks(rows, columns) {
+function tasks({ tasks: rows, facts: outcomes, outcomes: sums, replay }) {
+  const columns = groups(outcomes);
+  const hint = !replay && failedIn(sums) > 0 && "The report of each task can send its failed orders again.";
   const failures = columns.find(({ failed }) => failed).outcomes;
   const line = ({ task_id, map_index, state, counts }) => {
-    const at = `dags/${IDS[0]}/runs/${IDS[1]}/tasks/${encodeURIComponent(task_id)}`;
-    const link = map_index < 0 ? airflowLink(`${at}/plugin/ecdp-report`, task_id) : airflowLink(`${at}/mapped/${map_index}/plugin/ecdp-report`, `${task_id} [${map_index}]`);
+    const link = taskLink(task_id, map_index);
     const figures = columns.map(({ outcomes }) => (counts ? number(sumOf(counts, outcomes)) : ""));
     return el("tr", {}, el("th", { scope: "row" }, link), el("td", {}, state ?? "none"), figures.map((one) => el("td.figure", {}, one)));
   };
@@ -334,6 +406,7 @@ function tasks(rows, columns) {
     "section.card",
     { "aria-labelledby": "tasks" },
     el("h2", { id: "tasks" }, counted(rows.length, "task instance")),
+    hint && el("p.quiet", {}, hint),
     el(
       "div.scroll.long",
       { tabindex: "0", role: "region", "aria-labelledby": "tasks" },
