@@ -152,6 +152,7 @@ for name in MODULES:
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.reader import OrderReader
@@ -164,7 +165,7 @@ with (
     EcdpClient("sandbox-key", ClientSettings(base_url=sandbox.url)) as client,
     OrderReader(ParquetSource.open(extract)) as orders,
 ):
-    report = push(orders, client, ledger=Ledger(results))
+    report = push(orders, client, prior_runs=PriorRuns(Ledger(results)))
 assert "airflow" not in sys.modules
 print(report.summary["accepted"], report.summary["total"], report.failed)
 """

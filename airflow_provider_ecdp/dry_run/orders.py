@@ -39,18 +39,19 @@ OTHER = "(other text)"
 def check(
     orders: OrderReader,
     settings: PushSettings | None = None,
-    prior: PriorRuns | None = None,
+    prior_runs: PriorRuns | None = None,
     *,
     progress: OnProgress = no_progress,
 ) -> Findings:
     """Read all orders and return the findings. Nothing is sent, and nothing is written.
 
+    :param prior_runs: where the outcomes of the run and of earlier ones are kept; None is a run that keeps none
     :param progress: called after each record batch, with invalid orders as failed ones
     :raises ConfigurationError: drift is a failure, and nothing keeps the columns of the previous run
     :raises EmptyExtractError: there are no orders, and `allow_empty` is not set
     :raises ExtractError: the extract cannot be read to its end
     """
-    settings, prior = settings or PushSettings(), prior or PriorRuns()
+    settings, prior_runs = settings or PushSettings(), prior_runs or PriorRuns()
     findings = Findings(rows=orders.rows, fields=orders.explained)
     several = len(orders.columns) > 1
     for name, (read, ignored) in orders.columns.items():
@@ -60,10 +61,10 @@ def check(
         findings.ignored += [prefix + column for column in ignored]
     if orders.settings.sql is not None:
         findings.not_fields = list(orders.mapping.ignored)
-    if kept := prior.of_columns(settings.on_drift):
+    if kept := prior_runs.of_columns(settings.on_drift):
         changes = drifted(orders, kept)
         findings.drift = None if changes is None else [str(change) for change in changes]
-    carried = carry_over(orders, prior, OnDrift.IGNORE)
+    carried = carry_over(orders, prior_runs, OnDrift.IGNORE)
     selection = orders.select(sent=carried.sent, only=carried.only)
     findings.duplicate_ids = selection.repeated_ids
     findings.duplicates = selection.duplicates(EXAMPLES)

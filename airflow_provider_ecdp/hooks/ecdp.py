@@ -269,11 +269,9 @@ class EcdpHook(BaseHook):
         :raises ExtractError: the extract cannot be read as orders
         """
         # Arrow and DuckDB, which a DAG file must not load when it is parsed
-        from airflow_provider_ecdp.ledger.prior_runs import PriorRuns  # noqa: PLC0415
         from airflow_provider_ecdp.orders.reader import OrderReader  # noqa: PLC0415
         from airflow_provider_ecdp.push.run import push  # noqa: PLC0415
 
-        kept = prior_runs or PriorRuns()
         # of a TaskFlow function; an operator has lineage of its own
         target = uri_of(self.get_conn().settings.base_url)
         get_hook_lineage_collector().add_output_asset(context=self, uri=target)
@@ -282,12 +280,7 @@ class EcdpHook(BaseHook):
                 orders,
                 self.get_conn(),
                 sending or self.settings(PushSettings, {}),
-                ledger=kept.ledger,
-                history=kept.history,
-                replay=kept.replay,
-                columns=kept.columns,
-                deletions=kept.deletions,
-                only_changed=kept.only_changed,
+                prior_runs=prior_runs,
                 failed_before=failed_before,
                 progress=progress,
                 cancellation=self.cancellation,

@@ -27,9 +27,9 @@ RESUMED, UNCHANGED = "resumed", "unchanged"
 class PriorRuns:
     """Where earlier runs have kept the outcomes of orders.
 
-    :param ledger: of this run, which may have been tried before
+    :param ledger: of this run, which may have been tried before: orders that it lists as accepted are not sent again
     :param history: of all runs: every run notes its outcomes there
-    :param only_changed: whether orders that `history` has with the same content are skipped
+    :param only_changed: whether orders that `history` has with the same content are skipped; False sends all
     :param replay: of an earlier run, or of all its mapped tasks: only the orders that failed there are read
     :param deletions: deletions over the same connection: an order whose newest row is there is sent again
     :param columns: where the columns that a run reads are kept; None is `history`, or else `ledger`

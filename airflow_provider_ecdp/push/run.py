@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.ledger.prior_runs import RESUMED, UNCHANGED, PriorRuns, carry_over, no_orders
-from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.ledger.target import check_target
 from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.orders.reader import OrderReader, Selection
@@ -46,24 +45,14 @@ def push(
     client: EcdpClient,
     settings: PushSettings | None = None,
     *,
-    ledger: Ledger | None = None,
-    history: Ledger | None = None,
-    replay: Ledger | None = None,
-    columns: Ledger | None = None,
-    deletions: Ledger | None = None,
-    only_changed: bool = True,
+    prior_runs: PriorRuns | None = None,
     failed_before: FailedBefore | None = None,
     progress: OnProgress = no_progress,
     cancellation: Cancellation | None = None,
 ) -> Report:
     """Send `orders`, and return the outcome of each. Refusals and outages are in the report, not raised.
 
-    :param ledger: where this run's outcomes are kept; orders accepted there with the same content are not sent again
-    :param history: where the outcomes of all runs are kept: this run notes its own there
-    :param only_changed: whether orders that `history` has with the same content are skipped; False sends all
-    :param replay: of an earlier run: only the orders that failed in it are read
-    :param columns: where the columns that a run reads are kept, for the next to compare; None is history, or ledger
-    :param deletions: orders that were deleted by id or from an extract; `history` is not believed of these
+    :param prior_runs: where the outcomes of this run and of earlier ones are kept; None keeps them nowhere
     :param failed_before: orders that earlier runs left rejected or unresolved: those that their extracts still have are
         sent too
     :param progress: called in this thread, after each batch and every few seconds while none ends
@@ -72,8 +61,8 @@ def push(
     :raises ColumnsError: the columns are not those of the previous run, and `on_drift` is FAIL
     :raises ExtractError: the extract cannot be read to its end; outcomes until then are in the ledger
     """
-    settings, prior = settings or PushSettings(), PriorRuns(ledger, history, replay, columns, deletions, only_changed)
-    job = _Push(orders, client, settings, prior, failed_before, progress=progress, cancellation=cancellation)
+    settings, prior_runs = settings or PushSettings(), prior_runs or PriorRuns()
+    job = _Push(orders, client, settings, prior_runs, failed_before, progress=progress, cancellation=cancellation)
     try:
         job.run.execute()
     finally:

@@ -22,6 +22,7 @@ from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.by_id.from_ids import Missing, get_orders
 from airflow_provider_ecdp.cli import main
 from airflow_provider_ecdp.cli.parser import parser
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -138,7 +139,9 @@ def plain(text):
 def pushed(sandbox, _order, folder):
     Sample(orders=500, faulty=2, odd=1, day=dt.date(2026, 11, 1)).write(folder / "orders.parquet")
     with client_of(sandbox) as client, OrderReader(ParquetSource.open(folder / "orders.parquet")) as orders:
-        return push(orders, client, PushSettings(results_limit=3), ledger=Ledger(folder / "results")).as_json()
+        return push(
+            orders, client, PushSettings(results_limit=3), prior_runs=PriorRuns(Ledger(folder / "results"))
+        ).as_json()
 
 
 def summed(sandbox, _order, folder):
@@ -149,7 +152,9 @@ def summed(sandbox, _order, folder):
     for i, shard in enumerate(cut(extract, 3, path="orders.parquet")):
         opened = open_shard(shard, str(folder / "orders.parquet"), extract.filesystem)
         with client_of(sandbox) as client, OrderReader(opened) as orders:
-            results.append(push(orders, client, ledger=Ledger(folder / "push_orders" / str(i) / "3")).as_json())
+            results.append(
+                push(orders, client, prior_runs=PriorRuns(Ledger(folder / "push_orders" / str(i) / "3"))).as_json()
+            )
     return summarise(results, expected=3)
 
 

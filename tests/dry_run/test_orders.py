@@ -306,12 +306,12 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
         batch_bytes=dice.randint(800, 5_000),
         canary=dice.choice([0, dice.randint(1, 9)]),
     )
-    memory = {dice.choice(["history", "ledger"]): Ledger(tmp_path)}
+    prior_runs = PriorRuns(**{dice.choice(["history", "ledger"]): Ledger(tmp_path)})
     for several, settings in ((records[: dice.randint(20, 40)], PushSettings()), (records, how)):
         with OrderReader(source_from_records(several)) as orders:
-            found = check(orders, settings, PriorRuns(**memory))
+            found = check(orders, settings, prior_runs)
         with OrderReader(source_from_records(several)) as orders:
-            report = push(orders, client, settings, **memory)
+            report = push(orders, client, settings, prior_runs=prior_runs)
 
         assert found.total == found.invalid + found.to_send + found.skip_reasons.total() == len(several)
         assert {
@@ -335,7 +335,7 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
 
 def test_what_earlier_runs_hold_is_not_to_be_sent(look, order, client, tmp_path):
     with OrderReader(source_from_records([order("O-1"), order("O-2")])) as orders:
-        push(orders, client, ledger=Ledger(tmp_path))
+        push(orders, client, prior_runs=PriorRuns(Ledger(tmp_path)))
     kept = sorted(tmp_path.iterdir())
 
     for prior in (PriorRuns(ledger=Ledger(tmp_path)), PriorRuns(history=Ledger(tmp_path))):
@@ -349,7 +349,7 @@ def test_what_earlier_runs_hold_is_not_to_be_sent(look, order, client, tmp_path)
 def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order, tmp_path):
     server.faults = Faults(reject_every=3)
     with OrderReader(source_from_records([order(f"O-{n}") for n in range(1, 8)])) as orders:
-        assert push(orders, client, ledger=Ledger(tmp_path)).summary["rejected"] == 2
+        assert push(orders, client, prior_runs=PriorRuns(Ledger(tmp_path))).summary["rejected"] == 2
 
     found = look([{}] * 9, prior=PriorRuns(replay=Ledger(tmp_path)))
     assert (found.total, found.to_send) == (2, 2)
@@ -359,7 +359,7 @@ def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order
 
 def test_a_replay_of_a_run_that_left_nothing_says_so(look, order, client, tmp_path):
     with OrderReader(source_from_records([order("O-1")])) as orders:
-        push(orders, client, ledger=Ledger(tmp_path))
+        push(orders, client, prior_runs=PriorRuns(Ledger(tmp_path)))
     with pytest.raises(EmptyExtractError, match="nothing to replay: 0 of 1 orders of the earlier run failed"):
         look([{}], prior=PriorRuns(replay=Ledger(tmp_path)))
 
@@ -372,7 +372,7 @@ def test_columns_that_are_gone_are_found_and_nothing_is_kept(look, order, client
     assert list(tmp_path.iterdir()) == []
 
     with OrderReader(source_from_records([order("O-1")])) as orders:
-        push(orders, client, ledger=Ledger(tmp_path / "results"))
+        push(orders, client, prior_runs=PriorRuns(Ledger(tmp_path / "results")))
     kept = sorted((tmp_path / "results").iterdir())
     assert look([{}], how, memory).drift == []
     narrow = source_from_records([{name: v for name, v in order("O-2").items() if name != "currency"}])

@@ -9,6 +9,7 @@ import sys
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -20,7 +21,7 @@ def main(url: str, path: str, folder: str, mode: str, batch_size: str, flush_sec
     ledger = Ledger(folder, flush_seconds=float(flush_seconds))
     client = EcdpClient(os.environ["ECDP_API_KEY"], ClientSettings(base_url=url))
     with client, OrderReader(ParquetSource.open(path)) as orders:
-        report = push(orders, client, settings, ledger=ledger)
+        report = push(orders, client, settings, prior_runs=PriorRuns(ledger))
     sys.stdout.write(json.dumps(report.as_json()))
     return 1 if report.failed else 0
 

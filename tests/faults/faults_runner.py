@@ -14,6 +14,7 @@ from faults_scenario import SCHEMA, Scenario, scenario
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
@@ -109,8 +110,9 @@ class World:
                         orders,
                         client,
                         settings,
-                        ledger=self.ledger(folder, steps),
-                        history=self.ledger(history, steps) if history else None,
+                        prior_runs=PriorRuns(
+                            self.ledger(folder, steps), self.ledger(history, steps) if history else None
+                        ),
                         progress=lambda _: steps.step("progress"),
                     )
             except Crash:

@@ -18,6 +18,7 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.retry import RetryPolicy
 from airflow_provider_ecdp.api.settings import ClientSettings
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.results.report import Report
@@ -117,7 +118,7 @@ class Hostility:
                 PlainReader(self.ids, self.words),
                 client,
                 PushSettings(mode=self.mode, **self.settings),
-                ledger=Ledger(folder),
+                prior_runs=PriorRuns(Ledger(folder)),
                 cancellation=Cancellation(clock=clock),
             )
 

@@ -24,6 +24,7 @@ from airflow_provider_ecdp.errors import (
     StorageError,
     ThrottledError,
 )
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.records import source_from_records
@@ -77,9 +78,7 @@ def pushed(client, extract, *, ledger=None, history=None, replay=None, progress=
             orders,
             client,
             PushSettings(**settings),
-            ledger=ledger,
-            history=history,
-            replay=replay,
+            prior_runs=PriorRuns(ledger, history, replay),
             progress=progress,
         )
 

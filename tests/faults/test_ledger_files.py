@@ -18,11 +18,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import StorageError
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
-from airflow_provider_ecdp.push.run import PushSettings, push
+from airflow_provider_ecdp.push.run import push
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
 ROWS = 6
@@ -198,7 +199,7 @@ def typed_orders():
 def pushed(sandbox, path, folder, sql=None):
     client = EcdpClient("sandbox-key", ClientSettings(base_url=sandbox.url))
     with client, OrderReader(ParquetSource.open(path), OrderSettings(sql=sql)) as orders:
-        return push(orders, client, PushSettings(), ledger=Ledger(folder))
+        return push(orders, client, prior_runs=PriorRuns(Ledger(folder)))
 
 
 @pytest.mark.parametrize("sql", [None, "SELECT * FROM extract"])

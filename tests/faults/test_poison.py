@@ -19,6 +19,7 @@ from airflow_provider_ecdp.by_id.from_source import ChangeSettings, apply_change
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
 from airflow_provider_ecdp.by_id.settings import Missing, Operation
 from airflow_provider_ecdp.errors import KeyRefusedError
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
@@ -36,7 +37,10 @@ def pushed(server, ids, *, ledger=None, policy=RetryPolicy(), **settings):  # no
     with EcdpClient(KEY, about, policy=policy, clock=clock, sleep=clock.sleep) as client:
         server.cut = cutting(client)
         cancellation = Cancellation(clock=clock)
-        return push(PlainReader(ids), client, PushSettings(**settings), ledger=ledger, cancellation=cancellation)
+        prior_runs = PriorRuns(ledger)
+        return push(
+            PlainReader(ids), client, PushSettings(**settings), prior_runs=prior_runs, cancellation=cancellation
+        )
 
 
 def changed(server, operation, ids, ledger=None):

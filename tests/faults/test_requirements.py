@@ -20,6 +20,7 @@ from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.cli import main
 from airflow_provider_ecdp.errors import NoAnswerError, UnreachableError
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -90,7 +91,7 @@ def pushed(server, path, clock, folder=None, **settings):
     ledger = None if folder is None else Ledger(folder, clock=clock)
     client = EcdpClient(key, ClientSettings(base_url=server.url), clock=clock, sleep=clock.sleep)
     with client, OrderReader(ParquetSource.open(path)) as orders:
-        return push(orders, client, PushSettings(**settings), ledger=ledger)
+        return push(orders, client, PushSettings(**settings), prior_runs=PriorRuns(ledger))
 
 
 class TestRefusals:

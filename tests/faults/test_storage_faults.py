@@ -27,6 +27,7 @@ from airflow_provider_ecdp.api.settings import ClientSettings
 from airflow_provider_ecdp.errors import StorageError
 from airflow_provider_ecdp.ledger import write_clock
 from airflow_provider_ecdp.ledger.compaction import compact, prune
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.push.run import PushSettings, push
 
@@ -161,8 +162,7 @@ def pushed(server, ledger, *, mode=Mode.ADD_OR_REPLACE, history=None, on_done=No
             PlainReader(ids),
             client,
             PushSettings(mode=mode, batch_size=4, max_in_flight=1, results_limit=10_000),
-            ledger=ledger,
-            history=history,
+            prior_runs=PriorRuns(ledger, history),
             progress=progress,
         )
     assert sum(report.summary[outcome] for outcome in OUTCOMES) == report.summary["total"] == len(ids)

@@ -60,6 +60,7 @@ def push_lines(path: str, url: str, results: str) -> None:
     """Push order lines: what one of the processes does."""
     from airflow_provider_ecdp.api.client import EcdpClient
     from airflow_provider_ecdp.api.settings import ClientSettings
+    from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
     from airflow_provider_ecdp.ledger.store import Ledger
     from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
     from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
@@ -70,7 +71,7 @@ def push_lines(path: str, url: str, results: str) -> None:
         EcdpClient(KEY, ClientSettings(base_url=url)) as client,
         OrderReader(ParquetSource.open(path), settings) as orders,
     ):
-        summary = push(orders, client, ledger=Ledger(results)).summary
+        summary = push(orders, client, prior_runs=PriorRuns(Ledger(results))).summary
     say(f"{summary['total']} {summary['accepted']}")
 
 

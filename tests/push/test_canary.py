@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_ecdp.errors import ConfigurationError, OrdersFailedError
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.run import PushSettings, push
@@ -15,7 +16,7 @@ REFUSED = (400, {"title": "Bad request", "errors": ["no such website"]}, {})
 
 def pushed(source, client, canary, ledger=None, **settings):
     with OrderReader(source) as orders:
-        return push(orders, client, PushSettings(canary=canary, **settings), ledger=ledger)
+        return push(orders, client, PushSettings(canary=canary, **settings), prior_runs=PriorRuns(ledger))
 
 
 def outcomes(report):

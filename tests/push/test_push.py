@@ -25,6 +25,7 @@ from airflow_provider_ecdp.errors import (
     ServerError,
 )
 from airflow_provider_ecdp.ledger import write_clock
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings
 from airflow_provider_ecdp.orders.sources.records import source_from_records
@@ -46,8 +47,7 @@ def pushed(client, source, *, progress=lambda _: None, order=None, cancellation=
             orders,
             client,
             PushSettings(**changes),
-            **ledgers,
-            only_changed=only_changed,
+            prior_runs=PriorRuns(**ledgers, only_changed=only_changed),
             progress=progress,
             cancellation=cancellation,
         )

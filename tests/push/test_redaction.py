@@ -18,6 +18,7 @@ from laws import examples
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.api.redaction import SentValues, redact
 from airflow_provider_ecdp.errors import PushError
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.sources.records import source_from_records
@@ -171,7 +172,7 @@ def test_nothing_that_a_run_leaves_holds_a_customer(
         }
     ]
     with OrderReader(source_from_records(records)) as orders:
-        report = push(orders, hasty, PushSettings(mode=Mode.ADD_OR_REPLACE), ledger=Ledger(str(folder)))
+        report = push(orders, hasty, PushSettings(mode=Mode.ADD_OR_REPLACE), prior_runs=PriorRuns(Ledger(str(folder))))
     with pytest.raises(PushError) as raised:
         report.raise_for_failures(MaxFailed())
     rows = Ledger(str(folder)).rows(["order_id", "reason"]).read_all().to_pylist()

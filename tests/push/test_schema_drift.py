@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
+from airflow_provider_ecdp.ledger.prior_runs import PriorRuns
 from airflow_provider_ecdp.ledger.schema_drift import Change, changed, columns_of, detect_drift
 from airflow_provider_ecdp.ledger.settings import OnDrift
 from airflow_provider_ecdp.ledger.store import Ledger
@@ -255,7 +256,7 @@ def test_a_setting_that_cannot_be_meant_is_refused():
 
 def pushed(source, client, ledger, **more):
     with OrderReader(TableSource("t", source)) as orders:
-        return push(orders, client, PushSettings(on_drift=OnDrift.FAIL), **{"ledger": ledger} | more)
+        return push(orders, client, PushSettings(on_drift=OnDrift.FAIL), prior_runs=PriorRuns(ledger, **more))
 
 
 def test_a_push_fails_before_the_first_request(foreign, client, ledger):

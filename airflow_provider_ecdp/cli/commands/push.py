@@ -32,9 +32,9 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     )
     if arguments.full_resync and history is None:
         raise ConfigurationError("--full-resync needs --only-changed DIR; without it, all orders are sent anyway")
-    only_changed = not arguments.full_resync
+    prior_runs = PriorRuns(ledger, history, replay, only_changed=not arguments.full_resync)
     if arguments.dry_run:
-        return dry_run(arguments, settings, PriorRuns(ledger, history, replay, only_changed=only_changed))
+        return dry_run(arguments, settings, prior_runs)
     failed = failed_before(arguments) if arguments.retry_failed else None
     with (
         shown(arguments) as show,
@@ -45,10 +45,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
             orders,
             client,
             settings,
-            ledger=ledger,
-            history=history,
-            replay=replay,
-            only_changed=only_changed,
+            prior_runs=prior_runs,
             failed_before=failed,
             progress=show,
             cancellation=interruption.cancellation,
