@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Union
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.push import PushOperator
-from airflow_provider_ecdp.operators.results import deletions_folder, open_ledger, results_root
+from airflow_provider_ecdp.operators.results import open_ledger, results_root
 from airflow_provider_ecdp.operators.settings import ByIdTaskSettings, DeletionTaskSettings
+from airflow_provider_ecdp.results.folders import deletions_folder
 
 if TYPE_CHECKING:
     from datetime import timedelta

@@ -11,9 +11,6 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.dry_run import as_text, as_xcom
 from airflow_provider_ecdp.operators.results import (
-    columns_folder,
-    deletions_folder,
-    history_folder,
     open_ledger,
     own_folder,
     remove_old_results,
@@ -22,6 +19,7 @@ from airflow_provider_ecdp.operators.results import (
 from airflow_provider_ecdp.operators.settings import OnClear, OnEmpty, PushTaskSettings
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.push.settings import PushSettings
+from airflow_provider_ecdp.results.folders import columns_folder, deletions_folder, history_folder
 from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ class PushOperator(EcdpOperator):
         if root and task.keep_results_days is not None:
             shared = prior_runs.history is not None
             folders = [
-                history_folder(root, context["ti"], task.ecdp_conn_id),
+                history_folder(root, context["ti"].dag_id, context["ti"].task_id, task.ecdp_conn_id),
                 deletions_folder(root, task.ecdp_conn_id),
             ]
             remove_old_results(root, context["ti"], task.keep_results_days, folders if shared else ())
@@ -101,7 +99,7 @@ class PushOperator(EcdpOperator):
             raise ConfigurationError(
                 "only_changed needs results_path: set it, or results_path in the section [ecdp] of Airflow"
             )
-        history = open_ledger(history_folder(root, ti, task.ecdp_conn_id)) if root else None
+        history = open_ledger(history_folder(root, ti.dag_id, ti.task_id, task.ecdp_conn_id)) if root else None
         if history is not None and not task.only_changed and not history.exists():
             # once there is one, a run that sends everything notes it too: ECDP then has these orders
             history = None

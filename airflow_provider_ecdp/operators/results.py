@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
 from airflow_provider_ecdp.hooks.version_compat import conf
 from airflow_provider_ecdp.orders.sources.storage import credentials_in, without_credentials
+from airflow_provider_ecdp.results.folders import instance_folder, join, segment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,18 +43,7 @@ def own_folder(root: str, ti: RuntimeTaskInstanceProtocol, *, resume: bool = Fal
     """
     epochs = instance_folder(root, ti.dag_id, ti.run_id, ti.task_id, ti.map_index)
     newest = _newest_epoch(epochs) if resume else None
-    return _join(epochs, ti.max_tries if newest is None else newest)
-
-
-def instance_folder(root: str, dag_id: str, run_id: str, task_id: str, map_index: int | None = None) -> str:
-    """Return the folder above the epochs of a task instance: `{root}/{dag_id}/{run_id}/{task_id}[/{map_index}]`."""
-    mapped = [] if map_index is None or map_index < 0 else [map_index]
-    return _join(root, dag_id, run_id, task_id, *mapped)
-
-
-def run_folder(root: str, dag_id: str, run_id: str) -> str:
-    """Return the folder of a DAG run: `{root}/{dag_id}/{run_id}`."""
-    return _join(root, dag_id, run_id)
+    return join(epochs, ti.max_tries if newest is None else newest)
 
 
 def remove_old_results(
@@ -71,9 +60,9 @@ def remove_old_results(
     if ti.map_index is not None and ti.map_index > 0:
         # the first of mapped tasks does it for all
         return
-    name = _segment(ti.task_id)
+    name = segment(ti.task_id)
     try:
-        url, path, filesystem = open_storage(_join(root, ti.dag_id))
+        url, path, filesystem = open_storage(join(root, ti.dag_id))
         removed = prune(path, filesystem, keep_days=keep_days, belongs=lambda folder: folder.split("/")[1:2] == [name])
         if removed:
             log.info("Removed the results of %d earlier runs from %s: nothing since %d days", removed, url, keep_days)
@@ -90,33 +79,7 @@ def _newest_epoch(folder: str) -> int | None:
 
     url, path, filesystem = open_storage(folder)
     epochs = sorted(int(name) for name in folders_in(filesystem, path, url) if name.isdecimal())
-    return next((epoch for epoch in reversed(epochs) if open_ledger(_join(folder, epoch)).exists()), None)
-
-
-def history_folder(root: str, ti: RuntimeTaskInstanceProtocol, conn_id: str) -> str:
-    """Return the folder of a task for all its runs: `{root}/{dag_id}/{task_id}/history/{conn_id}`.
-
-    Another connection may lead to another ECDP, so the connection is a part of it.
-    """
-    return _join(root, ti.dag_id, ti.task_id, "history", conn_id)
-
-
-def failed_folder(root: str, ti: RuntimeTaskInstanceProtocol, conn_id: str) -> str:
-    """Return the folder of the orders that all runs of a task left: `{root}/{dag_id}/{task_id}/failed/{conn_id}`."""
-    return _join(root, ti.dag_id, ti.task_id, "failed", conn_id)
-
-
-def deletions_folder(root: str, conn_id: str) -> str:
-    """Return the folder of the orders that were deleted over a connection, by any task: `{root}/deleted={conn_id}`.
-
-    A quoted id never holds `=`, so no DAG has this folder.
-    """
-    return f"{root.rstrip('/')}/deleted={_segment(conn_id)}"
-
-
-def columns_folder(root: str, dag_id: str, task_id: str) -> str:
-    """Return the folder where a task keeps which columns its extract has: `{root}/{dag_id}/{task_id}/columns`."""
-    return _join(root, dag_id, task_id, "columns")
+    return next((epoch for epoch in reversed(epochs) if open_ledger(join(folder, epoch)).exists()), None)
 
 
 def open_storage(path: str | ObjectStoragePath, conn_id: str | None = None) -> tuple[str, str, Any]:
@@ -150,13 +113,3 @@ def open_ledger(folder: str) -> Ledger:
 
     _, path, filesystem = open_storage(folder)
     return Ledger(path, filesystem)
-
-
-def _join(root: str, *parts: object) -> str:
-    # a run id holds `:` and `+`, which not every storage takes, and globs read more; as Hive writes partitions
-    return "/".join([root.rstrip("/"), *(_segment(str(part)) for part in parts)])
-
-
-def _segment(text: str) -> str:
-    quoted = quote(text, safe="")
-    return quoted.replace(".", "%2E") if not quoted.strip(".") else quoted

@@ -17,7 +17,8 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.hooks.version_compat import conf
 from airflow_provider_ecdp.ledger.query import Row, rows_of
 from airflow_provider_ecdp.ledger.reader import files_in
-from airflow_provider_ecdp.operators.results import instance_folder, open_storage, run_folder
+from airflow_provider_ecdp.operators.results import open_storage
+from airflow_provider_ecdp.results.folders import instance_folder, run_folder
 
 
 @dataclass(frozen=True, slots=True)

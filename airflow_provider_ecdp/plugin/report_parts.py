@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.ledger.query import Results
-from airflow_provider_ecdp.operators.results import columns_folder, open_ledger
+from airflow_provider_ecdp.operators.results import open_ledger
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.plugin import folders, records
 from airflow_provider_ecdp.plugin.folders import Place, TaskKey
 from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport, counts_of
 from airflow_provider_ecdp.plugin.records import RunState, TaskState
+from airflow_provider_ecdp.results.folders import columns_folder
 from airflow_provider_ecdp.results.outcome import Outcome
 
 #: Reasons that a report lists.

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.operators.push import PushOperator
-from airflow_provider_ecdp.operators.results import failed_folder, open_storage, results_root
+from airflow_provider_ecdp.operators.results import open_storage, results_root
 from airflow_provider_ecdp.operators.settings import ExtractSettings, PushTaskSettings, refuse_unnamed
 from airflow_provider_ecdp.orders.settings import OrderSettings, refuse_both
+from airflow_provider_ecdp.results.folders import failed_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +112,7 @@ class ParquetToEcdpOperator(PushOperator):
                 "retry_failed does not work with mapped tasks, which would all send the same orders again: "
                 "use replay_from in a task of its own"
             )
-        _, path, filesystem = open_storage(failed_folder(root, ti, task.ecdp_conn_id))
+        _, path, filesystem = open_storage(failed_folder(root, ti.dag_id, ti.task_id, task.ecdp_conn_id))
         return FailedBefore(
             path, filesystem, self._describe(), lambda extract: OrderReader(self._reopen(extract, hook), reading)
         )

@@ -10,7 +10,6 @@ from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettin
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.dry_run import changes_as_text
 from airflow_provider_ecdp.operators.results import (
-    deletions_folder,
     open_ledger,
     own_folder,
     remove_old_results,
@@ -18,6 +17,7 @@ from airflow_provider_ecdp.operators.results import (
 )
 from airflow_provider_ecdp.operators.settings import FileSettings, OnClear, OnEmpty, RunTaskSettings
 from airflow_provider_ecdp.orders.settings import refuse_both
+from airflow_provider_ecdp.results.folders import deletions_folder
 from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:

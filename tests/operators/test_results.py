@@ -5,12 +5,12 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.results import (
-    history_folder,
     open_ledger,
     open_storage,
     own_folder,
     results_root,
 )
+from airflow_provider_ecdp.results.folders import history_folder
 
 
 def instance(**fields):
@@ -63,7 +63,7 @@ def test_two_names_never_share_a_folder():
 
 
 def test_the_history_is_of_a_task_and_a_connection_whatever_the_run():
-    assert history_folder("/r", instance(map_index=4), "ecdp_default") == "/r/shop.eu/push/history/ecdp_default"
+    assert history_folder("/r", "shop.eu", "push", "ecdp_default") == "/r/shop.eu/push/history/ecdp_default"
 
 
 def test_the_operators_results_path_goes_before_the_one_in_airflows_settings(monkeypatch):

@@ -72,7 +72,7 @@ class Server:
 
     def folder(self, task_id="push", map_index=-1, *, run_id=RUN, dag_id="shop", epoch=0):
         """Return the folder of the results of a task instance."""
-        from airflow_provider_ecdp.operators.results import instance_folder
+        from airflow_provider_ecdp.results.folders import instance_folder
 
         return Path(instance_folder(str(self.results), dag_id, run_id, task_id, map_index)) / str(epoch)
 

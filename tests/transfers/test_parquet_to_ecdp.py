@@ -15,7 +15,7 @@ from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, Air
 from airflow_provider_ecdp.ledger import write_clock
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.operators.ecdp import EcdpDeleteOrderOperator
-from airflow_provider_ecdp.operators.results import deletions_folder
+from airflow_provider_ecdp.results.folders import deletions_folder
 from airflow_provider_ecdp.sample import LINES_SQL, Sample
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
