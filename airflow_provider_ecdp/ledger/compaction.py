@@ -26,15 +26,13 @@ from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.ledger.write_clock import WriteClock, newest_time
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
 from airflow_provider_ecdp.orders.sources.storage import display_path
+from airflow_provider_ecdp.results.folders import is_of_run
 
 #: Rows of one file that a compaction writes; about 50 MB in memory.
 _FILE_ROWS = 500_000
 
 #: The longest time for which one file is being written.
 _WRITING = dt.timedelta(minutes=10)
-
-#: Folders of a task that hold what all its runs share.
-_OUTLIVING = frozenset({"history", "failed", "columns"})
 
 _COLUMNS = ", ".join(f'"{name}"' for name in SCHEMA.names)
 
@@ -98,7 +96,7 @@ def prune(
     for folder, files in storage.folders().items():
         below = storage.below(folder)
         written = newest_time(files)
-        if written is None or written >= oldest or not _is_of_run(below) or not (belongs is None or belongs(below)):
+        if written is None or written >= oldest or not is_of_run(below) or not (belongs is None or belongs(below)):
             continue
         # only what was listed: a task that is cleared may write here meanwhile
         for file in files:
@@ -114,13 +112,6 @@ def _days_ago(days: float) -> dt.datetime:
         return dt.datetime.now(dt.UTC) - dt.timedelta(days=days)
     except OverflowError:
         return dt.datetime.min.replace(tzinfo=dt.UTC)
-
-
-def _is_of_run(folder: str) -> bool:
-    """Whether a folder is that of a run: `…/task_id/epoch`, and none of those that outlive runs."""
-    *above, last = folder.split("/")
-    outlives = any(name in _OUTLIVING or name.startswith("deleted=") for name in above)
-    return last.isdecimal() and bool(above) and not outlives
 
 
 def forget(path: str | os.PathLike[str], order_id: str, filesystem: Any = None) -> int:

@@ -24,6 +24,7 @@ from airflow_provider_ecdp.ledger.reader import MEMORY_LIMIT, files_in, read_fil
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, running
 from airflow_provider_ecdp.orders.sources.storage import display_path
+from airflow_provider_ecdp.results.folders import is_shared
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import folded
 
@@ -34,9 +35,6 @@ _READ = tuple(name for name in SCHEMA.names if name != "content_hash")
 COLUMNS = (*_READ, "run")
 
 _SCHEMA = pa.schema([*(SCHEMA.field(name) for name in _READ), pa.field("run", pa.string())])
-
-#: Folders of a results root whose rows are in the folders of the runs too.
-_SHARED = ("/history/", "/deleted=")
 
 #: Rows that are folded at a time.
 _ROWS = 10_000
@@ -427,7 +425,7 @@ class _Tree:
         above = self._plain(self.above)
         for folder in self.folders:
             run = self._plain(folder).removeprefix(above).rstrip("/")
-            if any(shared in f"/{run}" for shared in _SHARED):
+            if is_shared(run):
                 continue
 
             def listed(folder: str = folder) -> list[str]:

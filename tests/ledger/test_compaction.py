@@ -54,7 +54,7 @@ def test_many_files_become_one_with_the_same_rows(tmp_path):
 def test_old_runs_are_removed_and_what_outlives_them_stays(tmp_path):
     old, new = "20200101T000000.000000-ab-000000", f"{NOW:%Y%m%dT%H%M%S.%f}-ab-000000"
     stay = ["dag/new/task/1", "dag/task/history/conn", "dag/task/history/7", "dag/task/failed/conn/9", "deleted=conn"]
-    go = ["dag/old/task/0", "dag/old/task/3/1"]
+    go = ["dag/old/task/0", "dag/old/task/3/1", "history/old/task/0", "dag/old/failed/0/1"]
     for folder in [*stay, *go]:
         write(tmp_path / folder, new if folder == stay[0] else old, [("A", "c", "accepted", 900)])
         (tmp_path / folder / f"_target-{old}.json").write_text("{}")

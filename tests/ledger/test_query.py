@@ -105,6 +105,26 @@ def test_runs_have_their_counts_the_newest_first(root):
     assert runs[1].as_json()["rejected"] == 2
 
 
+def test_a_dag_a_run_and_a_task_may_be_called_as_the_folders_that_all_runs_share(tmp_path):
+    runs = ("history/run/push/1", "dag/history/push/1", "dag/run/history/1", "failed/failed/failed/0/1")
+    for i, run in enumerate(runs):
+        write(tmp_path / run, (str(i), "rejected", "no", i))
+    with Results(tmp_path) as results:
+        assert sorted(run.path for run in results.runs()) == sorted(runs)
+    with Results([Folders(tmp_path / "dag" / "run", inside=["history/1"])]) as results:
+        assert results.counts()[Outcome.REJECTED] == 1
+
+
+def test_a_list_of_failed_orders_is_no_run(tmp_path):
+    write(tmp_path / "dag/run/push/1", ("A", "rejected", "no", 0))
+    shared = ("dag/push/failed/conn/0123456789abcdef", "dag/push/history/conn", "deleted=conn")
+    for folder in shared:
+        write(tmp_path / folder, ("A", "skipped", "no longer in the extract", 9))
+    with Results(tmp_path) as results:
+        assert [run.path for run in results.runs()] == ["dag/run/push/1"]
+        assert results.counts()[Outcome.REJECTED] == 1
+
+
 def test_all_rows_can_be_read_one_after_the_other(root):
     with Results(root) as results:
         assert [row.order_id for row in results.each()] == [None, "A", "B", "C"]
