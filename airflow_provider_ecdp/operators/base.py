@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -31,16 +32,19 @@ from airflow_provider_ecdp.observability.metrics import count_run, run_span
 from airflow_provider_ecdp.operators.failures import explained, section_about
 from airflow_provider_ecdp.operators.links import FailureDocsLink, ResultsFolderLink, SyncReportLink
 from airflow_provider_ecdp.operators.parameters import attribute, check_literals, declare, parameters_of, shown_default
+from airflow_provider_ecdp.operators.results import own_folder, results_root
 from airflow_provider_ecdp.operators.retry_policy import is_transient, with_retry_policy
-from airflow_provider_ecdp.operators.settings import OnMissing, TaskSettings
+from airflow_provider_ecdp.operators.settings import OnClear, OnEmpty, OnMissing, RunTaskSettings, TaskSettings
 from airflow_provider_ecdp.operators.sharding import open_extract
 from airflow_provider_ecdp.operators.task_log import ProgressLogger, summary_table
 from airflow_provider_ecdp.results.numbers import number_of
+from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.settings import Setting, build
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk.definitions.context import Context
+    from airflow.sdk.types import RuntimeTaskInstanceProtocol
 
     from airflow_provider_ecdp.ledger.store import Ledger
     from airflow_provider_ecdp.orders.sources.base import Source
@@ -175,6 +179,26 @@ class EcdpOperator(BaseOperator):
         error.args = (text,)
         return error
 
+    def _run_options(self, ti: RuntimeTaskInstanceProtocol, task: RunTaskSettings) -> dict[str, Any]:
+        """Return the parameters by name, and the settings of a run that follow from its try."""
+        # a try that was killed may have sent something that no ledger has
+        retried = ti.try_number > 1
+        return self._rendered() | {
+            "allow_empty": task.on_empty is OnEmpty.SUCCEED,
+            "resumed": retried,
+            "count_resumed_as": Outcome.ACCEPTED if retried else Outcome.SKIPPED,
+        }
+
+    def _place_results(self, ti: RuntimeTaskInstanceProtocol, task: RunTaskSettings) -> str | None:
+        """Choose the folder of this run's results, `results_folder`; return the root above it, None without one.
+
+        :raises ConfigurationError: Airflow has no file system for the root, or the storage refuses to list the folder
+        :raises StorageError: the storage does not answer
+        """
+        root = results_root(task.results_path)
+        self.results_folder = own_folder(root, ti, resume=task.on_clear is OnClear.RESUME) if root else None
+        return root
+
     def _unless_empty(self, run: Callable[[], dict[str, Any]], on_empty: str) -> dict[str, Any]:
         """Run; where there are no orders at all, skip the task if `on_empty` is "skip"."""
         try:
@@ -184,8 +208,8 @@ class EcdpOperator(BaseOperator):
                 raise AirflowSkipException(str(error)) from None
             raise
 
-    def _note_earlier(self, ledger: Ledger | None, *, retried: bool) -> None:
-        if ledger and not retried and ledger.exists():
+    def _note_earlier(self, ti: RuntimeTaskInstanceProtocol, ledger: Ledger | None) -> None:
+        if ledger and ti.try_number <= 1 and ledger.exists():
             self.log.warning(
                 "%s holds results of an earlier run of this name: orders accepted there are skipped", ledger.path
             )
@@ -250,6 +274,11 @@ class EcdpOperator(BaseOperator):
                 summary=summary,
             )
         return value
+
+    def _conclude_run(self, context: Context, hook: EcdpHook, report: Report, tolerated: MaxFailed) -> dict[str, Any]:
+        """Conclude a run whose outcomes are kept in `results_folder`, as `_conclude` does."""
+        # the ledger knows its folder by another name: that of the file system
+        return self._conclude(context, hook, replace(report, results_path=self.results_folder), tolerated)
 
     def _conclude(self, context: Context, hook: EcdpHook, report: Report, tolerated: MaxFailed) -> dict[str, Any]:
         """Log the report and return it for XCom, or raise its error; XCom is pushed in either case."""

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.dry_run import as_text, as_xcom
-from airflow_provider_ecdp.operators.results import (
-    open_ledger,
-    own_folder,
-    remove_old_results,
-    results_root,
-)
-from airflow_provider_ecdp.operators.settings import OnClear, OnEmpty, PushTaskSettings
+from airflow_provider_ecdp.operators.results import open_ledger, remove_old_results
+from airflow_provider_ecdp.operators.settings import PushTaskSettings
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.push.settings import PushSettings
 from airflow_provider_ecdp.results.folders import columns_folder, deletions_folder, history_folder
-from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -46,21 +39,14 @@ class PushOperator(EcdpOperator):
         return self._unless_empty(lambda: self._run(context, hook, task), task.on_empty)
 
     def _run(self, context: Context, hook: EcdpHook, task: PushTaskSettings) -> dict[str, Any]:
-        # a try that was killed may have stored orders that no ledger knows of
-        retried = context["ti"].try_number > 1
-        options = self._rendered() | {
-            "allow_empty": task.on_empty is OnEmpty.SUCCEED,
-            "resumed": retried,
-            "count_resumed_as": Outcome.ACCEPTED if retried else Outcome.SKIPPED,
-        }
+        ti = context["ti"]
+        options = self._run_options(ti, task)
         reading, sending = hook.settings(OrderSettings, options), hook.settings(PushSettings, options)
-        root = results_root(task.results_path)
-        own = own_folder(root, context["ti"], resume=task.on_clear is OnClear.RESUME) if root else None
-        self.results_folder = own
-        prior_runs = self._prior_runs(context["ti"], task, own)
+        root = self._place_results(ti, task)
+        prior_runs = self._prior_runs(ti, task, root)
         if task.dry_run:
             return self._check(context, hook, reading, sending, prior_runs)
-        self._note_earlier(prior_runs.ledger, retried=retried)
+        self._note_earlier(ti, prior_runs.ledger)
         report = hook.push(
             self._extract(context, hook),
             reading,
@@ -70,13 +56,10 @@ class PushOperator(EcdpOperator):
             progress=self._progress_logger(),
         )
         if root and task.keep_results_days is not None:
-            shared = prior_runs.history is not None
-            folders = [
-                history_folder(root, context["ti"].dag_id, context["ti"].task_id, task.ecdp_conn_id),
-                deletions_folder(root, task.ecdp_conn_id),
-            ]
-            remove_old_results(root, context["ti"], task.keep_results_days, folders if shared else ())
-        return self._conclude(context, hook, replace(report, results_path=own), sending.max_failed)
+            history = history_folder(root, ti.dag_id, ti.task_id, task.ecdp_conn_id)
+            shared = [history, deletions_folder(root, task.ecdp_conn_id)] if prior_runs.history is not None else ()
+            remove_old_results(root, ti, task.keep_results_days, shared)
+        return self._conclude_run(context, hook, report, sending.max_failed)
 
     def _check(
         self, context: Context, hook: EcdpHook, reading: OrderSettings, sending: PushSettings, prior_runs: PriorRuns
@@ -91,10 +74,9 @@ class PushOperator(EcdpOperator):
         value = as_xcom(findings, sending.mode.value)
         return self._conclude_dry_run(context, value, sending.max_failed, as_text(findings))
 
-    def _prior_runs(self, ti: RuntimeTaskInstanceProtocol, task: PushTaskSettings, own: str | None) -> PriorRuns:
+    def _prior_runs(self, ti: RuntimeTaskInstanceProtocol, task: PushTaskSettings, root: str | None) -> PriorRuns:
         from airflow_provider_ecdp.ledger.prior_runs import PriorRuns  # noqa: PLC0415  # Arrow, at parse time
 
-        root = results_root(task.results_path)
         if task.only_changed and not root:
             raise ConfigurationError(
                 "only_changed needs results_path: set it, or results_path in the section [ecdp] of Airflow"
@@ -104,7 +86,7 @@ class PushOperator(EcdpOperator):
             # once there is one, a run that sends everything notes it too: ECDP then has these orders
             history = None
         return PriorRuns(
-            ledger=open_ledger(own) if own else None,
+            ledger=open_ledger(self.results_folder) if self.results_folder else None,
             history=history,
             only_changed=task.only_changed,
             replay=open_ledger(task.replay_from) if task.replay_from else None,

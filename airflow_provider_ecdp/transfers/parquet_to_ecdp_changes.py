@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettings, DeletionSettings, Operation
 from airflow_provider_ecdp.operators.base import EcdpOperator
 from airflow_provider_ecdp.operators.dry_run import changes_as_text
-from airflow_provider_ecdp.operators.results import (
-    open_ledger,
-    own_folder,
-    remove_old_results,
-    results_root,
-)
-from airflow_provider_ecdp.operators.settings import FileSettings, OnClear, OnEmpty, RunTaskSettings
+from airflow_provider_ecdp.operators.results import open_ledger, remove_old_results
+from airflow_provider_ecdp.operators.settings import FileSettings, RunTaskSettings
 from airflow_provider_ecdp.orders.settings import refuse_both
 from airflow_provider_ecdp.results.folders import deletions_folder
-from airflow_provider_ecdp.results.outcome import Outcome
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -53,25 +46,16 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
         from airflow_provider_ecdp.dry_run.changes import check_changes  # noqa: PLC0415
 
         ti = context["ti"]
-        # a try that was killed may have sent changes that no ledger has
-        retried = ti.try_number > 1
-        options = self._rendered() | {
-            "allow_empty": task.on_empty is OnEmpty.SUCCEED,
-            "resumed": retried,
-            "count_resumed_as": Outcome.ACCEPTED if retried else Outcome.SKIPPED,
-        }
-        settings = hook.settings(self.sending, options)
-        root = results_root(task.results_path)
-        own = own_folder(root, ti, resume=task.on_clear is OnClear.RESUME) if root else None
-        self.results_folder = own
-        ledger = open_ledger(own) if own else None
+        settings = hook.settings(self.sending, self._run_options(ti, task))
+        root = self._place_results(ti, task)
+        ledger = open_ledger(self.results_folder) if self.results_folder else None
         deleted = deletions_folder(root, task.ecdp_conn_id) if root and self.operation is Operation.DELETE else None
         if task.dry_run:
             with self._queue(hook) as queue:
                 findings = check_changes(queue, settings, ledger)
             text = changes_as_text(findings)
             return self._conclude_dry_run(context, findings.as_json(), settings.max_failed, text, "rows")
-        self._note_earlier(ledger, retried=retried)
+        self._note_earlier(ti, ledger)
         client = hook.get_conn()
         with self._queue(hook) as queue:
             report = apply_changes(
@@ -85,7 +69,7 @@ class _ParquetToEcdpChangesOperator(EcdpOperator):
             )
         if root and task.keep_results_days is not None:
             remove_old_results(root, ti, task.keep_results_days, [deleted] if deleted else ())
-        return self._conclude(context, hook, replace(report, results_path=own), settings.max_failed)
+        return self._conclude_run(context, hook, report, settings.max_failed)
 
     def _queue(self, hook: EcdpHook) -> ChangeQueue:
         from airflow_provider_ecdp.by_id.queue import ChangeQueue  # noqa: PLC0415  # Arrow and DuckDB, as above
