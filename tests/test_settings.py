@@ -18,7 +18,18 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.get_provider_info import get_provider_info
 from airflow_provider_ecdp.orders.settings import OrderOptions, OrderSettings
 from airflow_provider_ecdp.push.settings import PushOptions, PushSettings
-from airflow_provider_ecdp.settings import Kind, boolean, build, choice, duration, number, settings_of, text, whole
+from airflow_provider_ecdp.settings import (
+    Kind,
+    boolean,
+    build,
+    choice,
+    duration,
+    mapping,
+    number,
+    settings_of,
+    text,
+    whole,
+)
 
 PACKAGE = Path(__file__).parents[1] / "airflow_provider_ecdp"
 
@@ -106,6 +117,7 @@ def test_values_are_taken_as_templates_and_people_write_them(kind, value, parsed
         (duration(), "2 fortnights", "must be a time above 0: a number of seconds, or text such as 90m or 1h 30m, not"),
         (duration(), "0m", "must be a time above 0"),
         (text(), 7, "must be text, not 7"),
+        (mapping("a dict"), "[" * 100_000, "must be a dict, not '[["),
     ],
 )
 def test_what_is_wrong_the_rule_and_the_value_are_one_sentence(kind: Kind, value, message):

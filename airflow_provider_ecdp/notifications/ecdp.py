@@ -53,12 +53,7 @@ class EcdpSyncNotifier(BaseNotifier):
         super().__init__(**kwargs)
         self.send = send
         self.always = always
-        share = None if volume_change is None else MaxFailed.parse(volume_change).share
-        if volume_change is not None and not share:
-            raise ConfigurationError(
-                f"volume_change must be a share above 0, such as 50% or 0.5, not {volume_change!r}"
-            )
-        self.volume_change = share
+        self.volume_change = None if volume_change is None else _share(volume_change)
 
     def notify(self, context: Context) -> None:
         """Send the message, if there is something to report."""
@@ -84,6 +79,17 @@ class EcdpSyncNotifier(BaseNotifier):
         kept = ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index, key=_VOLUMES, include_prior_dates=True) or []
         ti.xcom_push(key=_VOLUMES, value=[*kept, total][-_RUNS:])
         return unusual_volume(total, kept, self.volume_change)
+
+
+def _share(volume_change: str | float) -> float:
+    try:
+        share = MaxFailed.parse(volume_change).share
+    except ConfigurationError:
+        # its message is about max_failed
+        share = None
+    if not share:
+        raise ConfigurationError(f"volume_change must be a share above 0, such as 50% or 0.5, not {volume_change!r}")
+    return share
 
 
 def unusual_volume(total: int, earlier: Sequence[int], share: float) -> str | None:

@@ -57,6 +57,9 @@ class EcdpOrderSensor(BaseSensorOperator):
             with EcdpHook(self.ecdp_conn_id, policy=RetryPolicy(max_attempts=1)) as hook:
                 order = poll_order(hook.get_conn(), checked_id(self.order_id, in_path=True), self._listed_statuses())
         except EcdpError as error:
+            if error.transient:
+                self.log.warning("The limits of the connection cannot be shared, waiting: %s", error)
+                return False
             raise AirflowFailException(str(error)) from None
         return False if order is None else PokeReturnValue(is_done=True, xcom_value=order)
 

@@ -132,7 +132,7 @@ def test_volumes_are_compared_with_the_median(total, earlier, text):
 
 @pytest.mark.parametrize("share", [10, "10", 0.0, "half"])
 def test_a_volume_change_that_is_no_share_is_refused(share):
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(ConfigurationError, match="volume_change must be a share above 0"):
         EcdpSyncNotifier(volume_change=share)
 
 

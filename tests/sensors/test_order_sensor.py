@@ -1,6 +1,7 @@
 """The sensor for one order, and its trigger, over real HTTP."""
 
 import asyncio
+import errno
 import functools
 import itertools
 import threading
@@ -15,6 +16,7 @@ except ImportError:  # Airflow 3.1
 
 from airflow_provider_ecdp.hooks.ecdp import EcdpHook
 from airflow_provider_ecdp.hooks.version_compat import AirflowFailException, get_async_connection
+from airflow_provider_ecdp.runs import shared_limits
 from airflow_provider_ecdp.sandbox.faults import Faults
 from airflow_provider_ecdp.sensors.ecdp import EcdpOrderSensor
 from airflow_provider_ecdp.triggers import ecdp as triggers
@@ -117,6 +119,16 @@ def test_a_triggerer_that_begins_late_asks_no_more_often(monkeypatch):
     monkeypatch.setattr(triggers, "poll_order", poll)
     events(trigger(interval=0.05))
     assert min(later - earlier for earlier, later in itertools.pairwise(asked)) > 0.04
+
+
+def test_a_storage_of_shared_limits_that_fails_is_waited_out(context, connect, sandbox, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    connect(sandbox.url, extra={"shared_limits": True})
+    monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", str(tmp_path))
+    monkeypatch.setattr(shared_limits, "put_whole", full)
+    assert EcdpOrderSensor(task_id="wait", order_id="A-1").poke(context) is False
 
 
 def test_a_refused_key_ends_the_wait(context, connect, sandbox):

@@ -19,6 +19,9 @@ from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, walk
 #: The types of constants in a mapping.
 Constant = str | int | float | bool | Decimal
 
+#: Places after the point at which the smallest number of a double begins.
+_DOUBLE_DIGITS = 324
+
 _OPTIONS = {"column", "value", "sum", "map", "default"}
 _SHAPES = (
     'a column\'s name, {"value": constant}, {"column": name, "map": {from: to}, "default": constant} '
@@ -269,7 +272,9 @@ def _names(path: str, source: Any) -> tuple[str, ...]:
 
 def _constant(path: str, option: str, value: Any) -> Constant:
     finite = not isinstance(value, float | Decimal) or math.isfinite(value)
-    if not isinstance(value, str | int | float | Decimal) or not finite:
+    # 1e-9999999 is text of as many digits
+    tiny = isinstance(value, Decimal) and finite and value.adjusted() < -_DOUBLE_DIGITS
+    if not isinstance(value, str | int | float | Decimal) or not finite or tiny:
         raise ConfigurationError(
             f"mapping: {path}: {option} is text, a finite number, true or false, not {_kind(value)}"
         )

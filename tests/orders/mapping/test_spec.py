@@ -81,6 +81,7 @@ WRONG = {
     "mapping: id: column is a column's name, not int": {"id": {"column": 1}},
     "mapping: id: value is text, a finite number, true or false, not None": {"id": {"value": None}},
     "mapping: id: value is text, a finite number, true or false, not nan": {"id": {"value": float("nan")}},
+    "mapping: id: value is text, a finite number, true or false, not 1E-9999999": '{"id": {"value": 1e-9999999}}',
     "mapping: id: default is text, a finite number, true or false, not list": {"id": {"column": "a", "default": [1]}},
     "mapping: status: map is a dict of a column's values and what to send, not str": {
         "status": {"column": "a", "map": "b"}
