@@ -25,7 +25,7 @@ from airflow_provider_ecdp.ledger.reader import MEMORY_LIMIT, files_in, read_fil
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.ledger.write_clock import WriteClock, newest_time
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, record_batches, running
-from airflow_provider_ecdp.orders.sources.storage import display_path
+from airflow_provider_ecdp.orders.sources.storage import below, display_path
 from airflow_provider_ecdp.results.folders import is_of_run
 
 #: Rows of one file that a compaction writes; about 50 MB in memory.
@@ -94,9 +94,9 @@ def prune(
     oldest = _days_ago(keep_days)
     removed = 0
     for folder, files in storage.folders().items():
-        below = storage.below(folder)
+        inside = storage.below(folder)
         written = newest_time(files)
-        if written is None or written >= oldest or not is_of_run(below) or not (belongs is None or belongs(below)):
+        if written is None or written >= oldest or not is_of_run(inside) or not (belongs is None or belongs(inside)):
             continue
         # only what was listed: a task that is cleared may write here meanwhile
         for file in files:
@@ -182,8 +182,7 @@ class _Storage:
 
     def below(self, folder: str) -> str:
         """Return the path of a folder below this one."""
-        strip = self.filesystem._strip_protocol  # noqa: SLF001 - fsspec has no public name for it
-        return str(strip(folder)).removeprefix(str(strip(self.folder)).rstrip("/")).strip("/")
+        return below(self.filesystem, self.folder, folder)
 
     def remove_if_empty(self, folder: str) -> None:
         """Remove a folder of a local disk, and those above it up to this one; an object store has none."""

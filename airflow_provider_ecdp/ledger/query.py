@@ -23,7 +23,7 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.reader import MEMORY_LIMIT, files_in, read_file, read_rows, results_folder
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, running
-from airflow_provider_ecdp.orders.sources.storage import display_path
+from airflow_provider_ecdp.orders.sources.storage import below, display_path
 from airflow_provider_ecdp.results.folders import is_shared
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import folded
@@ -422,9 +422,8 @@ class _Tree:
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows with the folder that each is in."""
-        above = self._plain(self.above)
         for folder in self.folders:
-            run = self._plain(folder).removeprefix(above).rstrip("/")
+            run = below(self.filesystem, self.above, folder)
             if is_shared(run):
                 continue
 
@@ -435,10 +434,6 @@ class _Tree:
                 _refuse_unknown(batch, self.name)
                 named = pa.repeat(pa.scalar(run or "."), len(batch))
                 yield pa.RecordBatch.from_arrays([*batch.columns, named], schema=_SCHEMA)
-
-    def _plain(self, folder: str) -> str:
-        plain: str = self.filesystem._strip_protocol(folder)  # noqa: SLF001 - fsspec has no public name for it
-        return plain.rstrip("/") + "/"
 
 
 def rows_of(filesystem: Any, folder: str, name: str, order_id: str) -> list[Row]:

@@ -15,7 +15,7 @@ from airflow_provider_ecdp.errors import ConfigurationError, StorageError
 from airflow_provider_ecdp.ledger.atomic_write import accessing
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from
-from airflow_provider_ecdp.orders.sources.storage import file_system, without_credentials
+from airflow_provider_ecdp.orders.sources.storage import file_system, stripped, without_credentials
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def results_folder(path: str | os.PathLike[str], filesystem: Any = None) -> tupl
             filesystem, folder = file_system(folder)
         except (ImportError, ValueError) as error:
             raise ConfigurationError(without_credentials(f"results path {path}: {error}", os.fspath(path))) from None
-    return filesystem, filesystem._strip_protocol(folder)  # noqa: SLF001 - fsspec has no public name for it
+    return filesystem, stripped(filesystem, folder)
 
 
 def files_in(
@@ -74,12 +74,12 @@ def files_in(
             entries = filesystem.find(folder, detail=True).values() if deep else filesystem.ls(folder, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return {}
-    above = filesystem._strip_protocol(folder).rstrip("/") + "/"  # noqa: SLF001 - fsspec has no public name for it
+    above = stripped(filesystem, folder).rstrip("/") + "/"
     hidden = () if start or notes else (".", "_")
     files = {}
     for entry in entries:
         path = entry["name"]
-        parts = filesystem._strip_protocol(path).removeprefix(above).split("/")  # noqa: SLF001 - as above
+        parts = stripped(filesystem, path).removeprefix(above).split("/")
         if parts[-1].startswith(start) and parts[-1].endswith(end) and not any(p.startswith(hidden) for p in parts):
             files[path] = entry.get("size") or 0
     return dict(sorted(files.items()))

@@ -18,6 +18,7 @@ from airflow_provider_ecdp.hooks.version_compat import conf
 from airflow_provider_ecdp.ledger.query import Row, rows_of
 from airflow_provider_ecdp.ledger.reader import files_in
 from airflow_provider_ecdp.operators.results import open_storage
+from airflow_provider_ecdp.orders.sources.storage import below, stripped
 from airflow_provider_ecdp.results.folders import instance_folder, run_folder
 
 
@@ -136,7 +137,7 @@ def refuse_links(root: str, folder: str, *, notes: bool = False) -> list[str]:
     files = list(files_in(filesystem, path, url, end=".json" if notes else ".parquet", deep=True, notes=notes))
     if not isinstance(filesystem, LocalFileSystem):
         return files
-    own_root, own_folder, *own_files = (filesystem._strip_protocol(one) for one in (root, path, *files))  # noqa: SLF001 - fsspec has no public name for it
+    own_root, own_folder, *own_files = (stripped(filesystem, one) for one in (root, path, *files))
     real_root = os.path.realpath(own_root)
     # each folder once, for a run may have written thousands of files
     folders = sorted({own_folder, *map(os.path.dirname, own_files)})
@@ -159,6 +160,5 @@ def _folders_with_results(root: str, folder: str) -> list[str]:
     """Return the folders inside a folder that hold files of results, relative to it."""
     files = refuse_links(root, folder)
     _, path, filesystem = open_storage(folder)
-    above = filesystem._strip_protocol(path).rstrip("/") + "/"  # noqa: SLF001 - as above
-    inner = (filesystem._strip_protocol(file).removeprefix(above).rpartition("/")[0] for file in files)  # noqa: SLF001 - as above
+    inner = (below(filesystem, path, file).rpartition("/")[0] for file in files)
     return list(dict.fromkeys(name for name in inner if name))

@@ -67,7 +67,18 @@ def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, 
                 raise ExtractError(without_credentials(f"{inner}: {error}", inner)) from None
     # Airflow keeps file systems, and they keep listings: an earlier task of this process may have read them
     filesystem.invalidate_cache()
-    return filesystem, filesystem._strip_protocol(inner)  # noqa: SLF001 - fsspec has no public name for it
+    return filesystem, stripped(filesystem, inner)
+
+
+def stripped(filesystem: Any, path: str) -> str:
+    """Return a path without its protocol, as `filesystem` lists it."""
+    return str(filesystem._strip_protocol(path))  # noqa: SLF001 - fsspec has no public name for it
+
+
+def below(filesystem: Any, folder: str, path: str) -> str:
+    """Return the path of a file or a folder relative to `folder`, which is above it; empty for `folder` itself."""
+    above = stripped(filesystem, folder).rstrip("/") + "/"
+    return f"{stripped(filesystem, path).rstrip('/')}/".removeprefix(above).rstrip("/")
 
 
 def file_system(url: str) -> tuple[Any, str]:
