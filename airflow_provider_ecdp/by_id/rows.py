@@ -17,14 +17,14 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.by_id.settings import ChangeRowSettings
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
-from airflow_provider_ecdp.orders.contract import Field, Kind
+from airflow_provider_ecdp.orders.contract import Field, Kind, folded_name
 from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running, statement
 from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.execution.catalog import EXTRACT, Catalog
 from airflow_provider_ecdp.orders.mapping.compiled import CompiledField, texts
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver, unknown_fields
-from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, folded_path, from_json
+from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping, Value, from_json
 from airflow_provider_ecdp.orders.mapping.values import text_or_mark
 from airflow_provider_ecdp.orders.names import Expression
 from airflow_provider_ecdp.orders.sources.base import Source
@@ -113,10 +113,10 @@ class ChangeRows:
             # the extract is empty here: the message can quote nothing but the SQL text
             raise self._sources.sql_error(error) from None
 
-    def _select(self, source: str, mapping: ColumnMapping, find: ColumnResolver, with_status: bool) -> str:
-        fields = {_ORDER_ID: _text(find, _ID, _ORDER_ID)}
+    def _select(self, source: str, mapping: ColumnMapping, resolver: ColumnResolver, with_status: bool) -> str:
+        fields = {_ORDER_ID: _text(resolver, _ID, _ORDER_ID)}
         if with_status:
-            fields |= {"status": _text(find, _STATUS, "status"), "website_id": _website(find)}
+            fields |= {"status": _text(resolver, _STATUS, "status"), "website_id": _website(resolver)}
         reasons = texts(CompiledField.of(None, (unknown_fields(mapping), *fields.values())).problems)
         if reasons:
             lines = "".join(f"\n  - {_OF_ID.sub(_ORDER_ID, reason)}" for reason in reasons)
@@ -146,7 +146,7 @@ def _with_ids(mapping: Mapping[str, Any] | str) -> Mapping[str, Any]:
         mapping = from_json(mapping)
     if not isinstance(mapping, Mapping):
         raise ConfigurationError(f"mapping must be a dict of column names, not {type(mapping).__name__}")
-    names = {name: "id" if folded_path(str(name)) in ("id", "orderid") else name for name in mapping}
+    names = {name: "id" if folded_name(str(name)) in ("id", "orderid") else name for name in mapping}
     if list(names.values()).count("id") > 1:
         raise ConfigurationError(f"mapping: {_ORDER_ID} appears twice; keep one of them")
     return {names[name]: source for name, source in mapping.items()}
@@ -165,7 +165,7 @@ def _named(mapping: ColumnMapping, *, with_status: bool) -> ColumnMapping:
 def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMapping:
     """Take the id from the column `order_id` where the mapping does not name another: a change's own id is not it."""
     sources = dict(mapping.sources) if mapping else {}
-    named = [name for name in schema.names if folded_path(name) == "orderid"]
+    named = [name for name in schema.names if folded_name(name) == "orderid"]
     if len(named) > 1 and "id" not in sources:
         raise ColumnsError(
             f"{_ORDER_ID}: the columns {' and '.join(map(repr, named))} have one meaning; keep one of them"
@@ -175,26 +175,26 @@ def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMappin
     return ColumnMapping(sources)
 
 
-def _text(find: ColumnResolver, field: Field, name: str) -> CompiledField:
-    source = find.source(field.name)
+def _text(resolver: ColumnResolver, field: Field, name: str) -> CompiledField:
+    source = resolver.source(field.name)
     if not isinstance(source, Value):
         message = f"{name}: required, but there is no such column, and the mapping names no other"
         return CompiledField.failed(field.name, message)
-    compiled = find.find(field.name, source)
+    compiled = resolver.find(field.name, source)
     if compiled.value is None:
         return compiled
-    return _checked_text(field, name, compiled.value, (find.ambiguous(field.name), compiled))
+    return _checked_text(field, name, compiled.value, (resolver.ambiguous(field.name), compiled))
 
 
-def _website(find: ColumnResolver) -> CompiledField:
-    source = find.source(_WEBSITE.name)
+def _website(resolver: ColumnResolver) -> CompiledField:
+    source = resolver.source(_WEBSITE.name)
     if not isinstance(source, Value):
         return CompiledField()
-    compiled = find.find(_WEBSITE.name, source)
+    compiled = resolver.find(_WEBSITE.name, source)
     if compiled.value is None:
         return compiled
     value = replace(compiled.value, sql=present(_WEBSITE, compiled.value.sql, compiled.value.type))
-    return _checked_text(_WEBSITE, "website_id", value, (find.ambiguous(_WEBSITE.name), compiled))
+    return _checked_text(_WEBSITE, "website_id", value, (resolver.ambiguous(_WEBSITE.name), compiled))
 
 
 def _checked_text(field: Field, name: str, value: Expression, parts: Iterable[CompiledField]) -> CompiledField:

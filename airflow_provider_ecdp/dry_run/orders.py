@@ -60,7 +60,7 @@ def check(
         findings.used += [prefix + column for column in read.names if column != PROBLEMS]
         findings.ignored += [prefix + column for column in ignored]
     if orders.settings.sql is not None:
-        findings.not_fields = list(orders.mapping.ignored)
+        findings.not_fields = list(orders.fields.ignored)
     if kept := prior_runs.of_columns(settings.on_drift):
         changes = drifted(orders, kept)
         findings.drift = None if changes is None else [str(change) for change in changes]

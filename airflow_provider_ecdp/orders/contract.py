@@ -150,3 +150,8 @@ def walk(fields: tuple[Field, ...] = ORDER, prefix: str = "") -> Iterator[tuple[
         path = f"{prefix}{field.name}"
         yield path, field
         yield from walk(field.fields, f"{path}.")
+
+
+def folded_name(name: str) -> str:
+    """Return the form in which names of columns and fields, and paths of fields, are compared."""
+    return name.replace("_", "").lower()

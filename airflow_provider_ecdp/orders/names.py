@@ -12,6 +12,7 @@ from typing import Self
 
 import pyarrow as pa
 
+from airflow_provider_ecdp.orders.contract import folded_name
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 
 #: Names of columns in a message.
@@ -77,8 +78,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     """Return the end of a sentence with up to three of the `candidates` that resemble `name`; empty if none do."""
     folded: dict[str, str] = {}
     for candidate in candidates:
-        folded.setdefault(candidate.replace("_", "").lower(), candidate)
-    close = difflib.get_close_matches(name.replace("_", "").lower(), folded, n=3, cutoff=0.6)
+        folded.setdefault(folded_name(candidate), candidate)
+    close = difflib.get_close_matches(folded_name(name), folded, n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(repr(folded[f]) for f in close)}?" if close else ""
 
 
@@ -94,8 +95,3 @@ def listed(names: Sequence[str]) -> str:
     """Return names for a message, the first of them if they are many: a warehouse's table can have thousands."""
     more = len(names) - _LISTED
     return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def folded_name(name: str) -> str:
-    """Return the form in which names of columns and fields are compared."""
-    return name.replace("_", "").lower()

@@ -15,7 +15,7 @@ import pyarrow as pa
 from duckdb.sqltypes import DuckDBPyType
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.orders.contract import ORDER
+from airflow_provider_ecdp.orders.contract import ORDER, folded_name
 from airflow_provider_ecdp.orders.engine.arrow_types import is_common, readable_schema
 from airflow_provider_ecdp.orders.engine.connection import statement
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
@@ -25,7 +25,6 @@ from airflow_provider_ecdp.orders.execution.partitions import keys_of
 from airflow_provider_ecdp.orders.mapping.assembler import CompiledMapping, compile_mapping
 from airflow_provider_ecdp.orders.mapping.spec import ColumnMapping
 from airflow_provider_ecdp.orders.mapping.suggestion import likely_columns
-from airflow_provider_ecdp.orders.names import folded_name
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.base import Source, notes_problems
 from airflow_provider_ecdp.orders.sources.shard import as_shard

@@ -65,21 +65,21 @@ class OrderReader:
             self._engine = self._stack.enter_context(locked_engine(memory_limit=self.settings.memory_limit, threads=1))
             self._engine.register(ZONES, zone_table())
             self._sources = Catalog(self._engine, extracts)
-            self._bound = bind(self._engine, self._sources, self.settings)
-            self._query = self._bound.query
+            self._plan = bind(self._engine, self._sources, self.settings)
+            self._query = self._plan.query
             try:
                 ids = self._sources.columns_read(self._query.ids)
-                if self._bound.columns is None:
+                if self._plan.columns is None:
                     self._all = self._sources.columns_read(self._query.prepared)
                 else:
-                    self._all = self._sources.named(self._bound.columns)
-                if self.settings.sql is not None and not self._bound.has_common_types:
+                    self._all = self._sources.named(self._plan.columns)
+                if self.settings.sql is not None and not self._plan.has_common_types:
                     self._engine.sql(self._query.hashed())
             except duckdb.Error as error:
                 # the extract is empty here: no value is quoted
                 raise ColumnsError(f"the columns of {self._subject} cannot be read as orders: {error}") from None
             folder = self._stack.enter_context(scratch_folder("parts"))
-            keys = self._bound.keys
+            keys = self._plan.keys
             self._parts = Partitions(self._sources.extracts, self._all, keys, self._engine, folder)
             runner = PartRunner(
                 self._engine,
@@ -87,9 +87,9 @@ class OrderReader:
                 self._parts,
                 subject=self._subject,
                 keys=keys,
-                row_by_row=self._bound.row_by_row,
+                row_by_row=self._plan.row_by_row,
             )
-            grouped = self._bound.compiled is not None and self._bound.compiled.lines
+            grouped = self._plan.compiled is not None and self._plan.compiled.lines
             limit = self.settings.memory_limit
             self._reading = Reading(
                 runner,
@@ -128,14 +128,14 @@ class OrderReader:
         return any(as_shard(source) for source in self._sources.extracts.values())
 
     @property
-    def mapping(self) -> FieldBinding:
+    def fields(self) -> FieldBinding:
         """Which columns, of the SQL text's or the mapping's result if there is one, are which fields."""
         return self._query.fields
 
     @property
     def explained(self) -> dict[str, str]:
         """Where each field comes from, in words, by its path; empty without a mapping."""
-        return dict(self._bound.compiled.explained) if self._bound.compiled else {}
+        return dict(self._plan.compiled.explained) if self._plan.compiled else {}
 
     @property
     def columns(self) -> dict[str, tuple[pa.Schema, list[str]]]:

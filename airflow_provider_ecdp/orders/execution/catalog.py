@@ -15,11 +15,12 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
+from airflow_provider_ecdp.orders.contract import folded_name
 from airflow_provider_ecdp.orders.engine.arrow_types import engine_schema, readable, readable_schema
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 from airflow_provider_ecdp.orders.engine.tables import SPELLINGS, is_reserved, source_table
 from airflow_provider_ecdp.orders.execution.scan import Scan
-from airflow_provider_ecdp.orders.names import folded_name, listed, nearest
+from airflow_provider_ecdp.orders.names import listed, nearest
 from airflow_provider_ecdp.orders.sources.base import Source, is_usable, refuse_unusable
 from airflow_provider_ecdp.orders.sql.timezones import ZONE_COLUMNS
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import ATTRIBUTE, ORDER, Field, Kind
+from airflow_provider_ecdp.orders.contract import ATTRIBUTE, ORDER, Field, Kind, folded_name
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.mapping.compiled import CompiledField
 from airflow_provider_ecdp.orders.mapping.resolver import ColumnResolver
-from airflow_provider_ecdp.orders.mapping.spec import Features, Value, folded_path
+from airflow_provider_ecdp.orders.mapping.spec import Features, Value
 from airflow_provider_ecdp.orders.names import Expression, Scope
 
 #: The time of an order: in another zone it is another time.
@@ -28,8 +28,8 @@ class FieldCompiler:
     :param order_by: columns that order lines are sorted by
     """
 
-    def __init__(self, find: ColumnResolver, order_by: tuple[str, ...]) -> None:
-        self.find = find
+    def __init__(self, resolver: ColumnResolver, order_by: tuple[str, ...]) -> None:
+        self.resolver = resolver
         self.order_by = order_by
 
     def fields(self) -> dict[str, CompiledField]:
@@ -41,14 +41,14 @@ class FieldCompiler:
     def field(self, field: Field) -> CompiledField:
         """Compile a field of the order."""
         compiled = self._field(field)
-        return CompiledField.of(compiled.value, (self.find.ambiguous(field.name), compiled))
+        return CompiledField.of(compiled.value, (self.resolver.ambiguous(field.name), compiled))
 
     def _field(self, field: Field) -> CompiledField:
-        if field.name == "id" and self.find.lines:
+        if field.name == "id" and self.resolver.lines:
             return self.id()
         if field.name == "products":
-            return self.lines(field) if self.find.lines else self.column(field)
-        source = self.find.source(field.name)
+            return self.lines(field) if self.resolver.lines else self.column(field)
+        source = self.resolver.source(field.name)
         if field.kind is Kind.OBJECT and source is None:
             return self.members_of_rows(field)
         if field.kind is Kind.OBJECT or (field.kind is Kind.LIST and isinstance(source, Value)):
@@ -58,17 +58,17 @@ class FieldCompiler:
     def single(self, field: Field, source: Value | Features | None) -> CompiledField:
         """Compile a single value of the order, or attributes that are made of columns."""
         if source is None:
-            return self.find.missing(field.name) if field.required else CompiledField()
+            return self.resolver.missing(field.name) if field.required else CompiledField()
         if isinstance(source, Value) and source.summed:
-            return self.find.sum(field.name, source)
-        return self.find.find(field.name, source, each=field.name in _MOMENT)
+            return self.resolver.sum(field.name, source)
+        return self.resolver.find(field.name, source, each=field.name in _MOMENT)
 
     def id(self) -> CompiledField:
         """Compile the id of an order whose lines are rows."""
-        source = self.find.source("id")
+        source = self.resolver.source("id")
         if not isinstance(source, Value):
-            return self.find.missing("id")
-        compiled = self.find.find("id", source, each=True)
+            return self.resolver.missing("id")
+        compiled = self.resolver.find("id", source, each=True)
         if compiled.value and compiled.value.constant:
             failed = CompiledField.failed("id", "id: order lines are grouped by it, so it cannot be a constant")
             return CompiledField.of(compiled.value, (compiled, failed))
@@ -76,54 +76,54 @@ class FieldCompiler:
 
     def key(self) -> str | None:
         """Return the column that order lines are grouped by; None if it is not a plain column."""
-        source = self.find.source("id")
-        if not self.find.lines or not isinstance(source, Value):
+        source = self.resolver.source("id")
+        if not self.resolver.lines or not isinstance(source, Value):
             return None
         plain = source.columns and not source.changes and source.default is None
-        return self.find.rows.column(source.columns[0]) if plain else None
+        return self.resolver.rows.column(source.columns[0]) if plain else None
 
     def column(self, field: Field) -> CompiledField:
         """Compile an object or a list that is a column, with the mapping of its members."""
-        source = self.find.source(field.name)
+        source = self.resolver.source(field.name)
         if not isinstance(source, Value):
-            return self.find.missing(field.name)
-        mapped = {child: self.find.mapped(f"{field.name}.{child.name}") for child in field.fields}
+            return self.resolver.missing(field.name)
+        mapped = {child: self.resolver.mapped(f"{field.name}.{child.name}") for child in field.fields}
         names = {v.columns[0]: child for child, v in mapped.items() if isinstance(v, Value) and v.columns}
         names |= {name: ATTRIBUTE[1] for v in mapped.values() if isinstance(v, Features) for name in self._keys(v)}
-        whole = self.find.whole(field, field.name, source, names)
+        whole = self.resolver.whole(field, field.name, source, names)
         if whole.value is None:
             return whole
         column = whole.value
         members = column.type if field.kind is Kind.OBJECT else getattr(column.type, "value_type", pa.null())
-        if not pa.types.is_struct(members) or not (self.find.lines or any(mapped.values())):
+        if not pa.types.is_struct(members) or not (self.resolver.lines or any(mapped.values())):
             # as it is: a wrong type is reported when columns are matched with fields
-            return self.find.of_order(field.name, whole)
+            return self.resolver.of_order(field.name, whole)
         if field.kind is Kind.LIST:
             inner = _struct(self.members(field, Scope.of_struct("ecdp_p", members)))
             struct = _required(inner)
             each = f"lambda ecdp_p: CASE WHEN ecdp_p IS NOT NULL THEN {struct.sql} END"
             made = Expression(f"list_transform({column.sql}, {each})", pa.list_(struct.type))
-            return self.find.of_order(field.name, CompiledField.of(made, (whole, inner)))
+            return self.resolver.of_order(field.name, CompiledField.of(made, (whole, inner)))
         inner = _struct(self.members(field, Scope.of_struct(column.sql, members)))
         struct = _required(inner)
-        sql = struct.sql if self.find.lines else f"CASE WHEN {column.sql} IS NOT NULL THEN {struct.sql} END"
+        sql = struct.sql if self.resolver.lines else f"CASE WHEN {column.sql} IS NOT NULL THEN {struct.sql} END"
         return CompiledField.of(Expression(sql, struct.type), (whole, inner))
 
     def _keys(self, features: Features) -> list[str]:
         """Return the names that attributes are made of and that are not columns of the extract: keys, if it is JSON."""
         names = [value.columns[0] for _, value in features.values if value.columns]
-        return [name for name in names if self.find.rows.find(name) is None]
+        return [name for name in names if self.resolver.rows.find(name) is None]
 
     def members(self, field: Field, inner: Scope) -> dict[str, CompiledField]:
         """Compile the members of an object: those that the mapping names, and those that `inner` has by name."""
-        by_name = {folded_path(name): name for name in inner.types}
+        by_name = {folded_name(name): name for name in inner.types}
         members = {}
         for child in field.fields:
             path = f"{field.name}.{child.name}"
-            name = by_name.get(folded_path(child.name))
-            source = self.find.mapped(path) or (Value((name,)) if name else None)
+            name = by_name.get(folded_name(child.name))
+            source = self.resolver.mapped(path) or (Value((name,)) if name else None)
             if source:
-                members[child.name] = self.find.find(path, source, inner, each=True)
+                members[child.name] = self.resolver.find(path, source, inner, each=True)
         return members if field.kind is Kind.LIST else self.of_one_line(f"{field.name}.", members, members)
 
     def members_of_rows(self, field: Field) -> CompiledField:
@@ -131,11 +131,11 @@ class FieldCompiler:
         members, ambiguous = {}, []
         for child in field.fields:
             path = f"{field.name}.{child.name}"
-            ambiguous.append(self.find.ambiguous(path))
-            if source := self.find.source(path):
-                members[child.name] = self.find.find(path, source, each=True)
+            ambiguous.append(self.resolver.ambiguous(path))
+            if source := self.resolver.source(path):
+                members[child.name] = self.resolver.find(path, source, each=True)
         struct = _struct(self.of_one_line(f"{field.name}.", members, members))
-        missing = [] if struct.value else [self.find.missing(field.name)]
+        missing = [] if struct.value else [self.resolver.missing(field.name)]
         return CompiledField.of(struct.value, (*ambiguous, struct, *missing))
 
     def of_one_line(
@@ -145,7 +145,7 @@ class FieldCompiler:
 
         :param prefix: of their paths
         """
-        merged = {name: self.find.of_order(f"{prefix}{name}", row) for name, row in rows.items()}
+        merged = {name: self.resolver.of_order(f"{prefix}{name}", row) for name, row in rows.items()}
         paths = {f"{prefix}{name}" for name in apart}
         flags = [flag for field in merged.values() for path, flag in field.differing if path in paths]
         struct = _struct(rows).value
@@ -168,19 +168,19 @@ class FieldCompiler:
         """Compile the products of an order whose lines are rows."""
         # lists are sorted by their first member first; members without a field's name are not sent
         members = {
-            f"ecdp_order_{i}": self.find.column("products.order_by", name, (self.find.rows,))
+            f"ecdp_order_{i}": self.resolver.column("products.order_by", name, (self.resolver.rows,))
             for i, name in enumerate(self.order_by)
         }
         for child in field.fields:
             path = f"{field.name}.{child.name}"
-            source = self.find.source(path)
+            source = self.resolver.source(path)
             if isinstance(source, Value) and child.kind is Kind.LIST:
-                member = self.find.whole(child, path, source, {})
+                member = self.resolver.whole(child, path, source, {})
             elif source:
-                member = self.find.find(path, source, each=True)
+                member = self.resolver.find(path, source, each=True)
             else:
-                member = self.find.missing(path) if child.required else CompiledField()
-            members[child.name] = CompiledField.of(member.value, (self.find.ambiguous(path), member))
+                member = self.resolver.missing(path) if child.required else CompiledField()
+            members[child.name] = CompiledField.of(member.value, (self.resolver.ambiguous(path), member))
         struct = _struct(members)
         by = ", ".join(self.order_by) or "all of a product's values"
         origin = CompiledField().from_origin(field.name, f"lines with the same id, sorted by {by}")

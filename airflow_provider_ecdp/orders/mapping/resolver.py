@@ -13,11 +13,11 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import ATTRIBUTE, STATUSES, Field, Kind
+from airflow_provider_ecdp.orders.contract import ATTRIBUTE, STATUSES, Field, Kind, folded_name
 from airflow_provider_ecdp.orders.engine.arrow_types import WIDEST
 from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.mapping.compiled import CompiledField, ParsedText, Problem
-from airflow_provider_ecdp.orders.mapping.spec import FIELDS, ColumnMapping, Features, Value, folded_path
+from airflow_provider_ecdp.orders.mapping.spec import FIELDS, ColumnMapping, Features, Value
 from airflow_provider_ecdp.orders.mapping.suggestion import likely_columns
 from airflow_provider_ecdp.orders.mapping.sums import digits, number, scale, summed
 from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, single, undictionaried
@@ -40,7 +40,7 @@ class ColumnResolver:
         self._sources = mapping.sources
         self._named: dict[str, list[str]] = {}
         for name in schema.names:
-            self._named.setdefault(folded_path(name.replace(".", "")), []).append(name)
+            self._named.setdefault(folded_name(name.replace(".", "")), []).append(name)
         self.rows = Scope(ROWS, {f.name: f.type for f in schema}, spelled)
         #: whether a row is an order line
         self.lines = self.source("products") is None and any(path.startswith("products.") for path in mapping.sources)
@@ -133,7 +133,7 @@ class ColumnResolver:
 
     def _columns(self, path: str) -> list[str]:
         """Return the columns that have a field's name."""
-        names = self._named.get(folded_path(path.replace(".", "")), [])
+        names = self._named.get(folded_name(path.replace(".", "")), [])
         members = self._mapped_members(path)
         return [name for name in names if self._has_members(path, name, members)] if members else names
 
@@ -156,7 +156,7 @@ class ColumnResolver:
         """
         type_ = self.rows.types[name]
         if pa.types.is_nested(type_):
-            is_list = FIELDS[folded_path(path)][1].kind is Kind.LIST
+            is_list = FIELDS[folded_name(path)][1].kind is Kind.LIST
             return _is_list_of_objects(type_) if is_list else bool(pa.types.is_struct(type_))
         columns = [value.columns[0] for value in members if value.columns]
         of_text = not all(self.rows.find(column) for column in columns)
@@ -196,7 +196,7 @@ class ColumnResolver:
         column = self.column(path, source.columns[0], scopes) if source.columns else CompiledField()
         if source.columns and column.value is None:
             return column
-        field = FIELDS.get(folded_path(path), ("", ATTRIBUTE[1]))[1]
+        field = FIELDS.get(folded_name(path), ("", ATTRIBUTE[1]))[1]
         if column.value and not field.fields:
             one = Expression(*scalar(field, column.value.sql, column.value.type), column.value.constant)
             column = column.with_value(one)

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, walk
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name, walk
 
 #: The types of constants in a mapping.
 Constant = str | int | float | bool | Decimal
@@ -93,8 +93,8 @@ class ColumnMapping:
         unknown: list[str] = []
         order_by: tuple[str, ...] = ()
         for name, source in _flattened(mapping, ""):
-            field = FIELDS.get(folded_path(name))
-            if folded_path(name) == "products.orderby":
+            field = FIELDS.get(folded_name(name))
+            if folded_name(name) == "products.orderby":
                 order_by = _names(name, source)
             elif field is None:
                 unknown.append(name)
@@ -106,11 +106,6 @@ class ColumnMapping:
         return cls(sources, order_by, tuple(unknown))
 
 
-def folded_path(path: str) -> str:
-    """Return the form in which paths of fields are compared, without case and underscores."""
-    return path.replace("_", "").lower()
-
-
 def _mappable() -> Iterator[tuple[str, Field]]:
     for path, field in walk():
         # name and value of an attribute are its key and its source
@@ -119,7 +114,7 @@ def _mappable() -> Iterator[tuple[str, Field]]:
 
 
 #: The fields that a mapping can name, by folded path.
-FIELDS = {folded_path(path): (path, field) for path, field in _mappable()}
+FIELDS = {folded_name(path): (path, field) for path, field in _mappable()}
 
 _NESTED = {field.name: field for field in ORDER if field.kind is Kind.OBJECT or field.name == "products"}
 
@@ -165,7 +160,7 @@ def _flattened(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, A
     for name, source in mapping.items():
         if not isinstance(name, str) or not name:
             raise ConfigurationError(f"mapping: a field's name is text, not {name!r}")
-        nested = not prefix and any(folded_path(name) == nested_name.lower() for nested_name in _NESTED)
+        nested = not prefix and any(folded_name(name) == nested_name.lower() for nested_name in _NESTED)
         if nested and isinstance(source, Mapping):
             yield from _flattened(source, f"{name}.")
         else:

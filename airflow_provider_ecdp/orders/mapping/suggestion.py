@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import Kind
-from airflow_provider_ecdp.orders.mapping.spec import FIELDS, folded_path
+from airflow_provider_ecdp.orders.contract import Kind, folded_name
+from airflow_provider_ecdp.orders.mapping.spec import FIELDS
 from airflow_provider_ecdp.orders.mapping.sums import digits
 from airflow_provider_ecdp.orders.names import Scope
 from airflow_provider_ecdp.orders.sql.coercion import encode
@@ -267,7 +267,7 @@ class _Draft:
             return {"products": self.whole}
         if self.whole:
             inner = self.members()
-            named = {name: column for name, column in inner.items() if folded_path(name) != folded_path(column)}
+            named = {name: column for name, column in inner.items() if folded_name(name) != folded_name(column)}
             self.missing |= {
                 f"products.{name}": f"no member of {self.whole} has a similar name"
                 for name in ("id", "name", "price", "quantity")
@@ -353,7 +353,7 @@ class _Members(_Draft):
 
 def fits(path: str, type_: pa.DataType) -> bool:
     """Whether values of a column's type can be a field."""
-    _, parameter = FIELDS[folded_path(path)]
+    _, parameter = FIELDS[folded_name(path)]
     if pa.types.is_nested(type_) or (pa.types.is_boolean(type_) and parameter.kind is not Kind.TEXT):
         return False
     return encode(parameter, "x", type_, "UTC") is not None
@@ -361,7 +361,7 @@ def fits(path: str, type_: pa.DataType) -> bool:
 
 def _typical(path: str, type_: pa.DataType) -> float:
     """Return a little for a type that a field usually has; text can be anything."""
-    kind = FIELDS[folded_path(path)][1].kind
+    kind = FIELDS[folded_name(path)][1].kind
     numeric = pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_)
     usual = {
         Kind.NUMBER: numeric,

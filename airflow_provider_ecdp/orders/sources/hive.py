@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ConfigurationError, MissingSourceError
-from airflow_provider_ecdp.orders.names import folded_name
+from airflow_provider_ecdp.orders.contract import folded_name
 from airflow_provider_ecdp.orders.sources.discovery import natural_key
 
 #: Hive's name for an absent value.

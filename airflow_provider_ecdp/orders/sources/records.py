@@ -18,9 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ExtractError
-from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
-from airflow_provider_ecdp.orders.names import folded_name
 from airflow_provider_ecdp.orders.sources.base import problems_field
 from airflow_provider_ecdp.orders.sources.table import TableSource
 

@@ -14,12 +14,11 @@ from types import MappingProxyType
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import ATTRIBUTE, ORDER, Field, Kind
+from airflow_provider_ecdp.orders.contract import ATTRIBUTE, ORDER, Field, Kind, folded_name
 from airflow_provider_ecdp.orders.engine.arrow_types import is_json, is_text
 from airflow_provider_ecdp.orders.engine.marks import DIGITS, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, ROWS
-from airflow_provider_ecdp.orders.names import folded_name
 from airflow_provider_ecdp.orders.sql.disclosure import length_sql
 
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -679,5 +679,5 @@ def test_columns_with_odd_names_are_ignored(read, with_columns):
 
 def test_each_column_is_used_ignored_or_missing(open_orders, with_columns):
     with open_orders(with_columns(note=pa.array(["x"]))) as orders:
-        assert orders.mapping.used == ("id", "date", "totalValue", "customer", "products")
-        assert orders.mapping.ignored == ("note",)
+        assert orders.fields.used == ("id", "date", "totalValue", "customer", "products")
+        assert orders.fields.ignored == ("note",)
