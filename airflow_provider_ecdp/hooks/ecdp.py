@@ -27,7 +27,7 @@ from airflow_provider_ecdp.errors import (
     WrongAddressError,
 )
 from airflow_provider_ecdp.hooks.connection import ConnectionSettings, api_key, read_settings
-from airflow_provider_ecdp.hooks.form import form_widgets
+from airflow_provider_ecdp.hooks.form import form_behaviour, form_widgets
 from airflow_provider_ecdp.hooks.version_compat import conf, get_hook_lineage_collector
 from airflow_provider_ecdp.orders.settings import OrderOptions, OrderSettings
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
@@ -91,15 +91,7 @@ class EcdpHook(BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return the labels of the form for Airflow 3.1; later versions read them from the provider's metadata."""
-        return {
-            "hidden_fields": ["login", "schema"],
-            "relabeling": {"host": "Base URL", "password": "API key"},
-            "placeholders": {
-                "host": "https://api.ecdp.app",
-                "password": "Settings > API in ECDP",
-                "port": "443; the Test button of Airflow 3.3 needs it",
-            },
-        }
+        return form_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

@@ -8,10 +8,26 @@ from typing import Any
 from airflow_provider_ecdp.get_provider_info import get_provider_info
 
 
+def form_behaviour() -> dict[str, Any]:
+    """Return the labels and placeholders of the metadata by the names that Airflow 3.1 has for them."""
+    behaviour = _connection_type()["ui-field-behaviour"]
+    own = _connection_type()["conn-fields"]
+    return {
+        "hidden_fields": behaviour["hidden-fields"],
+        "relabeling": behaviour["relabeling"],
+        # it knows the placeholders of Airflow's fields alone
+        "placeholders": {name: text for name, text in behaviour["placeholders"].items() if name not in own},
+    }
+
+
 def form_widgets() -> dict[str, Any]:
     """Return the fields of the metadata as those of WTForms, which Airflow 3.1 replaces by its own while it asks."""
+    return {name: _widget(field) for name, field in _connection_type()["conn-fields"].items()}
+
+
+def _connection_type() -> dict[str, Any]:
     (connection_type,) = get_provider_info()["connection-types"]
-    return {name: _widget(field) for name, field in connection_type["conn-fields"].items()}
+    return dict(connection_type)
 
 
 def _widget(field: Mapping[str, Any]) -> Any:

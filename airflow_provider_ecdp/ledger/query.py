@@ -259,6 +259,10 @@ class Results:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the engine."""
+        self.close()
+
+    def close(self) -> None:
         """Close the engine and remove its temporary files."""
         self._stack.close()
 

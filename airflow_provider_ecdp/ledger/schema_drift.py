@@ -23,6 +23,12 @@ from airflow_provider_ecdp.orders.reader import OrderReader
 
 log = logging.getLogger(__name__)
 
+#: The note in which a ledger keeps them.
+_NOTE = "schema"
+
+#: The type of a column without a value: a day without a value is no evidence of its type.
+_NULL = str(pa.null())
+
 #: Changes that a message names.
 _LISTED = 20
 
@@ -89,7 +95,7 @@ def columns_of(orders: OrderReader) -> Columns:
 
 
 def all_columns_of(orders: OrderReader) -> Columns:
-    """Return the columns that `orders` reads, in the same form."""
+    """Return all columns of the extracts of `orders`, read or not, in the same form."""
     return {name: _by_path(schema) for name, schema in orders.schemas.items()}
 
 
@@ -101,12 +107,6 @@ def changed(before: Columns, now: Columns) -> Iterator[Change]:
             type_ = _type(column, was, types)
             if type_ not in (was, _NULL):
                 yield Change(extract, column, was, type_)
-
-
-_NOTE = "schema"
-
-#: The type of a column without a value: a day without a value is no evidence of its type.
-_NULL = str(pa.null())
 
 
 def _kept(ledger: Ledger) -> Columns:

@@ -253,9 +253,12 @@ class Ledger:
         """Wait for the current write; rows that could not be written are pending again."""
         if self._writer.idle:
             return
-        self.failures += 1
-        with accessing(self.path):
-            self._writer.finish(self._buffer.give_back)
+        try:
+            with accessing(self.path):
+                self._writer.finish(self._buffer.give_back)
+        except EcdpError:
+            self.failures += 1
+            raise
         self.failures = 0
 
     def _write(self, rows: pa.Table) -> None:

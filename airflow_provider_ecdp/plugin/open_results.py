@@ -107,7 +107,7 @@ class OpenResults:
             for i, (key, entry) in enumerate(newest_first):
                 if not entry.users and (entry.results is None or i >= self._most or now - entry.used > idle):
                     if entry.results is not None:
-                        entry.results.__exit__()
+                        entry.results.close()
                     del self._entries[key]
             self._listings = {k: listing for k, listing in self._listings.items() if now - listing[0] <= _FRESH}
             self._close_later()
