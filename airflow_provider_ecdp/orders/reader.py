@@ -16,7 +16,7 @@ from airflow_provider_ecdp.orders.engine.scratch import scratch_folder
 from airflow_provider_ecdp.orders.engine.tables import ZONES
 from airflow_provider_ecdp.orders.execution.already_sent import SentOrders
 from airflow_provider_ecdp.orders.execution.attribute_names import WARNING as MANY_NAMES
-from airflow_provider_ecdp.orders.execution.catalog import Catalog
+from airflow_provider_ecdp.orders.execution.catalog import Catalog, Columns
 from airflow_provider_ecdp.orders.execution.partitions import Partitions
 from airflow_provider_ecdp.orders.execution.runner import PartRunner
 from airflow_provider_ecdp.orders.execution.segments import ROWS
@@ -67,42 +67,50 @@ class OrderReader:
             self._sources = Catalog(self._engine, extracts)
             self._plan = bind(self._engine, self._sources, self.settings)
             self._query = self._plan.query
-            try:
-                ids = self._sources.columns_read(self._query.ids)
-                if self._plan.columns is None:
-                    self._all = self._sources.columns_read(self._query.prepared)
-                else:
-                    self._all = self._sources.named(self._plan.columns)
-                if self.settings.sql is not None and not self._plan.has_common_types:
-                    self._engine.sql(self._query.hashed())
-            except duckdb.Error as error:
-                # the extract is empty here: no value is quoted
-                raise ColumnsError(f"the columns of {self._subject} cannot be read as orders: {error}") from None
+            ids, self._all = self._columns_read()
             folder = self._stack.enter_context(scratch_folder("parts"))
-            keys = self._plan.keys
-            self._parts = Partitions(self._sources.extracts, self._all, keys, self._engine, folder)
-            runner = PartRunner(
-                self._engine,
-                self._sources,
-                self._parts,
-                subject=self._subject,
-                keys=keys,
-                row_by_row=self._plan.row_by_row,
-            )
-            grouped = self._plan.compiled is not None and self._plan.compiled.lines
-            limit = self.settings.memory_limit
-            self._reading = Reading(
-                runner,
-                self._query,
-                ids,
-                self._all,
-                one_row_per_id=grouped,
-                memory_limit=limit,
-                many_names_invalid=MANY_NAMES in self.settings.promoted,
-            )
+            self._parts = Partitions(self._sources.extracts, self._all, self._plan.keys, self._engine, folder)
+            self._reading = self._prepared(ids)
         except BaseException:
             self._stack.close()
             raise
+
+    def _columns_read(self) -> tuple[Columns, Columns]:
+        """Return the columns that ids are made of, and those that orders are made of; bind the query.
+
+        :raises ColumnsError: the columns cannot be read as orders
+        """
+        try:
+            ids = self._sources.columns_read(self._query.ids)
+            if self._plan.columns is None:
+                of_orders = self._sources.columns_read(self._query.prepared)
+            else:
+                of_orders = self._sources.named(self._plan.columns)
+            if self.settings.sql is not None and not self._plan.has_common_types:
+                self._engine.sql(self._query.hashed())
+        except duckdb.Error as error:
+            # the extract is empty here: no value is quoted
+            raise ColumnsError(f"the columns of {self._subject} cannot be read as orders: {error}") from None
+        return ids, of_orders
+
+    def _prepared(self, ids: Columns) -> Reading:
+        runner = PartRunner(
+            self._engine,
+            self._sources,
+            self._parts,
+            subject=self._subject,
+            keys=self._plan.keys,
+            row_by_row=self._plan.row_by_row,
+        )
+        return Reading(
+            runner,
+            self._query,
+            ids,
+            self._all,
+            one_row_per_id=self._plan.compiled is not None and self._plan.compiled.lines,
+            memory_limit=self.settings.memory_limit,
+            many_names_invalid=MANY_NAMES in self.settings.promoted,
+        )
 
     def __enter__(self) -> Self:
         """Return the orders themselves."""

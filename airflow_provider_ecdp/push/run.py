@@ -275,16 +275,8 @@ class _Push:
             if problems.null_count == len(chunk) == skip_reason.null_count and not send_last.true_count:
                 yield chunk
                 continue
-            good = problems.is_null()
-            invalid = chunk.filter(pc.invert(good))
-            if len(invalid):
-                reasons = [reason(broken) for broken in invalid.column("problems").to_pylist()]
-                self.run.record_unsent(BatchOutcome(invalid, Outcome.INVALID, reasons))
-            for word, (outcome, text, ledgers) in self.skipped.items():
-                skipped = chunk.filter(pc.and_kleene(good, pc.equal(skip_reason, word)))
-                if len(skipped):
-                    self.run.record_unsent(BatchOutcome(skipped, outcome, text), ledgers)
-            sendable = pc.and_(good, skip_reason.is_null())
+            self._record_unsent(chunk)
+            sendable = pc.and_(problems.is_null(), skip_reason.is_null())
             first = chunk.filter(pc.and_(sendable, pc.invert(send_last)))
             last = chunk.filter(pc.and_(sendable, send_last))
             if len(last) and size < _MOST_ASIDE_BYTES:
@@ -293,3 +285,15 @@ class _Push:
                 last = last.slice(len(last))
             yield from (part for part in (first, last) if len(part))
         yield from kept
+
+    def _record_unsent(self, chunk: pa.RecordBatch) -> None:
+        """Record the orders of a chunk that are invalid, or need not be sent."""
+        good = chunk.column("problems").is_null()
+        invalid = chunk.filter(pc.invert(good))
+        if len(invalid):
+            reasons = [reason(broken) for broken in invalid.column("problems").to_pylist()]
+            self.run.record_unsent(BatchOutcome(invalid, Outcome.INVALID, reasons))
+        for word, (outcome, text, ledgers) in self.skipped.items():
+            skipped = chunk.filter(pc.and_kleene(good, pc.equal(chunk.column("skip_reason"), word)))
+            if len(skipped):
+                self.run.record_unsent(BatchOutcome(skipped, outcome, text), ledgers)

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import Kind, folded_name
+from airflow_provider_ecdp.orders.contract import ORDER, PRODUCT, Kind, folded_name
 from airflow_provider_ecdp.orders.mapping.spec import FIELDS
 from airflow_provider_ecdp.orders.mapping.sums import digits
 from airflow_provider_ecdp.orders.names import Scope
 from airflow_provider_ecdp.orders.sql.coercion import encode
 from airflow_provider_ecdp.orders.sql.json_columns import may_be_json
 
-#: Names of columns that are probably a field, the likeliest first. The field's own name comes before them.
+#: Further names of columns that are probably a field, the likeliest first. The field's own name comes before them.
 _SYNONYMS = {
     "id": "order_id order_no order_number order_nr order_ref order_key invoice_no invoice_number invoice_id "
     "document_no receipt_no transaction_id sales_order_id order",
@@ -49,6 +49,13 @@ _SYNONYMS = {
     "products.imageUrl": "image_url product_image image picture_url picture thumbnail",
     "products.category": "product_category category category_name item_category department",
 }
+
+#: The fields that a single column holds, in the order of the contract.
+_PATHS = [path for path, field_ in FIELDS.values() if not field_.fields]
+
+_REQUIRED = [field_.name for field_ in ORDER if field_.required and not field_.fields]
+_REQUIRED_OF_PRODUCT = [field_.name for field_ in PRODUCT if field_.required]
+
 _LINE_NUMBERS = "line line_no line_number order_line line_id position item_position row_no sequence"
 _LISTS = "products items lines order_items order_lines line_items positions basket"
 
@@ -147,7 +154,7 @@ def likely_columns(schema: pa.Schema) -> dict[str, list[str]]:
     """Return the columns that are probably a field's, by the path of the field; an object has those of its members."""
     draft = _Draft(schema, None, repeats=False)
     columns: dict[str, list[str]] = {}
-    for path in _SYNONYMS:
+    for path in _PATHS:
         if column := draft.taken.get(path):
             columns[path] = [column]
             if "." in path:
@@ -184,11 +191,11 @@ class _Draft:
     def suggestion(self) -> Suggestion:
         customer = {
             path.partition(".")[2]: self.taken[path]
-            for path in _SYNONYMS
+            for path in _PATHS
             if path.startswith("customer.") and path in self.taken
         }
         mapping: dict[str, object] = {}
-        for path in ("id", "date", "timeZone", "websiteId", "status", "currency", "totalValue", "returnsValue"):
+        for path in (path for path in _PATHS if "." not in path):
             if path == "totalValue" and (total := self._total()):
                 mapping[path] = total
             elif path in self.taken:
@@ -231,13 +238,13 @@ class _Draft:
 
     def _match(self) -> None:
         pairs = []
-        for path in _SYNONYMS:
+        for path in _PATHS:
             if self.whole and path.startswith("products."):
                 continue
             for name, type_ in self.types.items():
                 score = _score(path, name)
                 if score and fits(path, type_):
-                    pairs.append((-score - _typical(path, type_), list(_SYNONYMS).index(path), path, name))
+                    pairs.append((-score - _typical(path, type_), _PATHS.index(path), path, name))
         if self.order_id is not None:
             self.taken["id"] = self.order_id
         for *_, path, name in sorted(pairs):
@@ -270,13 +277,13 @@ class _Draft:
             named = {name: column for name, column in inner.items() if folded_name(name) != folded_name(column)}
             self.missing |= {
                 f"products.{name}": f"no member of {self.whole} has a similar name"
-                for name in ("id", "name", "price", "quantity")
+                for name in _REQUIRED_OF_PRODUCT
                 if name not in inner
             }
             return {"products": self.whole, **{f"products.{name}": column for name, column in named.items()}}
         mapped: dict[str, object] = {
             path.partition(".")[2]: self.taken[path]
-            for path in _SYNONYMS
+            for path in _PATHS
             if path.startswith("products.") and path in self.taken
         }
         if not mapped:
@@ -300,7 +307,7 @@ class _Draft:
             self.notes["id"] = "it repeats, and no columns of products were found"
 
     def _note_missing(self, mapping: Mapping[str, object]) -> None:
-        for path in ("id", "date", "totalValue"):
+        for path in _REQUIRED:
             if path not in mapping:
                 self.missing[path] = (self._no_sum() if path == "totalValue" else None) or self._nearest(path)
         if "customer" not in mapping:
@@ -311,7 +318,7 @@ class _Draft:
                 "a list of structs, or columns of order lines: products.id, .name, .price, .quantity"
             )
         elif isinstance(products, Mapping):
-            for name in ("id", "name", "price", "quantity"):
+            for name in _REQUIRED_OF_PRODUCT:
                 if name not in products:
                     self.missing[f"products.{name}"] = self._nearest(f"products.{name}")
 
@@ -339,11 +346,11 @@ class _Members(_Draft):
 
     def __init__(self, members: pa.StructType) -> None:
         super().__init__(pa.schema(list(members)), None, repeats=False)
-        self.taken = {path.partition(".")[2]: self.taken[path] for path in _SYNONYMS if path in self.taken}
+        self.taken = {path.partition(".")[2]: self.taken[path] for path in _PATHS if path in self.taken}
 
     def _match(self) -> None:
         best: list[tuple[float, str, str]] = []
-        for path in _SYNONYMS:
+        for path in _PATHS:
             if path.startswith("products."):
                 best += [(-_score(path, n, bare=True), path, n) for n, t in self.types.items() if fits(path, t)]
         for score, path, name in sorted(best):
@@ -398,7 +405,7 @@ def _score(path: str, name: str, *, bare: bool = False) -> float:
 def _synonyms(path: str, bare: bool) -> list[tuple[str, list[str]]]:
     """Return the names of a field, the likeliest first: each folded, and as words."""
     own = path.rpartition(".")[2]
-    names = [path.replace(".", ""), *([own] if "." not in path or bare else []), *_SYNONYMS[path].split()]
+    names = [path.replace(".", ""), *([own] if "." not in path or bare else []), *_SYNONYMS.get(path, "").split()]
     return [(_folded(name), _words(name)) for name in names]
 
 
