@@ -51,17 +51,18 @@ def put_whole(filesystem: Any, folder: str, name: str, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def accessing(path: str, action: str = "written") -> Iterator[None]:
+def accessing(path: str, action: str = "written", *, expected: tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Turn an error of a storage into StorageError, or into ConfigurationError where it will not pass by itself.
 
     :param path: the user's name for the folder
     :param action: for the message: written, read
+    :param expected: errors that are raised unchanged
     """
     try:
         yield
-    except EcdpError:
-        raise
     except Exception as error:
+        if isinstance(error, (EcdpError, *expected)):
+            raise
         # the clients of S3, GCS and Azure have errors of their own, which are not OSError
         permanent = isinstance(error, _PERMANENT) or getattr(error, "errno", None) in _PERMANENT_NUMBERS
         kind = ConfigurationError if permanent else StorageError

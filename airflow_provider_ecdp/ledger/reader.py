@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_ecdp.errors import ConfigurationError, StorageError
+from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.atomic_write import accessing
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from
@@ -130,31 +131,38 @@ def read_file(filesystem: Any, name: str, file: str, columns: Sequence[str]) -> 
     """
     schema = pa.schema([SCHEMA.field(column) for column in columns])
     local = isinstance(filesystem, LocalFileSystem)
+    with accessing(name, "read", expected=(FileNotFoundError,)), _refusing_damage(name, file, local=local):
+        source: str | IO[bytes] = file if local else filesystem.open(file, "rb", cache_type="none")
+        with (
+            # a file that is given open stays so
+            contextlib.nullcontext() if isinstance(source, str) else source,
+            pq.ParquetFile(source, pre_buffer=not local) as parquet,
+        ):
+            names = set(parquet.schema_arrow.names)
+            if not {"order_id", "outcome"} <= names:
+                log.warning("%s: %s holds no outcomes of orders, and is ignored", name, file)
+                return
+            for batch in parquet.iter_batches(_ROWS, columns=[c for c in columns if c in names]):
+                yield _aligned(batch, schema)
+
+
+@contextlib.contextmanager
+def _refusing_damage(name: str, file: str, *, local: bool) -> Iterator[None]:
+    """Turn errors about the content of a file into ConfigurationError."""
     try:
-        with accessing(name, "read"):
-            source: str | IO[bytes] = file if local else filesystem.open(file, "rb", cache_type="none")
-            with pq.ParquetFile(source, pre_buffer=not local) as parquet:
-                names = set(parquet.schema_arrow.names)
-                if not {"order_id", "outcome"} <= names:
-                    log.warning("%s: %s holds no outcomes of orders, and is ignored", name, file)
-                    return
-                for batch in parquet.iter_batches(_ROWS, columns=[c for c in columns if c in names]):
-                    yield _aligned(batch, schema)
-    except ConfigurationError as error:
-        cause = error.__cause__
-        if isinstance(cause, FileNotFoundError):
-            raise cause from None
-        if isinstance(cause, pa.ArrowInvalid):
-            raise _damaged(name, file, cause) from None
+        yield
+    except pa.ArrowInvalid as error:
+        raise _damaged(name, file, error) from None
+    except (FileNotFoundError, ValueError):
         raise
-    except StorageError as error:
+    except Exception as error:
         # of damaged pages Arrow makes an OSError, which has no number
-        if local and getattr(error.__cause__, "errno", None) is None:
-            raise _damaged(name, file, error.__cause__) from None
+        if local and getattr(error, "errno", None) is None:
+            raise _damaged(name, file, error) from None
         raise
 
 
-def _damaged(name: str, file: str, error: BaseException | None) -> ConfigurationError:
+def _damaged(name: str, file: str, error: Exception) -> ConfigurationError:
     return ConfigurationError(
         f"results path {name}: {file} is damaged, or not a file of results ({error}); move it to another folder"
     )
