@@ -20,6 +20,7 @@ from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSetting
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_updates, checked_website, listed_status
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
+from airflow_provider_ecdp.results.reasons import ReasonCounts
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
@@ -190,6 +191,7 @@ class _Run:
         self.total: int | None = None
         self._results: dict[int, dict[str, Any]] = {}
         self.counts: Counter[Outcome] = Counter()
+        self.reasons = ReasonCounts()
         self.missing = 0
 
     @property
@@ -246,8 +248,11 @@ class _Run:
     def _record(self, position: int, order_id: object, answer: Answer) -> None:
         self.missing += answer.missing
         self.counts[answer.outcome] += 1
+        shown = _shown(order_id)
+        if answer.outcome.failed:
+            self.reasons.add(answer.outcome, answer.reason, shown)
         self._results[position] = {
-            "order_id": _shown(order_id),
+            "order_id": shown,
             "outcome": answer.outcome.value,
             "reason": answer.reason,
             "http_status": answer.http_status,
@@ -265,7 +270,7 @@ class _Run:
         # sorted is stable: among the failures, and among the others, the order is that of the call
         ranked = sorted(self.results, key=lambda result: not Outcome(result["outcome"]).failed)
         stopped = self.cancellation.cause if any(outcome.failed for outcome in self.counts) else None
-        return Report(summary, ranked[: self.results_limit], None, {}, _commonest(ranked), stopped)
+        return Report(summary, ranked[: self.results_limit], None, {}, self.reasons.commonest, stopped)
 
 
 def _shown(order_id: object) -> str | None:
@@ -273,15 +278,3 @@ def _shown(order_id: object) -> str | None:
     if not isinstance(order_id, (str, int, float)):
         return None
     return str(order_id).encode(errors="replace").decode()
-
-
-def _commonest(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    counts: Counter[str] = Counter()
-    examples: dict[str, str | None] = {}
-    for result in results:
-        if Outcome(result["outcome"]).failed:
-            order_id, reason = result["order_id"], result["reason"] or "no reason given"
-            text = f"{result['outcome']}: {reason.replace(order_id, '…') if order_id else reason}"
-            counts[text] += 1
-            examples.setdefault(text, order_id)
-    return [{"reason": text, "count": n, "example": examples[text]} for text, n in counts.most_common(10)]

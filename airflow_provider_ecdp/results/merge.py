@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.reasons import COMMONEST
 
 _SUMS = ("total", *(outcome.value for outcome in Outcome), "warnings", "requests", "retries", "bytes")
-
-#: As many as one report has.
-_REASONS = 10
 
 
 def summarise(
@@ -59,7 +57,7 @@ def summarise(
         "results": failures,
         "results_path": path,
         "warnings": warnings,
-        "reasons": sorted(reasons.values(), key=lambda reason: -reason["count"])[:_REASONS],
+        "reasons": sorted(reasons.values(), key=lambda reason: -reason["count"])[:COMMONEST],
     }
 
 

@@ -9,15 +9,7 @@ from itertools import repeat
 from typing import Any
 
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, reason
-from airflow_provider_ecdp.results.reasons import folded
-
-_DISTINCT_REASONS = 1000
-
-
-@dataclass(slots=True)
-class _Reason:
-    count: int
-    example: str | None
+from airflow_provider_ecdp.results.reasons import Counted, ReasonCounts
 
 
 @dataclass(slots=True)
@@ -29,9 +21,9 @@ class OutcomeCounts:
 
     limit: int
     counts: Counter[Outcome] = field(default_factory=Counter)
-    warnings: dict[str, _Reason] = field(default_factory=dict)
+    warnings: dict[str, Counted] = field(default_factory=dict)
     with_warnings: int = 0
-    reasons: dict[str, _Reason] = field(default_factory=dict)
+    reasons: ReasonCounts = field(default_factory=ReasonCounts)
     _failed: list[dict[str, Any]] = field(default_factory=list)
     _others: list[dict[str, Any]] = field(default_factory=list)
 
@@ -42,7 +34,7 @@ class OutcomeCounts:
         reasons = self._reasons(batch)
         if outcome.failed:
             for order_id, reason in zip(orders.column("order_id").to_pylist(), reasons or repeat(None), strict=False):
-                self._count_reason(order_id, outcome, reason)
+                self.reasons.add(outcome, reason, order_id)
         kept = self._failed if outcome.failed else self._others
         room = max(self.limit - len(kept), 0)
         ids = orders.column("order_id").slice(0, room).to_pylist()
@@ -66,12 +58,6 @@ class OutcomeCounts:
         """How many orders each warning is about, by its name, with the id of one of them."""
         return {name: {"count": w.count, "example": w.example} for name, w in sorted(self.warnings.items())}
 
-    @property
-    def commonest(self) -> list[dict[str, Any]]:
-        """The reasons of most failed orders, ten at most, with the id of one of them."""
-        ranked = sorted(self.reasons.items(), key=lambda item: -item[1].count)
-        return [{"reason": text, "count": r.count, "example": r.example} for text, r in ranked[:10]]
-
     def _reasons(self, batch: BatchOutcome) -> list[str | None] | None:
         orders, reasons = batch.orders, batch.reasons
         texts: list[str | None] | None = None
@@ -90,16 +76,8 @@ class OutcomeCounts:
     def _count_warnings(self, order_id: str | None, warnings: Iterable[Mapping[str, str]]) -> None:
         self.with_warnings += 1
         for name in {w["rule"].partition(":")[0] for w in warnings}:
-            seen = self.warnings.setdefault(name, _Reason(0, order_id))
+            seen = self.warnings.setdefault(name, Counted(0, order_id))
             seen.count += 1
-
-    def _count_reason(self, order_id: str | None, outcome: Outcome, text: str | None) -> None:
-        key = folded(outcome, text, order_id)
-        seen = self.reasons.get(key)
-        if seen:
-            seen.count += 1
-        elif len(self.reasons) < _DISTINCT_REASONS:
-            self.reasons[key] = _Reason(1, order_id)
 
 
 def _result(batch: BatchOutcome, order_id: str | None, reason: str | None) -> dict[str, Any]:

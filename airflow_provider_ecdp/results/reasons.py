@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
+from typing import Any
 
 from airflow_provider_ecdp.results.outcome import Outcome
+
+#: Reasons that are counted, so that memory does not grow with the orders.
+_DISTINCT = 1000
+
+#: Reasons of a report.
+COMMONEST = 10
 
 #: In our own words: positions, and the text after `got`. The limits in our rules distinguish faults.
 _OWN = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )-?\d+(?:\.\d+)?|(?<=, got text of )\d+|(?<=, got a number of )\d+")
@@ -33,6 +41,35 @@ _OTHERS = re.compile(
 )
 
 _STATUS = re.compile(r"\bHTTP (\d{3})\b")
+
+
+@dataclass(slots=True)
+class Counted:
+    """How many orders there are of a kind, and the id of one of them."""
+
+    count: int
+    example: str | None
+
+
+@dataclass(slots=True)
+class ReasonCounts:
+    """Counts of orders by their folded reason."""
+
+    by_reason: dict[str, Counted] = field(default_factory=dict)
+
+    def add(self, outcome: Outcome, reason: str | None, order_id: str | None) -> None:
+        """Count a failed order."""
+        key = folded(outcome, reason, order_id)
+        if seen := self.by_reason.get(key):
+            seen.count += 1
+        elif len(self.by_reason) < _DISTINCT:
+            self.by_reason[key] = Counted(1, order_id)
+
+    @property
+    def commonest(self) -> list[dict[str, Any]]:
+        """The reasons of most orders, ten at most, with the id of one of them, in XCom's shape."""
+        ranked = sorted(self.by_reason.items(), key=lambda item: -item[1].count)[:COMMONEST]
+        return [{"reason": text, "count": of.count, "example": of.example} for text, of in ranked]
 
 
 def folded(outcome: Outcome, reason: str | None, order_id: str | None) -> str:

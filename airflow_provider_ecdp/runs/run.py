@@ -151,7 +151,14 @@ class Run(Generic[_Item, _Result]):
         # a deadline that is noticed after the last answer has stopped nothing
         stopped = cause if left or not isinstance(cause, DeadlineError) else None
         return Report(
-            summary, outcomes.results, results_path, outcomes.warned, outcomes.commonest, stopped, halted, in_extract
+            summary,
+            outcomes.results,
+            results_path,
+            outcomes.warned,
+            outcomes.reasons.commonest,
+            stopped,
+            halted,
+            in_extract,
         )
 
     def _report_progress(self) -> None:

@@ -250,6 +250,16 @@ def test_failures_come_first_and_the_list_is_cut(client):
     assert report.reasons == [{"reason": "rejected: ECDP has no such order", "count": 2, "example": "8"}]
 
 
+@pytest.mark.usefixtures("stored")
+def test_reasons_are_counted_without_what_differs_between_orders(make_client, sandbox):
+    """The id 5 is not the 5 of HTTP 500."""
+    sandbox.faults = Faults(error_before=1, error_statuses=(500,))
+    report = get_orders(make_client(attempts=1), ["5", "6"])
+    (reason,) = report.reasons
+    assert reason["count"] == 2
+    assert f"GET {sandbox.url}/orders/N: HTTP 500" in reason["reason"]
+
+
 def test_a_limit_below_zero_is_refused(client):
     with pytest.raises(ConfigurationError, match="results_limit"):
         get_orders(client, [], results_limit=-1)

@@ -128,7 +128,9 @@ def test_counts_and_reasons_go_on_beyond_the_limit():
     counts.add(of_batch(Outcome.REJECTED, [f"r{i}" for i in range(50)], "refused"))
     assert len(counts.results) == 1
     assert counts.counts[Outcome.REJECTED] == 50
-    assert [(text, r.count, r.example) for text, r in counts.reasons.items()] == [("rejected: refused", 50, "r0")]
+    assert [(text, r.count, r.example) for text, r in counts.reasons.by_reason.items()] == [
+        ("rejected: refused", 50, "r0")
+    ]
 
 
 def test_memory_does_not_grow_with_orders_that_succeed():
@@ -160,7 +162,7 @@ def test_orders_with_one_fault_have_one_reason_whatever_their_positions_amounts_
     counts.add(of_batch(Outcome.REJECTED, ["ORD-7", "ORD-8"], ["order ORD-7 exists", "order ORD-8 exists"]))
     counts.add(of_batch(Outcome.REJECTED, ["ORD-9"]))
 
-    assert {text: (r.count, r.example) for text, r in counts.reasons.items()} == {
+    assert {text: (r.count, r.example) for text, r in counts.reasons.by_reason.items()} == {
         "invalid: products[N].name: at most 2048 characters, got N characters": (3, "ORD-7"),
         "rejected: order … exists": (2, "ORD-7"),
         "rejected: no reason given": (1, "ORD-9"),
@@ -171,7 +173,7 @@ def test_orders_with_one_fault_have_one_reason_whatever_their_positions_amounts_
 def test_a_short_id_does_not_cut_the_words_of_a_reason(order_id):
     counts = OutcomeCounts(limit=0)
     counts.add(of_batch(Outcome.INVALID, [order_id], "currency: exactly 3 characters, got 12 characters"))
-    assert list(counts.reasons) == ["invalid: currency: exactly 3 characters, got N characters"]
+    assert list(counts.reasons.by_reason) == ["invalid: currency: exactly 3 characters, got N characters"]
 
 
 def test_the_lengths_of_what_is_not_shown_do_not_split_reasons():
@@ -179,7 +181,7 @@ def test_the_lengths_of_what_is_not_shown_do_not_split_reasons():
     told = ["text of 12 characters", "text of 1 character", "a number of 11 digits", "a number of 9 digits"]
     told += ["7", "-7", "2.50"]
     counts.add(of_batch(Outcome.INVALID, ["A-1"] * len(told), [f"date: a date, got {got}" for got in told]))
-    assert {text: r.count for text, r in counts.reasons.items()} == {
+    assert {text: r.count for text, r in counts.reasons.by_reason.items()} == {
         "invalid: date: a date, got text of N characters": 2,
         "invalid: date: a date, got a number of N digits": 2,
         "invalid: date: a date, got N": 3,
@@ -189,27 +191,27 @@ def test_the_lengths_of_what_is_not_shown_do_not_split_reasons():
 def test_numbers_in_the_apis_own_words_do_not_split_reasons():
     counts = OutcomeCounts(limit=0)
     counts.add(of_batch(Outcome.REJECTED, ["a1", "a2"], ["line 7: unknown product 4711", "line 8: unknown product 5"]))
-    assert list(counts.reasons) == ["rejected: line N: unknown product N"]
+    assert list(counts.reasons.by_reason) == ["rejected: line N: unknown product N"]
 
 
 def test_an_id_that_is_no_plain_text_is_no_pattern():
     counts = OutcomeCounts(limit=0)
     counts.add(of_batch(Outcome.REJECTED, ["a.*(b"], "order a.*(b exists"))
-    assert list(counts.reasons) == ["rejected: order … exists"]
+    assert list(counts.reasons.by_reason) == ["rejected: order … exists"]
 
 
 def test_reasons_that_all_differ_do_not_fill_the_memory():
     counts = OutcomeCounts(limit=0)
     words = ["".join(chr(97 + int(digit)) for digit in str(i)) for i in range(3000)]
     counts.add(of_batch(Outcome.REJECTED, words, [f"no {word} word" for word in reversed(words)]))
-    assert len(counts.reasons) == 1000
+    assert len(counts.reasons.by_reason) == 1000
     assert counts.counts[Outcome.REJECTED] == 3000
 
 
 def test_what_succeeded_has_no_reason_to_count():
     counts = OutcomeCounts(limit=0)
     counts.add(of_batch(Outcome.SKIPPED, ["a"], "accepted before with this content"))
-    assert counts.reasons == {}
+    assert counts.reasons.by_reason == {}
 
 
 def test_problems_are_reported_with_field_rule_and_what_was_there():
@@ -265,7 +267,7 @@ def test_a_refused_order_is_reported_with_its_warnings_after_the_reason():
     counts = OutcomeCounts(limit=10)
     (text,) = counts.add(of_batch(Outcome.REJECTED, ["a"], "refused", warnings=[[NEGATIVE]]))
     assert text == "refused; warning: products[0].quantity: negative_quantity: below zero, got -1"
-    assert list(counts.reasons) == ["rejected: refused"]
+    assert list(counts.reasons.by_reason) == ["rejected: refused"]
 
 
 def test_what_was_never_sent_for_its_faults_has_no_warnings_to_count():
