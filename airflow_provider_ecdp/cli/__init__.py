@@ -1,4 +1,4 @@
-"""The command line: check, push, get, status, delete, sandbox, sample.
+"""The command line, `ecdp`; `parser.py` has its commands.
 
 Importing this module imports nothing but the standard library: `ecdp --help` answers at once, and each command loads
 what it needs. The key comes from ECDP_API_KEY and is cut out of everything that is printed.

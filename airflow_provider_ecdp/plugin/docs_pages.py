@@ -106,7 +106,7 @@ def _inline(text: str) -> str:
     text = _CODE.sub(put_aside, text)
     text = html.escape(_IMAGE.sub(r"\1", text), quote=False)
     text = _BOLD.sub(r"<strong>\1</strong>", _LINK.sub(_link, text))
-    return re.sub("\x00(\\d+)\x00", lambda found: codes[int(found[1])], text)
+    return re.sub("\x00(\\d+)\x00", lambda place: codes[int(place[1])], text)
 
 
 def _link(link: re.Match[str]) -> str:

@@ -6,7 +6,6 @@ from argparse import Namespace
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.by_id.from_ids import (
-    Missing,
     delete_orders,
     get_orders,
     listed_status,
@@ -38,7 +37,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
 
 
 def _get(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -> Report:
-    missing = Missing.REPORT if arguments.missing_ok else Missing.FAIL
+    missing = changes.missing_of(arguments)
     return get_orders(client, arguments.id, missing=missing, results_limit=len(arguments.id), cancellation=cancellation)
 
 
@@ -47,14 +46,13 @@ def _status(client: EcdpClient, arguments: Namespace, cancellation: Cancellation
     # the output is of the orders
     arguments.id, status = ids, listed_status(status)
     updates = [{"order_id": order_id, "status": status, "website_id": arguments.website_id} for order_id in ids]
-    missing = Missing.REPORT if arguments.missing_ok else Missing.FAIL
+    missing = changes.missing_of(arguments)
     return update_order_statuses(
         client, updates, missing=missing, results_limit=len(updates), cancellation=cancellation
     )
 
 
 def _delete(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -> Report:
-    missing = Missing.FAIL if arguments.missing_fails else Missing.REPORT
     history = None
     if arguments.only_changed:
         from airflow_provider_ecdp.ledger.store import Ledger  # noqa: PLC0415 - Arrow, which other commands do without
@@ -63,7 +61,7 @@ def _delete(client: EcdpClient, arguments: Namespace, cancellation: Cancellation
     return delete_orders(
         client,
         arguments.id,
-        missing=missing,
+        missing=changes.missing_of(arguments),
         results_limit=len(arguments.id),
         history=history,
         cancellation=cancellation,

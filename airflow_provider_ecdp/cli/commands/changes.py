@@ -34,9 +34,8 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     if getattr(arguments, "website_id", None) is not None:
         raise ConfigurationError("--website-id is for ids on the command line; an extract has the column website_id")
     deleting = arguments.command == "delete"
-    missing_fails = arguments.missing_fails if deleting else not arguments.missing_ok
-    missing = Missing.FAIL if missing_fails else Missing.REPORT
-    settings = build(DeletionSettings if deleting else ChangeSettings, vars(arguments) | {"missing": missing})
+    table = DeletionSettings if deleting else ChangeSettings
+    settings = build(table, vars(arguments) | {"missing": missing_of(arguments)})
     ledger = Ledger(arguments.results) if arguments.results else None
     history = Ledger(arguments.only_changed) if deleting and arguments.only_changed else None
     if arguments.dry_run:
@@ -74,6 +73,12 @@ def _dry_run(arguments: Namespace, settings: ChangeSettings, ledger: Ledger | No
 
             output.report(*change_findings(findings, queue.name))
     return Exit.FAILED if findings.invalid > settings.max_failed.of(findings.total) else Exit.DONE
+
+
+def missing_of(arguments: Namespace) -> Missing:
+    """Return how the command treats an order that ECDP does not have."""
+    fails = arguments.missing_fails if arguments.command == "delete" else not arguments.missing_ok
+    return Missing.FAIL if fails else Missing.REPORT
 
 
 def refuse_without_extract(arguments: Namespace) -> None:

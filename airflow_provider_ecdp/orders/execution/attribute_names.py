@@ -31,11 +31,11 @@ class AttributeNames:
     def judge(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the batch with the warnings, or the problems, of its orders; it has the column `facts`."""
         good = batch.column("problems").is_null()
-        found: dict[int, list[dict[str, str]]] = {}
+        beyond: dict[int, list[dict[str, str]]] = {}
         for kind in self._first:
             for row in self._beyond(kind, pc.struct_field(batch.column("facts"), kind), good):
-                found.setdefault(row, []).append({"field": kind, "rule": _RULE, "got": "another name"})
-        return self._with(batch, found) if found else batch
+                beyond.setdefault(row, []).append({"field": kind, "rule": _RULE, "got": "another name"})
+        return self._with(batch, beyond) if beyond else batch
 
     def _beyond(self, kind: str, names: pa.ListArray, good: pa.BooleanArray) -> list[int]:
         """Return the good rows with a name that is not among the first; note those that are."""
@@ -63,11 +63,11 @@ class AttributeNames:
         rows: list[int] = orders.filter(good.take(orders)).to_pylist()
         return rows
 
-    def _with(self, batch: pa.RecordBatch, found: dict[int, list[dict[str, str]]]) -> pa.RecordBatch:
+    def _with(self, batch: pa.RecordBatch, beyond: dict[int, list[dict[str, str]]]) -> pa.RecordBatch:
         name = "problems" if self._promoted else "warnings"
         column = batch.column(name)
         texts = column.to_pylist()
-        for row, more in found.items():
+        for row, more in beyond.items():
             texts[row] = [*(texts[row] or []), *more]
         batch = batch.set_column(batch.schema.get_field_index(name), name, pa.array(texts, column.type))
         if not self._promoted:

@@ -239,9 +239,9 @@ def _choice(sql: str, field: Field) -> str:
     spellings = {choice.lower(): choice for choice in field.choices} | STATUS_SPELLINGS
     # `translate` takes a microsecond; most statuses are in one of these forms
     common = {form(spelling): choice for spelling, choice in spellings.items() for form in _COMMON_FORMS}
-    known = _looked_up(f"CAST({sql} AS VARCHAR)", common)
+    usual = _looked_up(f"CAST({sql} AS VARCHAR)", common)
     # a CASE evaluates a branch for its own rows; coalesce evaluates all for all
-    return f"CASE WHEN {known} IS NULL THEN {_looked_up(listed_status(sql), spellings)} ELSE {known} END"
+    return f"CASE WHEN {usual} IS NULL THEN {_looked_up(listed_status(sql), spellings)} ELSE {usual} END"
 
 
 def _looked_up(sql: str, values: Mapping[str, str]) -> str:

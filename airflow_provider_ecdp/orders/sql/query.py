@@ -89,11 +89,11 @@ class Query:
             problems = f"nullif(coalesce({others}, []) || {noted}, [])"
         text = f"SELECT o.*, {order_json(self.fields)} AS ecdp_text FROM ({self.prepared}) AS o"
         # the list is built only for the rows that need it: a CASE evaluates a branch for its own rows
-        found = f"CASE WHEN {broken} THEN {self.checks.problems()} END AS ecdp_found"
+        rules = f"CASE WHEN {broken} THEN {self.checks.problems()} END AS ecdp_found"
         return (
             f"SELECT {_id(self.fields.nodes[0].encoded)} AS order_id, ecdp_text AS text, "
             f"{problems} AS problems, {_problems(warning=True)} AS warnings"
-            f"{f', {self._facts} AS facts' if facts else ''} FROM (SELECT o.*, {found} FROM ({text}) AS o) AS o"
+            f"{f', {self._facts} AS facts' if facts else ''} FROM (SELECT o.*, {rules} FROM ({text}) AS o) AS o"
         )
 
     def hashed(self, *, facts: bool = False) -> str:
@@ -170,12 +170,12 @@ class Query:
     def _facts(self) -> str:
         """SQL of the facts that show at a glance whether these are the right orders."""
         products = self.fields.field("products")
-        found = {name: node.encoded for name in FACTS if (node := self.fields.field(name))}
+        values = {name: node.encoded for name in FACTS if (node := self.fields.field(name))}
         if attributes := self.fields.field("orderAttributes"):
-            found["orderAttributes"] = attribute_names(attributes)
+            values["orderAttributes"] = attribute_names(attributes)
         if products and products.child("productAttributes"):
-            found["productAttributes"] = attribute_names(products)
-        members = [f"'{name}': CAST({found.get(name, 'NULL')} AS {type_})" for name, type_ in FACTS.items()]
+            values["productAttributes"] = attribute_names(products)
+        members = [f"'{name}': CAST({values.get(name, 'NULL')} AS {type_})" for name, type_ in FACTS.items()]
         return f"{{{', '.join(members)}}}"
 
 
