@@ -12,7 +12,7 @@ from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import example_of
-from airflow_provider_ecdp.results.report import MaxFailed
+from airflow_provider_ecdp.results.report import MaxFailed, failed_in
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -62,7 +62,7 @@ class EcdpSyncNotifier(BaseNotifier):
         summary = result["summary"] if isinstance(result, Mapping) and "summary" in result else None
         unusual = None if _is_replay(context) else self._unusual(ti, summary)
         error = context.get("exception")
-        if not (self.always or unusual or error or _failed(summary)):
+        if not (self.always or unusual or error or (summary and failed_in(summary))):
             return
         text = _literal("\n".join(_lines(ti, result if summary else None, error, unusual)))
         if self.send is None:
@@ -115,15 +115,6 @@ def _is_replay(context: Context) -> bool:
     return getattr(context.get("task"), "replay_from", None) not in (None, "", "None")
 
 
-def _failed(summary: Mapping[str, Any] | None) -> int:
-    if not summary:
-        return 0
-    if summary.get("dry_run"):
-        # what would be sent counts as not attempted
-        return int(summary[Outcome.INVALID.value])
-    return sum(int(summary[outcome.value]) for outcome in Outcome if outcome.failed)
-
-
 def _lines(
     ti: Any, result: Mapping[str, Any] | None, error: BaseException | str | None, unusual: str | None
 ) -> Iterator[str]:
@@ -144,7 +135,7 @@ def _lines(
 def _verdict(summary: Mapping[str, Any] | None, error: BaseException | str | None) -> str:
     if summary is None:
         return "failed before it had a result" if error else "has no result in XCom"
-    failed = _failed(summary)
+    failed = failed_in(summary)
     if summary.get("dry_run"):
         ended = "dry run failed" if error else "dry run"
         sent = f"{summary[Outcome.NOT_ATTEMPTED.value]:,} of {number_of(summary['total'], 'order')} would be sent"

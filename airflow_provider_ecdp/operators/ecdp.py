@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Union
 
@@ -11,6 +12,7 @@ from airflow_provider_ecdp.operators.push import PushOperator
 from airflow_provider_ecdp.operators.results import open_ledger, results_root
 from airflow_provider_ecdp.operators.settings import ByIdTaskSettings, DeletionTaskSettings
 from airflow_provider_ecdp.results.folders import deletions_folder
+from airflow_provider_ecdp.settings import literal
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -245,8 +247,9 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
         updates = _listed(self.updates)
         if self.order_id is not None:
             updates = [{"order_id": order_id, "status": self.status} for order_id in _listed(self.order_id)]
-        if self.website_id is not None:
-            updates = [{"website_id": self.website_id, **update} for update in updates]
+        if self.website_id not in (None, "None"):
+            website = {"website_id": self.website_id}
+            updates = [website | dict(update) if isinstance(update, Mapping) else update for update in updates]
         return self._run(context, hook, update_order_statuses, updates)
 
 
@@ -293,7 +296,13 @@ class EcdpDeleteOrderOperator(_ByIdOperator):
 
 
 def _listed(value: Any) -> list[Any]:
-    """Return a list as it is, a single value as a list of one; the output of a mapped task is read to its end."""
+    """Return a list unchanged, and a single value as a list of one; the output of a mapped task is read to its end.
+
+    A template that is not rendered natively makes text of a list.
+    """
     if value is None:
         return []
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with contextlib.suppress(ValueError):
+            value = literal(value)
     return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, Mapping)) else [value]

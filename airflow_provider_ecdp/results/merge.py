@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import COMMONEST
+from airflow_provider_ecdp.results.report import failed_in
 
 _SUMS = ("total", *(outcome.value for outcome in Outcome), "warnings", "requests", "retries", "bytes")
 
@@ -34,9 +35,11 @@ def summarise(
             continue
         shard = result["summary"]
         counts["shards"] += 1
-        counts["shards_failed"] += any(shard[outcome.value] for outcome in Outcome if outcome.failed)
+        counts["shards_failed"] += failed_in(shard) > 0
         counts["longest_shard_seconds"] = max(counts["longest_shard_seconds"], shard["duration_seconds"])
         summary["mode"] = summary["mode"] or shard.get("mode", shard.get("operation"))
+        if shard.get("dry_run"):
+            summary["dry_run"] = True
         # the number of shards that are pushed at a time is unknown here, so there is no sum of these
         summary["in_flight"] = max(summary["in_flight"], shard.get("in_flight", 0))
         for name in (*_SUMS, "duration_seconds"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ class Report:
     @property
     def failed(self) -> int:
         """How many orders failed."""
-        return sum(int(self.summary[o.value]) for o in Outcome if o.failed)
+        return failed_in(self.summary)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types."""
@@ -77,6 +78,12 @@ class Report:
             raise OrdersFailedError(f"{self.halted}\n{self.message()}", summary=self.summary)
         if self.failed > max_failed.of(self.summary["total"]):
             raise OrdersFailedError(f"{self.message()}\nTolerated: {max_failed}", summary=self.summary)
+
+
+def failed_in(summary: Mapping[str, Any]) -> int:
+    """Return how many orders failed, by a summary; in a dry run, an order not attempted is a good one."""
+    failures = [Outcome.INVALID] if summary.get("dry_run") else [outcome for outcome in Outcome if outcome.failed]
+    return sum(int(summary[outcome.value]) for outcome in failures)
 
 
 @dataclass(frozen=True, slots=True)

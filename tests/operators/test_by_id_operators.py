@@ -37,7 +37,7 @@ def outcomes(xcom):
     return {result["order_id"]: result["outcome"] for result in xcom["results"]}
 
 
-@pytest.mark.parametrize("order_id", ["1", ["1"], ("1",), 1, iter(["1"])])
+@pytest.mark.parametrize("order_id", ["1", ["1"], ("1",), 1, iter(["1"]), "['1']", "[1]"])
 def test_one_order_or_many_are_read(context, order_id):
     xcom = EcdpGetOrderOperator(task_id="get", order_id=order_id).execute(context)
     assert outcomes(xcom) == {"1": "accepted"}
@@ -72,6 +72,15 @@ def test_a_status_for_each_order(context, sandbox):
     assert operator.execute(context)["summary"]["accepted"] == 2
     assert sandbox.store.status_change("1") == {"orderId": "1", "orderStatus": "Paid", "websiteId": 7}
     assert sandbox.store.status_change("2") == {"orderId": "2", "orderStatus": "Canceled", "websiteId": 3}
+    # as templates render them
+    operator = EcdpUpdateOrderStatusOperator(task_id="status", updates=str(updates), website_id="None")
+    assert operator.execute(context)["summary"]["accepted"] == 2
+    assert sandbox.store.status_change("1") == {"orderId": "1", "orderStatus": "Paid"}
+
+
+def test_updates_that_are_not_dicts_are_refused_with_a_website_too(context):
+    with pytest.raises(AirflowFailException, match=r"updates\[0\]: must be a dict with order_id and status, got str"):
+        EcdpUpdateOrderStatusOperator(task_id="status", updates=["1"], website_id=7).execute(context)
 
 
 def test_orders_are_deleted_and_once_more(context, sandbox):

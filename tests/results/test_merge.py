@@ -56,6 +56,14 @@ def test_counts_add_up_and_failures_come_first():
     assert total["reasons"] == [{"reason": "rejected: no", "count": 5, "example": "/r/dag/run/push/1/3-0"}]
 
 
+def test_orders_that_a_dry_run_would_send_have_not_failed():
+    valid, wrong = report(0), report(0)
+    valid["summary"] |= {"not_attempted": 9, "dry_run": True}
+    wrong["summary"] |= {"not_attempted": 8, "invalid": 1, "dry_run": True}
+    summary = summarise([valid, wrong])["summary"]
+    assert (summary["shards_failed"], summary["dry_run"], summary["not_attempted"]) == (1, True, 17)
+
+
 def test_it_lists_as_many_failures_as_it_may_and_counts_all():
     total = summarise([report(0, 30), report(0, 30)], results_limit=7)
     assert (len(total["results"]), total["summary"]["rejected"]) == (7, 60)
