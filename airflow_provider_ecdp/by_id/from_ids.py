@@ -193,6 +193,7 @@ class _Run:
         self.counts: Counter[Outcome] = Counter()
         self.reasons = ReasonCounts()
         self.missing = 0
+        self._requested: set[str] = set()
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -233,6 +234,9 @@ class _Run:
         if self.cancellation.cancelled:
             self._record(request.position, request.order_id, Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED))
             return True
+        if str(request.order_id) in self._requested:
+            self.isolation.forget_control()
+        self._requested.add(str(request.order_id))
         answer = self.isolation.send(request.send)
         if isinstance(answer, FirstFailure):
             request.first_failure = answer

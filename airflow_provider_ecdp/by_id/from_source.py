@@ -123,7 +123,7 @@ class _Changes:
             changes = self._sendable(batch)
             for i, number in enumerate(changes.column("round").to_pylist()):
                 if self.run.cancellation.cancelled:
-                    self.run.recorder.add(BatchOutcome(changes.slice(i), Outcome.NOT_ATTEMPTED, NOT_REACHED), self.own)
+                    self._leave(changes.slice(i))
                     break
                 if number != current:
                     # an order's changes never overtake each other: a round ends before the next begins
@@ -138,6 +138,7 @@ class _Changes:
             yield self.set_aside.popleft()
         # the next round may have a later change of the same order
         self.run.drain()
+        self.isolation.forget_control()
 
     def send(self, item: pa.RecordBatch | SetAside) -> tuple[pa.RecordBatch, Answer] | None:
         """Send one change, in a worker thread; None sets it aside until the others of its round are sent."""
@@ -169,9 +170,12 @@ class _Changes:
             return
         change, answer = result
         self.missing += answer.missing
-        outcome = BatchOutcome(change, answer.outcome, answer.reason, answer.http_status, answer.attempts)
-        noted = [self.history] if self.history is not None and answer.outcome in MAY_BE_GONE else []
-        self.run.recorder.add(outcome, [*self.own, *noted])
+        outcome = answer.outcome
+        if outcome is Outcome.NOT_ATTEMPTED and change.column("left_open")[0].as_py():
+            outcome = Outcome.UNRESOLVED
+        noted = [self.history] if self.history is not None and outcome in MAY_BE_GONE else []
+        batch = BatchOutcome(change, outcome, answer.reason, answer.http_status, answer.attempts)
+        self.run.recorder.add(batch, [*self.own, *noted])
 
     def most_pending(self, _: pa.RecordBatch | SetAside) -> int:
         """Return how many changes may be read ahead."""
@@ -185,6 +189,13 @@ class _Changes:
             {"missing": self.missing},
             results_path=self.ledger.path if self.ledger is not None else None,
         )
+
+    def _leave(self, changes: pa.RecordBatch) -> None:
+        """Record changes that are not reached; one that an earlier run left open may still have been made."""
+        left_open = changes.column("left_open")
+        for rows, outcome in ((left_open, Outcome.UNRESOLVED), (pc.invert(left_open), Outcome.NOT_ATTEMPTED)):
+            if len(part := changes.filter(rows)):
+                self.run.recorder.add(BatchOutcome(part, outcome, NOT_REACHED), self.own)
 
     def _sendable(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Return the changes to send; record the others."""

@@ -1,6 +1,7 @@
 """Tells a request that the server cannot answer from a server that answers none, for orders by their ids.
 
-A request that fails is set aside until others are sent, and then sent once more.
+A request that fails is set aside until others are sent, and then sent once more. Where several fail in a row, the one
+that was accepted last is repeated, which changes nothing: if it is accepted again, the orders are at fault.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Isolation:
     cancellation: Cancellation
     sent_before: bool = False
     probe: ServerProbe = field(init=False)
+    #: the request that was accepted last, of an order that has had no later request
+    _control: Callable[[], dict[str, Any]] | None = None
 
     def __post_init__(self) -> None:
         self.probe = ServerProbe(self.requester.client, self.breaker, self.cancellation)
@@ -48,17 +51,21 @@ class Isolation:
         breaker = self.breaker
         if answer.error is None:
             breaker.answered()
+            if answer.outcome is Outcome.ACCEPTED:
+                self._control = request
             return answer
         # a call that was cut short is no evidence about its order
         content = not self.requester.client.interrupted and self.probe.may_be_content(answer.error)
         if content:
             breaker.failed(alone=True)
-        if content and breaker.is_open and not breaker.answers:
-            self._give_more_tries()
-        if not content or breaker.is_open:
+        if not content or (breaker.is_open and not self._only_content()):
             self.cancellation.stop(answer.error)
             return answer
         return FirstFailure(answer)
+
+    def forget_control(self) -> None:
+        """Note that an order may get its next request: to repeat an earlier one would undo it."""
+        self._control = None
 
     def send_again(self, request: Callable[[], dict[str, Any]], first_failure: FirstFailure) -> Answer:
         """Send a request that failed once more: it is refused if its answer says so and others are answered."""
@@ -85,13 +92,18 @@ class Isolation:
         outcome = Outcome.UNRESOLVED if open_end or error.transient else Outcome.REJECTED
         return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)
 
-    def _give_more_tries(self) -> None:
-        """Try more orders before the run stops, where nothing was answered yet but a GET is."""
+    def _only_content(self) -> bool:
+        """Whether it may be the orders, though several failed in a row: bad ones are often neighbours."""
         breaker = self.breaker
+        if breaker.answers:
+            control = self._control
+            return (control is not None or breaker.excusable) and self.probe.works(control)
+        # nothing was answered yet: if a GET is, more orders are tried before the run stops
         if self.sent_before:
             breaker.left_open = self._left_by_earlier_run()
         elif not breaker.reads:
             breaker.reads = self.probe.works()
+        return not breaker.is_open
 
     def _left_by_earlier_run(self) -> bool:
         """Whether the orders are more likely at fault than the server: an earlier run left them and sent others."""

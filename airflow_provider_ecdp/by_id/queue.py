@@ -96,10 +96,21 @@ SELECT order_id, upto FROM reached JOIN accepted USING (order_id)
 WHERE nth BETWEEN 1 AND upto GROUP BY order_id, upto HAVING count(*) = upto
 """
 
+#: Changes without a definite answer, and when each was sent last.
+_FILL_LEFT_OPEN = f"""
+INSERT INTO left_open
+SELECT order_id, content_hash, epoch_us("at") FROM arrived WHERE outcome = '{Outcome.UNRESOLVED}'
+"""
+
+#: Orders that an earlier run left open come last, those that were sent longest ago first: should they fail again and
+#: stop the run, the others were sent before, and the next run does not begin with the same ones.
 _QUEUE = f"""
+WITH last AS (SELECT order_id, max(sent_at) AS left_at FROM left_open GROUP BY order_id)
 SELECT order_id, content_hash, CAST(NULL AS VARCHAR) AS warnings, status, website_id, problem, nth AS round,
-CASE WHEN repeated THEN '{REPEATED}' WHEN nth BETWEEN 1 AND upto THEN '{RESUMED}' END AS skip_reason
-FROM changes LEFT JOIN sent USING (order_id) ORDER BY nth, n
+CASE WHEN repeated THEN '{REPEATED}' WHEN nth BETWEEN 1 AND upto THEN '{RESUMED}' END AS skip_reason,
+sent_at IS NOT NULL AS left_open
+FROM changes LEFT JOIN sent USING (order_id) LEFT JOIN left_open USING (order_id, content_hash)
+LEFT JOIN last USING (order_id) ORDER BY left_at IS NOT NULL, nth, left_at, n
 """
 
 
@@ -155,13 +166,18 @@ class ChangeQueue:
             self._engine.execute(_MAKE_ARRIVED)
             self._engine.execute("DELETE FROM sent")
             self._engine.execute(_FILL_SENT)
+            self._engine.execute("DELETE FROM left_open")
+            self._engine.execute(_FILL_LEFT_OPEN)
             self._engine.execute("DROP TABLE arrived")
 
     def read(self) -> Iterator[pa.RecordBatch]:
         """Return every change once, round by round; those that cannot be sent come first, in round 0.
 
+        The rounds of orders that an earlier run left open follow those of the others.
+
         Columns: `order_id`, `content_hash`, `warnings` (always NULL), `status`, `website_id`, `problem` (why it cannot
-        be sent, or NULL), `round`, and `skip_reason` (why it need not be sent, or NULL).
+        be sent, or NULL), `round`, `skip_reason` (why it need not be sent, or NULL), and `left_open` (whether an
+        earlier run sent it and got no definite answer).
         """
         step = f"sorting the changes of {self.name}"
         return record_batches(self._engine, _QUEUE, _ROWS, lambda: running(step))
@@ -172,6 +188,7 @@ class ChangeQueue:
             "(n BIGINT, order_id VARCHAR, status VARCHAR, website_id BIGINT, problem VARCHAR)"
         )
         self._engine.execute("CREATE TEMP TABLE sent (order_id VARCHAR, upto BIGINT)")
+        self._engine.execute("CREATE TEMP TABLE left_open (order_id VARCHAR, content_hash VARCHAR, sent_at BIGINT)")
         step = f"storing the changes of {self.name}"
         for batch in rows.read():
             checked = [self._checked(*row) for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)]

@@ -45,9 +45,6 @@ ISOLATION_SECONDS = 900.0
 #: Consecutive orders that fail in their last request, after which the server is tested.
 _UNCONFIRMED = 5
 
-#: Failures in a row after which mode Add stops though the server answers a GET: it has no order to send once more.
-_FAILURES = 20
-
 _DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
 _STORED = "no answer came, and the order was found stored as sent"
 _LOST = "a request with this order got no answer and may have stored it"
@@ -335,7 +332,7 @@ class GroupTest:
         """Whether it may be the orders, though others fail too: many bad ones are neighbours, and GET is answered."""
         breaker = self.sender.breaker
         if breaker.answers:
-            return breaker.in_a_row < _FAILURES and bool(self.sender.try_server(reading=True))
+            return breaker.excusable and bool(self.sender.try_server(reading=True))
         if self.sender.left_by_earlier_run(pool):
             breaker.left_open = True
             return not breaker.is_open

@@ -23,6 +23,9 @@ _ALONE_AT_FIRST = 2
 #: The same of orders that an earlier run left open, which may all be bad, where a GET is answered.
 _ALONE_LEFT_OPEN = 10
 
+#: Failures in a row after which a run stops though a GET is answered, if no accepted request can be repeated.
+_MOST_WITH_READS = 20
+
 
 class CircuitBreaker:
     """Counts failures in a row; safe for threads."""
@@ -73,9 +76,9 @@ class CircuitBreaker:
         return self._in_a_row >= (_IN_A_ROW if self.answers else _IN_A_ROW_AT_FIRST)
 
     @property
-    def in_a_row(self) -> int:
-        """How many failed in a row."""
-        return self._in_a_row
+    def excusable(self) -> bool:
+        """Whether so few failed in a row that a GET which is answered is reason enough to go on."""
+        return self._in_a_row < _MOST_WITH_READS
 
     @property
     def is_open(self) -> bool:

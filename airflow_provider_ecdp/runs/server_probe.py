@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from airflow_provider_ecdp.api.client import EcdpClient
-from airflow_provider_ecdp.errors import ApiError, RequestRejectedError
+from airflow_provider_ecdp.errors import ApiError, NotFoundError, RequestRejectedError
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
 
@@ -62,8 +62,8 @@ class ServerProbe:
 def _error_of(request: Callable[[], object]) -> ApiError | None:
     try:
         request()
-    except RequestRejectedError:
-        # a refusal in the server's own words is an answer
+    except (NotFoundError, RequestRejectedError):
+        # a refusal in the server's own words is an answer, and so is that an order is gone which was deleted before
         return None
     except ApiError as error:
         return error

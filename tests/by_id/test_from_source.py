@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from airflow_provider_ecdp.by_id.from_ids import update_order_statuses
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
 from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, Missing, Operation
 from airflow_provider_ecdp.errors import (
@@ -173,6 +174,27 @@ def test_the_next_change_of_an_order_waits_for_one_that_is_sent_again(client, up
     assert len(client.sent) == 7
     assert not client.overtaken
     assert [sandbox.store.get(order_id)["status"] for order_id in ids] == ["Completed"] * 3
+
+
+def test_no_earlier_change_of_an_order_is_repeated_to_see_whether_others_fail(make_client, client, update, store):
+    class Failing(type(client)):
+        def update_order_status(self, order_id, status, *, website_id=None):
+            super().update_order_status(order_id, status, website_id=website_id)
+            if status == "Completed":
+                raise ServerError("done, and the answer was lost", status=500)
+
+    ids = [f"O-{i}" for i in range(8)]
+    store(*ids)
+    changes = [(order_id, status) for order_id in ids for status in ("placed", "completed")]
+    failing = make_client(kind=Failing)
+    assert counts(update(failing, changes, max_in_flight=4)) == {"accepted": 8, "unresolved": 8}
+    assert [status for _, status in failing.sent] == ["Placed"] * 8 + ["Completed"] * 16
+
+    failing.sent.clear()
+    updates = [{"order_id": order_id, "status": status} for order_id, status in [*changes[:4], *changes[5::2]]]
+    update_order_statuses(failing, updates)
+    assert Counter(failing.sent).keys() == {(u["order_id"], u["status"].title()) for u in updates}
+    assert Counter(failing.sent)["O-0", "Placed"] == Counter(failing.sent)["O-1", "Placed"] == 1
 
 
 def test_what_says_the_same_as_the_change_before_it_is_sent_once(client, update, delete, store):

@@ -278,6 +278,36 @@ def test_a_resume_of_nothing_but_poison_changes_is_no_outage(count, operation, a
     assert server.methods.total() - before <= 60
 
 
+def test_many_neighbours_that_fail_hold_back_no_other_change(tmp_path):
+    operation = Operation.UPDATE_STATUS
+    ids, later = ids_of(60), [f"later-{i}" for i in range(5)]
+    poison = ids[10:25]
+    server = HostileServer(poison=dict.fromkeys(poison, "500"), stored={i: {} for i in [*ids, *later]})
+    with serving(server):
+        report = changed(server, operation, ids, Ledger(tmp_path))
+        assert report.stopped is None
+        assert failed(report).keys() == set(poison)
+
+        # others are sent before those that were left open
+        report = changed(server, operation, [*ids, *later], Ledger(tmp_path))
+        assert report.stopped is None
+        assert failed(report).keys() == set(poison)
+
+        # nothing but these: an outage, by all that is known
+        report = changed(server, operation, ids, Ledger(tmp_path))
+        assert report.stopped is not None
+        assert {r["outcome"] for r in failed(report).values()} == {"unresolved"}
+        assert failed(report).keys() == set(poison)
+        waiting = [i for i, r in failed(report).items() if not r["attempts"]]
+
+        # the next run begins with those that were not reached
+        server.poison = {i: "500" for i in poison if i not in waiting}
+        report = changed(server, operation, ids, Ledger(tmp_path))
+        assert waiting
+        assert report.stopped is None
+        assert failed(report).keys() == server.poison.keys()
+
+
 def by_id(server, use_case, *arguments, **keywords):
     clock = FakeClock()
     about = ClientSettings(base_url=server.url, read_timeout=server.hang_seconds / 2)
@@ -297,6 +327,16 @@ def test_a_poison_order_in_a_list_of_ids_holds_back_no_other(answer):
     assert failed(report).keys() == {ids[7]}
     assert failed(report)[ids[7]]["reason"]
     assert server.statuses.keys() == set(ids) - {ids[7]}
+
+
+def test_many_neighbours_that_fail_in_a_list_of_ids_hold_back_no_other():
+    ids = ids_of(60)
+    server = HostileServer(poison=dict.fromkeys(ids[10:25], "500"), stored={order_id: {} for order_id in ids})
+    with serving(server):
+        report = by_id(server, delete_orders, ids)
+
+    assert report.stopped is None
+    assert failed(report).keys() == set(ids[10:25])
 
 
 def test_changes_of_an_order_in_a_list_never_overtake_each_other():
