@@ -15,7 +15,10 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, ExtractError, SqlError
+from airflow_provider_ecdp.orders import settings as order_settings
+from airflow_provider_ecdp.orders.engine.connection import locked_engine
 from airflow_provider_ecdp.orders.reader import SentOrders
+from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.table import TableSource
 
@@ -406,7 +409,8 @@ def test_what_an_extract_raises_is_raised(open_orders, many, error):
         list(orders.read())
 
 
-def test_an_sql_text_that_needs_more_than_its_memory_says_so(open_orders, many):
+def test_an_sql_text_that_needs_more_than_its_memory_says_so(open_orders, many, monkeypatch):
+    monkeypatch.setattr(order_settings, "LEAST_MEMORY", 0)
     sql = "SELECT any_value(id) AS id, any_value(date) AS date, 1.5 AS totalValue, any_value(customer) AS customer, "
     sql += "flatten(list(products)) AS products FROM extract"
     orders = open_orders(many(60_000), sql=sql, memory_limit="12MB")
@@ -414,10 +418,28 @@ def test_an_sql_text_that_needs_more_than_its_memory_says_so(open_orders, many):
         list(orders.read())
 
 
-@pytest.mark.parametrize("settings", [{"memory_limit": "much"}, {"memory_limit": ""}], ids=str)
-def test_an_engine_that_cannot_be_is_a_matter_of_configuration(open_orders, table, settings):
-    with pytest.raises(ConfigurationError, match="the engine refuses memory_limit"):
-        open_orders(table(), **settings)
+@pytest.mark.parametrize(
+    "limit", ["much", "", "1KB", "31.9MB", "-1", "256", "50%", "inf", "9" * 30 + "TB", 256], ids=str
+)
+def test_a_memory_that_cannot_be_is_a_matter_of_configuration(limit):
+    with pytest.raises(
+        ConfigurationError, match=r"^memory_limit must be a size of at least 32MB, such as 256MB or 1GiB"
+    ):
+        OrderSettings(memory_limit=limit)
+
+
+@pytest.mark.parametrize("limit", ["32MB", "31250KiB", "0.5 gib", "32000000B"])
+def test_the_engine_takes_every_size_that_the_settings_take(limit):
+    with locked_engine(memory_limit=OrderSettings(memory_limit=limit).memory_limit, threads=1) as engine:
+        assert engine.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_an_engine_that_cannot_be_is_a_matter_of_configuration():
+    with (
+        pytest.raises(ConfigurationError, match="the engine refuses memory_limit"),
+        locked_engine(memory_limit="much", threads=1),
+    ):
+        pass
 
 
 @pytest.fixture

@@ -302,7 +302,7 @@ def test_an_extract_without_rows_is_a_failure_a_skip_or_a_success(kind, context,
         ({"missing": "{{ 'ignore' }}"}, "missing must be fail or report, not 'ignore'"),
         ({"max_failed": "{{ 'some' }}"}, "max_failed"),
         ({"max_in_flight": "{{ 'some' }}"}, "max_in_flight must be a whole number, 1 to 64, not 'some'"),
-        ({"memory_limit": "much"}, "the engine refuses memory_limit"),
+        ({"memory_limit": "{{ '1KB' }}"}, "memory_limit must be a size of at least 32MB"),
     ],
 )
 @pytest.mark.parametrize("kind", [statuses, deletions])

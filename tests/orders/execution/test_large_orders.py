@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from airflow_provider_ecdp.errors import MemoryLimitError
+from airflow_provider_ecdp.orders import settings as order_settings
 from airflow_provider_ecdp.orders.engine.connection import locked_engine
 from airflow_provider_ecdp.orders.execution.catalog import Catalog
 from airflow_provider_ecdp.orders.execution.large_orders import KeyedPart
@@ -20,6 +21,12 @@ from airflow_provider_ecdp.orders.sources.parquet import ParquetSource
 from airflow_provider_ecdp.orders.sources.table import TableSource
 
 LIMIT = 16_000_000
+
+
+@pytest.fixture(autouse=True)
+def little_memory(monkeypatch):
+    """Less memory than a user can set: large orders are then small ones, which are read at once."""
+    monkeypatch.setattr(order_settings, "LEAST_MEMORY", LIMIT)
 
 
 def orders(sizes, ids=None):

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from laws import examples
 
 from airflow_provider_ecdp.errors import ConfigurationError, MemoryLimitError
+from airflow_provider_ecdp.orders import settings as order_settings
 from airflow_provider_ecdp.orders.execution import partitions
 from airflow_provider_ecdp.orders.execution.partitions import keys_of
 from airflow_provider_ecdp.orders.reader import OrderReader, OrderSettings, SentOrders
@@ -278,7 +279,8 @@ def test_a_column_that_cannot_be_meant_is_refused(given_, extracts, message):
 # memory
 
 
-def test_the_message_names_what_helps_when_the_memory_does_not_do():
+def test_the_message_names_what_helps_when_the_memory_does_not_do(monkeypatch):
+    monkeypatch.setattr(order_settings, "LEAST_MEMORY", 0)
     table = lines(list(range(20_000)), [f"{i:0900}" for i in range(20_000)])
     sql = SQL + " ORDER BY len(products)"
     with (
