@@ -71,6 +71,14 @@ def test_the_page_lists_no_outcomes_itself():
     assert {name: found for name, found in listed.items() if found} == {}
 
 
+def test_signs_that_the_style_adds_are_silent():
+    """A screen reader would say them: the button "Order up-down arrow"."""
+    style = (files("airflow_provider_ecdp.plugin") / "static" / "report.css").read_text("utf-8")
+    signs = re.findall(r'content: ("[^"]+");', style)
+    assert signs
+    assert re.findall(r'content: ("[^"]+") / "";', style) == signs
+
+
 def test_the_placeholder_of_a_task_that_is_not_mapped(server, pushed):
     assert server.get(f"data/{pushed.removesuffix('-1')}{{MAP_INDEX}}").json()["source"] == "results"
 
