@@ -106,12 +106,15 @@ class GroupTest:
     #: whether the refusals of this batch have named no wrong order, and whether they have left out a bad one
     hints_right: bool = True
     hints_partial: bool = False
+    #: pools that were refused, not for their bytes, nor because an order may be stored
+    refused: list[Pool] = field(default_factory=list)
 
     def run(self, pool: Pool) -> list[BatchOutcome]:
         """Search until every order of `pool` has its outcome or is set aside."""
         self.untested.append(pool)
         while self._step():
             pass
+        self._note_too_many()
         if self.unconfirmed and not self.sender.cancellation.cancelled:
             # an outage that began with the last orders stops the run, so that they are sent by a retry
             self.sender.try_server(reading=True)
@@ -166,7 +169,7 @@ class GroupTest:
         if self.idle >= sender.request_budget:
             self.leave(pool, f"refused with others, and not isolated in {number_of(self.idle, 'request')}")
             return None
-        if len(pool) > 1 and sender.size_limit.exceeded(batching.size(pool.orders)):
+        if sender.too_large(pool):
             self._halve(pool, inferring=False)
             return None
         if pool.unread and not self._read_before_repeating(pool):
@@ -219,6 +222,8 @@ class GroupTest:
         elif isinstance(error, TooLargeError):
             self._halve(pool, inferring=False)
         else:
+            if not pool.unsure:
+                self.refused.append(pool)
             named = named_orders(error.details, pool.ids)
             if pool.unsure and not pool.absent:
                 self._refused_unsure(pool, named, again=again)
@@ -288,6 +293,18 @@ class GroupTest:
         # fail, never many failures follow each other
         left, right = pool.halves(inferring=inferring)
         self.untested += [right, left]
+
+    def _note_too_many(self) -> None:
+        """Find the smallest pool that was refused though each of its orders was accepted."""
+        if not self.refused:
+            return
+        accepted: set[str] = set()
+        for outcome in self.outcomes:
+            if outcome.outcome is Outcome.ACCEPTED:
+                accepted.update(outcome.orders.column("order_id").to_pylist())
+        counts = [len(pool) for pool in self.refused if accepted.issuperset(pool.ids)]
+        if counts:
+            self.sender.note_too_many(min(counts))
 
     # failed
 

@@ -174,26 +174,35 @@ class SizeLimit:
     """How large a request may be, as its answers show: the smallest that was too large, unless a larger one was taken.
 
     Safe for threads.
+
+    :param proofs: how many requests must have been too large
     """
 
-    def __init__(self) -> None:
+    def __init__(self, proofs: int = 1) -> None:
         self._lock = threading.Lock()
+        self._proofs = proofs
         self._taken = 0
         self._refused: int | None = None
 
     def taken(self, size: int) -> None:
-        """Note a request of `size` bytes that was not too large."""
+        """Note a request of `size` that was not too large."""
         with self._lock:
             self._taken = max(self._taken, size)
             if self._refused is not None and self._refused <= self._taken:
                 self._refused = None
 
-    def refused(self, size: int) -> None:
-        """Note a request of `size` bytes that was too large; where a larger one was not, its content is at fault."""
+    def refused(self, size: int) -> bool:
+        """Note a request of `size` that was too large; where a larger one was not, its content is at fault.
+
+        :return: whether the limit is known by this one
+        """
         with self._lock:
-            if size > self._taken:
-                self._refused = min(size, self._refused or size)
+            if size <= self._taken:
+                return False
+            self._refused = min(size, self._refused or size)
+            self._proofs -= 1
+            return self._proofs == 0
 
     def exceeded(self, size: int) -> bool:
-        """Whether a request of `size` bytes is too large, by the refusals so far."""
-        return self._refused is not None and size >= self._refused
+        """Whether a request of `size` is too large, by the refusals so far."""
+        return self._proofs <= 0 and self._refused is not None and size >= self._refused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -16,6 +17,11 @@ from airflow_provider_ecdp.push.sent_values import sent_values
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
 from airflow_provider_ecdp.runs.server_probe import ServerProbe
+
+log = logging.getLogger(__name__)
+
+#: Refused batches without a refused order that show a limit on the number of orders: one may have had a passing cause.
+_PROOFS = 2
 
 #: Pauses before an order that may be stored is read once more, in multiples of the client's own first pause, which is
 #: half a second. Orders that this run may have stored are `unresolved` if they are absent then.
@@ -49,6 +55,7 @@ class BatchSender:
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     set_aside: SetAside = field(default_factory=SetAside)
     size_limit: SizeLimit = field(default_factory=SizeLimit)
+    count_limit: SizeLimit = field(default_factory=lambda: SizeLimit(_PROOFS))
     _control: pa.RecordBatch | None = None
     probe: ServerProbe = field(init=False)
     _began: float = field(init=False)
@@ -62,9 +69,26 @@ class BatchSender:
         result = self._post(pool.orders, attempts=None if patient else 1)
         self.breaker.answered()
         self.size_limit.taken(batching.size(pool.orders))
+        self.count_limit.taken(len(pool))
         if self.mode.repeatable:
             self._control = pool.orders.slice(0, 1)
         return result.attempts
+
+    def too_large(self, pool: Pool) -> bool:
+        """Whether a request with these orders would be refused for its size, by the refusals so far."""
+        if len(pool) == 1:
+            return False
+        return self.size_limit.exceeded(batching.size(pool.orders)) or self.count_limit.exceeded(len(pool))
+
+    def note_too_many(self, count: int) -> None:
+        """Note that a request with `count` orders was refused, and all of them accepted in smaller requests."""
+        if self.count_limit.refused(count):
+            log.warning(
+                "ECDP refuses requests with %d orders and accepts the same orders in smaller ones; set batch_size to"
+                " fewer than %d. Until then larger batches are split before they are sent",
+                count,
+                count,
+            )
 
     def try_server(self, *, reading: bool) -> bool | None:
         """Find out, while in doubt, whether the server fails, and stop the run if so.

@@ -192,6 +192,30 @@ def test_a_batch_that_is_too_large_is_halved_and_blames_nobody(foreign, client):
     assert sum(len(p) for p in foreign.posts if len(p) <= 60) == 500
 
 
+@pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
+def test_a_limit_on_the_number_of_orders_is_learned_from_two_batches(foreign, client, mode, caplog):
+    bad = {"ORD-000001", "ORD-000101", "ORD-000501"}
+    faults = refusing(bad, NAMING["id in quotes"])
+    foreign.refuse = lambda orders, mode: (400, {"title": "No"}, {}) if len(orders) > 30 else faults(orders, mode)
+
+    report = pushed(client, 1000, mode=mode, batch_size=100, max_in_flight=1)
+
+    assert {i for i, o in outcomes(report).items() if o == "rejected"} == bad
+    assert set(foreign.stored) == set(ids_of(1000)) - bad
+    assert sum(len(posted) > 30 for posted in foreign.posts) <= 2 * 3
+    (warning,) = [r.message for r in caplog.records if "batch_size" in r.message]
+    assert "refuses requests with 50 orders" in warning
+    assert "fewer than 50" in warning
+
+
+def test_one_refusal_without_a_cause_is_no_limit(foreign, client):
+    foreign.refuse = lambda orders, mode: (400, {"title": "No"}, {}) if len(foreign.posts) == 1 else None
+
+    pushed(client, 500, batch_size=100, max_in_flight=1)
+
+    assert [len(posted) for posted in foreign.posts[-4:]] == [100] * 4
+
+
 def test_an_order_that_is_too_large_alone_is_rejected(foreign, client):
     foreign.refuse = lambda orders, mode: (413, None, {}) if any(o["id"] == "ORD-000002" for o in orders) else None
 
