@@ -57,7 +57,7 @@ class Compacted:
 
 
 def compact(path: str | os.PathLike[str], filesystem: Any = None, *, keep_days: float | None = None) -> Compacted:
-    """Merge the files of each ledger in a folder into few.
+    """Merge the files of each ledger in a folder into few. Files that do not hold outcomes stay.
 
     :param path: a run's folder, or one with many of them inside
     :param keep_days: older rows are removed, except the newest of each order; None keeps all rows
@@ -216,11 +216,17 @@ def _compact_one(storage: _Storage, folder: str, keep_days: float | None) -> Com
     before = len(listed())
     if before == 1 and keep_days is None:
         return Compacted(1, 1, 0, 0)
-    rows = pa.RecordBatchReader.from_batches(SCHEMA, read_rows(storage.filesystem, storage.name, listed, SCHEMA.names))
+    foreign: set[str] = set()
+    batches = read_rows(storage.filesystem, storage.name, listed, SCHEMA.names, foreign)
+    rows = pa.RecordBatchReader.from_batches(SCHEMA, batches)
     action = f"merging the files of {storage.name}"
     with locked_engine(memory_limit=MEMORY_LIMIT, threads=1) as engine:
         with reading_from(engine, "incoming", rows, action):
             engine.execute(f"CREATE TABLE all_rows AS SELECT DISTINCT {_COLUMNS} FROM incoming")
+        # files of others may be there by mistake, or the folder be that of the extracts
+        own = [file for file in read if file not in foreign]
+        if not own:
+            return Compacted(0, 0, 0, 0)
         condition = "TRUE"
         if keep_days is not None:
             oldest = _days_ago(keep_days)
@@ -237,9 +243,9 @@ def _compact_one(storage: _Storage, folder: str, keep_days: float | None) -> Com
         for table in _tables(record_batches(engine, ordered, 65_536, lambda: running(action))):
             storage.put(folder, f"{times.stamp()}-{uuid.uuid4().hex[:8]}-{files:06d}.parquet", table)
             files, kept = files + 1, kept + len(table)
-    for file in read:
+    for file in own:
         storage.remove(file)
-    return Compacted(before, files, kept, total - kept)
+    return Compacted(before - len(foreign), files, kept, total - kept)
 
 
 def _tables(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -388,9 +388,14 @@ class Results:
         """Read the rows; of those with one `key`, the newest counts."""
         if not any(tree.folders for tree in trees):
             raise ConfigurationError(f"{self.path} holds no results of a run")
-        rows = pa.RecordBatchReader.from_batches(_SCHEMA, (batch for tree in trees for batch in tree.batches()))
+        read: set[str] = set()
+        foreign: set[str] = set()
+        batches = (batch for tree in trees for batch in tree.batches(read, foreign))
+        rows = pa.RecordBatchReader.from_batches(_SCHEMA, batches)
         with reading_from(self._engine, "incoming", rows, "reading results"):
             self._engine.execute(f"CREATE TABLE results AS SELECT {_ALL} FROM incoming")
+        if read and read == foreign:
+            raise ConfigurationError(f"{self.path} holds no results of a run")
         with running("looking for the newest rows"):
             self._engine.execute(
                 f"CREATE TABLE repeated AS SELECT {key} FROM results WHERE order_id IS NOT NULL "
@@ -424,17 +429,23 @@ class _Tree:
         files = files_in(filesystem, path, name, deep=True)
         return cls(filesystem, path, name, list(dict.fromkeys(file.rpartition("/")[0] for file in files)))
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Yield the rows with the folder that each is in."""
+    def batches(self, read: set[str], foreign: set[str]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows with the folder that each is in.
+
+        :param read: gets the files that are read
+        :param foreign: gets those of them that do not hold outcomes
+        """
         for folder in self.folders:
             run = below(self.filesystem, self.above, folder)
             if is_shared(run):
                 continue
 
             def listed(folder: str = folder) -> list[str]:
-                return list(files_in(self.filesystem, folder, self.name))
+                files = list(files_in(self.filesystem, folder, self.name))
+                read.update(files)
+                return files
 
-            for batch in read_rows(self.filesystem, self.name, listed, _READ):
+            for batch in read_rows(self.filesystem, self.name, listed, _READ, foreign):
                 _refuse_unknown(batch, self.name)
                 named = pa.repeat(pa.scalar(run or "."), len(batch))
                 yield pa.RecordBatch.from_arrays([*batch.columns, named], schema=_SCHEMA)

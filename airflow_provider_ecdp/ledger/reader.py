@@ -66,6 +66,7 @@ def files_in(
     :param start: of the names; without it, names that begin with `.` or `_` are left out
     :param deep: whether files in folders inside count too
     :param notes: whether files whose names begin with `.` or `_` are included
+    :raises ConfigurationError: the folder is a file
     :raises StorageError: the storage does not answer
     """
     # files that another process has added since are not in the cache
@@ -76,6 +77,10 @@ def files_in(
         except (FileNotFoundError, NotADirectoryError):
             return {}
     above = stripped(filesystem, folder).rstrip("/") + "/"
+    for entry in entries if len(entries) == 1 else ():
+        # a file lists itself, and so does the empty marker of a folder in an object store
+        if stripped(filesystem, entry["name"]) + "/" == above and entry.get("size"):
+            raise ConfigurationError(f"{name} is a file; name the folder that holds the results")
     hidden = () if start or notes else (".", "_")
     files = {}
     for entry in entries:
@@ -102,12 +107,17 @@ def folders_in(filesystem: Any, folder: str, name: str) -> list[str]:
 
 
 def read_rows(
-    filesystem: Any, name: str, listed: Callable[[], Iterable[str]], columns: Sequence[str]
+    filesystem: Any,
+    name: str,
+    listed: Callable[[], Iterable[str]],
+    columns: Sequence[str],
+    foreign: set[str] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield these columns of all rows. A row can come twice where a compaction has moved it meanwhile.
 
     :param name: the user's name for the folder, for messages
     :param listed: lists the files
+    :param foreign: gets the files that do not hold outcomes
     :raises ConfigurationError: a file is damaged
     :raises StorageError: the storage does not answer
     """
@@ -119,13 +129,15 @@ def read_rows(
         for file in [file for file in listed() if file not in seen]:
             seen.add(file)
             try:
-                yield from read_file(filesystem, name, file, columns)
+                yield from read_file(filesystem, name, file, columns, foreign)
             except FileNotFoundError:
                 missed = True
 
 
-def read_file(filesystem: Any, name: str, file: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """Yield these columns of one file; none if the file does not hold outcomes.
+def read_file(
+    filesystem: Any, name: str, file: str, columns: Sequence[str], foreign: set[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield these columns of one file; none if the file does not hold outcomes, which `foreign` then gets.
 
     :raises FileNotFoundError: the file is gone
     """
@@ -141,6 +153,8 @@ def read_file(filesystem: Any, name: str, file: str, columns: Sequence[str]) -> 
             names = set(parquet.schema_arrow.names)
             if not {"order_id", "outcome"} <= names:
                 log.warning("%s: %s holds no outcomes of orders, and is ignored", name, file)
+                if foreign is not None:
+                    foreign.add(file)
                 return
             for batch in parquet.iter_batches(_ROWS, columns=[c for c in columns if c in names]):
                 yield _aligned(batch, schema)

@@ -14,6 +14,7 @@ from laws import examples
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger import compaction
 from airflow_provider_ecdp.ledger.compaction import _Storage, compact, forget, prune
+from airflow_provider_ecdp.ledger.query import Results
 from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
 from airflow_provider_ecdp.ledger.store import SCHEMA, Ledger
 from airflow_provider_ecdp.ledger.write_clock import WriteClock
@@ -49,6 +50,39 @@ def test_many_files_become_one_with_the_same_rows(tmp_path):
     assert rows(tmp_path) == before
     assert newest_of(tmp_path) == latest
     assert len([*tmp_path.iterdir()]) == 1
+
+
+def test_files_of_others_stay_as_they_are(tmp_path):
+    extract = pa.table({"id": ["A"], "outcome": ["x"]})
+    for folder, name in [("run", "orders"), ("extracts", "1"), ("extracts", "2")]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        pq.write_table(extract, tmp_path / folder / f"{name}.parquet")
+    for name in "ab":
+        write(tmp_path / "run", name, [(name, "c", "accepted", 1)])
+    for keep_days in (None, 0):
+        done = compact(tmp_path, keep_days=keep_days)
+        assert done.files_after == 1
+        assert len([*(tmp_path / "run").iterdir()]) == 2
+        assert pq.read_table(tmp_path / "run" / "orders.parquet") == extract
+        assert sorted(path.name for path in (tmp_path / "extracts").iterdir()) == ["1.parquet", "2.parquet"]
+
+
+@pytest.mark.parametrize("name", ["orders.parquet", "notes.txt"])
+def test_a_file_is_no_folder_of_results(tmp_path, name):
+    pq.write_table(pa.table({"id": ["A"]}), tmp_path / name)
+    for action in (lambda path: compact(path, keep_days=1), lambda path: forget(path, "A"), Results):
+        with pytest.raises(ConfigurationError, match="is a file; name the folder that holds the results"):
+            action(tmp_path / name)
+    assert pq.read_table(tmp_path / name).num_rows == 1
+
+
+def test_a_folder_of_other_files_holds_no_results(tmp_path):
+    pq.write_table(pa.table({"id": ["A"]}), tmp_path / "orders.parquet")
+    with pytest.raises(ConfigurationError, match="holds no results of a run"):
+        Results(tmp_path)
+    write(tmp_path, "begun", [])
+    with Results(tmp_path) as results:
+        assert not any(results.counts().values())
 
 
 def test_old_runs_are_removed_and_what_outlives_them_stays(tmp_path):
