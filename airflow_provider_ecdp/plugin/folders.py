@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
 from airflow_provider_ecdp.hooks.version_compat import conf
 from airflow_provider_ecdp.ledger.query import Row, rows_of
 from airflow_provider_ecdp.ledger.reader import files_in
@@ -55,38 +55,59 @@ def results_of(key: TaskKey, reported: str | None) -> Place | None:
     """Return where the newest results of a task instance are, None if no root has any.
 
     :param reported: the folder that the task itself names; it chooses among the roots, and is not read
-    :raises ConfigurationError: Airflow has no file system for a root, the storage refuses to list it, or a link is on
-        the way
-    :raises StorageError: the storage does not answer
+    :raises ConfigurationError: no root that can be read has any, and Airflow has no file system for another, its
+        storage refuses to list it, or a link is on the way
+    :raises StorageError: as before, and the storage does not answer
     """
+    failed: EcdpError | None = None
     for root in _likeliest_first(reported):
         folder = instance_folder(root, key.dag_id, key.run_id, key.task_id, key.map_index)
-        epochs = [inside for inside in _folders_with_results(root, folder) if inside.isdecimal()]
+        try:
+            epochs = [inside for inside in _folders_with_results(root, folder) if inside.isdecimal()]
+        except EcdpError as error:
+            failed = failed or error
+            continue
         if epochs:
             return Place(folder, (max(epochs, key=int),))
+    if failed is not None:
+        raise failed
     return None
 
 
-def results_of_run(dag_id: str, run_id: str, keys: Mapping[tuple[str, ...], TaskKey]) -> dict[TaskKey, Place]:
+@dataclass(frozen=True, slots=True)
+class RunPlaces:
+    """Where the newest results of the task instances of a DAG run are.
+
+    :param failures: of roots that could not be read; one of them hides no other
+    """
+
+    places: Mapping[TaskKey, Place]
+    failures: Sequence[EcdpError]
+
+
+def results_of_run(dag_id: str, run_id: str, keys: Mapping[tuple[str, ...], TaskKey]) -> RunPlaces:
     """Return where the newest results of task instances of one DAG run are, with one listing for each root.
 
     :param keys: the task instances by their folders inside that of the run, as `inside_run` names them
-    :raises ConfigurationError: Airflow has no file system for a root, the storage refuses to list it, or a link is on
-        the way
-    :raises StorageError: the storage does not answer
     """
     places: dict[TaskKey, Place] = {}
+    failures: list[EcdpError] = []
     for root in configured_roots():
         folder = run_folder(root, dag_id, run_id)
         newest: dict[TaskKey, int] = {}
-        for inside in _folders_with_results(root, folder):
+        try:
+            with_results = _folders_with_results(root, folder)
+        except EcdpError as error:
+            failures.append(error)
+            continue
+        for inside in with_results:
             *parts, epoch = inside.split("/")
             key = keys.get(tuple(parts))
             if key is not None and epoch.isdecimal():
                 newest[key] = max(int(epoch), newest.get(key, -1))
         for key, epoch_number in newest.items():
             places.setdefault(key, Place(folder, ("/".join([*inside_run(key), str(epoch_number)]),)))
-    return places
+    return RunPlaces(places, failures)
 
 
 def inside_run(key: TaskKey) -> tuple[str, ...]:
@@ -107,19 +128,26 @@ def readable(root: str) -> bool:
     return root.rstrip("/") in configured_roots()
 
 
-def rows_of_order(dag_id: str, run_id: str, task_id: str | None, order_id: str) -> list[Row]:
+def rows_of_order(
+    dag_id: str, run_id: str, task_id: str | None, order_id: str
+) -> tuple[list[Row], ConfigurationError | None]:
     """Return the rows that a DAG run has kept of one order, in any of its tasks or in one, and in all of their epochs.
 
-    :raises ConfigurationError: Airflow has no file system for a root, a file is damaged, or a link is on the way
+    :return: the rows, and why those below a root are not among them: Airflow has no file system for it, a file is
+        damaged, or a link is on the way
     :raises StorageError: the storage does not answer
     """
-    rows = []
+    rows: list[Row] = []
+    failed: ConfigurationError | None = None
     for root in configured_roots():
         folder = run_folder(root, dag_id, run_id) if task_id is None else instance_folder(root, dag_id, run_id, task_id)
-        refuse_links(root, folder)
-        url, path, filesystem = open_storage(folder)
-        rows += rows_of(filesystem, path, url, order_id)
-    return rows
+        try:
+            refuse_links(root, folder)
+            url, path, filesystem = open_storage(folder)
+            rows += rows_of(filesystem, path, url, order_id)
+        except ConfigurationError as error:
+            failed = failed or error
+    return rows, failed
 
 
 def refuse_links(root: str, folder: str, *, notes: bool = False) -> list[str]:

@@ -12,7 +12,7 @@ from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.plugin import access, folders, press_again, records
 from airflow_provider_ecdp.plugin import report_parts as parts
-from airflow_provider_ecdp.plugin.folders import Place, TaskKey
+from airflow_provider_ecdp.plugin.folders import Place, RunPlaces, TaskKey
 from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport
 from airflow_provider_ecdp.plugin.open_results import OpenResults
 from airflow_provider_ecdp.plugin.records import RunState, SerializedDag, TaskState
@@ -179,13 +179,15 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
         if (report := left.get((state.key.task_id, state.key.map_index))) is not None
     }
     notes: list[dict[str, str]] = []
-    places: dict[TaskKey, Place] = {}
+    of_run = run_places(run, states)
+    places, failures = of_run.places, list(of_run.failures)
     try:
-        places = run_places(run, states)
         body |= _added_up(places, counts, opened)
     except EcdpError as error:
-        notes.append(parts.reader_note("error", f"The results cannot be read: {error}"))
+        failures.append(error)
         body |= parts.of_xcom(None)
+    those = "Some of the results" if body["source"] == "results" else "The results"
+    notes += (parts.reader_note("error", f"{those} cannot be read: {error}") for error in failures)
     if counts:
         sums = {outcome.value: sum(of_task[outcome.value] for of_task in counts.values()) for outcome in Outcome}
         dry_run = bool(left) and all(report.dry_run for report in left.values())
@@ -226,7 +228,7 @@ def _replay_of_run(
     }
 
 
-def run_places(run: RunState, states: Iterable[TaskState]) -> dict[TaskKey, Place]:
+def run_places(run: RunState, states: Iterable[TaskState]) -> RunPlaces:
     """Return where the newest results of each task instance are."""
     keys = {folders.inside_run(state.key): state.key for state in states}
     return folders.results_of_run(run.dag_id, run.run_id, keys)

@@ -10,7 +10,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
-from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
+from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.query import Filter, Sort
 from airflow_provider_ecdp.plugin import folders, records, report
 from airflow_provider_ecdp.plugin.access import READER, GetUserDep
@@ -61,7 +61,10 @@ _Task = Annotated[TaskState, Depends(_task)]
 def _places_of_run(run: _Run, session: SessionDep) -> list[Place]:
     dag = records.serialized_dag(session, run.dag_id)
     states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
-    return _not_empty(report.by_root(report.run_places(run, states)))
+    of_run = report.run_places(run, states)
+    if of_run.failures and not of_run.places:
+        raise of_run.failures[0]
+    return _not_empty(report.by_root(of_run.places))
 
 
 def _places_of_task(task: _Task, session: SessionDep) -> list[Place]:
@@ -188,16 +191,14 @@ def _csv(run: RunState, places: list[Place], only: Filter) -> StreamingResponse:
 def _history(session: Any, run: RunState, order_id: str, task_id: str | None) -> dict[str, Any]:
     runs = records.earlier_runs(session, run)
     rows: list[dict[str, Any]] = []
-    unread: dict[str, EcdpError] = {}
+    unread: dict[str, ConfigurationError] = {}
     for run_id in runs:
-        try:
-            of_run = folders.rows_of_order(run.dag_id, run_id, task_id, order_id)
-        except ConfigurationError as error:
+        of_run, failed = folders.rows_of_order(run.dag_id, run_id, task_id, order_id)
+        rows += ({**row.as_json(), "run": run_id, "this_run": run_id == run.run_id} for row in of_run)
+        if failed is not None:
             # one damaged file must not hide all other runs
-            unread[run_id] = error
-        else:
-            rows += ({**row.as_json(), "run": run_id, "this_run": run_id == run.run_id} for row in of_run)
-    if len(unread) == len(runs):
+            unread[run_id] = failed
+    if not rows and len(unread) == len(runs):
         raise unread[run.run_id]
     rows.sort(key=lambda row: str(row["at"]))
     return {"order_id": order_id, "runs": len(runs), "rows": rows, "unread": list(unread)}

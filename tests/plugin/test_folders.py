@@ -136,6 +136,23 @@ def test_a_storage_without_an_answer_is_a_note(reported, monkeypatch):
     assert "cannot be read: " in report["notes"][0]["text"]
 
 
+def test_a_root_that_cannot_be_read_hides_no_other(server, reported, monkeypatch):
+    for roots in ("nosuch://bucket/x,{results}", "{results},nosuch://bucket/x"):
+        monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", "")
+        monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_ROOTS", roots.format(results=server.results))
+        server.write(server.folder(), ("A", "rejected", "x", 0))
+        report = reported(server.folder())
+        assert (report["source"], report["notes"]) == ("results", [])
+        # another task may have kept its results there
+        of_run = server.get(f"data/shop/{server.run}").json()
+        assert of_run["source"] == "results"
+        assert "Some of the results cannot be read: nosuch://" in of_run["notes"][0]["text"]
+        for ids in (f"shop/{server.run}/push/-1", f"shop/{server.run}"):
+            assert server.get(f"orders/{ids}").json()["total"] == 1
+            history = server.get(f"history/{ids}", order_id="A").json()
+            assert ([row["order_id"] for row in history["rows"]], len(history["unread"])) == (["A"], history["runs"])
+
+
 def test_results_in_an_object_storage_are_read_with_the_connection_of_the_root(
     server, reported, s3, tmp_path, monkeypatch
 ):
