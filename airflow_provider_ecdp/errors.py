@@ -6,7 +6,7 @@
     ├── ExtractError               the extract cannot be read as orders: correct the data or the SQL
     │   ├── MissingSourceError     no such file, folder or partition: has the export run?
     │   ├── SourceChangedError     its files were replaced while the run was reading them: run again
-    │   ├── EmptyExtractError      it holds no orders
+    │   ├── EmptyExtractError      it has no orders
     │   ├── ColumnsError           a required column is missing, or a column has the wrong kind
     │   └── SqlError               the SQL text fails, or needs files, extensions or settings
     │       └── MemoryLimitError   it needs more memory than it may have
@@ -93,7 +93,7 @@ class SourceChangedError(ExtractError):
 
 
 class EmptyExtractError(ExtractError):
-    """The extract holds no orders."""
+    """The extract has no orders."""
 
 
 class ColumnsError(ExtractError):

@@ -125,7 +125,8 @@ def _base_url(text: str, allow_http: bool) -> str:
         raise ConfigurationError(f"the base URL contains a query or a fragment (? or #); remove it: {example}")
     if parts.scheme == "http" and not (allow_http or is_loopback(host)):
         raise ConfigurationError(
-            f"the base URL is plain http to {host}: the API key would be sent unencrypted; use https, or allow http"
+            f"the base URL is plain http to {host}: the API key would be sent unencrypted; "
+            "use https, or set allow_http (--allow-http)"
         )
     return _without_orders(parts)
 

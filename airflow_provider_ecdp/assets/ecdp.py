@@ -35,7 +35,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     path = uri.path.strip("/")
     if not uri.netloc or path.rpartition("/")[2] != "orders":
         raise ValueError(
-            f"an asset of ECDP is called ecdp://HOST/orders, or ecdp://HOST/NAME/orders, not {uri.geturl()}"
+            f"the URI of an ECDP asset must be ecdp://HOST/orders or ecdp://HOST/NAME/orders, not {uri.geturl()}"
         )
     # Airflow drops user names only where there is a password
     return uri._replace(netloc=uri.netloc.rpartition("@")[2].lower(), path=f"/{path}", query="")

@@ -168,7 +168,7 @@ def _completed(mapping: ColumnMapping | None, schema: pa.Schema) -> ColumnMappin
     named = [name for name in schema.names if folded_name(name) == "orderid"]
     if len(named) > 1 and "id" not in sources:
         raise ColumnsError(
-            f"{_ORDER_ID}: the columns {' and '.join(map(repr, named))} have one meaning; keep one of them"
+            f"{_ORDER_ID}: the columns {' and '.join(map(repr, named))} have the same meaning; keep one of them"
         )
     if named:
         sources.setdefault("id", Value((named[0],)))

@@ -89,7 +89,7 @@ class ChangeSettings(RunSettings):
         """
         if not len(rows) and not self.allow_empty:
             raise EmptyExtractError(
-                f"{rows.name} holds no changes; if a run without orders is normal, allow it (on_empty, --allow-empty)"
+                f"{rows.name} has no changes; if a run without orders is normal, allow it (on_empty, --allow-empty)"
             )
         if self.max_deletions is not None and len(rows) > self.max_deletions:
             raise ExtractError(

@@ -95,7 +95,7 @@ def named(arguments: Sequence[str]) -> dict[str, list[str]]:
     without = [argument for argument, name in matches if name is None]
     if without and len(without) < len(matches):
         raise ConfigurationError(
-            f"extracts: {without[0]} has no name, and others have; write NAME=PATH for each, or ./ before a "
+            f"extracts: {without[0]} has no name, but others do; write NAME=PATH for each, or ./ before a "
             "path that is not a name"
         )
     return paths

@@ -81,8 +81,7 @@ def _in_memory(returned: Any) -> Source:
         return TableSource(name, returned)
     if isinstance(returned, bytes | Mapping) or not isinstance(returned, Iterable):
         raise ConfigurationError(
-            "a function of @task.ecdp_push returns dicts, an Arrow table or a path, and this one returned "
-            f"{type(returned).__name__}"
+            f"a function of @task.ecdp_push must return dicts, an Arrow table or a path, not {type(returned).__name__}"
         )
     return source_from_records(returned, name)
 

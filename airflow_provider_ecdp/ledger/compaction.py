@@ -156,7 +156,7 @@ class _Storage:
         """Return the files of all ledgers."""
         files = files_in(self.filesystem, self.folder, self.name, deep=True)
         if not files:
-            raise ConfigurationError(f"{self.name} holds no results of a run")
+            raise ConfigurationError(f"{self.name} has no results of a run")
         return list(files)
 
     def ledgers(self) -> list[str]:
@@ -174,7 +174,7 @@ class _Storage:
         """Return all files, with those whose names are hidden, by their folder."""
         listed = files_in(self.filesystem, self.folder, self.name, end="", deep=True, notes=True)
         if not listed:
-            raise ConfigurationError(f"{self.name} holds no results of a run")
+            raise ConfigurationError(f"{self.name} has no results of a run")
         folders: dict[str, list[str]] = {}
         for file in listed:
             folders.setdefault(file.rpartition("/")[0], []).append(file)

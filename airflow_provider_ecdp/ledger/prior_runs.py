@@ -50,7 +50,7 @@ class PriorRuns:
         kept = self.columns or self.history or self.ledger
         if kept is None and on_drift is OnDrift.FAIL:
             raise ConfigurationError(
-                "on_drift is fail, and nothing keeps the columns of the previous run: set results_path, or "
+                "on_drift is fail, but no folder keeps the columns of the previous run: set results_path, or "
                 "results_path in the section [ecdp] of Airflow (--results, --only-changed)"
             )
         return kept
@@ -94,7 +94,7 @@ def carry_over(orders: OrderReader, prior: PriorRuns, on_drift: OnDrift) -> Carr
         return CarriedOver(sent, resumed=bool(sent))
     earlier = prior.replay.unfinished()
     if earlier is None:
-        raise ConfigurationError(f"{prior.replay.path} holds no results of an earlier run to replay")
+        raise ConfigurationError(f"{prior.replay.path} has no results of an earlier run to replay")
     failed, total = earlier
     replayed = f"{len(failed):,} of {total:,} orders of the earlier run failed ({prior.replay.path})"
     log.info("Replaying an earlier run: %s", replayed)
@@ -107,11 +107,11 @@ def no_orders(orders: OrderReader, carried: CarriedOver) -> EmptyExtractError:
     """Return the error of a run that has no orders to send."""
     if carried.replayed is not None:
         return EmptyExtractError(
-            f"nothing to replay: {carried.replayed}, and none of those that failed is in {orders.name}; "
+            f"nothing to replay: {carried.replayed}, and {orders.name} has none of the failed ones; "
             "if a run without orders is normal, allow it (on_empty, --allow-empty)"
         )
     return EmptyExtractError(
-        f"{orders.name} holds no orders; if a run without orders is normal, allow it (on_empty, --allow-empty)"
+        f"{orders.name} has no orders; if a run without orders is normal, allow it (on_empty, --allow-empty)"
     )
 
 

@@ -387,7 +387,7 @@ class Results:
     def _load(self, trees: Sequence[_Tree], key: str) -> None:
         """Read the rows; of those with one `key`, the newest counts."""
         if not any(tree.folders for tree in trees):
-            raise ConfigurationError(f"{self.path} holds no results of a run")
+            raise ConfigurationError(f"{self.path} has no results of a run")
         read: set[str] = set()
         foreign: set[str] = set()
         batches = (batch for tree in trees for batch in tree.batches(read, foreign))
@@ -395,7 +395,7 @@ class Results:
         with reading_from(self._engine, "incoming", rows, "reading results"):
             self._engine.execute(f"CREATE TABLE results AS SELECT {_ALL} FROM incoming")
         if read and read == foreign:
-            raise ConfigurationError(f"{self.path} holds no results of a run")
+            raise ConfigurationError(f"{self.path} has no results of a run")
         with running("looking for the newest rows"):
             self._engine.execute(
                 f"CREATE TABLE repeated AS SELECT {key} FROM results WHERE order_id IS NOT NULL "

@@ -152,7 +152,7 @@ def read_file(
         ):
             names = set(parquet.schema_arrow.names)
             if not {"order_id", "outcome"} <= names:
-                log.warning("%s: %s holds no outcomes of orders, and is ignored", name, file)
+                log.warning("%s: %s has no outcomes of orders and is ignored", name, file)
                 if foreign is not None:
                     foreign.add(file)
                 return
@@ -178,7 +178,7 @@ def _refusing_damage(name: str, file: str, *, local: bool) -> Iterator[None]:
 
 def _damaged(name: str, file: str, error: Exception) -> ConfigurationError:
     return ConfigurationError(
-        f"results path {name}: {file} is damaged, or not a file of results ({error}); move it to another folder"
+        f"results path {name}: {file} is damaged or is not a results file ({error}); move it to another folder"
     )
 
 

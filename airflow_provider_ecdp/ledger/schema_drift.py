@@ -69,7 +69,7 @@ def detect_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list
         lines = "".join(f"\n  - {change}" for change in changes[:_LISTED])
         if len(changes) > _LISTED:
             lines += f"\n  - and {len(changes) - _LISTED} more"
-        message = f"{orders.name} has other columns than in the previous run:{lines}"
+        message = f"{orders.name} has different columns than in the previous run:{lines}"
         if on_drift is OnDrift.FAIL:
             raise ColumnsError(
                 f"{message}\nNothing was sent. If the change is intended, run once with on_drift (--on-drift) set to "
@@ -116,7 +116,7 @@ def _kept(ledger: Ledger) -> Columns:
     try:
         columns: Columns = json.loads(text)["columns"]
     except (ValueError, KeyError, TypeError):
-        log.warning("the columns that an earlier run has noted in %s cannot be read, and are not compared", ledger.path)
+        log.warning("the columns recorded by an earlier run in %s cannot be read and are not compared", ledger.path)
         return {}
     return columns
 

@@ -31,14 +31,14 @@ def check_target(ledger: Ledger, base_url: str, fingerprint: Callable[[bytes], s
     recorded_url, salt, recorded_key = kept
     if recorded_url != base_url:
         raise ConfigurationError(
-            f"{ledger.path} holds results of {recorded_url}, and this run sends to {base_url}: orders that one has "
-            "accepted are not in the other. Use another folder (results_path, --results, --only-changed) or another "
-            "connection; if both are the same ECDP, delete the files _target-*.json in that folder"
+            f"{ledger.path} holds results of {recorded_url}, and this run sends to {base_url}: orders "
+            "accepted by one are not in the other. Use another folder (results_path, --results, --only-changed) or "
+            "another connection; if both are the same ECDP, delete the files _target-*.json in that folder"
         )
     if recorded_key != fingerprint(salt):
         log.warning(
             "%s was written with another API key; if the key is that of another business unit, use another folder or "
-            "connection: orders that one has accepted are not in the other",
+            "connection: orders accepted by one are not in the other",
             ledger.path,
         )
         _keep(ledger, base_url, fingerprint)
@@ -52,7 +52,7 @@ def _kept(ledger: Ledger) -> tuple[str, bytes, str] | None:
         facts = json.loads(note)
         return str(facts["base_url"]), bytes.fromhex(facts["salt"]), str(facts["key"])
     except (ValueError, KeyError, TypeError):
-        log.warning("%s: the note about its base URL cannot be read; it is written again", ledger.path)
+        log.warning("%s: the record of its base URL cannot be read, and is written again", ledger.path)
         return None
 
 

@@ -211,7 +211,7 @@ class EcdpOperator(BaseOperator):
     def _note_earlier(self, ti: RuntimeTaskInstanceProtocol, ledger: Ledger | None) -> None:
         if ledger and ti.try_number <= 1 and ledger.exists():
             self.log.warning(
-                "%s holds results of an earlier run of this name: orders accepted there are skipped", ledger.path
+                "%s has results of an earlier run with the same id: orders accepted there are skipped", ledger.path
             )
 
     def _open(
@@ -269,8 +269,8 @@ class EcdpOperator(BaseOperator):
             if self.do_xcom_push:
                 context["ti"].xcom_push(key="return_value", value=value)
             raise OrdersFailedError(
-                f"dry run: {summary['invalid']:,} of {summary['total']:,} {noun} are invalid; the log says why, and "
-                f"XCom under check; nothing was sent. Tolerated: {tolerated}",
+                f"dry run: {summary['invalid']:,} of {summary['total']:,} {noun} are invalid; the log and `check` in "
+                f"XCom list the reasons; nothing was sent. Tolerated: {tolerated}",
                 summary=summary,
             )
         return value

@@ -97,8 +97,8 @@ class EcdpPushOrdersOperator(PushOperator):
             orders = orders(context=context, jinja_env=self.get_template_env())
         if isinstance(orders, (str, bytes, Mapping)) or not isinstance(orders, Iterable):
             raise ConfigurationError(
-                f"orders must be a list of dicts, not {type(orders).__name__}; give the output of a task itself"
-                " (task.output), for a Jinja text can only be rendered to text"
+                f"orders must be a list of dicts, not {type(orders).__name__}; pass the output of a task itself"
+                " (task.output), because a Jinja template renders to text"
             )
         return source_from_records(orders)
 

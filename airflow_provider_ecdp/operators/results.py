@@ -90,8 +90,8 @@ def open_storage(path: str | ObjectStoragePath, conn_id: str | None = None) -> t
     if credentials_in(str(path)):
         # Airflow takes them for the name of a connection, and logs that there is none of this name
         raise ConfigurationError(
-            f"{without_credentials(str(path))}: Airflow takes no user and password from a URL; name a connection "
-            "instead, as in s3://conn_id@bucket/key"
+            f"{without_credentials(str(path))}: Airflow does not accept a user and password in a URL; name a "
+            "connection instead, for example s3://conn_id@bucket/key"
         )
     try:
         # from text, for a path object would be copied by its deprecated __fspath__; in Airflow 3.1 a conn_id that is

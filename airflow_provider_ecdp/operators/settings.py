@@ -233,5 +233,5 @@ def refuse_unnamed(partitions: Mapping[str, Any], extracts: Mapping[str, Any]) -
             raise ConfigurationError(f"partitions: there is no extract {name}; there are {', '.join(extracts)}")
         if not isinstance(values, Mapping):
             raise ConfigurationError(
-                f"partitions: of the extract {name}, a dict of columns and values, not {shown(values)}"
+                f"partitions: must be a dict of columns and values for the extract {name}, not {shown(values)}"
             )

@@ -212,15 +212,14 @@ def _refuse_torn_orders(
         cut = f"by {shard.order_id}" if shard.order_id else "between any two rows"
         if (key and key != shard.order_id) or (compiled and not shard.order_id):
             raise ConfigurationError(
-                f"{shard.name} was cut {cut}, and orders are grouped by {key or 'an id that is made'}: a part of an "
-                "order would replace the rest; give order_id to shards(), the column that identifies the rows of an "
-                "order"
+                f"{shard.name} was cut {cut}, and orders are grouped by {key or 'a computed id'}: part of an order "
+                "would replace the rest; pass order_id, the column that identifies the rows of an order, to shards()"
             )
         if not key and (compiled or not shard.order_id):
             # whether it goes row by row, or makes one id of several values, cannot be seen
             log.warning(
-                "%s was cut %s: if %s combines rows of several shards, a part of an order would replace the rest; give "
-                "order_id to shards(), the column that identifies the rows of an order",
+                "%s was cut %s: if %s combines rows of several shards, part of an order would replace the rest; pass "
+                "order_id, the column that identifies the rows of an order, to shards()",
                 shard.name,
                 cut,
                 "the id that the mapping makes" if compiled else "the SQL text",

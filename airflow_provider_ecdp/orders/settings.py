@@ -63,7 +63,7 @@ def _warnings(value: Any) -> frozenset[str]:
     names = frozenset(value) - {""}
     if unknown := names - WARNINGS.keys() - {"all"}:
         raise ConfigurationError(
-            f"no warning is called {', '.join(sorted(map(str, unknown)))}; there are {', '.join(WARNINGS)}, and all"
+            f"there is no warning {', '.join(sorted(map(str, unknown)))}; there are {', '.join(WARNINGS)}, and all"
         )
     return names
 

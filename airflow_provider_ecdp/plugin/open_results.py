@@ -66,7 +66,7 @@ class OpenResults:
         files = self._listed(where)
         if not files:
             folders = ", ".join(without_credentials(place.folder) for place in where)
-            raise ConfigurationError(f"{folders} holds no results of a run")
+            raise ConfigurationError(f"{folders} has no results of a run")
         with self._lock:
             entry = self._entries.setdefault((where, tuple(sorted(files.items()))), _Entry())
             entry.users += 1

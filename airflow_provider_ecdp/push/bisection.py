@@ -45,7 +45,9 @@ ISOLATION_SECONDS = 900.0
 #: Consecutive orders that fail in their last request, after which the server is tested.
 _UNCONFIRMED = 5
 
-_DIFFERENT = "mode Add changes no order, and this id is stored with other content; AddOrReplace would replace it"
+_DIFFERENT = (
+    "mode Add does not change existing orders, and this id is stored with other content; AddOrReplace would replace it"
+)
 _STORED = "no answer came, and the order was found stored as sent"
 _LOST = "a request with this order got no answer and may have stored it"
 

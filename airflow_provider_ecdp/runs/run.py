@@ -171,7 +171,7 @@ class Run(Generic[_Item, _Result]):
         return min(seconds for seconds in limits if seconds is not None)
 
     def _on_error(self, error: BaseException) -> None:
-        cause = CancelledError("the run was broken off by an error")
+        cause = CancelledError("the run was aborted by an error")
         if isinstance(error, Exception) and not isinstance(error, CancelledError):
             self.cancellation.stop(cause)
         else:

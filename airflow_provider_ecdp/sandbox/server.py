@@ -46,7 +46,7 @@ _MOST_PORT = 65535
 class SandboxServer:
     """The sandbox in a daemon thread, as a context manager; it listens once the `with` block is entered.
 
-    `database` is an SQLite file to keep, None is a temporary one. `port` 0 takes a free one. `store` is there for
+    `database` is an SQLite file to keep, None is a temporary one. `port` 0 picks a free one. `store` is there for
     assertions; a temporary one ends with the block. Raises ConfigurationError for an address that is not loopback,
     a port that is taken or impossible, or a database that cannot be opened.
     """
@@ -83,7 +83,7 @@ class SandboxServer:
             self._thread.start()
             self._listening.wait()
             if self._ended.is_set():
-                raise EcdpError("the sandbox did not start; the lines of the thread ecdp-sandbox above say why")
+                raise EcdpError("the sandbox did not start; see the lines of the thread ecdp-sandbox above")
             self._undo = undo.pop_all()
         return self
 
@@ -200,16 +200,16 @@ def _loopback(host: str) -> str:
             return address
     except ValueError:
         pass
-    raise ConfigurationError(f"sandbox host {host}: it answers on this machine only; give 127.0.0.1, ::1 or localhost")
+    raise ConfigurationError(f"sandbox host {host}: it serves this machine only; use 127.0.0.1, ::1 or localhost")
 
 
 def _listen(host: str, port: int) -> socket.socket:
     if not 0 <= port <= _MOST_PORT:
-        raise ConfigurationError(f"sandbox port {port}: must be from 0 to {_MOST_PORT}; 0 takes a free one")
+        raise ConfigurationError(f"sandbox port {port}: must be from 0 to {_MOST_PORT}; 0 picks a free one")
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        hint = "; port 0 takes a free one (--port 0)" if error.errno == errno.EADDRINUSE else ""
+        hint = "; port 0 picks a free one (--port 0)" if error.errno == errno.EADDRINUSE else ""
         # that of Python names the address once more
         why = os.strerror(error.errno) if error.errno else error.strerror
         raise ConfigurationError(f"sandbox cannot listen on {host} port {port}: {why}{hint}") from error

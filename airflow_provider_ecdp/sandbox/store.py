@@ -209,7 +209,7 @@ def _open(path: Path) -> sqlite3.Connection:
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if tables and application != _APPLICATION_ID:
-                raise ConfigurationError(f"{path} is a database of something else: give the sandbox a file of its own")
+                raise ConfigurationError(f"{path} is another program's database: give the sandbox its own file")
             connection.executescript(_SCHEMA)
             undo.pop_all()
     except sqlite3.Error as error:

@@ -110,7 +110,7 @@ class ParquetToEcdpOperator(PushOperator):
         if ti.map_index is not None and ti.map_index >= 0:
             raise ConfigurationError(
                 "retry_failed does not work with mapped tasks, which would all send the same orders again: "
-                "use replay_from in a task of its own"
+                "use replay_from in a separate task"
             )
         _, path, filesystem = open_storage(failed_folder(root, ti.dag_id, ti.task_id, task.ecdp_conn_id))
         return FailedBefore(

@@ -89,7 +89,7 @@ def poll_order(client: EcdpClient, order_id: str, statuses: Sequence[str]) -> di
     except EcdpError as error:
         if not error.transient:
             raise
-        log.warning("ECDP does not answer for order %s, waiting: %s", order_id, error)
+        log.warning("ECDP does not answer for order %s, still waiting: %s", order_id, error)
         return None
     status = str(order.get("status") or "")
     # a status that the API's page does not list is compared exactly

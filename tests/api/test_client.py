@@ -300,7 +300,7 @@ def test_in_an_outage_the_retries_of_a_client_run_out(server, client, answered, 
     # 500 tokens at 14 each are 35 retries, where 20 calls would make 80
     assert client.stats().retries == 35
     assert client.stats().requests == len(server.requests) == 55
-    assert "used up" in caplog.text
+    assert "exhausted" in caplog.text
 
 
 @pytest.mark.parametrize(("status", "body", "error"), [(200, ORDER, None), (404, NOT_FOUND, NotFoundError)])

@@ -289,7 +289,7 @@ def test_progress_shows_what_is_done_and_what_failed(client, update, store):
 
 
 def test_no_rows_are_a_failure_unless_they_are_allowed(client, delete):
-    with pytest.raises(EmptyExtractError, match=r"the changes holds no changes; .*\(on_empty, --allow-empty\)$"):
+    with pytest.raises(EmptyExtractError, match=r"the changes has no changes; .*\(on_empty, --allow-empty\)$"):
         delete(client, [])
     assert delete(client, [], allow_empty=True).summary["total"] == 0
 

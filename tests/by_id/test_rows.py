@@ -147,7 +147,7 @@ def test_columns_that_make_no_changes_are_reported_with_what_there_is(columns, o
         ("order_no", "mapping: not valid JSON"),
         ('{"order_id": "a", "order_id": "b"}', "mapping: order_id appears more than once in one JSON object"),
         ('["order_no"]', "mapping must be a dict of column names, not list"),
-        ({"status": {"column": "x", "maps": {}}}, "mapping: status: maps means nothing here"),
+        ({"status": {"column": "x", "maps": {}}}, "mapping: status: maps is not an option here"),
     ],
 )
 def test_a_mapping_that_cannot_be_meant_is_refused(mapping, message):

@@ -91,12 +91,12 @@ def test_a_dry_run_refuses_what_the_push_would_refuse(ecdp, sample, tmp_path):
         (["--on-drift", "maybe"], "on_drift must be ignore, warn or fail, not 'maybe'"),
         (
             ["--on-drift", "fail"],
-            "on_drift is fail, and nothing keeps the columns of the previous run: set results_path",
+            "on_drift is fail, but no folder keeps the columns of the previous run: set results_path",
         ),
         (["--mode", "upsert"], "'upsert' is not a mode"),
         (["--max-failed", "some"], "max_failed 'some'"),
-        (["--results", tmp_path, "--only-changed", tmp_path], "--results and --only-changed name one folder"),
-        (["--replay-from", tmp_path / "nowhere"], "holds no results of an earlier run to replay"),
+        (["--results", tmp_path, "--only-changed", tmp_path], "--results and --only-changed name the same folder"),
+        (["--replay-from", tmp_path / "nowhere"], "has no results of an earlier run to replay"),
     ):
         run = ecdp("push", extract, "--dry-run", *options)
         assert run.code == 2
@@ -112,7 +112,10 @@ def test_columns_that_are_gone_are_what_the_option_says(pointed, ecdp, sample, n
     options = ["--results", results] + (["--on-drift", on_drift] if on_drift else [])
     assert ecdp("push", sample(orders=5), "--results", results, "--quiet").code == 0
     extract = narrowed(sample(orders=5), "currency")
-    posts, told = pointed.store.post_count, "has other columns than in the previous run:\n  - currency (string) is gone"
+    posts, told = (
+        pointed.store.post_count,
+        "has different columns than in the previous run:\n  - currency (string) is gone",
+    )
 
     dry = ecdp("push", extract, *options, "--dry-run", "--json")
     assert (dry.code, dry.json["drift"]) == (code, ["currency (string) is gone"])

@@ -133,7 +133,7 @@ def test_what_is_a_name_and_what_is_a_path(folder, arguments, found):
 @pytest.mark.parametrize("arguments", [["o=a", "b"], ["b", "o=a"], ["o=a", "dt=there"]])
 def test_all_extracts_have_names_or_none(folder, arguments):
     (folder / "dt=there").mkdir()
-    with pytest.raises(ConfigurationError, match="has no name, and others have; write NAME=PATH for each"):
+    with pytest.raises(ConfigurationError, match="has no name, but others do; write NAME=PATH for each"):
         named(arguments)
 
 
@@ -201,7 +201,7 @@ def test_a_partition_can_be_of_one_extract_only(ecdp, days, folder):
         (["--partition", "day=1"], "no folder is called day=...; partitions are by dt, shop"),
         (["--partition", "dt"], "partitions: 'dt' is not COLUMN=VALUE or NAME.COLUMN=VALUE"),
         (["--partition", "=1"], "partitions: '=1' is not COLUMN=VALUE"),
-        (["--partition", "dt="], "partitions: a value, or a list of them"),
+        (["--partition", "dt="], "partitions: must be a value or a list of values"),
         (["--partition", "orders.dt=1"], "partitions: there is no extract orders; there are extract"),
         (["--partition-by", "nothing"], "partition_by: there is no column 'nothing'"),
         (["--partition-by", "orders=id"], "partition_by: there is no extract orders; there are extract"),
@@ -285,7 +285,7 @@ def test_the_screen_shows_where_each_field_comes_from(ecdp, lines):
         (b"\n", "the mapping file lines.json is empty; was it written to its end?"),
         (b'\xef\xbb\xbf{"id": "ordr_id"}', "id: there is no column 'ordr_id'"),
         (b"{id: 1}", "mapping: not valid JSON: "),
-        (b"[]", "mapping: a dict of field names and where each comes from, not an empty list"),
+        (b"[]", "mapping: must be a dict of field names and their sources, not an empty list"),
         (b'{"id": "ordr_id"}', "id: there is no column 'ordr_id'; did you mean 'order_id'"),
         (b'{"customer.mail": "sku"}', "customer.mail is not a field of the API; did you mean 'customer.email'"),
     ],

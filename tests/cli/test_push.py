@@ -174,7 +174,7 @@ def test_results_and_only_changed_in_one_folder_are_refused(pointed, ecdp, sampl
     run = ecdp("push", sample(orders=3), "--only-changed", tmp_path / "x", "--results", tmp_path / "x")
 
     assert run.code == 2
-    assert "--results and --only-changed name one folder" in run.err
+    assert "--results and --only-changed name the same folder" in run.err
     assert pointed.store.post_count == 0
 
 

@@ -49,7 +49,7 @@ def test_an_empty_extract_is_an_error_unless_it_is_allowed(pointed, ecdp, sample
     for command in ("push", "check"):
         run = ecdp(command, extract)
         assert run.code == 2
-        assert "holds no orders" in run.err
+        assert "has no orders" in run.err
         assert run.out == ""
         assert ecdp(command, extract, "--allow-empty", "--quiet").code == 0
     assert pointed.store.post_count == 0
@@ -296,7 +296,7 @@ def test_without_a_key_nothing_is_sent(pointed, ecdp, sample, monkeypatch):
         (["--timezone", "Mars/Olympus_Mons"], "must be an IANA time zone, such as Europe/Warsaw, not 'Mars"),
         (["--matching", "mail"], "'mail' is not a matching mode of the Orders API: use one of email, phone, crmId"),
         (["--match-by", "mail"], "'mail' is not a matching mode of the Orders API: use one of email, phone, crmId"),
-        (["--warnings-as-errors", "negative_quantity,nonsense"], "no warning is called nonsense"),
+        (["--warnings-as-errors", "negative_quantity,nonsense"], "there is no warning nonsense"),
         (["--base-url", "http://ecdp.example.com"], "plain http"),
         (["--base-url", "ftp://ecdp"], "the scheme https"),
         (["--ca-bundle", "absent.pem"], "there is no such file: 'absent.pem'"),

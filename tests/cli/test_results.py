@@ -105,9 +105,9 @@ def test_files_are_merged(ecdp, root):
         (["forget"], "forget ORDER"),
         (["compact", "now"], "compact"),
         (["--outcome", "Accepted", "--outcome", "lost"], "skipped, not lost"),
-        (["--order", "A", "--failed"], "--order has no use for --failed"),
-        (["compact", "--outcome", "invalid"], "compact has no use for --outcome"),
-        (["forget", "A", "--order", "B", "--csv"], "forget has no use for --order, --csv"),
+        (["--order", "A", "--failed"], "--order does not take --failed"),
+        (["compact", "--outcome", "invalid"], "compact does not take --outcome"),
+        (["forget", "A", "--order", "B", "--csv"], "forget does not take --order, --csv"),
         (["forget", "A", "--keep-days", "3"], "--keep-days is for compact or prune"),
         (["--csv", "--json"], "--csv and --json exclude each other"),
         (["--limit", "-1"], "--limit must be 0 or more, not -1"),
@@ -123,7 +123,7 @@ def test_what_cannot_be_meant_is_refused(ecdp, root, arguments, said):
 def test_a_folder_without_results_is_a_wrong_setting(ecdp, tmp_path):
     run = ecdp("results", tmp_path)
     assert run.code == 2
-    assert "holds no results of a run" in run.err
+    assert "has no results of a run" in run.err
 
 
 def test_old_runs_are_pruned(ecdp, tmp_path):

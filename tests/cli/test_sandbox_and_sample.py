@@ -61,7 +61,7 @@ def test_a_port_that_is_taken_is_answered_with_a_free_one(pointed, ecdp):
     assert run.code == 2
     assert run.err == (
         f"ecdp: sandbox cannot listen on 127.0.0.1 port {port}: Address already in use; "
-        "port 0 takes a free one (--port 0)\n"
+        "port 0 picks a free one (--port 0)\n"
     )
 
 
@@ -69,7 +69,7 @@ def test_a_port_that_is_taken_is_answered_with_a_free_one(pointed, ecdp):
 def test_a_port_that_cannot_be_one_is_refused(ecdp, value):
     run = ecdp("sandbox", f"--port={value}")
 
-    assert (run.code, run.err) == (2, f"ecdp: sandbox port {value}: must be from 0 to 65535; 0 takes a free one\n")
+    assert (run.code, run.err) == (2, f"ecdp: sandbox port {value}: must be from 0 to 65535; 0 picks a free one\n")
 
 
 @pytest.mark.usefixtures("pointed")
@@ -172,7 +172,7 @@ def test_a_sample_is_parquet_and_not_called_otherwise(ecdp, tmp_path, name, code
 
     assert run.code == code
     assert (tmp_path / name).exists() == (code == 0)
-    assert code == 0 or run.err.endswith("would be read as something else: name it " + f"{tmp_path / 'x.parquet'}\n")
+    assert code == 0 or run.err.endswith("would not be read as Parquet: name it " + f"{tmp_path / 'x.parquet'}\n")
 
 
 def test_a_sample_in_a_folder_that_is_not_there_is_an_error(ecdp, tmp_path):

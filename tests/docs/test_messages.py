@@ -59,7 +59,7 @@ def test_every_message_that_is_documented_exists(documented, source):
         ("the run of … was stopped", "the run of … was stopped\n…", True),
         ("the run of … was stopped; …", "the run of … was stopped; run it again", True),
         ("the run was …", "the run was stopped", True),
-        ("mapping: …", "mapping: …: … means nothing here", False),
+        ("mapping: …", "mapping: …: … is not an option here", False),
         ("results path …", "results path … cannot be written: …", False),
         ("the run was", "the run was stopped", False),
         ("file matches", "…: no file matches", False),

@@ -9,7 +9,7 @@ import pytest
 
 @pytest.mark.parametrize(
     ("name", "module", "title"),
-    [("shards", "operators/sharding.py", "In shards"), ("summarise", "results/merge.py", "The sum")],
+    [("shards", "operators/sharding.py", "In shards"), ("summarise", "results/merge.py", "The combined report")],
 )
 def test_every_parameter_is_documented_with_its_default(name, module, title, page, source):
     body = source.trees[module].body
@@ -24,5 +24,5 @@ def test_every_parameter_is_documented_with_its_default(name, module, title, pag
 def test_every_part_of_the_sum_that_one_report_has_not_is_explained(page):
     from airflow_provider_ecdp.results.merge import summarise
 
-    explained = {row["part"].strip("`") for row in page("scaling").table("The sum", "part")}
+    explained = {row["part"].strip("`") for row in page("scaling").table("The combined report", "part")}
     assert {f"summary.{name}" for name in summarise([])["summary"] if "shard" in name} <= explained

@@ -50,7 +50,7 @@ def test_a_rule_whose_text_has_no_value_has_none(look):
 
 
 def test_what_the_run_would_refuse_is_refused(look):
-    with pytest.raises(EmptyExtractError, match="the changes holds no changes"):
+    with pytest.raises(EmptyExtractError, match="the changes has no changes"):
         look(columns={"order_id": pa.array([], pa.string()), "status": pa.array([], pa.string())})
     with pytest.raises(ExtractError, match=r"has 2 rows, more than max_deletions \(1\)"):
         look(Operation.DELETE, columns={"order_id": ["1", "2"]}, max_deletions=1)

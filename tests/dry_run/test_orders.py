@@ -213,7 +213,7 @@ def test_an_extract_without_orders_is_an_error_unless_it_is_allowed(look):
     product = pa.struct([("id", "string"), ("name", "string"), ("price", pa.float64()), ("quantity", "int32")])
     empty = TableSource("none.parquet", empty.append_column("products", pa.array([], pa.list_(product))))
 
-    with pytest.raises(EmptyExtractError, match=r"^none\.parquet holds no orders; .*\(on_empty, --allow-empty\)$"):
+    with pytest.raises(EmptyExtractError, match=r"^none\.parquet has no orders; .*\(on_empty, --allow-empty\)$"):
         look(empty)
     found = look(empty, PushSettings(allow_empty=True))
     assert (found.total, found.requests, found.bytes, found.dates, found.sample) == (0, 0, 0, None, None)
@@ -353,7 +353,7 @@ def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order
 
     found = look([{}] * 9, prior=PriorRuns(replay=Ledger(tmp_path)))
     assert (found.total, found.to_send) == (2, 2)
-    with pytest.raises(ConfigurationError, match="holds no results of an earlier run to replay"):
+    with pytest.raises(ConfigurationError, match="has no results of an earlier run to replay"):
         look([{}], prior=PriorRuns(replay=Ledger(tmp_path / "nowhere")))
 
 

@@ -159,7 +159,7 @@ def test_orders_that_are_no_list_are_refused(hook):
 
 
 def test_no_orders_are_an_error_that_says_how_to_allow_them(hook):
-    with pytest.raises(ExtractError, match="holds no orders"):
+    with pytest.raises(ExtractError, match="has no orders"):
         hook.push_orders([])
     assert hook.push_orders([], allow_empty=True)["summary"]["total"] == 0
 

@@ -78,7 +78,7 @@ def test_a_file_is_no_folder_of_results(tmp_path, name):
 
 def test_a_folder_of_other_files_holds_no_results(tmp_path):
     pq.write_table(pa.table({"id": ["A"]}), tmp_path / "orders.parquet")
-    with pytest.raises(ConfigurationError, match="holds no results of a run"):
+    with pytest.raises(ConfigurationError, match="has no results of a run"):
         Results(tmp_path)
     write(tmp_path, "begun", [])
     with Results(tmp_path) as results:
@@ -181,9 +181,9 @@ def test_a_run_that_has_begun_and_sent_nothing_has_begun_still(tmp_path):
 
 
 def test_a_folder_without_results_is_a_wrong_setting(tmp_path):
-    with pytest.raises(ConfigurationError, match="holds no results"):
+    with pytest.raises(ConfigurationError, match="has no results"):
         compact(tmp_path)
-    with pytest.raises(ConfigurationError, match="holds no results"):
+    with pytest.raises(ConfigurationError, match="has no results"):
         forget(tmp_path, "A")
     with pytest.raises(ConfigurationError, match="keep_days"):
         compact(tmp_path, keep_days=-1)

@@ -131,7 +131,7 @@ def test_all_rows_can_be_read_one_after_the_other(root):
 
 
 def test_a_folder_without_results_is_a_wrong_setting(tmp_path):
-    with pytest.raises(ConfigurationError, match="holds no results of a run"):
+    with pytest.raises(ConfigurationError, match="has no results of a run"):
         Results(tmp_path)
 
 

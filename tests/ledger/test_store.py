@@ -656,7 +656,7 @@ def test_a_damaged_file_is_named_and_nothing_is_believed_without_it(folder):
     note(ledger, Outcome.ACCEPTED, ["A"])
     ledger.flush()
     (folder / "broken.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(ConfigurationError, match=r"broken\.parquet is damaged, or not a file of results .* move it"):
+    with pytest.raises(ConfigurationError, match=r"broken\.parquet is damaged or is not a results file .* move it"):
         Ledger(folder).unfinished()
 
 
@@ -666,7 +666,7 @@ def test_a_foreign_file_is_ignored_with_a_word(folder, caplog):
     ledger.flush()
     pq.write_table(pa.table({"id": [1], "name": ["x"]}), folder / "foreign.parquet")
     assert Ledger(folder).unfinished()[0]["order_id"].to_pylist() == ["A"]
-    assert "foreign.parquet holds no outcomes" in caplog.text
+    assert "foreign.parquet has no outcomes" in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_airflow_brings_a_uri_to_its_normal_form(uri, normal):
 
 @pytest.mark.parametrize("uri", ["ecdp://api.ecdp.app", "ecdp:///orders", "ecdp://api.ecdp.app/customers"])
 def test_airflow_refuses_a_uri_that_names_no_orders(uri):
-    with pytest.raises(ValueError, match="an asset of ECDP is called ecdp://HOST/orders"):
+    with pytest.raises(ValueError, match="the URI of an ECDP asset must be ecdp://HOST/orders"):
         Asset(uri)
 
 

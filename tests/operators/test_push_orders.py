@@ -107,9 +107,9 @@ def test_orders_that_failed_fail_the_task_for_good_and_xcom_is_there(context, sa
 
 
 def test_no_orders_are_a_failure_a_skip_or_a_success(context):
-    with pytest.raises(AirflowFailException, match="holds no orders"):
+    with pytest.raises(AirflowFailException, match="has no orders"):
         EcdpPushOrdersOperator(task_id="push", orders=[]).execute(context)
-    with pytest.raises(AirflowSkipException, match="holds no orders"):
+    with pytest.raises(AirflowSkipException, match="has no orders"):
         EcdpPushOrdersOperator(task_id="push", orders=[], on_empty="skip").execute(context)
     succeeded = EcdpPushOrdersOperator(task_id="push", orders=[], on_empty="succeed").execute(context)
     assert succeeded["summary"]["total"] == 0

@@ -94,6 +94,6 @@ def test_a_path_object_is_taken_too(tmp_path):
 
 @pytest.mark.parametrize("url", ["s3://KEY:s3/cret@bucket/x", "ftp://shop:s3/cret@host/x", "gs://KEY:s3/cret@bucket"])
 def test_a_user_and_password_in_a_url_are_refused_before_airflow_logs_them_as_a_connection(url, caplog):
-    with pytest.raises(ConfigurationError, match="takes no user and password from a URL") as refused:
+    with pytest.raises(ConfigurationError, match="does not accept a user and password in a URL") as refused:
         open_storage(url)
     assert "s3/cret" not in str(refused.value) + caplog.text

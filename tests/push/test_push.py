@@ -168,7 +168,7 @@ def test_batches_keep_to_the_byte_limit(foreign, client, many_orders):
 class TestEmpty:
     def test_an_extract_without_orders_is_an_error_that_says_how_to_allow_it(self, client):
         with pytest.raises(
-            EmptyExtractError, match=r"the list of orders holds no orders; .*\(on_empty, --allow-empty\)$"
+            EmptyExtractError, match=r"the list of orders has no orders; .*\(on_empty, --allow-empty\)$"
         ):
             pushed(client, source_from_records([]))
 
@@ -425,7 +425,7 @@ class TestLedger:
         assert "another API key" not in caplog.text
 
     def test_replay_of_nothing_is_a_wrong_setting(self, client, extract, tmp_path):
-        with pytest.raises(ConfigurationError, match="holds no results of an earlier run"):
+        with pytest.raises(ConfigurationError, match="has no results of an earlier run"):
             pushed(client, extract(1), replay=Ledger(tmp_path / "none"))
 
 

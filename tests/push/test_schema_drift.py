@@ -193,7 +193,9 @@ def test_a_warning_is_in_the_log(run, caplog):
     run(table())
     with caplog.at_level(logging.WARNING):
         run(table(currency=None))
-    assert caplog.messages == ["t.parquet has other columns than in the previous run:\n  - currency (string) is gone"]
+    assert caplog.messages == [
+        "t.parquet has different columns than in the previous run:\n  - currency (string) is gone"
+    ]
 
 
 def test_many_changes_are_not_all_listed(ledger, caplog):
@@ -215,7 +217,7 @@ def test_a_failure_sends_nothing_and_keeps_what_was(run, tmp_path):
         with pytest.raises(ColumnsError) as failed:
             run(table(currency=None), OnDrift.FAIL)
     assert str(failed.value) == (
-        "t.parquet has other columns than in the previous run:\n  - currency (string) is gone\n"
+        "t.parquet has different columns than in the previous run:\n  - currency (string) is gone\n"
         "Nothing was sent. If the change is intended, run once with on_drift (--on-drift) set to warn; "
         f"the previous run's columns are in {tmp_path / 'results'}"
     )
@@ -234,7 +236,7 @@ def test_a_note_that_cannot_be_read_is_skipped(run, tmp_path, caplog, text):
     with caplog.at_level(logging.WARNING):
         assert run(table()) == []
     assert caplog.messages == [
-        f"the columns that an earlier run has noted in {tmp_path / 'results'} cannot be read, and are not compared"
+        f"the columns recorded by an earlier run in {tmp_path / 'results'} cannot be read and are not compared"
     ]
     assert run(table(currency=None)) == ["currency (string) is gone"]
 
@@ -267,7 +269,9 @@ def test_a_push_fails_before_the_first_request(foreign, client, ledger):
 
 
 def test_a_failure_without_a_memory_is_refused(foreign, client):
-    with pytest.raises(ConfigurationError, match="on_drift is fail, and nothing keeps the columns of the previous run"):
+    with pytest.raises(
+        ConfigurationError, match="on_drift is fail, but no folder keeps the columns of the previous run"
+    ):
         pushed(table(), client, None)
     assert not foreign.posts
 

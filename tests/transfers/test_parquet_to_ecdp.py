@@ -117,7 +117,7 @@ def test_warnings_are_counted_and_can_be_made_errors(push, context, tmp_path):
     assert (xcom["summary"]["accepted"], xcom["summary"]["warnings"]) == (30, 3)
     promoted = push(path=path, warnings_as_errors="status_spelling", max_failed=1).execute(context)
     assert (promoted["summary"]["accepted"], promoted["summary"]["invalid"]) == (29, 1)
-    with pytest.raises(ConfigurationError, match="no warning is called status_speling"):
+    with pytest.raises(ConfigurationError, match="there is no warning status_speling"):
         push(path=path, warnings_as_errors=["status_speling"])
 
 
@@ -349,7 +349,7 @@ def test_a_parameter_that_is_wrong_is_an_error_of_the_dag_that_names_it(argument
         ({"sql": "SELECT * FROM read_csv('/etc/passwd')"}, "SQL"),
         ({"path": "/no/such/file.parquet"}, "no such file"),
         ({"path": "gs://bucket/orders.parquet"}, "install the Airflow provider"),
-        ({"replay_from": "/no/such/results"}, "holds no results of an earlier run"),
+        ({"replay_from": "/no/such/results"}, "has no results of an earlier run"),
     ],
 )
 def test_what_no_retry_can_heal_fails_for_good_before_anything_is_sent(push, context, sandbox, arguments, message):
@@ -402,9 +402,9 @@ def test_the_message_of_a_failed_task_says_what_to_do_with_what_why_and_how_to_l
 def test_an_extract_without_orders_is_a_failure_a_skip_or_a_success(push, context, tmp_path):
     path = tmp_path / "empty.parquet"
     Sample(orders=0, day=DAY).write(path)
-    with pytest.raises(AirflowFailException, match="holds no orders"):
+    with pytest.raises(AirflowFailException, match="has no orders"):
         push(path=path).execute(context)
-    with pytest.raises(AirflowSkipException, match="holds no orders"):
+    with pytest.raises(AirflowSkipException, match="has no orders"):
         push(path=path, on_empty="skip").execute(context)
     assert push(path=path, on_empty="succeed").execute(context)["summary"]["total"] == 0
 

@@ -161,9 +161,7 @@ def test_a_dry_run_shows_what_would_be_done_and_sends_and_keeps_nothing(
     assert "1 skipped: the same as the change of the order before it" in log
     assert summarise([xcom, xcom])["summary"]["not_attempted"] == 2
     context = make_context()
-    with pytest.raises(
-        AirflowFailException, match="dry run: 2 of 5 rows are invalid; the log says why, and XCom under"
-    ):
+    with pytest.raises(AirflowFailException, match="dry run: 2 of 5 rows are invalid; the log and `check` in XCom"):
         kind(path, max_failed=1, **look).execute(context)
     assert context["ti"].xcoms["return_value"]["summary"]["invalid"] == 2
     assert len(sandbox.store.requests) == sent
@@ -272,7 +270,7 @@ def test_a_run_that_is_made_again_under_its_name_skips_what_is_accepted(context,
     statuses(path, results_path=results).execute(context)
     xcom = statuses(path, results_path=results).execute(context)
     assert (xcom["summary"]["skipped"], xcom["summary"]["requests"]) == (1, 0)
-    assert "holds results of an earlier run of this name" in capsys.readouterr().out
+    assert "has results of an earlier run with the same id" in capsys.readouterr().out
 
 
 def test_too_many_deletions_delete_nothing_and_fail_for_good(context, sandbox, write):
@@ -286,9 +284,9 @@ def test_too_many_deletions_delete_nothing_and_fail_for_good(context, sandbox, w
 @pytest.mark.parametrize("kind", [statuses, deletions])
 def test_an_extract_without_rows_is_a_failure_a_skip_or_a_success(kind, context, write):
     path = write(order_id=pa.array([], pa.string()), status=pa.array([], pa.string()))
-    with pytest.raises(AirflowFailException, match="holds no changes"):
+    with pytest.raises(AirflowFailException, match="has no changes"):
         kind(path).execute(context)
-    with pytest.raises(AirflowSkipException, match="holds no changes"):
+    with pytest.raises(AirflowSkipException, match="has no changes"):
         kind(path, on_empty="skip").execute(context)
     assert kind(path, on_empty="succeed").execute(context)["summary"]["total"] == 0
 

@@ -81,7 +81,10 @@ def test_an_id_that_duckdb_has_summed_is_a_double_and_refused(tmp_path):
         f" TO '{tmp_path}/lines.parquet' (FORMAT parquet)"
     )
     said = refused(tmp_path)
-    assert "- id (column order_id): must be text, not double: as a fraction an id has lost its form; cast it" in said
+    assert (
+        "- id (column order_id): must be text, not double: an id stored as a fraction has lost its form; cast it"
+        in said
+    )
     assert "products.quantity" not in said
 
 

@@ -128,9 +128,9 @@ class Call:
         cause = f"HTTP {error.status}" if error.status else unanswered
         self._retry_cost = self._governor.quota.take(error)
         if self._retry_cost is None:
-            log.warning("%s: %s; not retried, because the client's retry quota is used up", self._name, cause)
+            log.warning("%s: %s; not retried, because the client's retry quota is exhausted", self._name, cause)
             return None
         level = logging.INFO if overloaded(error) else logging.WARNING
-        message = "%s: %s; attempt %d of %d, again in %.1f s"
+        message = "%s: %s; attempt %d of %d, retrying in %.1f s"
         log.log(level, message, self._name, cause, self.attempts, self._policy.max_attempts, delay)
         return delay

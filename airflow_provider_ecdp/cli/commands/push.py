@@ -25,7 +25,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:
     settings = build(PushSettings, vars(arguments))
     if arguments.results and arguments.results == arguments.only_changed:
         raise ConfigurationError(
-            "--results and --only-changed name one folder: the one is for one run, the other for all of them"
+            "--results and --only-changed name the same folder: --results is for one run, --only-changed for all runs"
         )
     ledger, history, replay = (
         Ledger(path) if path else None for path in (arguments.results, arguments.only_changed, arguments.replay_from)

@@ -44,7 +44,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG00
 def _check_options(arguments: Namespace, action: str) -> None:
     """Refuse options that the action has no use for.
 
-    :raises ConfigurationError: it has no use for one of them, or a value is impossible
+    :raises ConfigurationError: it does not take one of them, or a value is impossible
     """
     if arguments.keep_days is not None and action not in ("compact", "prune"):
         raise ConfigurationError("--keep-days is for compact or prune: ecdp results DIR compact --keep-days N")
@@ -60,7 +60,7 @@ def _check_options(arguments: Namespace, action: str) -> None:
     elif arguments.order is None:
         return
     if named := [name for name, is_set in unused.items() if is_set]:
-        raise ConfigurationError(f"{view} has no use for {', '.join(named)}: leave it out")
+        raise ConfigurationError(f"{view} does not take {', '.join(named)}: leave it out")
 
 
 def _filter(arguments: Namespace) -> Filter:

@@ -49,5 +49,5 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
 def _refuse_other_formats(file: Path) -> None:
     if file.suffix.lower() not in _PARQUET:
         raise ConfigurationError(
-            f"a sample is Parquet, and {file} would be read as something else: name it {file.with_suffix('.parquet')}"
+            f"a sample is Parquet, and {file} would not be read as Parquet: name it {file.with_suffix('.parquet')}"
         )

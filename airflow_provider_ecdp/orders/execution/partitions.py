@@ -162,7 +162,7 @@ def keys_of(partition_by: str | Mapping[str, str] | None, extracts: Mapping[str,
     if isinstance(partition_by, str) and len(keys) > 1 and partition_by.lower() == "id":
         raise ConfigurationError(
             f"partition_by: {' and '.join(keys)} have a column {partition_by!r} each, and not every id is that of the "
-            'order; say which column of each holds it, for instance {"orders": "id", "items": "order_id"}'
+            'order; name the column of each that holds it, for example {"orders": "id", "items": "order_id"}'
         )
     types = {name: extracts[name].schema.field(column).type for name, column in keys.items()}
     if len({key_kind(type_) for type_ in types.values()}) > 1:

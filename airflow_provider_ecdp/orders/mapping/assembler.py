@@ -80,7 +80,7 @@ def _of_mapping(mapping: ColumnMapping, resolver: ColumnResolver) -> CompiledFie
     unknown = unknown_fields(mapping)
     if not mapping.order_by or resolver.lines:
         return unknown
-    message = "products.order_by is for order lines, one row each; here a row is an order"
+    message = "products.order_by needs order lines, one per row; here each row is an order"
     return CompiledField.of(None, (unknown, CompiledField.failed("products.order_by", message)))
 
 

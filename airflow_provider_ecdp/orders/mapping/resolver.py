@@ -62,13 +62,13 @@ class ColumnResolver:
         if len(names) < 2:
             return CompiledField()
         both = " and ".join(map(repr, names))
-        return CompiledField.failed(path, f"{path}: {both} are both named as this field; map one of them")
+        return CompiledField.failed(path, f"{path}: {both} both have the name of this field; map one of them")
 
     def missing(self, path: str) -> CompiledField:
         """Return a required field that nothing gives."""
         named = "a column's name" if "." not in path else f"a column named {path.replace('.', '_')}"
         hint = likely(self._likely_columns.get(path, ()))
-        message = f"{path}: required, and neither the mapping nor {named} gives it{hint}"
+        message = f"{path}: required, but neither the mapping nor {named} provides it{hint}"
         return CompiledField.failed(path, message, consequence=True)
 
     def find(self, path: str, source: Value | Features, *scopes: Scope, each: bool = False) -> CompiledField:
@@ -167,13 +167,13 @@ class ColumnResolver:
         if compiled.value is None:
             return compiled
         if attribute_text(compiled.value) is None:
-            return CompiledField.failed(path, f"{path}: an attribute is a single value, not {compiled.value.type}")
+            return CompiledField.failed(path, f"{path}: an attribute must be a single value, not {compiled.value.type}")
         return compiled if each else self.of_order(path, compiled.with_value(decoded(compiled.value)))
 
     def _sum(self, path: str, source: Value) -> CompiledField:
         if not self.lines:
             return CompiledField.failed(
-                path, f"{path}: a sum goes over order lines, one row each; here a row is an order"
+                path, f"{path}: a sum needs order lines, one per row; here each row is an order"
             )
         parts = [self.column(path, name, (self.rows,)) for name in source.columns]
         columns = [part.value for part in parts if part.value is not None]
@@ -187,7 +187,7 @@ class ColumnResolver:
             return CompiledField.failed(
                 path,
                 f"{path}: the product would have {scale(factors)} digits after the decimal point, of {WIDEST} in all: "
-                f"{types}; cast them to smaller scales where the extract is made, or shape the orders with an SQL text",
+                f"{types}; cast them to smaller scales in the export, or compute the sum in an SQL text",
             )
         total = summed(factors)
         return CompiledField(total.gathered, sums=((path, total),) if total.scale is not None else ())

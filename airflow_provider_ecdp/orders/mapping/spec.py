@@ -88,7 +88,7 @@ class ColumnMapping:
         if isinstance(mapping, str):
             mapping = from_json(mapping)
         if not isinstance(mapping, Mapping) or not mapping:
-            raise ConfigurationError(f"mapping: a dict of field names and where each comes from, not {_kind(mapping)}")
+            raise ConfigurationError(f"mapping: must be a dict of field names and their sources, not {_kind(mapping)}")
         sources: dict[str, Value | Features] = {}
         unknown: list[str] = []
         order_by: tuple[str, ...] = ()
@@ -159,7 +159,7 @@ def _flattened(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, A
     """Yield dotted names: {"customer": {"email": ...}} is {"customer.email": ...}."""
     for name, source in mapping.items():
         if not isinstance(name, str) or not name:
-            raise ConfigurationError(f"mapping: a field's name is text, not {name!r}")
+            raise ConfigurationError(f"mapping: a field name must be text, not {name!r}")
         nested = not prefix and any(folded_name(name) == nested_name.lower() for nested_name in _NESTED)
         if nested and isinstance(source, Mapping):
             yield from _flattened(source, f"{name}.")
@@ -170,7 +170,7 @@ def _flattened(mapping: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, A
 def _source(path: str, field: Field, source: Any) -> Value | Features:
     if field.kind is Kind.LIST and field.name.endswith("Attributes") and isinstance(source, Mapping):
         if not source:
-            raise ConfigurationError(f"mapping: {path}: at least one attribute's name and where its value comes from")
+            raise ConfigurationError(f"mapping: {path}: name at least one attribute and its source")
         return Features(tuple((_named(path, name), _feature(f"{path}: {name}", v)) for name, v in source.items()))
     if field.fields:
         if not isinstance(source, str) or not source:
@@ -206,14 +206,14 @@ def _refuse_fractions(path: str, value: Value) -> None:
 
 def _nested_shape(field: Field) -> str:
     if field.name.endswith("Attributes"):
-        return "the name of a column of attributes, or a dict of attributes' names and where their values come from"
-    return "the name of a column that holds it whole, or a dict of its fields"
+        return "must be the name of a column of attributes, or a dict of attribute names and their sources"
+    return "must be the name of a column with the whole object, or a dict of its fields"
 
 
 def _named(path: str, name: Any) -> str:
     if not isinstance(name, str) or not name:
-        raise ConfigurationError(f"mapping: {path}: an attribute's name is text, not {name!r}")
-    _refuse_surrogates(f"{path}: an attribute's name", name)
+        raise ConfigurationError(f"mapping: {path}: an attribute name must be text, not {name!r}")
+    _refuse_surrogates(f"{path}: an attribute name", name)
     return name
 
 
@@ -223,17 +223,17 @@ def _value(path: str, source: Any) -> Value:
     if not isinstance(source, Mapping) or not source:
         raise ConfigurationError(f"mapping: {path}: {_SHAPES}, not {_kind(source)}")
     if unknown := [str(option) for option in source if option not in _OPTIONS]:
-        raise ConfigurationError(f"mapping: {path}: {', '.join(unknown)} means nothing here; write {_SHAPES}")
+        raise ConfigurationError(f"mapping: {path}: {', '.join(unknown)} is not an option here; write {_SHAPES}")
     if len(source.keys() & {"column", "value", "sum"}) != 1:
-        raise ConfigurationError(f"mapping: {path}: exactly one of column, value and sum; write {_SHAPES}")
+        raise ConfigurationError(f"mapping: {path}: give exactly one of column, value and sum; write {_SHAPES}")
     if "column" not in source:
         if further := source.keys() & {"map", "default"}:
-            raise ConfigurationError(f"mapping: {path}: {', '.join(sorted(further))} is for a column only")
+            raise ConfigurationError(f"mapping: {path}: {', '.join(sorted(further))} is only for a column")
         if "value" in source:
             return Value(default=_constant(path, "value", source["value"]))
         return Value(_names(f"{path}: sum", source["sum"]), summed=True)
     if not isinstance(source["column"], str) or not source["column"]:
-        raise ConfigurationError(f"mapping: {path}: column is a column's name, not {_kind(source['column'])}")
+        raise ConfigurationError(f"mapping: {path}: column must be the name of a column, not {_kind(source['column'])}")
     default = _constant(path, "default", source["default"]) if "default" in source else None
     return Value((source["column"],), changes=_changes(path, source.get("map", {})), default=default)
 
@@ -241,14 +241,14 @@ def _value(path: str, source: Any) -> Value:
 def _changes(path: str, entries: Any) -> tuple[tuple[str, Constant], ...]:
     if not isinstance(entries, Mapping):
         raise ConfigurationError(
-            f"mapping: {path}: map is a dict of a column's values and what to send, not {_kind(entries)}"
+            f"mapping: {path}: map must be a dict of column values and their replacements, not {_kind(entries)}"
         )
     changes: dict[str, Constant] = {}
     for value, sent in entries.items():
         if isinstance(value, bool) or not isinstance(value, str | int):
-            raise ConfigurationError(f"mapping: {path}: map: a column's value is text, not {value!r}")
+            raise ConfigurationError(f"mapping: {path}: map: a column value must be text, not {value!r}")
         folded = str(value).lower()
-        _refuse_surrogates(f"{path}: map: a column's value", folded)
+        _refuse_surrogates(f"{path}: map: a column value", folded)
         if folded in changes:
             raise ConfigurationError(
                 f"mapping: {path}: map: {value!r} appears more than once, in different case; keys are not "
@@ -261,7 +261,9 @@ def _changes(path: str, entries: Any) -> tuple[tuple[str, Constant], ...]:
 def _names(path: str, source: Any) -> tuple[str, ...]:
     names = (source,) if isinstance(source, str) else source
     if not isinstance(names, Sequence) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ConfigurationError(f"mapping: {path}: a column's name or a list of them, not {_kind(source)}")
+        raise ConfigurationError(
+            f"mapping: {path}: must be the name of a column or a list of names, not {_kind(source)}"
+        )
     return tuple(names)
 
 
@@ -271,7 +273,7 @@ def _constant(path: str, option: str, value: Any) -> Constant:
     tiny = isinstance(value, Decimal) and finite and value.adjusted() < -_DOUBLE_DIGITS
     if not isinstance(value, str | int | float | Decimal) or not finite or tiny:
         raise ConfigurationError(
-            f"mapping: {path}: {option} is text, a finite number, true or false, not {_kind(value)}"
+            f"mapping: {path}: {option} must be text, a finite number, true or false, not {_kind(value)}"
         )
     if isinstance(value, str):
         _refuse_surrogates(f"{path}: {option}", value)

@@ -136,5 +136,5 @@ def _texts(value: object | Sequence[object]) -> list[str]:
     values = value if isinstance(value, list | tuple | set | frozenset) else [value]
     texts = [str(item) for item in values if item is not None and str(item)]
     if not texts or isinstance(value, Mapping):
-        raise ConfigurationError(f"partitions: a value, or a list of them, not {value!r}")
+        raise ConfigurationError(f"partitions: must be a value or a list of values, not {value!r}")
     return texts

@@ -160,8 +160,8 @@ class ParquetSource:
             return
         action = "replaced" if now else "removed"
         raise SourceChangedError(
-            f"{called} was {action} while the run was reading it; run again when the export has ended, and let each "
-            "export write to a folder of its own"
+            f"{called} was {action} while the run was reading it; run again when the export has finished, and let each "
+            "export write to its own folder"
         )
 
 
@@ -222,7 +222,7 @@ def _common_type(name: str, column: str, types: Sequence[tuple[pa.DataType, str]
         except CannotMeetError as error:
             raise ExtractError(
                 f"{name}: the files differ in the type of the column {column}{error.path}: {error.first} and "
-                f"{error.second} do not go together without loss (see {display_path(filesystem, path)}); "
+                f"{error.second} have no common type without loss (see {display_path(filesystem, path)}); "
                 "write all files with one type"
             ) from None
     try:
@@ -230,8 +230,7 @@ def _common_type(name: str, column: str, types: Sequence[tuple[pa.DataType, str]
             cast(pa.nulls(1, type_), common)
     except pa.ArrowException as error:
         raise ExtractError(
-            f"{name}: the files have columns of different types that do not go together ({error}); "
-            "write them with one schema"
+            f"{name}: the files have columns of incompatible types ({error}); write them with one schema"
         ) from None
     return common
 

@@ -49,7 +49,7 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
         files = sorted({*pieces, *shard.get("like", ())}, key=natural_key)
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
-            f"path: a shard as shards() lists them, or a path, not an object that differs in {error}"
+            f"path: must be a path, or a shard from shards(), not an object that differs in {error}"
         ) from None
     source = ParquetSource.open(*files, filesystem=filesystem)
     selected = []
@@ -70,6 +70,6 @@ def size_of(files: Iterable[Iterable[tuple[int, int]]]) -> list[int]:
 def _check(name: str, size: list[int], listed: list[int]) -> None:
     if size != listed:
         raise SourceChangedError(
-            f"{name} was written again since its shards were listed: {size[0]:,} rows and {size[1]:,} bytes, not "
-            f"{listed[0]} and {listed[1]}; clear the task that lists them, to list them again"
+            f"{name} was rewritten after its shards were listed: {size[0]:,} rows and {size[1]:,} bytes, not "
+            f"{listed[0]} and {listed[1]}; clear the task that lists them"
         )

@@ -64,7 +64,9 @@ def cut(
     :raises ExtractError: the extract cannot be read, or the rows of an order are on both sides of a cut
     """
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise ConfigurationError(f"shards: at most how many must be a whole number, 1 or more, not {most!r}")
+        raise ConfigurationError(
+            f"shards: the maximum number of shards must be a whole number, 1 or more, not {most!r}"
+        )
     if scattered and order_id is None:
         raise ConfigurationError("shards: scattered needs order_id, the column that identifies the rows of an order")
     column = None if order_id is None else _column(source, order_id)

@@ -38,8 +38,8 @@ _SIGNATURE = re.compile(
 )
 
 _NO_CREDENTIALS = (
-    "this storage takes no user and password from a URL, or none with / ? # [ ]; remove them, and use its environment "
-    "variables or an Airflow connection"
+    "this storage does not accept a user and password in a URL, or not with / ? # [ ] in them; remove them, and use "
+    "its environment variables or an Airflow connection"
 )
 
 #: Properties that identify a version of a file: tags, which are enough, or else its size and times.

@@ -109,11 +109,11 @@ def why_not(field: Field, type_: pa.DataType) -> str:
     """Return why a column of `type_` cannot be `field`, and the remedy."""
     if field.kind is Kind.TIMESTAMP and (pa.types.is_timestamp(type_) or pa.types.is_date(type_)):
         return (
-            f"the column is {type_}, without a time zone, and none is declared; "
-            "declare the zone of its values (timezone, --timezone), for instance Europe/Warsaw"
+            f"the column is {type_}, which has no time zone; "
+            "set timezone (--timezone) to the zone of its values, for example Europe/Warsaw"
         )
     if field.kind is Kind.TEXT and (pa.types.is_floating(type_) or pa.types.is_decimal(type_)):
-        return f"must be text, not {type_}: as a fraction an id has lost its form; cast it where the extract is made"
+        return f"must be text, not {type_}: an id stored as a fraction has lost its form; cast it in the export"
     return f"must be {field.kind.value}, not {type_}"
 
 

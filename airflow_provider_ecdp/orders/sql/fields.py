@@ -160,12 +160,12 @@ class _Matcher:
             same_name = named.pop(folded_name(field.name), [])
             if len(same_name) > 1:
                 names = " and ".join(repr(c.name) for c in same_name)
-                self.note(path, f"{names} are both this field; keep one of them")
+                self.note(path, f"{names} both name this field; keep one of them")
             elif same_name:
                 count = len(self.problems)
                 nodes.append(self.node(field, same_name[0].type, f"{base}.{quote_identifier(same_name[0].name)}", path))
                 if not readable(same_name[0].type) and count == len(self.problems):
-                    self.note(path, f"the engine does not know all types in {same_name[0].type}")
+                    self.note(path, f"the engine does not support all types in {same_name[0].type}")
             elif field.required:
                 self.note(path, _MISSING)
         if prefix == "customer." and not nodes and not any(p.startswith(prefix) for p, _ in self.problems):

@@ -259,8 +259,8 @@ def test_each_extract_can_have_a_column_of_its_own():
             "id",
             {"orders": extract(id=[1]), "items": extract(id=[1])},
             (
-                "partition_by: orders and items have a column 'id' each, and not every id is that of the order; say "
-                'which column of each holds it, for instance {"orders": "id", "items": "order_id"}'
+                "partition_by: orders and items have a column 'id' each, and not every id is that of the order; name "
+                'the column of each that holds it, for example {"orders": "id", "items": "order_id"}'
             ),
         ),
         (

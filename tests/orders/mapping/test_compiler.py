@@ -112,7 +112,7 @@ def test_the_mapping_counts_more_than_a_name(shape):
 
 def test_two_columns_of_one_name_are_refused_unless_one_is_mapped(shape):
     row = ROW | {"websiteId": 1, "website_id": 2}
-    assert "- websiteId: 'websiteId' and 'website_id' are both named as this field; map one of them" in refused(
+    assert "- websiteId: 'websiteId' and 'website_id' both have the name of this field; map one of them" in refused(
         [row], FLAT
     )
     assert shape([row], FLAT | {"websiteId": "website_id"})["A-1"]["websiteId"] == "2"
@@ -555,23 +555,23 @@ def test_what_cannot_be_a_constant_of_its_field_is_a_columns_name(field, name):
 
 
 def test_what_is_required_and_nowhere_is_named():
-    rule = "required, and neither the mapping nor a column"
+    rule = "required, but neither the mapping nor a column"
     assert refused([line()], {"products.id": "sku"}).splitlines()[1:-1] == [
-        f"  - id: {rule}'s name gives it; did you mean 'order_no'?",
-        f"  - date: {rule}'s name gives it; did you mean 'ordered_at'?",
-        f"  - totalValue: {rule}'s name gives it",
-        f"  - customer: {rule}'s name gives it; did you mean 'email'?",
-        f"  - products.name: {rule} named products_name gives it; did you mean 'title'?",
-        f"  - products.price: {rule} named products_price gives it; did you mean 'price'?",
-        f"  - products.quantity: {rule} named products_quantity gives it; did you mean 'qty'?",
+        f"  - id: {rule}'s name provides it; did you mean 'order_no'?",
+        f"  - date: {rule}'s name provides it; did you mean 'ordered_at'?",
+        f"  - totalValue: {rule}'s name provides it",
+        f"  - customer: {rule}'s name provides it; did you mean 'email'?",
+        f"  - products.name: {rule} named products_name provides it; did you mean 'title'?",
+        f"  - products.price: {rule} named products_price provides it; did you mean 'price'?",
+        f"  - products.quantity: {rule} named products_quantity provides it; did you mean 'qty'?",
     ]
 
 
 @pytest.mark.parametrize(
     ("rows", "mapping", "problem"),
     [
-        ([ROW], FLAT | {"totalValue": {"sum": "price"}}, "totalValue: a sum goes over order lines, one row each"),
-        ([ROW], FLAT | {"products.order_by": "x"}, "products.order_by is for order lines, one row each"),
+        ([ROW], FLAT | {"totalValue": {"sum": "price"}}, "totalValue: a sum needs order lines, one per row"),
+        ([ROW], FLAT | {"products.order_by": "x"}, "products.order_by needs order lines, one per row"),
         ([line()], LINES | {"id": {"value": "A"}}, "id: order lines are grouped by it, so it cannot be a constant"),
         (
             [line()],
@@ -586,7 +586,7 @@ def test_what_is_required_and_nowhere_is_named():
         (
             [ROW | {"box": {"a": 1}}],
             FLAT | {"orderAttributes": {"Box": "box"}},
-            "orderAttributes.Box: an attribute is a single value, not struct<a: int64>",
+            "orderAttributes.Box: an attribute must be a single value, not struct<a: int64>",
         ),
         (
             [ROW | {"box": {"a": 1}}],
@@ -608,13 +608,13 @@ def test_a_type_that_cannot_be_the_field_s_is_reported_with_the_column_and_besid
         "  - id: there is no column 'order_nr'; did you mean 'order_no' or 'ordered_at'?",
         "  - products.url: there is no column 'link'",
         (
-            "  - date (column when): the column is timestamp[us], without a time zone, and none is declared; "
-            "declare the zone of its values (timezone, --timezone), for instance Europe/Warsaw"
+            "  - date (column when): the column is timestamp[us], which has no time zone; "
+            "set timezone (--timezone) to the zone of its values, for example Europe/Warsaw"
         ),
         "  - totalValue (column ordered_at): must be number (double), not timestamp[us, tz=UTC]",
         (
-            "  - products.name (column rate): must be text, not double: as a fraction an id has lost its form; "
-            "cast it where the extract is made"
+            "  - products.name (column rate): must be text, not double: an id stored as a fraction has lost its form; "
+            "cast it in the export"
         ),
         "  - products.quantity (column ordered_at): must be integer (int32), not timestamp[us, tz=UTC]",
         "The extract has: order_no, ordered_at, email, sku, title, price, qty, when, rate",
@@ -623,7 +623,10 @@ def test_a_type_that_cannot_be_the_field_s_is_reported_with_the_column_and_besid
 
 def test_a_member_of_a_wrong_type_is_reported_with_the_column_that_holds_it():
     told = refused([ROW | {"buyer": {"email": 1.5}, "items": [{"sku": "x"}]}], FLAT_OF_BUYER | {"products.id": "sku"})
-    assert "  - customer.email (column buyer): must be text, not double: as a fraction an id has lost its form;" in told
+    assert (
+        "  - customer.email (column buyer): must be text, not double: an id stored as a fraction has lost its form;"
+        in told
+    )
     assert "  - products.price (column items): required, but there is no such column" in told
     assert "products.id" not in told
 

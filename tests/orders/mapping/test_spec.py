@@ -64,37 +64,41 @@ SHAPES = (
 )
 
 WRONG = {
-    "mapping: a dict of field names and where each comes from, not an empty dict": {},
-    "mapping: a dict of field names and where each comes from, not list": ["id"],
+    "mapping: must be a dict of field names and their sources, not an empty dict": {},
+    "mapping: must be a dict of field names and their sources, not list": ["id"],
     "mapping: not valid JSON: Expecting value at line 1, column 1": "order_no",
-    "mapping: a dict of field names and where each comes from, not int": "7",
+    "mapping: must be a dict of field names and their sources, not int": "7",
     "mapping: id appears more than once in one JSON object; keep one of them": '{"id": "a", "id": "b"}',
-    "mapping: a field's name is text, not 1": {1: "id"},
+    "mapping: a field name must be text, not 1": {1: "id"},
     "mapping: totalValue appears twice; keep one of them": {"totalValue": "a", "total_value": "b"},
     f"mapping: id: {SHAPES}, not None": {"id": None},
     f"mapping: id: {SHAPES}, not an empty str": {"id": ""},
     f"mapping: id: {SHAPES}, not list": {"id": ["a", "b"]},
     f"mapping: id: {SHAPES}, not an empty dict": {"id": {}},
-    f"mapping: id: const means nothing here; write {SHAPES}": {"id": {"const": 1}},
-    f"mapping: id: exactly one of column, value and sum; write {SHAPES}": {"id": {"column": "a", "value": "b"}},
-    "mapping: id: default, map is for a column only": {"id": {"value": "a", "map": {}, "default": 1}},
-    "mapping: id: column is a column's name, not int": {"id": {"column": 1}},
-    "mapping: id: value is text, a finite number, true or false, not None": {"id": {"value": None}},
-    "mapping: id: value is text, a finite number, true or false, not nan": {"id": {"value": float("nan")}},
-    "mapping: id: value is text, a finite number, true or false, not 1E-9999999": '{"id": {"value": 1e-9999999}}',
-    "mapping: id: default is text, a finite number, true or false, not list": {"id": {"column": "a", "default": [1]}},
-    "mapping: status: map is a dict of a column's values and what to send, not str": {
+    f"mapping: id: const is not an option here; write {SHAPES}": {"id": {"const": 1}},
+    f"mapping: id: give exactly one of column, value and sum; write {SHAPES}": {"id": {"column": "a", "value": "b"}},
+    "mapping: id: default, map is only for a column": {"id": {"value": "a", "map": {}, "default": 1}},
+    "mapping: id: column must be the name of a column, not int": {"id": {"column": 1}},
+    "mapping: id: value must be text, a finite number, true or false, not None": {"id": {"value": None}},
+    "mapping: id: value must be text, a finite number, true or false, not nan": {"id": {"value": float("nan")}},
+    "mapping: id: value must be text, a finite number, true or false, not 1E-9999999": '{"id": {"value": 1e-9999999}}',
+    "mapping: id: default must be text, a finite number, true or false, not list": {
+        "id": {"column": "a", "default": [1]}
+    },
+    "mapping: status: map must be a dict of column values and their replacements, not str": {
         "status": {"column": "a", "map": "b"}
     },
-    "mapping: status: map: a column's value is text, not None": {"status": {"column": "a", "map": {None: "paid"}}},
+    "mapping: status: map: a column value must be text, not None": {"status": {"column": "a", "map": {None: "paid"}}},
     "mapping: status: map: 'PAID' appears more than once, in different case; keys are not case-sensitive": {
         "status": {"column": "a", "map": {"paid": "paid", "PAID": "paid"}}
     },
-    "mapping: status: map: x is text, a finite number, true or false, not an empty dict": {
+    "mapping: status: map: x must be text, a finite number, true or false, not an empty dict": {
         "status": {"column": "a", "map": {"x": {}}}
     },
-    "mapping: totalValue: sum: a column's name or a list of them, not an empty list": {"totalValue": {"sum": []}},
-    "mapping: products.order_by: a column's name or a list of them, not int": {"products.order_by": 1},
+    "mapping: totalValue: sum: must be the name of a column or a list of names, not an empty list": {
+        "totalValue": {"sum": []}
+    },
+    "mapping: products.order_by: must be the name of a column or a list of names, not int": {"products.order_by": 1},
     "mapping: products.price: only totalValue and returnsValue can be a sum over the lines": {
         "products.price": {"sum": "a"}
     },
@@ -115,17 +119,19 @@ WRONG = {
     "mapping: the JSON has a number with too many digits, or too many brackets inside each other; write such a number "
     "in quotes": '{"totalValue": {"value": 1e9999999999999999999}}',
     "mapping: id: value has half of a surrogate pair; write whole characters": r'{"id": {"value": "\ud800"}}',
-    "mapping: id: map: a column's value has half of a surrogate pair; write whole characters": (
+    "mapping: id: map: a column value has half of a surrogate pair; write whole characters": (
         r'{"id": {"column": "a", "map": {"\ud800": "b"}}}'
     ),
-    "mapping: orderAttributes: an attribute's name has half of a surrogate pair; write whole characters": (
+    "mapping: orderAttributes: an attribute name has half of a surrogate pair; write whole characters": (
         r'{"orderAttributes": {"\ud800": "a"}}'
     ),
-    "mapping: customer: the name of a column that holds it whole, or a dict of its fields, not int": {"customer": 1},
-    "mapping: orderAttributes: the name of a column of attributes, or a dict of attributes' names and where their "
-    "values come from, not list": {"orderAttributes": ["a"]},
-    "mapping: orderAttributes: at least one attribute's name and where its value comes from": {"orderAttributes": {}},
-    "mapping: orderAttributes: an attribute's name is text, not ''": {"orderAttributes": {"": "a"}},
+    "mapping: customer: must be the name of a column with the whole object, or a dict of its fields, not int": {
+        "customer": 1
+    },
+    "mapping: orderAttributes: must be the name of a column of attributes, or a dict of attribute names and their "
+    "sources, not list": {"orderAttributes": ["a"]},
+    "mapping: orderAttributes: name at least one attribute and its source": {"orderAttributes": {}},
+    "mapping: orderAttributes: an attribute name must be text, not ''": {"orderAttributes": {"": "a"}},
     f"mapping: orderAttributes: Gift: {SHAPES}, not None": {"orderAttributes": {"Gift": None}},
 }
 
@@ -154,7 +160,7 @@ def test_sql_and_a_mapping_together_are_refused():
 
 
 def test_settings_refuse_a_mapping_of_a_wrong_shape_before_an_extract_is_opened():
-    with pytest.raises(ConfigurationError, match="mapping: id: exactly one of"):
+    with pytest.raises(ConfigurationError, match="mapping: id: give exactly one of"):
         OrderSettings(mapping={"id": {"map": {}}})
 
 

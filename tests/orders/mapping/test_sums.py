@@ -131,7 +131,7 @@ def test_scales_that_no_product_has_are_refused_with_what_to_do():
     assert (
         "  - totalValue: the product would have 38 digits after the decimal point, of 38 in all: "
         "price is decimal128(38, 20), qty is decimal128(38, 18); "
-        "cast them to smaller scales where the extract is made, or shape the orders with an SQL text\n"
+        "cast them to smaller scales in the export, or compute the sum in an SQL text\n"
     ) in str(error.value)
 
 

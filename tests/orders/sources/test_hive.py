@@ -194,7 +194,7 @@ def test_paths_without_partitions_are_reported(lake):
 
 @pytest.mark.parametrize("value", [None, "", [], {"a": "b"}])
 def test_a_value_that_cannot_be_meant_is_refused(lake, value):
-    with pytest.raises(ConfigurationError, match="partitions: a value, or a list of them, not "):
+    with pytest.raises(ConfigurationError, match="partitions: must be a value or a list of values, not "):
         ParquetSource.open(lake("dt=1"), partitions={"dt": value})
 
 

@@ -515,7 +515,7 @@ def refusal(*changes, timezone=None, drop=()):
     return [line.removeprefix("  - ") for line in told.splitlines() if line.startswith("  - ")]
 
 
-FRACTION = "as a fraction an id has lost its form; cast it where the extract is made"
+FRACTION = "an id stored as a fraction has lost its form; cast it in the export"
 
 
 @pytest.mark.parametrize(
@@ -561,9 +561,9 @@ def test_dates_are_not_taken_from(type_):
 
 @pytest.mark.parametrize("type_", [pa.timestamp("us"), pa.timestamp("ns"), pa.date32(), pa.date64()], ids=str)
 def test_a_date_without_a_zone_is_refused_with_what_to_do(type_):
-    told = f"date: the column is {type_}, without a time zone, and none is declared; "
+    told = f"date: the column is {type_}, which has no time zone; "
     assert refusal(("date", type_)) == [
-        f"{told}declare the zone of its values (timezone, --timezone), for instance Europe/Warsaw"
+        f"{told}set timezone (--timezone) to the zone of its values, for example Europe/Warsaw"
     ]
 
 
@@ -606,7 +606,7 @@ def test_all_faults_of_all_columns_are_reported_together():
         f"id: must be text, not double: {FRACTION}",
         "totalValue: required, but there is no such column",
         f"products.id: must be text, not double: {FRACTION}",
-        "products.name: 'name' and 'Name' are both this field; keep one of them",
+        "products.name: 'name' and 'Name' both name this field; keep one of them",
         "products.price: must be number (double), not bool",
         "products.quantity: required, but there is no such column",
     ]
@@ -615,14 +615,14 @@ def test_all_faults_of_all_columns_are_reported_together():
 def test_two_columns_cannot_be_one_field():
     both = pa.struct([("email", pa.string()), ("E_MAIL", pa.string())])
     assert refusal(("total_value", pa.float64()), ("totalValue", pa.float64()), ("customer", both)) == [
-        "totalValue: 'total_value' and 'totalValue' are both this field; keep one of them",
-        "customer.email: 'email' and 'E_MAIL' are both this field; keep one of them",
+        "totalValue: 'total_value' and 'totalValue' both name this field; keep one of them",
+        "customer.email: 'email' and 'E_MAIL' both name this field; keep one of them",
     ]
 
 
 def test_a_struct_with_a_type_that_the_engine_does_not_know_is_refused():
     customer = pa.struct([("email", pa.string()), ("score", pa.dense_union([pa.field("a", pa.int8())]))])
-    assert refusal(("customer", customer)) == [f"customer: the engine does not know all types in {customer}"]
+    assert refusal(("customer", customer)) == [f"customer: the engine does not support all types in {customer}"]
 
 
 def test_a_column_that_is_not_read_may_have_any_type(read, with_columns):

@@ -360,7 +360,7 @@ def test_promoting_one_warning_leaves_the_others(judge, odd, name):
 
 
 def test_an_unknown_warning_is_refused(check, full):
-    with pytest.raises(ConfigurationError, match="no warning is called odd_total; there are negative_quantity"):
+    with pytest.raises(ConfigurationError, match="there is no warning odd_total; there are negative_quantity"):
         check(full, warnings_as_errors=frozenset({"odd_total"}))
 
 
