@@ -121,7 +121,11 @@ def test_rows_come_in_the_extracts_order():
         ({"order_id": [1.5], "status": ["paid"]}, {}, "order_id: must be text, not double"),
         ({"order_id": ["1"], "status": [["paid"]]}, {}, "status: must be string, not list"),
         ({"order_id": ["1"], "status": ["a"], "website_id": [[1]]}, {}, r"website_id: must be integer \(int32\), not"),
-        ({"order_id": ["1"], "orderId": ["1"]}, {}, "order_id: the columns 'order_id' and 'orderId' have one meaning"),
+        (
+            {"order_id": ["1"], "orderId": ["1"]},
+            {},
+            "order_id: the columns 'order_id' and 'orderId' have the same meaning",
+        ),
         (
             {"order_no": ["1"], "status": ["a"]},
             {"mapping": {"order_id": "order_nr"}},
