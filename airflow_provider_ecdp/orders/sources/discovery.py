@@ -33,10 +33,11 @@ def find_files(filesystem: Any, path: str, name: str) -> list[str]:
     :param name: the user's name for it, for messages
     :raises MissingSourceError: there are none
     :raises ExtractError: they belong to a table, and only the table's own reader can distinguish current from removed
-        files
+        files; or the name of one is not UTF-8
     """
     with reading(filesystem, name):
         if filesystem.isfile(path):
+            _refuse_other_encodings([path], name)
             return [path]
         if filesystem.isdir(path):
             files = _in_folder(filesystem, path, name)
@@ -46,6 +47,7 @@ def find_files(filesystem: Any, path: str, name: str) -> list[str]:
         else:
             raise MissingSourceError(f"{name}: no such file or folder")
         _refuse_tables(filesystem, files, name)
+    _refuse_other_encodings(files, name)
     return sorted(files, key=natural_key)
 
 
@@ -130,6 +132,15 @@ def _refuse_tables(filesystem: Any, files: Iterable[str], name: str) -> None:
                 "whose rows the table has replaced or deleted; write the rows of the table to a folder of their own "
                 f"(an export of the warehouse, or the package {package}) and name that folder"
             )
+
+
+def _refuse_other_encodings(files: Iterable[str], name: str) -> None:
+    """Refuse names of files that are not UTF-8: Arrow does not open them."""
+    for file in files:
+        try:
+            file.encode()
+        except UnicodeEncodeError:
+            raise ExtractError(f"{name}: the name {file!a} is not text in UTF-8; rename the file or folder") from None
 
 
 def _table_roots(file: str) -> Iterator[str]:

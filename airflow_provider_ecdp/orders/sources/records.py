@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import decimal
+import functools
 import math
 import numbers
 import uuid
@@ -62,12 +63,19 @@ def _object(
     fields: tuple[Field, ...], record: Mapping[str, Any], prefix: str, problems: list[dict[str, str]]
 ) -> dict[str, Any]:
     folded: dict[str, Any] = {}
+    names = _folded_names(fields)
     for key, value in record.items():
         name = folded_name(str(key))
-        if name in folded:
+        # other keys are ignored
+        if name in folded and name in names:
             problems.append(_problem(f"{prefix}{key}", "one key for one field", "two spellings of it"))
         folded[name] = value
     return {f.name: _value(f, folded.get(folded_name(f.name)), f"{prefix}{f.name}", problems) for f in fields}
+
+
+@functools.cache
+def _folded_names(fields: tuple[Field, ...]) -> frozenset[str]:
+    return frozenset(folded_name(field.name) for field in fields)
 
 
 def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) -> Any:

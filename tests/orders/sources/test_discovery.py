@@ -174,3 +174,17 @@ def test_a_file_of_a_table_that_is_named_alone_is_read(write, marker):
 
 def test_a_folder_called_metadata_alone_is_not_a_table(write):
     assert read(write("metadata/1.parquet", "data/2.parquet")) == ["data/2.parquet", "metadata/1.parquet"]
+
+
+@pytest.mark.parametrize("name", ["x\udcff.parquet", "dt=\udcff/x.parquet"])
+def test_a_name_that_is_not_utf_8_is_refused(write, name):
+    folder = write("a.parquet")
+    broken = folder / name
+    broken.parent.mkdir(exist_ok=True)
+    try:
+        (folder / "a.parquet").rename(broken)
+    except OSError:
+        pytest.skip("the file system takes UTF-8 alone")
+    for path in (str(folder), str(broken)):
+        with pytest.raises(ExtractError, match=r"is not text in UTF-8; rename the file or folder"):
+            read(path)

@@ -138,6 +138,13 @@ def test_keys_match_in_every_style(take, good):
     }
 
 
+def test_two_spellings_of_a_key_that_is_ignored_are_no_problem(take, good):
+    order = {**good, "Note": 1, "note": 2, "customer": {"crmId": "7", "Name": "a", "name": "b"}}
+    rows = take({"order": order})
+    assert faults(rows) == {"order": {}}
+    assert rows["order"].sent["customer"] == {"crmId": "7"}
+
+
 def test_any_mapping_is_an_order(take, good):
     rows = take({"ordered": OrderedDict(good), "frozen": MappingProxyType(good)})
     assert faults(rows) == {"ordered": {}, "frozen": {}}
