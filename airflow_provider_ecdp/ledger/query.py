@@ -477,14 +477,18 @@ def _refuse_unknown(rows: pa.RecordBatch, name: str) -> None:
 
     :param name: the user's name for the folder, for the message
     """
-    outcomes, times = rows.column("outcome"), rows.column("at")
-    unknown = outcomes.filter(pc.invert(pc.is_in(outcomes, _OUTCOMES)))
-    if len(unknown) or times.null_count:
-        example = f"the outcome {unknown[0].as_py()!r}" if len(unknown) else "rows without a time"
-        raise ConfigurationError(
-            f"{name} holds {example}, which this version of airflow-provider-ecdp does not know: install the version "
-            "that wrote it, or move these files to another folder"
-        )
+    outcomes = rows.column("outcome")
+    expected = pc.is_in(outcomes, _OUTCOMES)
+    if not pc.all(expected, min_count=0).as_py():
+        example = f"the outcome {outcomes.filter(pc.invert(expected))[0].as_py()!r}"
+    elif rows.column("at").null_count:
+        example = "rows without a time"
+    else:
+        return
+    raise ConfigurationError(
+        f"{name} holds {example}, which this version of airflow-provider-ecdp does not know: install the version "
+        "that wrote it, or move these files to another folder"
+    )
 
 
 def _folds(rows: Iterable[tuple[str, str, str | None, str | None]]) -> list[pa.Array]:

@@ -147,8 +147,13 @@ def reports(
 
 def has_return_value(session: Session, key: TaskKey) -> bool:
     """Whether a task instance has left a return value in XCom, of any kind and in any storage."""
-    where = {"dag_id": key.dag_id, "run_id": key.run_id, "task_id": key.task_id, "map_index": key.map_index}
-    statement = select(func.count()).select_from(XComModel).filter_by(**where, key=_RETURN_VALUE)
+    statement = select(func.count()).where(
+        XComModel.dag_id == key.dag_id,
+        XComModel.run_id == key.run_id,
+        XComModel.task_id == key.task_id,
+        XComModel.map_index == key.map_index,
+        XComModel.key == _RETURN_VALUE,
+    )
     return bool(session.scalar(statement))
 
 
