@@ -12,6 +12,7 @@ from airflow_provider_ecdp.api.settings import order_path
 from airflow_provider_ecdp.errors import ApiError, ConfigurationError, NotFoundError
 from airflow_provider_ecdp.push.comparison import is_deleted, same_order
 from airflow_provider_ecdp.push.sent_values import sent_values
+from airflow_provider_ecdp.runs.cancellation import Cancellation
 
 
 @dataclass(slots=True)
@@ -29,14 +30,18 @@ class ReadBack:
         return {*self.same, *self.different, *self.absent}
 
 
-def read_back(client: EcdpClient, orders: pa.RecordBatch, positions: Iterable[int]) -> ReadBack:
-    """Ask for the orders at `positions`, one by one.
+def read_back(
+    client: EcdpClient, orders: pa.RecordBatch, positions: Iterable[int], cancellation: Cancellation | None = None
+) -> ReadBack:
+    """Ask for the orders at `positions`, one by one, until `cancellation` is cancelled.
 
     An id that has no path (`.` and `..`) counts as absent, and so does a deleted order.
     """
     result = ReadBack()
     json_texts, ids = orders.column("json"), orders.column("order_id")
     for i in sorted(positions):
+        if cancellation is not None and cancellation.cancelled:
+            break
         order_id = ids[i].as_py()
         try:
             order_path(order_id)

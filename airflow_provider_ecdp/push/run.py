@@ -222,7 +222,7 @@ class _Push:
     def close(self) -> None:
         """Remove orders that no longer fail or exist from the list, and read back the sample to verify."""
         if self.sample.size and not self.run.cancellation.cancelled:
-            self.verified = verify(self.run.client, self.sample)
+            self.verified = verify(self.run.client, self.sample, self.run.cancellation)
         if self.failed_before is not None:
             replaying = self.prior.replay is not None
             self.failed_before.close(complete=not (replaying or self.halted or self.run.cancellation.cancelled))

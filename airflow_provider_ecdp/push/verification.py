@@ -14,6 +14,7 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.push.readback import read_back
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
+from airflow_provider_ecdp.runs.cancellation import Cancellation
 
 log = logging.getLogger(__name__)
 
@@ -56,16 +57,20 @@ class Sample:
         )
 
 
-def verify(client: EcdpClient, sample: Sample) -> dict[str, int]:
-    """Read the orders of a sample back, one `GET` each; return the counts, and log the ids of those that differ."""
+def verify(client: EcdpClient, sample: Sample, cancellation: Cancellation) -> dict[str, int]:
+    """Read the orders of a sample back, one `GET` each; return the counts, and log the ids of those that differ.
+
+    It ends early when `cancellation` is cancelled, or a GET fails.
+    """
     orders = sample.orders
-    answer = read_back(client, orders, range(len(orders)))
+    with cancellation.interrupting(client):
+        answer = read_back(client, orders, range(len(orders)), cancellation)
     for positions, difference in ((answer.different, "other content than was sent"), (answer.absent, "no such order")):
         if positions:
             ids = ", ".join(str(orders.column("order_id")[i]) for i in positions[:_LISTED])
             count = number_of(len(positions), "accepted order")
             log.warning("verify: ECDP has %s for %s, such as %s", difference, count, ids)
-    if answer.error is not None:
+    if len(answer.positions) < len(orders):
         read = f"{len(answer.positions):,} of {number_of(len(orders), 'order')}"
-        log.warning("verify: only %s could be read: %s", read, answer.error)
+        log.warning("verify: only %s could be read: %s", read, cancellation.cause or answer.error)
     return {"verified": len(answer.positions), "verified_differ": len(answer.different) + len(answer.absent)}

@@ -7,11 +7,14 @@ from collections import Counter
 
 import pyarrow as pa
 import pytest
+from fake_clock import FakeClock
 
+from airflow_provider_ecdp.errors import CancelledError
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.push.verification import Sample
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
+from airflow_provider_ecdp.runs.cancellation import Cancellation
 
 
 def pushed(source, client, **settings):
@@ -54,6 +57,35 @@ def test_a_server_that_does_not_answer_afterwards_changes_no_outcome(foreign, ha
     summary = pushed(extract(4), hasty, verify=4)
     assert (summary["accepted"], summary["verified"], summary["verified_differ"]) == (4, 0, 0)
     assert any(text.startswith("verify: only 0 of 4 orders could be read:") for text in caplog.messages)
+
+
+def test_it_ends_when_the_run_is_cancelled(foreign, client, extract, caplog):
+    cancellation = Cancellation()
+
+    def interrupted(_):
+        cancellation.cancel(CancelledError("the task was cancelled"))
+        cancellation._caller.join()
+        return 503, None, {}
+
+    foreign.answer_get = interrupted
+    with OrderReader(extract(4)) as orders:
+        report = push(orders, client, PushSettings(verify=4), cancellation=cancellation)
+    assert (report.summary["accepted"], report.summary["verified"]) == (4, 0)
+    assert len(foreign.gets) == 1
+    assert "verify: only 0 of 4 orders could be read: the task was cancelled" in caplog.messages
+
+
+def test_it_ends_with_the_longest_time_of_the_run(foreign, client, extract):
+    clock = FakeClock()
+
+    def late(_):
+        clock.sleep(31)
+
+    foreign.answer_get = late
+    with OrderReader(extract(4)) as orders:
+        report = push(orders, client, PushSettings(verify=4, max_duration=60), cancellation=Cancellation(clock=clock))
+    assert (report.summary["accepted"], report.summary["verified"], report.stopped) == (4, 2, None)
+    assert len(foreign.gets) == 2
 
 
 def test_each_order_has_the_same_chance():
