@@ -312,9 +312,9 @@ def _of_other_pages(fields: FieldBinding) -> Iterator[Check]:
             yield _warning(warning, name, broken, Got.VALUE, node.encoded)
     if currency := fields.field("currency"):
         code = currency.encoded
-        # a search in a list takes a fifth of the time of IN
-        codes = ", ".join(map(quote_literal, sorted(CURRENCY_CODES)))
-        broken = f"length({code}) = {_CODE} AND NOT list_contains([{codes}], {code})"
+        # one text takes less time to bind and to search than a list; no three characters and a comma span two codes
+        codes = quote_literal("".join(f"{one}," for one in sorted(CURRENCY_CODES)))
+        broken = f"length({code}) = {_CODE} AND NOT contains({codes}, {code} || ',')"
         yield _warning("currency_code", "currency", broken, Got.VALUE, code)
     if id_ := fields.field("id"):
         yield _warning("id_spaces", "id", _has_blanks(id_.encoded), Got.LENGTH, id_.encoded)
