@@ -59,8 +59,8 @@ def apply_changes(
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
-    """A change that failed."""
+class FailedChange:
+    """A change that failed, and is sent once more at the end of its round."""
 
     change: pa.RecordBatch
     first_failure: FirstFailure
@@ -87,7 +87,7 @@ class _Changes:
         self.history = history if queue.operation is Operation.DELETE else None
         self.own = [ledger] if ledger is not None else []
         resumed = settings.resumed or (ledger is not None and ledger.exists())
-        self.run: Run[pa.RecordBatch | SetAside, tuple[pa.RecordBatch, Answer] | None] = Run(
+        self.run: Run[pa.RecordBatch | FailedChange, tuple[pa.RecordBatch, Answer] | None] = Run(
             client,
             self,
             ledgers=[ledger, self.history],
@@ -105,7 +105,7 @@ class _Changes:
         )
         self.missing = 0
         #: changes of this round that failed where others did not, each with its answer
-        self.set_aside: deque[SetAside] = deque()
+        self.set_aside: deque[FailedChange] = deque()
         self.skipped = {
             RESUMED: (settings.count_resumed_as, "accepted before with this content, in this run's results"),
             REPEATED: (Outcome.SKIPPED, "repeats the previous change of this order"),
@@ -116,7 +116,7 @@ class _Changes:
         """Rows of the extract."""
         return len(self.queue)
 
-    def items(self) -> Iterator[pa.RecordBatch | SetAside]:
+    def items(self) -> Iterator[pa.RecordBatch | FailedChange]:
         """Yield each change to send, as a batch of one row; at the end of a round those that were set aside."""
         current = 0
         for batch in self.queue.read():
@@ -132,7 +132,7 @@ class _Changes:
                 yield changes.slice(i, 1)
         yield from self._again()
 
-    def _again(self) -> Iterator[SetAside]:
+    def _again(self) -> Iterator[FailedChange]:
         self.run.drain()
         while self.set_aside:
             yield self.set_aside.popleft()
@@ -140,15 +140,15 @@ class _Changes:
         self.run.drain()
         self.isolation.forget_control()
 
-    def send(self, item: pa.RecordBatch | SetAside) -> tuple[pa.RecordBatch, Answer] | None:
+    def send(self, item: pa.RecordBatch | FailedChange) -> tuple[pa.RecordBatch, Answer] | None:
         """Send one change, in a worker thread; None sets it aside until the others of its round are sent."""
-        if isinstance(item, SetAside):
+        if isinstance(item, FailedChange):
             return item.change, self.isolation.send_again(self._request(item.change), item.first_failure)
         if self.run.cancellation.cancelled:
             return item, Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
         answer = self.isolation.send(self._request(item))
         if isinstance(answer, FirstFailure):
-            self.set_aside.append(SetAside(item, answer))
+            self.set_aside.append(FailedChange(item, answer))
             return None
         return item, answer
 
@@ -177,7 +177,7 @@ class _Changes:
         batch = BatchOutcome(change, outcome, answer.reason, answer.http_status, answer.attempts)
         self.run.recorder.add(batch, [*self.own, *noted])
 
-    def most_pending(self, _: pa.RecordBatch | SetAside) -> int:
+    def most_pending(self, _: pa.RecordBatch | FailedChange) -> int:
         """Return how many changes may be read ahead."""
         return 2 * self.settings.max_in_flight - 1
 

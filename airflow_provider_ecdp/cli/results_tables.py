@@ -8,7 +8,7 @@ from rich import box
 
 from airflow_provider_ecdp.cli import tables
 from airflow_provider_ecdp.cli.tables import Examples, Table
-from airflow_provider_ecdp.ledger.query import ReasonCount, Row, Run
+from airflow_provider_ecdp.ledger.query import ReasonCount, Row, RunCounts
 from airflow_provider_ecdp.results.outcome import Outcome
 
 #: Runs that are listed.
@@ -34,7 +34,7 @@ def reasons(counted: Iterable[ReasonCount]) -> Examples:
     )
 
 
-def runs(newest: list[Run]) -> Table:
+def runs(newest: list[RunCounts]) -> Table:
     """Return the newest runs."""
     title = "run" if len(newest) <= _RUNS else f"run (the newest {_RUNS} of {len(newest):,})"
     table = _table("last written (UTC)", "orders", "failed", title)

@@ -178,7 +178,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunCounts:
     """The orders of one run by outcome, and when it wrote its first and last of them."""
 
     path: str
@@ -334,7 +334,7 @@ class Results:
         sql = f'SELECT DISTINCT {_ALL} FROM results WHERE order_id = ? ORDER BY "at", run'
         return [_row(row) for row in self._fetch(sql, [order_id])]
 
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[RunCounts]:
         """Return the runs, the newest first."""
         of_orders = (
             'SELECT run, order_id, arg_max(outcome, "at") AS outcome, min("at") AS first, max("at") AS last, 1 AS n '
@@ -345,11 +345,11 @@ class Results:
             f"SELECT run, outcome, sum(n)::BIGINT, min(first), max(last) FROM ({of_orders} UNION ALL {others}) "
             "GROUP BY run, outcome ORDER BY run, outcome"
         )
-        by_name: dict[str, Run] = {}
+        by_name: dict[str, RunCounts] = {}
         for run, outcome, count, first, last in self._fetch(sql, []):
-            earlier = by_name.get(run, Run(run, first, last, {}))
+            earlier = by_name.get(run, RunCounts(run, first, last, {}))
             counts = {**earlier.counts, Outcome(outcome): int(count)}
-            by_name[run] = Run(run, min(earlier.first, first), max(earlier.last, last), counts)
+            by_name[run] = RunCounts(run, min(earlier.first, first), max(earlier.last, last), counts)
         return sorted(by_name.values(), key=lambda run: run.last, reverse=True)
 
     def _condition(self, criteria: Filter) -> tuple[str, list[Any]]:
