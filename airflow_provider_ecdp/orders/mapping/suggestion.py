@@ -172,6 +172,8 @@ def find_order_id(schema: pa.Schema) -> str | None:
 
 @dataclass(slots=True)
 class _Draft:
+    """Which columns fields are probably in; `taken` has them by path."""
+
     schema: pa.Schema
     order_id: str | None
     repeats: bool = field(kw_only=True)
@@ -182,8 +184,7 @@ class _Draft:
     whole: str | None = field(init=False)
 
     def __post_init__(self) -> None:
-        scope = Scope.of_struct("", pa.struct(list(self.schema)))
-        self.types = {name: column.type for name in scope.names() if (column := scope.find(name))}
+        self.types = _types(self.schema)
         #: the column that holds the products of an order
         self.whole = self._list_column()
         self._match()
@@ -224,7 +225,7 @@ class _Draft:
     def members(self) -> dict[str, str]:
         """Return the members of the products that are probably a field, by its name; those of JSON text are unknown."""
         type_ = self.types[self.whole] if self.whole else pa.null()
-        return _Members(type_.value_type).taken if _is_list(type_) else {}
+        return _members(type_.value_type) if _is_list(type_) else {}
 
     def _list_column(self) -> str | None:
         lists = [name for name, type_ in self.types.items() if _is_list(type_)]
@@ -341,21 +342,24 @@ class _Draft:
         return fits(path, self.types[name])
 
 
-class _Members(_Draft):
-    """The members of the structs in a list of products, matched as columns of order lines are."""
+def _types(schema: pa.Schema) -> dict[str, pa.DataType]:
+    """Return the types of columns and of the members of structs, by their names."""
+    scope = Scope.of_struct("", pa.struct(list(schema)))
+    return {name: column.type for name in scope.names() if (column := scope.find(name))}
 
-    def __init__(self, members: pa.StructType) -> None:
-        super().__init__(pa.schema(list(members)), None, repeats=False)
-        self.taken = {path.partition(".")[2]: self.taken[path] for path in _PATHS if path in self.taken}
 
-    def _match(self) -> None:
-        best: list[tuple[float, str, str]] = []
-        for path in _PATHS:
-            if path.startswith("products."):
-                best += [(-_score(path, n, bare=True), path, n) for n, t in self.types.items() if fits(path, t)]
-        for score, path, name in sorted(best):
-            if score < 0 and path not in self.taken and name not in self.taken.values():
-                self.taken[path] = name
+def _members(struct: pa.StructType) -> dict[str, str]:
+    """Return the members of the structs in a list of products that are probably a field, by the field's name."""
+    types = _types(pa.schema(list(struct)))
+    best: list[tuple[float, str, str]] = []
+    for path in _PATHS:
+        if path.startswith("products."):
+            best += [(-_score(path, n, bare=True), path, n) for n, type_ in types.items() if fits(path, type_)]
+    taken: dict[str, str] = {}
+    for score, path, name in sorted(best):
+        if score < 0 and path not in taken and name not in taken.values():
+            taken[path] = name
+    return {path.partition(".")[2]: taken[path] for path in _PATHS if path in taken}
 
 
 def fits(path: str, type_: pa.DataType) -> bool:
