@@ -17,7 +17,6 @@ from typing import Any, Self
 
 from fsspec.implementations.local import LocalFileSystem
 
-from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.ledger.atomic_write import accessing, put_whole
 from airflow_provider_ecdp.ledger.reader import files_in
 from airflow_provider_ecdp.results.numbers import number_of
@@ -109,7 +108,7 @@ class SharedLimits:
             try:
                 self._renew()
                 self._list()
-            except EcdpError as error:
+            except Exception as error:  # noqa: BLE001  # without this thread, the task would wait for a listing for ever
                 if not self._failing:
                     log.warning("Limits are not shared for now: %s", error)
                 self._failing = True

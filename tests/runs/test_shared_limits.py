@@ -75,7 +75,11 @@ def test_a_task_that_was_killed_counts_for_half_a_minute(join, clock, tmp_path):
     assert killed.wait() == 1.0
 
 
-def test_a_storage_that_fails_stops_nothing(join, clock, monkeypatch, caplog):
+@pytest.mark.parametrize("error", [ConfigurationError("the bucket is gone"), KeyError("name")])
+def test_a_storage_that_fails_stops_nothing(join, clock, monkeypatch, caplog, error):
+    def broken(*_, **__):
+        raise error
+
     with join() as first:
         monkeypatch.setattr(shared_limits, "files_in", broken)
         ended = itertools.chain([False, False], itertools.repeat(True))
@@ -84,10 +88,6 @@ def test_a_storage_that_fails_stops_nothing(join, clock, monkeypatch, caplog):
         first._keep()
         assert (first.count(), first.wait()) == (1, 0)
     assert [text for text in caplog.messages if "Limits are not shared for now" in text]
-
-
-def broken(*_, **__):
-    raise ConfigurationError("the bucket is gone")
 
 
 def test_a_storage_in_which_nothing_can_be_written_is_an_error_at_once(tmp_path):
