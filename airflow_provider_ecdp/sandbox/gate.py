@@ -14,7 +14,7 @@ from http import HTTPStatus
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_ecdp.sandbox.faults import FaultKind, FaultPlan
+from airflow_provider_ecdp.sandbox.faults import Decision, FaultKind, FaultPlan
 from airflow_provider_ecdp.sandbox.problems import NOBODY_NAMED, PROBLEM_JSON, problem
 
 if TYPE_CHECKING:
@@ -100,27 +100,36 @@ class Gate:
         decision = self._plan.draw(scope["method"])
         if decision.latency:
             await asyncio.sleep(decision.latency)
-        kind = decision.kind
-        answer = self._instead(kind, decision.status, path)
-        if answer is None and kind not in _BEFORE:
-            answer = await self._route(scope, body)
-        if answer is not None and kind is not None:
-            answer = self._distort(answer, kind, decision.status, path)
-        silent = answer is None or kind in _AFTER
+        answer = await self._answer(scope, body, decision, path)
         # logged before it is sent: a client with the answer finds the record
-        status = None if silent or answer is None else answer.status
-        self._log.add(scope["method"], path, status=status, fault=kind, orders=scope.get(ORDERS, 0), size=len(body))
-        if answer is None or silent:
-            if kind in (FaultKind.HANG_BEFORE, FaultKind.HANG_AFTER):
-                await _disconnected(receive, self._plan.faults.hang_seconds)
-            self._hangup(scope, True)
-            await _disconnected(receive)
+        status = None if answer is None else answer.status
+        kind, orders = decision.kind, scope.get(ORDERS, 0)
+        self._log.add(scope["method"], path, status=status, fault=kind, orders=orders, size=len(body))
+        if answer is None:
+            await self._say_nothing(scope, receive, kind)
         elif kind is FaultKind.CUT_SHORT:
             await answer.send(send, length=len(answer.body) * 2 + 1)
             self._hangup(scope, False)
             await _disconnected(receive)
         else:
             await answer.send(send)
+
+    async def _answer(self, scope: Scope, body: bytes, decision: Decision, path: str) -> _Answer | None:
+        """Return the answer to a request, None if it gets none."""
+        kind = decision.kind
+        answer = self._instead(kind, decision.status, path)
+        if answer is None and kind not in _BEFORE:
+            answer = await self._route(scope, body)
+        if answer is None or kind in _AFTER:
+            return None
+        return answer if kind is None else self._distort(answer, kind, decision.status, path)
+
+    async def _say_nothing(self, scope: Scope, receive: Receive, kind: FaultKind | None) -> None:
+        """Reset the connection, at once or after a while."""
+        if kind in (FaultKind.HANG_BEFORE, FaultKind.HANG_AFTER):
+            await _disconnected(receive, self._plan.faults.hang_seconds)
+        self._hangup(scope, True)
+        await _disconnected(receive)
 
     def _knows_key(self, scope: Scope) -> bool:
         keys = [value for name, value in scope["headers"] if name == b"x-api-key"]
