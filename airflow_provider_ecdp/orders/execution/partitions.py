@@ -141,34 +141,51 @@ def keys_of(partition_by: str | Mapping[str, str] | None, extracts: Mapping[str,
     """
     if not partition_by:
         return {}
-    wanted = dict.fromkeys(extracts, partition_by) if isinstance(partition_by, str) else dict(partition_by)
-    if unknown := [str(name) for name in wanted if name not in extracts]:
-        raise ConfigurationError(
-            f"partition_by: there is no extract {', '.join(unknown)}; there are {', '.join(extracts)}"
-        )
-    keys: dict[str, str] = {}
-    for name, column in wanted.items():
-        schema = readable_schema(extracts[name].schema)
-        spelled = Scope("", {f.name: f.type for f in schema}).column(column)
-        if spelled is not None:
-            keys[name] = spelled
-        elif not isinstance(partition_by, str):
-            near = nearest(column, schema.names)
-            raise ConfigurationError(f"partition_by: the extract {name} has no column {column!r}{near}")
-    if not keys:
-        names = [column for extract in extracts.values() for column in extract.schema.names]
-        hint = nearest(str(partition_by), names)
-        raise ConfigurationError(f"partition_by: there is no column {partition_by!r}{hint}")
-    if isinstance(partition_by, str) and len(keys) > 1 and partition_by.lower() == "id":
-        raise ConfigurationError(
-            f"partition_by: {' and '.join(keys)} have a column {partition_by!r} each, and not every id is that of the "
-            'order; name the column of each that holds it, for example {"orders": "id", "items": "order_id"}'
-        )
+    keys = (
+        _keys_by_name(partition_by, extracts)
+        if isinstance(partition_by, str)
+        else _keys_by_extract(partition_by, extracts)
+    )
     types = {name: extracts[name].schema.field(column).type for name, column in keys.items()}
     if len({key_kind(type_) for type_ in types.values()}) > 1:
         shown = ", ".join(f"{name}.{keys[name]} is {type_}" for name, type_ in types.items())
         raise ConfigurationError(f"partition_by: the columns must be of one type, and {shown}; cast them in the export")
     return keys
+
+
+def _keys_by_name(column: str, extracts: Mapping[str, Source]) -> dict[str, str]:
+    """Return the column of this name in each extract that has one."""
+    named = {name: _spelled(source, column) for name, source in extracts.items()}
+    keys = {name: spelled for name, spelled in named.items() if spelled is not None}
+    if not keys:
+        names = [other for extract in extracts.values() for other in extract.schema.names]
+        raise ConfigurationError(f"partition_by: there is no column {column!r}{nearest(column, names)}")
+    if len(keys) > 1 and column.lower() == "id":
+        raise ConfigurationError(
+            f"partition_by: {' and '.join(keys)} have a column {column!r} each, and not every id is that of the "
+            'order; name the column of each that holds it, for example {"orders": "id", "items": "order_id"}'
+        )
+    return keys
+
+
+def _keys_by_extract(columns: Mapping[str, str], extracts: Mapping[str, Source]) -> dict[str, str]:
+    """Return the named column of each named extract."""
+    if unknown := [str(name) for name in columns if name not in extracts]:
+        raise ConfigurationError(
+            f"partition_by: there is no extract {', '.join(unknown)}; there are {', '.join(extracts)}"
+        )
+    keys: dict[str, str] = {}
+    for name, column in columns.items():
+        spelled = _spelled(extracts[name], column)
+        if spelled is None:
+            near = nearest(column, readable_schema(extracts[name].schema).names)
+            raise ConfigurationError(f"partition_by: the extract {name} has no column {column!r}{near}")
+        keys[name] = spelled
+    return keys
+
+
+def _spelled(source: Source, column: str) -> str | None:
+    return Scope("", {f.name: f.type for f in readable_schema(source.schema)}).column(column)
 
 
 def _halves(part: range) -> list[range]:
