@@ -15,6 +15,9 @@ REPEATED_KEY = BROKEN + "\ufdd1"
 #: The rule that it breaks.
 ONE_VALUE = "one value for one key"
 
+#: The rule that two spellings of one key break.
+ONE_KEY = "one key for one field"
+
 #: A value that cannot be text; its kind in words follows, then, after another mark, the rule that it breaks, if any.
 OTHER_KIND = BROKEN + "\ufdd2"
 

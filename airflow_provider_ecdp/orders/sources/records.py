@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name
+from airflow_provider_ecdp.orders.engine.marks import ONE_KEY
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
 from airflow_provider_ecdp.orders.sources.base import problems_field
 from airflow_provider_ecdp.orders.sources.table import TableSource
@@ -68,7 +69,7 @@ def _object(
         name = folded_name(str(key))
         # other keys are ignored
         if name in folded and name in names:
-            problems.append(_problem(f"{prefix}{key}", "one key for one field", "two spellings of it"))
+            problems.append(_problem(f"{prefix}{key}", ONE_KEY, "two spellings of it"))
         folded[name] = value
     return {f.name: _value(f, folded.get(folded_name(f.name)), f"{prefix}{f.name}", problems) for f in fields}
 

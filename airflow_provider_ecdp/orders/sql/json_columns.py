@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.orders.contract import ATTRIBUTE, ORDER, Field, Kind, folded_name
 from airflow_provider_ecdp.orders.engine.arrow_types import is_json, is_text
-from airflow_provider_ecdp.orders.engine.marks import DIGITS, ONE_VALUE, OTHER_KIND, REPEATED_KEY
+from airflow_provider_ecdp.orders.engine.marks import DIGITS, ONE_KEY, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, ROWS
 from airflow_provider_ecdp.orders.sql.disclosure import length_sql
@@ -124,7 +124,7 @@ def _objects(field: Field, text: str, further: Mapping[str, Field]) -> tuple[str
     values = [ATTRIBUTE[1].name, *(key for key, of in further.items() if of is ATTRIBUTE[1])]
 
     def read(text: str, otherwise: str) -> str:
-        unreadable = f"coalesce({_repeated_key(text, is_list=is_list)}, TRUE)"
+        unreadable = f"coalesce({_repeated_key(text, is_list=is_list)}, TRUE) OR {_two_spellings(text, field)}"
         if not is_list:
             # an array that is read as an object gives an object of nothing
             unreadable = f"coalesce(TRY(json_type({text})) <> 'OBJECT', TRUE) OR {unreadable}"
@@ -204,6 +204,17 @@ def _repeated_key(text: str, *, is_list: bool) -> str:
     # a list of paths makes a list of the keys of each
     paths = "'$[*]'" if is_list else "['$']"
     return f"len(list_filter(TRY(json_keys({text}, {paths})), lambda ecdp_k: {repeats})) > 0"
+
+
+def _two_spellings(text: str, field: Field) -> str:
+    """Return SQL of whether an object of the JSON in `text` has a key in camelCase and in snake_case."""
+    pairs = [spellings for child in field.fields if len(spellings := _spellings(child.name)) > 1]
+    # most texts have one of them, which a search for the others shows at once
+    may = " OR ".join(" AND ".join(f"""contains({text}, '"{key}"')""" for key in pair) for pair in pairs)
+    both = " OR ".join(" AND ".join(f"list_contains(ecdp_k, '{key}')" for key in pair) for pair in pairs)
+    paths = "'$[*]'" if field.kind is Kind.LIST else "['$']"
+    found = f"len(list_filter(TRY(json_keys({text}, {paths})), lambda ecdp_k: {both})) > 0"
+    return f"CASE WHEN {may} THEN coalesce({found}, FALSE) ELSE FALSE END" if pairs else "FALSE"
 
 
 def _is_free_text(field: Field) -> bool:
@@ -327,8 +338,10 @@ def problem(path: str, field: Field, raw: str, parsed: str) -> str:
         # text without characters is an absent value too, as in every optional field
         unreadable += f" AND CAST({raw} AS VARCHAR) <> ''"
     twice = f"coalesce({_repeated_key(raw, is_list=field.kind is Kind.LIST)}, FALSE)"
-    rule = f"CASE WHEN {twice} THEN '{ONE_VALUE}' ELSE {quote_literal(rule)} END"
-    got = f"CASE WHEN {twice} THEN 'more' ELSE {length_sql(f'CAST({raw} AS VARCHAR)')} END"
+    spelled = _two_spellings(f"CAST({raw} AS VARCHAR)", field)
+    rule = f"CASE WHEN {twice} THEN '{ONE_VALUE}' WHEN {spelled} THEN '{ONE_KEY}' ELSE {quote_literal(rule)} END"
+    length = length_sql(f"CAST({raw} AS VARCHAR)")
+    got = f"CASE WHEN {twice} THEN 'more' WHEN {spelled} THEN 'two spellings of it' ELSE {length} END"
     return f"CASE WHEN {unreadable} THEN {{'field': {quote_literal(path)}, 'rule': {rule}, 'got': {got}}} END"
 
 

@@ -307,6 +307,22 @@ def test_a_key_that_appears_twice_is_that_order_s_problem(together):
         assert problem["field"].startswith(fields[case])
 
 
+def test_two_spellings_of_a_key_are_that_order_s_problem(together):
+    product = '{"id": "P", "name": "n", "price": 1, "quantity": 1'
+    cases = {
+        "customer": {"customer": '{"crm_id": "1", "crmId": "2"}'},
+        "products": {"products": f'[{product}, "imageUrl": "a", "image_url": "b"}}]'},
+        # keys of two objects, and text that looks like a key
+        "two": {"products": f'[{product}, "imageUrl": "a"}}, {product}, "image_url": "b"}}]'},
+        "text": {"customer": '{"crm_id": "\\"crmId\\""}'},
+    }
+    rows = together(cases)
+    for field in ("customer", "products"):
+        assert rows[field].problems == [{"field": field, "rule": "one key for one field", "got": "two spellings of it"}]
+    assert [product["imageUrl"] for product in rows["two"].sent["products"]] == ["a", "b"]
+    assert rows["text"].sent["customer"] == {"crmId": '"crmId"'}
+
+
 def test_a_value_of_another_kind_is_no_text(together):
     kinds = {
         "7.0": "a number with a fraction",
