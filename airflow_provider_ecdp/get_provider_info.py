@@ -174,8 +174,8 @@ def get_provider_info() -> dict[str, Any]:
                     "results_path": {
                         "description": (
                             "Folder or object storage URL under which operators keep the outcome of every order, "
-                            "unless they name their own results_path. Empty: outcomes are kept in XCom only, "
-                            "and retries cannot skip what was accepted.\n"
+                            "unless they set their own results_path. If empty, outcomes are in XCom only, "
+                            "and a retry sends accepted orders again.\n"
                         ),
                         "version_added": "0.1.0",
                         "type": "string",
@@ -184,9 +184,9 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "results_roots": {
                         "description": (
-                            "Further folders and object storage URLs, separated by commas, below which the API server "
-                            "may read results for the sync report: those of tasks with a results_path of their own. "
-                            "It always reads below results_path.\n"
+                            "Further folders and object storage URLs, separated by commas, from which the API server "
+                            "may read results for the sync report. List the results_path of tasks that set their own; "
+                            "the option above is always included.\n"
                         ),
                         "version_added": "0.1.0",
                         "type": "string",

@@ -1,4 +1,4 @@
-"""What has happened to orders since they were sent: an extract of statuses, and one of orders to be deleted."""
+"""Changes the status of orders from one extract, and deletes orders from another."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ with DAG(
     doc_md="""
 ### Statuses and deletions from extracts
 
-The shop writes `order_statuses_YYYY-MM-DD.parquet` with the columns `order_no` and `state`, a row for each change in
-the order in which they happened, and `order_deletions_YYYY-MM-DD.parquet` with the column `order_id`. A day without
-deletions is normal; one with more than a thousand is a mistake of the export, and deletes nothing.
+The shop writes `order_statuses_YYYY-MM-DD.parquet` with the columns `order_no` and `state` and one row per
+change, oldest first, and `order_deletions_YYYY-MM-DD.parquet` with the column `order_id`. A day without
+deletions is normal. More than a thousand deletions indicate a faulty export, so nothing is deleted.
 
 Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connection: `ecdp_default`.
 """,

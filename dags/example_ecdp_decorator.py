@@ -1,4 +1,4 @@
-"""A TaskFlow function returns orders, and they are pushed: no operator, and no XCom with orders in it."""
+"""Pushes the orders that a TaskFlow function returns, without an operator and without orders in XCom."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ with DAG(
     doc_md="""
 ### @task.ecdp_push
 
-The function runs in the task, and what it returns is pushed: dicts with the API's fields, an Arrow table, or the path
-of Parquet files. The task returns the summary, as the operators do. A real function asks a shop's database.
+The function runs in the task, which pushes its result: dicts with the API's fields, an Arrow table, or the path
+of Parquet files. The task returns the summary, like the operators. A real function would query the shop's database.
 
 Connection: `ecdp_default`.
 """,

@@ -1,4 +1,4 @@
-"""Orders go to ECDP when their extract is there, which may be hours late; while the task waits, it takes no worker."""
+"""Waits for an extract that may be hours late, without occupying a worker slot, and pushes its orders."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ with DAG(
     doc_md="""
 ### An extract that may be late
 
-The sensor waits up to six hours for the extract of the run's day, in the triggerer. It sees that a file exists, not
-that it is complete: the export writes under another name, and renames the file at its end.
+The sensor waits up to six hours for the extract of the run's day, in the triggerer. It detects that a file exists, not
+that it is complete: the export must write under another name, and rename the file at the end.
 
 Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connections: `ecdp_default`, and `fs_default` of
-the type `fs`, which Airflow does not make by itself.
+type `fs`, which you have to create.
 """,
     start_date=datetime(2026, 1, 1, tzinfo=UTC),
     schedule="@daily",

@@ -1,4 +1,4 @@
-"""Every night, the orders of the day before go from a Parquet extract to ECDP."""
+"""Pushes the orders of the day before from a Parquet extract, every night."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ with DAG(
     doc_md="""
 ### Nightly push of orders
 
-After midnight, the warehouse writes `orders_YYYY-MM-DD.parquet` of the day that has ended: one row for each order,
-with columns named like the API's fields. Orders are added, or replaced if ECDP has them. An order that breaks a rule
-of the API is not sent; up to one in a hundred may fail before the task does. The outcome of every order is kept in
-the results folder, so that after an outage a retry goes on where the run stopped.
+After midnight, the warehouse writes `orders_YYYY-MM-DD.parquet` for the previous day: one row per order, with columns
+named like the API's fields. Orders are added, or replaced if they exist. An order that breaks a rule of the API is not
+sent; the task fails if more than one in a hundred orders fail. The results folder has the outcome of every order, so
+that a retry after an outage resumes where the run stopped.
 
 Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connection: `ecdp_default`.
 """,

@@ -1,4 +1,4 @@
-"""Orders that are pushed every night, and a message if something failed, or if there were unusually many or few."""
+"""Pushes orders every night, and sends a message if orders failed or their number is unusual."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ with DAG(
     doc_md="""
 ### Notification
 
-A message goes to a webhook if orders failed, also where `max_failed` tolerates them, or if the number of orders differs
-by more than half from that of the last runs.
+A message is sent to a webhook if orders failed, even if `max_failed` tolerates them, or if the number of orders differs
+by more than half from the median of the last runs.
 
 Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connections: `ecdp_default`, and `webhook` of
 type HTTP.
@@ -54,7 +54,7 @@ type HTTP.
         task_id="push_orders",
         path=f"{EXTRACTS}/orders_{YESTERDAY}.parquet",
         max_failed="1%",
-        # orders that ECDP refuses or leaves without an answer tonight are sent again tomorrow
+        # orders that ECDP refuses or does not answer tonight are sent again tomorrow
         retry_failed=True,
         # some orders are read back and compared
         verify=20,

@@ -1,4 +1,4 @@
-"""Order lines of a warehouse become orders by a SQL text, and only those that have changed are sent."""
+"""Turns order lines into orders with an SQL text, and pushes only new or changed orders."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ RESULTS = os.environ.get("ECDP_RESULTS", "/data/ecdp-results")
 
 with DAG(
     dag_id="example_ecdp_order_lines",
-    description="Shape order lines into orders by SQL, and push what has changed",
+    description="Turn order lines into orders with SQL, and push new or changed orders",
     doc_md="""
-### Order lines shaped by SQL
+### Order lines and SQL
 
-The warehouse writes `order_lines_YYYY-MM-DD.parquet`: one row for each line, all lines of the last weeks. The SQL text
-groups them into orders; it runs on the worker, over the extract and nothing else. Orders that ECDP took in an earlier
-run with the same content are skipped. A negative quantity is merely odd for the API: here it keeps an order out.
+The warehouse writes `order_lines_YYYY-MM-DD.parquet`: one row per order line, for the last few weeks. The SQL text
+groups them into orders; it runs on the worker, and can read only the extract. Orders that an earlier run sent with the
+same content are skipped. The API permits a negative quantity; here it makes an order invalid.
 
 Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connection: `ecdp_default`.
 """,
@@ -42,7 +42,7 @@ Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connectio
         warnings_as_errors=["negative_quantity"],
         only_changed=True,
         results_path=RESULTS,
-        # real lines: without a customer, without a description, with negative quantities
+        # real order lines: some lack a customer or a description, or have negative quantities
         max_failed="35%",
     )
     # [END howto_transfer_parquet_to_ecdp_sql]

@@ -1,4 +1,4 @@
-"""All orders of a large extract go to ECDP from many tasks, on as many workers as there are."""
+"""Pushes all orders of a large extract with many tasks, on any number of workers."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ with DAG(
 ### All orders, in shards
 
 Triggered by hand, for a first load. `list_shards` cuts the extract into at most `shards` parts of whole orders, of
-about the same size; `push_orders` has a task for each, which any worker runs; `add_up` returns the sum, and what
-failed. A worker that dies costs its tasks a retry, which goes on from their ledgers.
+about the same size; `push_orders` has a task for each, which any worker can run; `add_up` combines their reports. If a
+worker dies, its tasks are retried, and resume from their ledgers.
 
-At most as many tasks run at a time as the pool `ecdp` has slots: `airflow pools set ecdp 4 "Tasks that push to ECDP"`.
+The pool `ecdp` limits the number of tasks at a time: `airflow pools set ecdp 4 "Tasks that push to ECDP"`.
 
 Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`, which all workers share. Connection:
 `ecdp_default`.
@@ -52,7 +52,7 @@ Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`, which all
     max_active_runs=1,
     params={
         "path": Param(f"{EXTRACTS}/all_orders", type="string", description="A Parquet file, a folder or a glob"),
-        "shards": Param(40, type="integer", minimum=1, maximum=1000, description="How many shards at most"),
+        "shards": Param(40, type="integer", minimum=1, maximum=1000, description="Maximum number of shards"),
     },
     default_args={"retries": 3},
     tags=["ecdp"],
@@ -70,6 +70,6 @@ Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`, which all
 
     add_up(push_orders.output, listed)
 
-    # add_up runs whatever happens: without a last task that needs all shards, the run would be green
+    # add_up always runs and succeeds: without another last task, a run with failed shards would be green
     push_orders >> EmptyOperator(task_id="all_pushed")
     # [END howto_shards_ecdp]

@@ -1,4 +1,4 @@
-"""Orders that were paid, sent or canceled get their status in ECDP; orders that the shop has removed are deleted."""
+"""Updates the status of orders in ECDP, and deletes orders that the shop has removed."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def read_changes(path: str) -> dict[str, list[Any]]:
 
 with DAG(
     dag_id="example_ecdp_statuses_and_deletions",
-    description="Keep the status of orders in ExpertSender CDP, and delete orders",
+    description="Update the status of orders in ExpertSender CDP, and delete orders",
     doc_md="""
 ### Statuses and deletions
 
 The shop writes `order_changes_YYYY-MM-DD.parquet` with the columns `order_id` and `status`, which is one of the API's
-(`placed`, `paid`, `completed`, `canceled`) or `deleted`. Orders that ECDP does not have are reported, and fail nothing.
-The orders are read back, without their customers: XCom is not for personal data.
+(`placed`, `paid`, `completed`, `canceled`) or `deleted`. Orders that ECDP does not have are reported, but do not fail
+the task. The orders are read back without their customers, because XCom is not for personal data.
 
 Folder: the environment variable `ECDP_EXTRACTS`. Connection: `ecdp_default`.
 """,

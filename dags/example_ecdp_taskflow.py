@@ -1,4 +1,4 @@
-"""Orders from Python: a task that builds them, an operator that pushes them, and a task that uses the hook."""
+"""Builds orders in Python, pushes them with an operator, and uses the hook in a task."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from airflow_provider_ecdp.operators.ecdp import EcdpPushOrdersOperator
     doc_md="""
 ### TaskFlow
 
-`collect_orders` returns orders as dicts with the API's fields; a real task asks a shop's database for them. They are
-few: thousands of orders belong in a Parquet file. `record_returns` reads the orders back with the hook, adds the
+`collect_orders` returns orders as dicts with the API's fields; a real task would query the shop's database.
+Thousands of orders belong in a Parquet file instead. `record_returns` reads the orders back with the hook, adds the
 returned quantities, and replaces them.
 
 Connection: `ecdp_default`.

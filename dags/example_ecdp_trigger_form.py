@@ -1,4 +1,4 @@
-"""Orders that are pushed by hand: the Trigger form offers a normal run, a dry run, a full resync and a replay."""
+"""Pushes orders on demand: the Trigger form offers a normal run, a dry run, a full resync and a replay."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ RESULTS = os.environ.get("ECDP_RESULTS", "/data/ecdp-results")
 
 with DAG(
     dag_id="example_ecdp_trigger_form",
-    description="Push orders to ExpertSender CDP as the Trigger form says",
+    description="Push orders to ExpertSender CDP, with options in the Trigger form",
     doc_md="""
-### Orders, as the Trigger form says
+### Options in the Trigger form
 
 | run | what it sends |
 |---|---|
-| normal | orders that are new or have changed |
-| dry run | nothing: the log says what a normal run would send |
+| normal | new or changed orders |
+| dry run | nothing; the log shows what a normal run would send |
 | full resync | all orders of the extract |
-| replay | orders that failed in the run whose `results_path` (in its XCom) is given, with their current content |
+| replay | orders that failed in an earlier run, with their current content; enter the `results_path` from its XCom |
 
 Folders: the environment variables `ECDP_EXTRACTS` and `ECDP_RESULTS`. Connection: `ecdp_default`.
 """,

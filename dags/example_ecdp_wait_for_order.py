@@ -1,4 +1,4 @@
-"""An order that is pushed, and a sensor that waits in the triggerer until ECDP has it."""
+"""Pushes an order, and waits in the triggerer until ECDP has it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from airflow_provider_ecdp.sensors.ecdp import EcdpOrderSensor
 
 with DAG(
     dag_id="example_ecdp_wait_for_order",
-    description="Push an order to ExpertSender CDP, and wait until it is there as paid",
+    description="Push an order to ExpertSender CDP, and wait until it is paid",
     doc_md="""
 ### Wait for an order
 
-The sensor asks ECDP once a minute, for an hour at most, and takes no worker slot while it waits. The tasks after it,
-such as a campaign, start when the order is there.
+The sensor asks ECDP once a minute, for an hour at most, and occupies no worker slot while it waits. Downstream
+tasks, such as a campaign, start when the order is there.
 
 Connection: `ecdp_default`.
 """,

@@ -1,4 +1,4 @@
-"""Runs `airflow ecdp`: the connection's key and settings stand in for the environment and for options."""
+"""Runs `airflow ecdp` with the key and the settings of an Airflow connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that Airflow adds to its own: read at each start of `airflow`, so it imports nothing else."""
+"""Defines the command `airflow ecdp`; Airflow reads it at each start, so it imports nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ends exchanges from outside: each has one deadline, from connecting to the last byte of its answer.
+"""Enforces one deadline per exchange, from connecting to the last byte of its answer.
 
 A socket's own timeout restarts with every byte, so that a server that drips keeps its client for ever. Here a thread
 shuts the sockets whose deadline has passed, and all of them soon after an interruption.

@@ -1,4 +1,4 @@
-"""One HTTP exchange over requests: bytes out, an Answer in, and a typed error for everything that a network can do.
+"""One HTTP exchange over requests: bytes out, an Answer in, and a typed error for every network failure.
 
 The rule that decides about Add: an error raised while connecting proves that nothing was sent (UnreachableError), any
 later one proves nothing (NoAnswerError). urllib3 does not distinguish the two for TLS and resets, so the connections

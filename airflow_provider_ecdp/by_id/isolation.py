@@ -1,4 +1,4 @@
-"""Tells a request that the server cannot answer from a server that answers none, for orders by their ids.
+"""Distinguishes a failing request from a failing server, for orders by their ids.
 
 A request that fails is set aside until others are sent, and then sent once more. Where several fail in a row, the one
 that was accepted last is repeated, which changes nothing: if it is accepted again, the orders are at fault.

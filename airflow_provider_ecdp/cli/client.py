@@ -1,4 +1,4 @@
-"""From arguments and the environment to a client of the Orders API."""
+"""Builds a client of the Orders API from arguments and the environment."""
 
 from __future__ import annotations
 

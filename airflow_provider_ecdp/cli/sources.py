@@ -1,4 +1,4 @@
-"""From arguments to the orders of an extract, as `check` and `push` both read them."""
+"""Opens the extracts that the arguments name, for `check` and `push`."""
 
 from __future__ import annotations
 

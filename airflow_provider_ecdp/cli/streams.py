@@ -1,4 +1,4 @@
-"""Standard streams that may be closed, full or broken: their faults change neither a run nor its exit code."""
+"""Standard streams that may be closed, full or broken: their errors change neither a run nor its exit code."""
 
 from __future__ import annotations
 

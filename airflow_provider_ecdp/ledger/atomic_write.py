@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whatever ends the process while they are written."""
+"""Writes files atomically: a file is complete or absent, however the process ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that are not written yet, and the thread that writes them."""
+"""Unwritten rows, and the thread that writes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: the outcome of each order, in Parquet files that are whole or absent.
+"""The ledger: the outcome of each order, in Parquet files that are complete or absent.
 
 The newest row of an order id counts, in the order of writing. Resume is the question which orders the ledger lists as
 accepted, and with which content: never a position in the extract, which changes when the extract is written again.

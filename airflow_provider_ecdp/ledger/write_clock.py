@@ -1,4 +1,4 @@
-"""Times that only grow: the newest row of an order is the one that was written last, whatever the clock has done.
+"""A clock that never goes back, so that the newest row of an order is the one written last.
 
 A hybrid logical clock: it shows the machine's time, or one microsecond more than the newest time that it has seen.
 """

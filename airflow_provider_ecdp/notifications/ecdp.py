@@ -30,15 +30,15 @@ _REASONS, _LINE = 3, 300
 class EcdpSyncNotifier(BaseNotifier):
     """Turns the result of a task of this provider into a short message.
 
-    For the callbacks of a task. There is a message if orders failed, also where `max_failed` tolerated them, if the
-    task failed, and if the number of orders is unusual by `volume_change`; with `always`, after every run. It
-    has counts, the most common reasons, the results path and the link to the log; no personal data.
+    Use it as a callback of a task. A message is sent if orders failed, even if `max_failed` tolerated them, if the task
+    failed, and if the number of orders is unusual by `volume_change`; with `always`, after every run. It contains
+    counts, the most common reasons, the results path and the link to the log, but no personal data.
 
-    :param send: called with the message; returns a notifier of Airflow, which then sends it, or None if it has sent the
+    :param send: called with the message; returns an Airflow notifier, which then sends it, or None if it has sent the
         message itself. None writes the message to the task's log
-    :param always: whether there is a message for a run in which nothing failed
-    :param volume_change: a share, such as `"50%"`: there is a message if the number of orders differs by more from the
-        median of the last 14 runs; at least 3 are needed. None compares nothing
+    :param always: whether to send a message about a run in which nothing failed
+    :param volume_change: a share, such as `"50%"`: send a message if the number of orders differs by more than this
+        from the median of the last 14 runs; at least 3 are needed. None compares nothing
     :raises ConfigurationError: `volume_change` is not a share
     """
 

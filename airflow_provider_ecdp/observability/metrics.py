@@ -1,4 +1,4 @@
-"""Metrics and the span of a run, by Airflow's own means: nothing is sent unless Airflow's configuration says where."""
+"""Metrics and the span of a run, through Airflow's own mechanisms and configuration."""
 
 from __future__ import annotations
 

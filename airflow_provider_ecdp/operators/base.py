@@ -1,4 +1,4 @@
-"""Shared by the operators: the hook, the end of a run for Airflow, and XCom also where a task fails."""
+"""The base of the operators: the hook, the result of a run for Airflow, and XCom even if the task fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operators for orders that a DAG has at hand: push a list of them, read, change the status of, or delete some."""
+"""Operators for lists of orders and of ids: push, read, change the status, delete."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _OrderIds = Union[str, Sequence[str], "XComArg"]
 
 
 class EcdpPushOrdersOperator(PushOperator):
-    """Sends orders that are dicts to ExpertSender CDP.
+    """Sends a list of dicts to ExpertSender CDP as orders.
 
-    For more than some thousand orders, write a Parquet file and use `ParquetToEcdpOperator`: XCom is not for data.
+    For more than a few thousand orders, write a Parquet file and use `ParquetToEcdpOperator`: XCom is not for data.
 
     :param orders: a list of dicts with the API's fields; the output of a task that returns one; or a function that
         returns one, called with the keywords `context` and `jinja_env` when the task runs
@@ -141,7 +141,7 @@ class _ByIdOperator(EcdpOperator):
 
 
 class EcdpGetOrderOperator(_ByIdOperator):
-    """Reads one order or many; each result in XCom has the order as ECDP returned it under `order`.
+    """Reads one or more orders; each result in XCom has the order as returned by ECDP, under `order`.
 
     :param order_id: an order id or a list of them
     :param include_customer: whether orders in XCom keep their customer, which is personal data; False
@@ -184,7 +184,7 @@ class EcdpGetOrderOperator(_ByIdOperator):
 
 
 class EcdpUpdateOrderStatusOperator(_ByIdOperator):
-    """Changes the status of one order or of many.
+    """Changes the status of one or more orders.
 
     Give `order_id` and `status`, or `updates`. A status that the API does not list is `invalid`, and not sent.
 
@@ -254,7 +254,7 @@ class EcdpUpdateOrderStatusOperator(_ByIdOperator):
 
 
 class EcdpDeleteOrderOperator(_ByIdOperator):
-    """Marks one order or many as deleted. With `missing="report"`, an order that is gone counts as accepted.
+    """Marks one or more orders as deleted. With `missing="report"`, an order that is gone counts as accepted.
 
     :param order_id: an order id or a list of them
     """

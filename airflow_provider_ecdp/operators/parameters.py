@@ -1,4 +1,4 @@
-"""The parameters of an operator: made of the classes of its settings, so that no operator lists them again.
+"""The parameters of an operator, generated from the classes of its settings.
 
 Each is templated. A value without a template is checked when the DAG is parsed, others when the task runs.
 """

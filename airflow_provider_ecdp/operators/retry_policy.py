@@ -1,4 +1,4 @@
-"""When Airflow tries a task again, and after how long: for Airflow 3.3, which asks a policy (earlier versions do not).
+"""The retry policy of tasks, for Airflow 3.3; earlier versions have no policies.
 
 The server's own pause overrides the task's `retry_delay` where it is longer; errors that cannot pass are not retried.
 """

@@ -1,4 +1,4 @@
-"""The settings of a task, beside those of reading and sending."""
+"""The settings of a task, in addition to those of reading and sending."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shards of an extract, for tasks that are mapped over them on any executor, and the sum of their reports.
+"""Splits an extract into shards for mapped tasks on any executor, and combines their reports.
 
 Functions, for TaskFlow: call `shards` in a task, expand `ParquetToEcdpOperator` over its result, and call
 `summarise` in a task that takes the output of the operator.

@@ -1,4 +1,4 @@
-"""From settings and sources to the query: columns, a mapping or an SQL text become one SELECT of the contract's fields.
+"""Builds the query: columns, a mapping or an SQL text become one SELECT of the contract's fields.
 
 Nothing is read: the SELECT is bound over no rows, which yields the columns of its result.
 """

@@ -1,4 +1,4 @@
-"""Which folder a report is read from: computed from the ids of the task, below a root that the deployment names.
+"""Computes the results folder of a task from its ids, below a root from the deployment's configuration.
 
 No path of an XCom, of a rendered field or of a request is read: whoever writes a DAG could make the API server read
 files that only the API server may read, or results of a DAG that the reader of the report may not see.

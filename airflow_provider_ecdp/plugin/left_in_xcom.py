@@ -1,4 +1,4 @@
-"""The report that a task has left in XCom, read with care: whoever writes a DAG can push anything under this key."""
+"""Reads the report of a task from XCom, and validates it: a DAG can push anything under this key."""
 
 from __future__ import annotations
 

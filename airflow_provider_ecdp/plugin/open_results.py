@@ -1,4 +1,4 @@
-"""Results that the API server holds open, few and bounded, so that the next page of a table is not read again."""
+"""A small cache of open results, so that the next page of a table is not read again."""
 
 from __future__ import annotations
 

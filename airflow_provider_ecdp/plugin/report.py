@@ -52,8 +52,8 @@ def task_report(session: Session, user: Any, run: RunState, state: TaskState, op
 
 #: For the page, of a task instance that was killed, or failed before its report.
 _ENDED_EARLY = (
-    "The task has failed without a report: it was killed, or its run broke off. These are the orders whose outcome it "
-    "had recorded until then; the extract may have more. Its log says why it ended."
+    "The task failed before it could report: it was killed, or its run was aborted. These are the orders whose outcome "
+    "was recorded by then; the extract may have more. See the task's log for the cause."
 )
 
 
@@ -127,35 +127,35 @@ def _unseen(key: TaskKey, reported: str) -> str:
     where = f"The outcome of every order is in {path}"
     if root is None:
         return (
-            f"{where}, which is not the folder of this task instance: this page does not read it. Below is what XCom "
-            f"holds. In a terminal: ecdp results {shlex.quote(path)} --failed"
+            f"{where}, which is not the folder of this task instance, so this page does not read it. Below is the data "
+            f"in XCom. In a terminal: ecdp results {shlex.quote(path)} --failed"
         )
     if not folders.readable(root):
         return (
             f"{where}. The API server does not read there: add {without_credentials(root)} to results_roots in the "
-            "section [ecdp] of its configuration. Below is what XCom holds."
+            "section [ecdp] of its configuration. Below is the data in XCom."
         )
     return (
-        f"{where}, and the API server finds nothing there. A folder on a worker's disk is not on the API server: use "
-        "an object storage, or a disk that both have, as results_path. Below is what XCom holds."
+        f"{where}, but the API server finds nothing there. It cannot read a folder on a worker's disk: use object "
+        "storage or a shared disk as results_path. Below is the data in XCom."
     )
 
 
 def _nothing() -> str:
     if folders.configured_roots():
         return (
-            "This task instance has left no outcomes: it failed before it read an order, or it was skipped. "
-            "Its log says why."
+            "This task instance recorded no outcomes: it failed before it read an order, or it was skipped. "
+            "See the task's log for the cause."
         )
     return (
-        "This task instance has left nothing in XCom, and the API server knows of no results: set results_path in the "
-        "section [ecdp] of Airflow's configuration, or results_roots for tasks with a results_path of their own."
+        "This task instance has no report in XCom, and the API server has no folder of results: set results_path in "
+        "the section [ecdp] of Airflow's configuration, or results_roots for tasks that set their own results_path."
     )
 
 
 _UNSEEN_OF_RUN = (
-    "The API server sees no results of this run, so this is what XCom holds. The report of each task says where the "
-    "outcome of every order is."
+    "The API server has no results of this run, so this report shows only the data in XCom. The report of each task "
+    "says where the outcome of every order is."
 )
 
 

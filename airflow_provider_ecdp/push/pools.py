@@ -1,4 +1,4 @@
-"""Orders of one request, their past, and those that are set aside until the others are sent."""
+"""Orders of one request with their history, and orders set aside until the others are sent."""
 
 from __future__ import annotations
 

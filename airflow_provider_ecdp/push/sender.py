@@ -1,4 +1,4 @@
-"""Sends the orders of a batch in one request, and finds out whether a failure is the server's or that of its orders."""
+"""Sends a batch in one request, and determines whether a failure is due to the server or to the orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The customers' values of a batch: an answer may repeat them, and no reason may hold them."""
+"""The customer values of a batch, which a server may repeat and a reason must not contain."""
 
 from __future__ import annotations
 

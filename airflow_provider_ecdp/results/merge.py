@@ -1,4 +1,4 @@
-"""Adds up the reports of shards, one after the other: the sum has the shape of one report."""
+"""Combines the reports of shards, one after the other, into one report."""
 
 from __future__ import annotations
 

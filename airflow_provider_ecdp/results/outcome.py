@@ -51,8 +51,8 @@ class Outcome(enum.StrEnum):
     REJECTED = (
         "rejected",
         _Facts(
-            meaning="refused by ECDP, in a request of its own",
-            meaning_of_change="refused by ECDP, or no such order there",
+            meaning="refused by ECDP when sent alone",
+            meaning_of_change="refused by ECDP, or it has no such order",
             failed=True,
             replayable=True,
             counts_as_sent=False,
@@ -62,7 +62,7 @@ class Outcome(enum.StrEnum):
     INVALID = (
         "invalid",
         _Facts(
-            meaning="not sent: against a documented rule of the API",
+            meaning="not sent: breaks a documented rule of the API",
             meaning_of_change="not sent: no id, or a status that the API does not list",
             failed=True,
             replayable=True,
@@ -94,7 +94,7 @@ class Outcome(enum.StrEnum):
         "skipped",
         _Facts(
             meaning="not sent again: accepted before with this content, or a duplicate in the extract",
-            meaning_of_change="not sent again: done before, or the same as the change before; or no such order in ECDP",
+            meaning_of_change="not sent again: done before, or repeats the previous change; or ECDP has no such order",
             failed=False,
             replayable=False,
             counts_as_sent=True,

@@ -1,4 +1,4 @@
-"""Reasons of failures, folded so that orders with the same fault have the same reason."""
+"""Reasons of failures, normalised so that orders with the same problem have the same reason."""
 
 from __future__ import annotations
 

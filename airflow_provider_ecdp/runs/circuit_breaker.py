@@ -1,4 +1,4 @@
-"""Tells an order that a server cannot take from a server that takes no orders: a circuit breaker.
+"""A circuit breaker that distinguishes a bad order from a failing server.
 
 A failure, whatever the status, is put down to the content of the request until other content fails too. The breaker
 is closed while requests are answered. It is half-open after one that failed: requests then go one at a time, each

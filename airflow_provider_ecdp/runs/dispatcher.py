@@ -1,4 +1,4 @@
-"""Batches to threads: as many at once as the client allows now, and their results back to the calling thread.
+"""Passes batches to threads, as many at once as the client allows, and returns results to the calling thread.
 
 The calling thread may be interrupted between any two steps, by a signal's exception: Ctrl-C, or a task's time limit. So
 it holds no lock, starts no thread after the beginning, and a result stays here until it is recorded.

@@ -1,4 +1,4 @@
-"""How far a run is, as its progress callback gets it."""
+"""Progress of a run, as passed to its callback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks whether the server works at all, while a request that failed may have failed by its content."""
+"""Probes whether the server works at all, after a request that may have failed because of its content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limits of one connection, shared by the tasks that run at once: each has a file in a folder, and an equal part.
+"""Shares the limits of one connection among running tasks: each has a file in a folder, and an equal share.
 
 No task needs another's clock. A task relies on a listing of the folder for one interval from the moment at which it
 began to list. A task that joins writes its file first, and sends nothing for one interval: by then, every other task

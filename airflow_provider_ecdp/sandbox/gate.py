@@ -1,4 +1,4 @@
-"""The middleware of the sandbox: checks the key, lets the faults strike, keeps the log of requests.
+"""The middleware of the sandbox: checks the key, applies the faults, and keeps the log of requests.
 
 The key is checked before anything else. Faults wrap the real routes, so that "after" means that the routes have run.
 """

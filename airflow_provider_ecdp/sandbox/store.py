@@ -1,4 +1,4 @@
-"""The orders of the sandbox in SQLite: a batch is stored whole, with its own text, or not at all.
+"""The orders of the sandbox in SQLite: a batch is stored completely, with its original text, or not at all.
 
 The text of a batch is one row and an order is a position in it, so that taking a batch costs little; an order is cut
 out of the text only when somebody reads it.

@@ -29,7 +29,7 @@ class EcdpOrderSensor(BaseSensorOperator):
     :param order_id: the id of the order (templated)
     :param statuses: one status or a list of them, such as `paid`; None waits until the order exists (templated)
     :param ecdp_conn_id: the connection (templated)
-    :param deferrable: whether the triggerer waits, and no worker slot is taken; the default is Airflow's
+    :param deferrable: whether to wait in the triggerer, without occupying a worker slot; the default is Airflow's
         `[operators] default_deferrable`
     """
 

@@ -1,4 +1,4 @@
-"""The main job: the orders of a Parquet extract reach ECDP, and every one of them has an outcome."""
+"""The operator that sends the orders of a Parquet extract to ECDP, with an outcome for each."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 class ParquetToEcdpOperator(PushOperator):
     """Sends the orders of Parquet files to ExpertSender CDP.
 
-    Columns named like the API's fields (`totalValue` or `total_value`), nested, need no configuration; `mapping` says
-    which column is which field, and `sql` shapes anything else. The task fails after everything was sent if more than
-    `max_failed` orders failed, and Airflow does not try it again; an outage fails it at once, and Airflow's retries go
-    on where it stopped.
+    Columns named like the API's fields (`totalValue` or `total_value`) need no configuration. For other column names,
+    and for order lines, use `mapping`; for anything else, `sql`. If more than `max_failed` orders fail, the task fails
+    once everything has been sent, and is not retried. An outage fails the task at once, and a retry resumes where it
+    stopped.
 
     :raises ConfigurationError: a parameter has an invalid value
     """

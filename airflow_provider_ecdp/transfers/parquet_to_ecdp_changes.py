@@ -1,4 +1,4 @@
-"""Beyond orders that exist: the statuses of a Parquet extract reach ECDP, and its deletions, each with an outcome."""
+"""The operators that send the statuses or deletions of a Parquet extract to ECDP, with an outcome for each."""
 
 from __future__ import annotations
 

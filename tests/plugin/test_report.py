@@ -196,7 +196,7 @@ def test_a_dry_run_says_which_rules_are_broken(server):
 
 def test_a_task_that_has_left_nothing(server, monkeypatch):
     path = f"data/shop/{server.run}/push/-1"
-    assert "Its log says why" in server.get(path).json()["notes"][0]["text"]
+    assert "See the task's log" in server.get(path).json()["notes"][0]["text"]
     monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", "")
     assert "set results_path in the section [ecdp]" in server.get(path).json()["notes"][0]["text"]
 
@@ -257,7 +257,7 @@ def test_a_task_that_broke_off_is_told_from_one_whose_report_is_all(server):
     for path in (f"shop/{server.run}/push/-1", f"shop/{server.run}"):
         report = server.get(f"data/{path}").json()
         assert report["ended_early"]
-        assert "The task has failed without a report" in report["notes"][0]["text"]
+        assert "The task failed before it could report" in report["notes"][0]["text"]
     # another try that has reported, whatever a storage of XCom makes of it
     server.push_xcom("s3://bucket/key")
     for path in (f"shop/{server.run}/push/-1", f"shop/{server.run}"):
@@ -316,7 +316,7 @@ def test_a_dag_run_without_results_adds_up_xcom(server):
     server.push_xcom({"summary": {"total": 1, "rejected": 1}, "reasons": [other], "results_path": "/x"}, "push_more")
     report = server.get(f"data/shop/{server.run}").json()
     assert report["reasons"] == [reason | {"count": 3}]
-    assert "sees no results of this run" in report["notes"][0]["text"]
+    assert "has no results of this run" in report["notes"][0]["text"]
     assert (report["source"], counts(report)) == ("xcom", {"accepted": 2, "rejected": 3})
 
 

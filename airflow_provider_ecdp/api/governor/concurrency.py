@@ -1,4 +1,4 @@
-"""How many requests should be in flight at once: a limit that falls when the server struggles, and climbs back.
+"""The limit of requests in flight, which falls when the server struggles, and climbs back.
 
 It falls by a factor when the server reports overload, or does not answer in time, and when answers take ever
 longer. It rises by about one request for each round of answers: additive increase, multiplicative decrease, as in TCP

@@ -1,4 +1,4 @@
-"""When a client's requests start, and whether a failed one is sent again: pace, concurrency, retry quota and policy.
+"""Decides when a client's requests start, and whether a failed one is retried: pace, concurrency, quota, policy.
 
 A client has one governor, so that ten threads in an outage are no worse for the server than one.
 """

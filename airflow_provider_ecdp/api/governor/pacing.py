@@ -1,4 +1,4 @@
-"""Holds back the starts of requests so that the server can keep up: slots, pauses, and a rate that learns.
+"""Paces requests so that the server can keep up: slots, pauses, and an adaptive rate.
 
 A refusal for load (429, 503) is news for the whole run: nobody starts a request before the pause ends, and then they
 go one by one at a lower rate. The rate falls by a factor and rises along a cubic curve: soon back to what the server

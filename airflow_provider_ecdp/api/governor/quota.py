@@ -1,4 +1,4 @@
-"""The retry quota that all threads of a client share: that of botocore's standard mode."""
+"""The retry quota shared by all threads of a client, as in botocore's standard mode."""
 
 from __future__ import annotations
 

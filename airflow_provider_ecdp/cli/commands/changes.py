@@ -1,4 +1,4 @@
-"""`ecdp status --from` and `ecdp delete --from`: the changes of an extract to ECDP, with an outcome for each."""
+"""`ecdp status --from` and `ecdp delete --from`: send the changes of an extract, with an outcome for each."""
 
 from __future__ import annotations
 

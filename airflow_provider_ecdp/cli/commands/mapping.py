@@ -1,4 +1,4 @@
-"""`ecdp mapping suggest`: a mapping written from the columns of an extract, to be edited."""
+"""`ecdp mapping suggest`: drafts a mapping from the columns of an extract."""
 
 from __future__ import annotations
 

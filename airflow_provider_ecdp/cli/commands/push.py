@@ -1,4 +1,4 @@
-"""`ecdp push`: the orders of an extract to ECDP, with an outcome for each."""
+"""`ecdp push`: sends the orders of an extract, with an outcome for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ecdp results`: the outcomes that earlier runs have kept, for people and for other programs."""
+"""`ecdp results`: lists, exports, erases and compacts the outcomes of earlier runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ecdp sample`: an extract of made-up orders."""
+"""`ecdp sample`: writes an extract of made-up orders."""
 
 from __future__ import annotations
 

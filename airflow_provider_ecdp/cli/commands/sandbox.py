@@ -1,4 +1,4 @@
-"""`ecdp sandbox`: a stand-in for ECDP in the foreground."""
+"""`ecdp sandbox`: runs the stand-in for ECDP in the foreground."""
 
 from __future__ import annotations
 

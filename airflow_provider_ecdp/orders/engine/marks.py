@@ -1,4 +1,4 @@
-"""Characters in place of a value that cannot be sent, so that the checks find it in the text of its order.
+"""Marks that replace a value that cannot be sent, so that the checks find it in the text of its order.
 
 Unicode reserves these characters for internal use: no interchanged text contains them. One search for
 BROKEN in the whole text of an order finds every mark.

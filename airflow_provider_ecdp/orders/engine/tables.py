@@ -1,4 +1,4 @@
-"""Names of our own in the engine: tables, views, and columns beside those of the user.
+"""Names of internal tables, views and columns in the engine, beside those of the user.
 
 They all begin with `ecdp_`, and no name of the user's that begins so gets beside them: an extract may not be called
 so, and columns that are called so are read by other names (`catalog`) or left out (`plan`).

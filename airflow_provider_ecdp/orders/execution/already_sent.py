@@ -1,4 +1,4 @@
-"""Orders that earlier runs have sent: in the engine's own tables, which spill, where Arrow's cannot.
+"""Orders that earlier runs have sent, in tables of the engine, which can spill to disk.
 
 An order's text begins with its id. So orders whose texts have the same hash have the same id and content, and 16 bytes
 of each are all that has to be kept.

@@ -1,4 +1,4 @@
-"""Extracts larger than memory, in parts: the query runs on one after another, for the engine's `list` cannot spill.
+"""Reads extracts larger than memory part by part, because the engine's `list` cannot spill.
 
 Each extract is read once, into hash partitions on the local disk by the values of a column; a part is as many of them
 as fit the memory. If the memory still does not suffice, the remaining parts are halved.

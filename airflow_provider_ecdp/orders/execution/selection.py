@@ -1,4 +1,4 @@
-"""The orders of an extract to read: without those that were sent before, and with repeated ids found.
+"""The orders to read from an extract: those sent before are excluded, and repeated ids are marked.
 
 A selection is complete when it is made: it can be counted and read, and nothing can be added to it.
 """

@@ -1,4 +1,4 @@
-"""The rows of an extract in files on the local disk, cut by the values of a column.
+"""Writes the rows of an extract to files on the local disk, partitioned by the values of a column.
 
 Rows with the same value are in one partition, in the order of the extract.
 """

@@ -1,4 +1,4 @@
-"""From the names in a mapping to the columns of an extract, and to SQL of single values over one row.
+"""Resolves the names in a mapping to columns of an extract, and to SQL of single values over one row.
 
 In order lines, one row each, a value of the order is the smallest of its lines, and it is noted whether they differ.
 """

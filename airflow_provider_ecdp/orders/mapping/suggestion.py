@@ -1,4 +1,4 @@
-"""A mapping written from the columns of an extract: a draft for its owner to edit.
+"""Drafts a mapping from the columns of an extract.
 
 Names are compared with those that warehouses use for each field, types with those of the field. A field without a
 column is a comment, which the reader of mappings skips.
@@ -299,7 +299,7 @@ class _Draft:
 
     def _note_types(self) -> None:
         if (date := self.taken.get("date")) and pa.types.is_timestamp(self.types[date]) and not self.types[date].tz:
-            self.notes["date"] = "its times have no time zone: name it, --timezone Europe/Warsaw (timezone=)"
+            self.notes["date"] = "its times have no time zone: set --timezone (timezone=), for example Europe/Warsaw"
         elif date and pa.types.is_date(self.types[date]):
             self.notes["date"] = "days without a time: --timezone Europe/Warsaw (timezone=) names their zone"
         if status := self.taken.get("status"):

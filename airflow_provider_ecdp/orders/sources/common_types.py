@@ -1,4 +1,4 @@
-"""The type in which the values of several files meet: one that holds each of them with all its digits, or none.
+"""The common type of a column in several files: it holds every value with all its digits, or there is none.
 
 Timestamps meet in microseconds, which reach every year that an order may have. A time beyond them becomes the
 engine's infinity, which the checks refuse as a problem of its order.

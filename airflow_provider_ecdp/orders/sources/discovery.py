@@ -1,4 +1,4 @@
-"""Which files a path means: a file, those of a folder, or those that a glob matches.
+"""Finds the files of a path: a file, a folder or a glob.
 
 Files are in the natural order of their names: numbers in them count as numbers, so `part.2` is before `part.10`.
 """
@@ -129,8 +129,8 @@ def _refuse_tables(filesystem: Any, files: Iterable[str], name: str) -> None:
             package = {"Delta": "deltalake", "Iceberg": "pyiceberg", "Hudi": "hudi"}[kind]
             raise ExtractError(
                 f"{name}: {display_path(filesystem, root)} is a table in the {kind} format, and its folder keeps files "
-                "whose rows the table has replaced or deleted; write the rows of the table to a folder of their own "
-                f"(an export of the warehouse, or the package {package}) and name that folder"
+                "whose rows the table has replaced or deleted; export its current rows to another folder "
+                f"(from the warehouse, or with the package {package}), and use that folder"
             )
 
 

@@ -1,4 +1,4 @@
-"""Shares of an extract by the ids of its orders, wherever their rows are: each shard reads all rows, and keeps its own.
+"""Shards by a hash of the order ids: each shard reads all rows, and keeps its own.
 
 A share is decided by MD5, which is the same in every version of every engine: two workers must not disagree.
 """

@@ -1,4 +1,4 @@
-"""A shard is opened as a source that knows by which column it was cut: grouping rows must not split orders."""
+"""Opens a shard as a source that records the column by which it was cut, so that grouping cannot split orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cuts an extract into shards, which tasks push side by side: whole orders only, sizes balanced.
+"""Cuts an extract into shards of whole orders and similar sizes, which tasks push in parallel.
 
 A shard is plain JSON that lists its files and rows; it fits XCom, and any worker can open it. Where one
 row is one order, cuts are boundaries of row groups, and footers are all that is read. Where an order has many rows,

@@ -1,4 +1,4 @@
-"""Storages: where a path leads, its name in messages, its versions, and its failures as errors of this package."""
+"""Access to storage: file systems of paths, names in messages, versions of files, and errors."""
 
 from __future__ import annotations
 

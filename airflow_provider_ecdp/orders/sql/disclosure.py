@@ -1,4 +1,4 @@
-"""The text that may be shown of a value that breaks a rule: it may be another column's, a person's name or number.
+"""The part of an invalid value that may be shown: the value may be personal data from another column.
 
 One rule, in two forms: as SQL, for the values that the engine sees, and for those that Python does.
 """

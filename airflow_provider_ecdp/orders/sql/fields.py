@@ -1,4 +1,4 @@
-"""From the columns of an extract to the fields of the contract: each gets SQL of its value, raw and encoded.
+"""Binds the columns of an extract to the fields of the contract, with SQL of each value, raw and encoded.
 
 Columns match fields whatever their case and underscores: `totalValue`, `total_value` and `TOTAL_VALUE` are one name.
 """

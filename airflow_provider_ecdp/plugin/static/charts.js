@@ -89,7 +89,7 @@ function requestsOver(intervals) {
     const bar = { class: "requests", x: LEFT + i * step + Math.min(1, step / 6), y: LOW - BOTTOM - height, width, height };
     return svg("g", {}, svg("title", {}, title), svg("rect", bar));
   });
-  return framed("Requests a second, over the same time", most, LOW, [0, 1], bars);
+  return framed("Requests per second over the same time", most, LOW, [0, 1], bars);
 }
 
 /** Orders a second over the time of a run, with those that failed or went out more than once, and requests a second. */
@@ -121,7 +121,7 @@ export function timeline(intervals) {
     );
   });
   const [first, last] = [intervals[0], intervals.at(-1)];
-  const label = `Orders sent a second, from ${moment(first.start)} to ${moment(last.start)} UTC`;
+  const label = `Orders sent per second, from ${moment(first.start)} to ${moment(last.start)} UTC`;
   return el(
     "figure",
     {},
@@ -135,14 +135,14 @@ export function timeline(intervals) {
     el(
       "figcaption.legend",
       {},
-      key("accepted", "orders a second"),
-      intervals.some(({ repeated }) => repeated) && key("again", "in more than one request"),
+      key("accepted", "orders per second"),
+      intervals.some(({ repeated }) => repeated) && key("again", "sent more than once"),
       intervals.some(({ failed }) => failed) && key("rejected", "failed"),
     ),
     requestsOver(intervals),
-    el("p.legend", {}, key("requests", "requests a second that gave orders their outcome")),
+    el("p.legend", {}, key("requests", "requests per second whose answer decided an outcome")),
     asTable(
-      ["Time (UTC)", "Orders a second", "Requests a second", "Sent", "Failed", "In more than one request"],
+      ["Time (UTC)", "Orders per second", "Requests per second", "Sent", "Failed", "Sent more than once"],
       intervals.map(({ start, seconds, requests, sent, failed, repeated }) => [
         moment(start),
         number(Number((sent / seconds).toPrecision(3))),

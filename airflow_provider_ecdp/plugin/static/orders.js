@@ -163,7 +163,7 @@ export class OrderTable {
     this.body.replaceChildren(...rows.map((row) => this.row(row)));
     this.region.scrollTop = 0;
     const range = `${number(offset + 1)} to ${number(offset + rows.length)} of ${counted(total, "order")}`;
-    this.status.textContent = total ? range : "No order matches.";
+    this.status.textContent = total ? range : "No orders match.";
     this.previous.disabled = offset === 0;
     this.next.disabled = offset + rows.length >= total;
     this.showReason();
@@ -260,7 +260,7 @@ export function listedOrders(results, total, kept) {
 
 /** An order over runs, in a dialog. */
 export async function showHistory(orderId) {
-  const content = el("div", { "aria-live": "polite" }, el("p.quiet", {}, "Looking in the results of earlier runs…"));
+  const content = el("div", { "aria-live": "polite" }, el("p.quiet", {}, "Searching the results of earlier runs…"));
   const dialog = el(
     "dialog.wide",
     { "aria-labelledby": "history", onclose: () => dialog.remove(), onclick: (event) => event.target === dialog && dialog.close() },

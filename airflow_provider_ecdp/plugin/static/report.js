@@ -69,7 +69,7 @@ function trail() {
   const at = `dags/${IDS[0]}`;
   const links = [airflowLink(at, dag), airflowLink(`${at}/runs/${IDS[1]}`, run)];
   if (task) links.push(airflowLink(`${at}/runs/${IDS[1]}/tasks/${IDS[2]}`, task));
-  return el("nav.trail", { "aria-label": "Where this is" }, el("ol", {}, links.map((link) => el("li", {}, link))));
+  return el("nav.trail", { "aria-label": "Breadcrumb" }, el("ol", {}, links.map((link) => el("li", {}, link))));
 }
 
 function otherKind() {
@@ -117,7 +117,7 @@ function verdict(report, total, failed) {
   if (report.source === null) return unfinished ? "No outcome yet" : "No outcomes";
   if (report.summary?.dry_run) {
     const invalid = report.outcomes.find(({ outcome }) => outcome === "invalid").count;
-    return `Dry run: ${number(total - invalid)} of ${counted(total, "order")} could be sent, nothing was`;
+    return `Dry run: ${number(total - invalid)} of ${counted(total, "order")} could be sent; nothing was sent`;
   }
   const of = unfinished ? `${counted(total, "order")} so far` : counted(total, "order");
   if (total === 0) return unfinished ? "No outcome yet" : "There were no orders";
@@ -201,7 +201,7 @@ function reasons({ reasons: rows, outcomes, summary: cost }, orders) {
         el("tbody", {}, rows.map(line)),
       ),
     ),
-    others > 0 && el("p.quiet", {}, `These are the ${number(rows.length)} most frequent reasons. ${counted(others, "order")} failed for others.`),
+    others > 0 && el("p.quiet", {}, `These are the ${number(rows.length)} most frequent reasons. ${counted(others, "order")} failed for other reasons.`),
   );
 }
 
@@ -241,9 +241,9 @@ function replayOption({ replay, replays, retry_failed: retried }) {
       {},
       title,
       text,
-      el("p", {}, "The DAG takes no ", el("code", {}, "replay_from"), " yet. Write into it:"),
+      el("p", {}, "The DAG has no ", el("code", {}, "replay_from"), " parameter yet. Add these lines:"),
       copyable(replay.paste),
-      el("p", {}, "Then this button triggers it. Or now, in a terminal, with ", el("code", {}, "--replay-from"), ":"),
+      el("p", {}, "Then this button triggers the run. Or send them now from a terminal, with ", el("code", {}, "--replay-from"), ":"),
       copyable(`ecdp push EXTRACT --replay-from ${quoted(replay.conf.replay_from)}`),
     );
   }
@@ -255,7 +255,7 @@ function replayOption({ replay, replays, retry_failed: retried }) {
     title,
     text,
     replaysNote(replays),
-    el("p", {}, "You may not trigger this DAG. Give this to someone who may, as the configuration of a run:"),
+    el("p", {}, "You may not trigger this DAG. Ask someone who may to trigger it with this configuration:"),
     copyable(JSON.stringify(replay.conf, null, 2)),
   );
 }
@@ -303,11 +303,11 @@ function replaysNote(replays) {
   return el("div.note", {}, "These orders were already sent again:", el("ul", {}, replays.map(line)));
 }
 
-const pausedNote = () => el("p.note.warning", {}, "The DAG is paused: the run waits until somebody switches the DAG on.");
+const pausedNote = () => el("p.note.warning", {}, "The DAG is paused: the run waits until someone unpauses it.");
 
 function clearOption({ clear, task }) {
   const title = el("h3", {}, "Run this task again");
-  const text = el("p.quiet", {}, `Clears the task and those after it. ${clear.effect}`);
+  const text = el("p.quiet", {}, `Clears the task and its downstream tasks. ${clear.effect}`);
   if (!clear.allowed) {
     return el("div.option", {}, title, text, el("p", {}, `You may not clear this task. Ask someone who may to clear ${task.task_id} in run ${task.run_id}.`));
   }
@@ -428,7 +428,7 @@ function details({ settings, columns, columns_used: used, warnings, results_path
     settings.read.length > 0 && el("div.detail", {}, el("h3", {}, "Read"), list(settings.read)),
     settings.sent.length > 0 && el("div.detail", {}, el("h3", {}, "Sent"), list(settings.sent)),
     Object.keys(warnings).length > 0 && el("div.detail", {}, el("h3", {}, "Warnings"), warningTable(warnings)),
-    used.length > 0 && el("div.detail", {}, el("h3", {}, "Columns that the dry run has read"), el("p", {}, used.join(", "))),
+    used.length > 0 && el("div.detail", {}, el("h3", {}, "Columns read by the dry run"), el("p", {}, used.join(", "))),
     columns && el("div.detail", {}, el("h3", {}, `Columns, as read since ${moment(columns.at, { seconds: false })} UTC`), columnTables(columns.extracts)),
   ].filter(Boolean);
   if (!parts.length) return null;
