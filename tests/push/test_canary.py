@@ -34,17 +34,17 @@ def test_the_first_orders_go_alone_and_then_all(foreign, client, many_orders):
     assert sorted(foreign.stored) == [f"ORD-{n:06d}" for n in range(1, 5001)]
 
 
-@pytest.mark.parametrize("canary", [2, 500, 2048, 2050, 5000, 9999])
+@pytest.mark.parametrize("canary", [2, 500, 2048, 2050, 2500, 9999])
 def test_every_order_is_sent_once_however_many_are_first(foreign, client, many_orders, canary):
-    report = pushed(many_orders(5000), client, canary)
-    assert outcomes(report) == {"accepted": 5000}
-    assert sorted(foreign.writes.elements()) == [f"ORD-{n:06d}" for n in range(1, 5001)]
-    assert sum(len(ids) for ids in foreign.posts[: (canary + 499) // 500]) == min(canary, 5000)
+    report = pushed(many_orders(2500), client, canary)
+    assert outcomes(report) == {"accepted": 2500}
+    assert sorted(foreign.writes.elements()) == [f"ORD-{n:06d}" for n in range(1, 2501)]
+    assert sum(len(ids) for ids in foreign.posts[: (canary + 499) // 500]) == min(canary, 2500)
 
 
-def test_if_one_of_them_is_refused_no_others_are_sent(foreign, client, extract):
+def test_if_one_of_them_is_refused_no_others_are_sent(foreign, client, many_orders):
     foreign.refuse = lambda orders, _: REFUSED if any(o["id"] == "ORD-000002" for o in orders) else None
-    report = pushed(extract(2500), client, 3)
+    report = pushed(many_orders(2500), client, 3)
     assert outcomes(report) == {"accepted": 2, "rejected": 1, "not_attempted": 2497}
     assert sorted(foreign.stored) == ["ORD-000001", "ORD-000003"]
     told = "canary: 1 of the first 3 orders failed, no others are sent"
