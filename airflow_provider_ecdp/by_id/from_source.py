@@ -5,6 +5,7 @@ Requests are safe to repeat: a status, and a deletion, can be set twice.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -176,6 +177,14 @@ class _Changes:
         noted = [self.history] if self.history is not None and outcome in MAY_BE_GONE else []
         batch = BatchOutcome(change, outcome, answer.reason, answer.http_status, answer.attempts)
         self.run.recorder.add(batch, [*self.own, *noted])
+
+    def leave(self) -> None:
+        """Record the changes that were set aside."""
+        while self.set_aside:
+            item = self.set_aside.popleft()
+            # the error that ended the run is raised, others add nothing
+            with contextlib.suppress(Exception):
+                self.record((item.change, item.first_failure.answer))
 
     def most_pending(self, _: pa.RecordBatch | FailedChange) -> int:
         """Return how many changes may be read ahead."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from itertools import chain
@@ -160,15 +161,6 @@ class _Push:
 
     def items(self) -> Iterator[pa.RecordBatch | Pool]:
         """Yield batches of orders to send, and those of them that have to be isolated."""
-        try:
-            yield from self._items()
-        except Exception:
-            # the extract breaks off
-            while pool := self.sender.set_aside.pop():
-                self.record(bisection.leave(self.sender, pool))
-            raise
-
-    def _items(self) -> Iterator[pa.RecordBatch | Pool]:
         sendable = self._sendable(self.selection)
         if self.settings.canary:
             canary, left = batching.first(sendable, self.settings.canary)
@@ -205,6 +197,13 @@ class _Push:
         if self.sample.size:
             self.sample.add(result)
         self.run.recorder.add_all(result)
+
+    def leave(self) -> None:
+        """Record the orders that were set aside."""
+        while pool := self.sender.set_aside.pop():
+            # the error that ended the run is raised, others add nothing
+            with contextlib.suppress(Exception):
+                self.record(bisection.leave(self.sender, pool))
 
     def most_pending(self, item: pa.RecordBatch | Pool) -> int:
         """Return how many batches like this one may be read ahead."""

@@ -50,6 +50,9 @@ class Job(Protocol[_Item, _Result]):
     def record(self, result: _Result, /) -> None:
         """Record the result of `send`, in the calling thread."""
 
+    def leave(self) -> None:
+        """Record what `send` has set aside, in the calling thread, after an error has ended the run."""
+
     def most_pending(self, item: _Item, /) -> int:
         """Return how many items like this one may be read and not yet recorded."""
 
@@ -98,11 +101,16 @@ class Run(Generic[_Item, _Result]):
         """Send and record all items of the job."""
         with self.cancellation.interrupting(self.client), self._flushing():
             self.recorder.begin()
-            with self._dispatcher:
-                for item in self.job.items():
-                    self._dispatcher.put(item)
-                    self.drain(self.job.most_pending(item) if self.breaker.closed else 0)
-                self.drain()
+            try:
+                with self._dispatcher:
+                    for item in self.job.items():
+                        self._dispatcher.put(item)
+                        self.drain(self.job.most_pending(item) if self.breaker.closed else 0)
+                    self.drain()
+            except BaseException:
+                # not before: until the dispatcher has ended, requests in flight may still fail and be set aside
+                self.job.leave()
+                raise
 
     def drain(self, most: int = 0) -> None:
         """Wait until at most `most` items are pending, and record those that end."""

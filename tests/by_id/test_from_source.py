@@ -425,6 +425,22 @@ def test_an_error_of_the_caller_leaves_what_was_sent_in_the_ledger(client, delet
     assert 7 <= len(accepted) < 50
 
 
+def test_an_error_of_the_caller_leaves_a_row_of_each_change_that_was_set_aside(make_client, client, delete, tmp_path):
+    class Failing(type(client)):
+        def delete_order(self, order_id):
+            if order_id in ("O-2", "O-3"):
+                raise ServerError("the answer was lost", status=500)
+            return super().delete_order(order_id)
+
+    def told_to_end(progress):
+        if progress.done >= 7:
+            raise PushStoppedError("told to end")
+
+    with pytest.raises(PushStoppedError, match="told to end"):
+        delete(make_client(kind=Failing), [f"O-{i}" for i in range(50)], ledger=Ledger(tmp_path), progress=told_to_end)
+    assert {row[0] for row in ledger_rows(tmp_path) if row[2] == "unresolved"} == {"O-2", "O-3"}
+
+
 def test_a_certificate_that_is_wrong_is_raised_and_not_counted(make_client, delete):
     class Untrusted(type(make_client())):
         def delete_order(self, order_id):  # noqa: ARG002 - the client's signature

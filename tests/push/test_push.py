@@ -9,6 +9,7 @@ import threading
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
+from plain_reader import PlainReader, ids_of
 
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import MatchBy, Mode
@@ -223,6 +224,41 @@ class TestStopping:
 
         held = [r["order_id"] for r in ledger_rows(tmp_path) if r["outcome"] == "accepted"]
         assert sorted(held) == sorted(foreign.writes.elements())
+
+    def test_batches_that_fail_after_an_extract_has_broken_off_are_in_the_ledger(self, foreign, client, tmp_path):
+        in_flight, broken_off = threading.Event(), threading.Event()
+
+        class Torn(PlainReader):
+            def read(self):
+                orders = next(super().read())
+                yield from (orders.slice(start, 10) for start in range(0, 60, 10))
+                assert in_flight.wait(60)
+                broken_off.set()
+                raise ExtractError("row group 6 cannot be read")
+
+        def refuse(orders, _):
+            if orders[0]["id"] == "ORD-000001":
+                return None
+            in_flight.set()
+            assert broken_off.wait(60)
+            return 500, None, {}
+
+        foreign.refuse = refuse
+        settings = PushSettings(batch_size=10, max_in_flight=4)
+        with pytest.raises(ExtractError, match="row group 6"):
+            push(Torn(ids_of(60)), client, settings, prior_runs=PriorRuns(ledger=Ledger(tmp_path)))
+
+        rows = {row["order_id"]: row["outcome"] for row in ledger_rows(tmp_path)}
+        failed = {order_id for posted in foreign.posts for order_id in posted} - set(ids_of(10))
+        assert failed
+        assert rows == {
+            order_id: "accepted"
+            if order_id in foreign.stored
+            else "unresolved"
+            if order_id in failed
+            else "not_attempted"
+            for order_id in ids_of(60)
+        }
 
 
 class TestLedger:
