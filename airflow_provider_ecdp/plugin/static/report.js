@@ -219,20 +219,23 @@ function again(report) {
   if (unfinished || allGood || report.summary?.dry_run) return null;
   const options = [failed > 0 && report.replay.conf && replayOption(report), report.clear && clearOption(report)].filter(Boolean);
   if (!options.length) return null;
+  // a replay would leave the orders that the task had not reached
+  if (report.ended_early) options.reverse();
   return el(
     "section.card",
     { "aria-labelledby": "again" },
-    el("h2", { id: "again" }, failed ? "Correct the orders, then send them again" : "Run it again"),
+    el("h2", { id: "again" }, failed && !report.ended_early ? "Correct the orders, then send them again" : "Run it again"),
     el("div.options", {}, options),
   );
 }
 
-function replayOption({ replay, replays, retry_failed: retried }) {
+function replayOption({ replay, replays, retry_failed: retried, ended_early: endedEarly }) {
   const title = el("h3", {}, "Send the failed orders again");
   const text = el(
     "p.quiet",
     {},
     "A new run of the DAG sends only the orders that failed here, with their current content.",
+    endedEarly && " Orders that the task had not reached are not among them: only running the task again sends those.",
     retried && " Without it, the next run sends those that were rejected or unresolved too: retry_failed is set.",
   );
   if (replay.paste) {
@@ -247,7 +250,7 @@ function replayOption({ replay, replays, retry_failed: retried }) {
       copyable(`ecdp push EXTRACT --replay-from ${quoted(replay.conf.replay_from)}`),
     );
   }
-  const button = el("button.primary", { type: "button", onclick: () => confirmReplay(text) }, "Send failed orders again");
+  const button = el(endedEarly ? "button" : "button.primary", { type: "button", onclick: () => confirmReplay(text) }, "Send failed orders again");
   if (replay.allowed) return el("div.option", {}, title, text, replaysNote(replays), button);
   return el(
     "div.option",
@@ -305,13 +308,13 @@ function replaysNote(replays) {
 
 const pausedNote = () => el("p.note.warning", {}, "The DAG is paused: the run waits until someone unpauses it.");
 
-function clearOption({ clear, task }) {
+function clearOption({ clear, task, ended_early: endedEarly }) {
   const title = el("h3", {}, "Run this task again");
   const text = el("p.quiet", {}, `Clears the task and its downstream tasks. ${clear.effect}`);
   if (!clear.allowed) {
     return el("div.option", {}, title, text, el("p", {}, `You may not clear this task. Ask someone who may to clear ${task.task_id} in run ${task.run_id}.`));
   }
-  const button = el("button", { type: "button" }, "Clear task");
+  const button = el(endedEarly ? "button.primary" : "button", { type: "button" }, "Clear task");
   button.addEventListener("click", () =>
     confirmed("Run this task again?", () => [text.cloneNode(true)], "Clear", async () => {
       await ask(`dags/${IDS[0]}/clearTaskInstances`, clear.request);
