@@ -282,10 +282,17 @@ def _sample(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--day",
-        type=dt.date.fromisoformat,
+        type=_day,
         metavar="YYYY-MM-DD",
         help="day of all orders (default: spread over 2025)",
     )
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a day such as 2026-11-01, not {text!r}") from None
 
 
 def _ids(command: argparse.ArgumentParser, text: str = "order id", usage: str | None = None) -> None:

@@ -158,11 +158,18 @@ def test_a_sample_says_what_to_do_with_it(ecdp, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--orders", "5", "--faulty", "6"], ["--orders", "-1"], ["--day", "tomorrow"], ["--seed", "x"]]
+    ("arguments", "message"),
+    [
+        (["--orders", "5", "--faulty", "6"], "5 orders cannot have 6 faulty"),
+        (["--orders", "-1"], "-1 orders cannot have"),
+        (["--day", "tomorrow"], "argument --day: must be a day such as 2026-11-01, not 'tomorrow'"),
+        (["--seed", "x"], "argument --seed: invalid int value: 'x'"),
+    ],
 )
-def test_a_sample_that_cannot_be_made_is_wrong_usage(ecdp, tmp_path, arguments):
+def test_a_sample_that_cannot_be_made_is_wrong_usage(ecdp, tmp_path, arguments, message):
     path = tmp_path / "orders.parquet"
-    assert ecdp("sample", path, *arguments).code == 2
+    run = ecdp("sample", path, *arguments)
+    assert (run.code, message in run.err) == (2, True)
     assert not path.exists()
 
 

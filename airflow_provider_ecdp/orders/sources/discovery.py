@@ -140,7 +140,10 @@ def _refuse_other_encodings(files: Iterable[str], name: str) -> None:
         try:
             file.encode()
         except UnicodeEncodeError:
-            raise ExtractError(f"{name}: the name {file!a} is not text in UTF-8; rename the file or folder") from None
+            raise ExtractError(
+                f"{name}: the name {file!a} is not text in UTF-8; rename the file or folder, or, if it has the name in "
+                "UTF-8, set a locale of UTF-8 (LC_ALL=C.UTF-8)"
+            ) from None
 
 
 def _table_roots(file: str) -> Iterator[str]:
