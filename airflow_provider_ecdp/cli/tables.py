@@ -117,7 +117,7 @@ def cost(report: Report) -> str:
     """Return one line on requests, bytes and time."""
     counts = report.summary
     seconds = float(counts["duration_seconds"])
-    rate = f", {counts['total'] / seconds:,.0f} orders/s" if seconds else ""
+    rate = f", {counts['total'] / seconds:,.0f} orders/s" if seconds and counts["requests"] else ""
     how = f"mode {counts['mode']}" if "mode" in counts else f"operation {counts['operation']}"
     return (
         f"{number_of(counts['requests'], 'request')} "

@@ -43,7 +43,7 @@ class ChangeFindings:
 
     @property
     def commonest_problems(self) -> list[Rule]:
-        """The rules that are broken, the commonest first."""
+        """The broken rules, most common first."""
         return sorted(self.problems.values(), key=lambda rule: -rule.count)
 
     def as_json(self) -> dict[str, Any]:

@@ -107,12 +107,12 @@ class Findings:
 
     @property
     def commonest_problems(self) -> list[Rule]:
-        """The rules that are broken, the commonest first."""
+        """The broken rules, most common first."""
         return sorted(self.problems.values(), key=lambda rule: -rule.count)
 
     @property
     def commonest_warnings(self) -> list[Rule]:
-        """The warnings, the commonest first."""
+        """The warnings, most common first."""
         return sorted(self.warnings.values(), key=lambda rule: (-rule.count, -rule.invalid))
 
     def json_text(self) -> str:

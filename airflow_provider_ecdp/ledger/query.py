@@ -274,7 +274,7 @@ class Results:
         return {outcome: counts.get(outcome.value, 0) for outcome in Outcome}
 
     def reasons(self, criteria: Filter = Filter(failed=True), most: int = 10) -> list[ReasonCount]:
-        """Return why orders failed, the commonest reasons first; ids, positions and amounts in them are folded."""
+        """Return why orders failed, most common reasons first; ids, positions and amounts in them are folded."""
         self._fold()
         condition, values = self._condition(criteria)
         sql = (

@@ -182,4 +182,4 @@ class OrderReader:
     @property
     def _subject(self) -> str:
         by = "the SQL text" if self.settings.sql is not None else "the mapping" if self.settings.mapping else None
-        return f"{self.name}, shaped by {by}" if by else self.name
+        return f"{self.name} with {by}" if by else self.name

@@ -64,7 +64,7 @@ class TaskReport:
 
     @property
     def reasons(self) -> list[dict[str, Any]]:
-        """Why orders failed, the commonest reasons first; of a dry run, the rules that are broken."""
+        """Why orders failed, most common reasons first; of a dry run, the broken rules."""
         return [
             {"reason": row["reason"], "count": row["count"], "example": _of_type(row.get("example"), str)}
             for row in _typed(self.value.get("reasons"), reason=str, count=int)

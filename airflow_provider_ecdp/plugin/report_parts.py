@@ -109,7 +109,7 @@ def of_xcom(left: TaskReport | None) -> dict[str, Any]:
 
 
 def reasons_of(reports: Iterable[TaskReport]) -> list[dict[str, Any]]:
-    """Return why orders of several tasks failed, by their XComs, the commonest reasons first."""
+    """Return why orders of several tasks failed, by their XComs, most common reasons first."""
     sums: dict[str, dict[str, Any]] = {}
     for row in (row for report in reports for row in report.reasons):
         sums.setdefault(row["reason"], {**row, "count": 0})["count"] += row["count"]

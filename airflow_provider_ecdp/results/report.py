@@ -51,7 +51,7 @@ class Report:
         }
 
     def message(self) -> str:
-        """Return the counts, the commonest reasons with an example each, and where the rest is."""
+        """Return the counts, the most common reasons with an example each, and where the rest is."""
         counts = ", ".join(f"{self.summary[o.value]:,} {o.value}" for o in Outcome if self.summary[o.value])
         lines = [f"{self.failed:,} of {number_of(self.summary['total'], 'order')} failed ({counts})"]
         lines += [f"  {r['count']:,} x {r['reason']} ({example_of(r['example'])})" for r in self.reasons[:3]]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class EcdpOrderSensor(BaseSensorOperator):
     """Waits until ECDP has an order, or until the order has one of some statuses. It only reads.
 
-    One request per `poke_interval`. Outages, limits and time-outs are waited out until `timeout`; a refused key or a
+    One request per `poke_interval`. Outages, limits and timeouts are waited out until `timeout`; a refused key or a
     wrong address fails the task at once, and Airflow does not try it again. XCom gets `order_id` and `status`.
 
     :param order_id: the id of the order (templated)

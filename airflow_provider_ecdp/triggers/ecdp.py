@@ -31,7 +31,7 @@ _executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="ecdp-order-trigger"
 class EcdpOrderTrigger(BaseTrigger):
     """Waits until ECDP has an order, or until the order has one of some statuses.
 
-    An outage, a limit or a time-out is waited out: the next request is sent an interval later. A refused key or a wrong
+    An outage, a limit or a timeout is waited out: the next request is sent an interval later. A refused key or a wrong
     address ends the wait with an event of an error.
 
     :param order_id: the id of the order

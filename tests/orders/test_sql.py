@@ -326,7 +326,7 @@ def test_an_error_on_the_data_names_the_extract_wherever_it_is(open_orders, with
             pass
 
     assert str(failed.value).startswith(
-        "reading orders of the extract, shaped by the SQL text failed on the data: "
+        "reading orders of the extract with the SQL text failed on the data: "
         "Conversion Error: Could not convert string … to INT32"
     )
     assert "Brien" not in "".join(traceback.format_exception(failed.value))

@@ -114,8 +114,8 @@ def match_columns(
         )
         text = (
             f"{lines}\nThe {source} has: {shown or 'no columns'}\n"
-            "Name columns as the API's fields (camelCase or snake_case), map them, or shape them with an SQL text that "
-            "selects from `extract`. `ecdp mapping suggest EXTRACT` prints a mapping to begin with."
+            "Name columns like the API's fields (camelCase or snake_case), map them, or transform them with an SQL "
+            "text that selects from `extract`. `ecdp mapping suggest EXTRACT` drafts a mapping."
         )
         if all(problem.endswith((_MISSING, _NO_CONTACT)) for _, problem in matcher.problems):
             raise ColumnsError(f"the {source} is missing columns that an order needs:{text}")

@@ -289,7 +289,7 @@ def test_the_message_names_what_helps_when_the_memory_does_not_do(monkeypatch):
     ):
         list(orders.read())
     assert str(stopped.value) == (
-        "reading orders of t, shaped by the SQL text needs more memory than its limit; set partition_by "
+        "reading orders of t with the SQL text needs more memory than its limit; set partition_by "
         "(--partition-by) to the column that identifies the rows of an order, or raise memory_limit (--memory-limit)"
     )
 
