@@ -76,7 +76,7 @@ def test_missing_columns_are_answered_with_those_that_may_be_meant_and_a_mapping
         "products": "'sku' and 'qty'",
     }.items():
         assert f"  - {name}: required, but there is no such column; did you mean {columns}?\n" in run.err
-    assert "`ecdp mapping suggest EXTRACT` prints a mapping" in run.err
+    assert "`ecdp mapping suggest EXTRACT` drafts a mapping" in run.err
 
 
 def test_a_column_of_the_wrong_kind_is_named(pointed, ecdp, table):
