@@ -454,8 +454,8 @@ def test_retries_are_logged_without_payload_or_key(server, client, caplog, key):
     client.post_orders(Mode.REPLACE, b'{"customer":{"email":"jo@example.com"}}')
     ours = [record for record in caplog.records if record.name.startswith("airflow_provider_ecdp")]
     assert [(record.levelname, record.getMessage()) for record in ours] == [
-        ("WARNING", f"POST {server.url}/orders: HTTP 500; attempt 1 of 5, again in 0.5 s"),
-        ("INFO", f"POST {server.url}/orders: HTTP 429; attempt 2 of 5, again in 2.0 s"),
+        ("WARNING", f"POST {server.url}/orders: HTTP 500; attempt 1 of 5, retrying in 0.5 s"),
+        ("INFO", f"POST {server.url}/orders: HTTP 429; attempt 2 of 5, retrying in 2.0 s"),
     ]
     assert key not in caplog.text
     assert "jo@example.com" not in caplog.text
