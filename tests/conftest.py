@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import http.server
 import importlib.abc
 import json
@@ -147,14 +146,7 @@ def pytest_collection_modifyitems(config, items):
         items.sort(key=needs_airflow, reverse=True)
 
 
-def pytest_collection_finish():
-    # thousands of tests and what they import stay to the end: no collection of garbage need look at them again
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_unconfigure():
-    gc.unfreeze()
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
