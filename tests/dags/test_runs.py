@@ -38,8 +38,8 @@ def test_a_retry_after_an_outage_goes_on_and_counts_the_whole_run(airflow, sandb
 def test_a_retry_of_deletions_goes_on_and_counts_the_whole_run(airflow, sandbox, connect, forty):
     connect(sandbox.url)
     airflow.run("tried_push", conf=forty, logical_date=dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
-    # five deletions fail: the run gives up
-    sandbox.faults = Faults(**REDIRECTS, first_request=11, last_request=15)
+    # five deletions fail, and so does the last one that was accepted, sent again: the run stops
+    sandbox.faults = Faults(**REDIRECTS, first_request=11, last_request=16)
     run = airflow.run("tried_deletions", conf=forty, logical_date=dt.datetime(2026, 11, 21, tzinfo=dt.UTC))
     assert (run.state, run.tries["delete"]) == ("success", 2)
     summary = run.xcom["delete"]["summary"]
