@@ -430,7 +430,7 @@ def compare(case, rows, sent):
 
 
 def meets_fractions(files):
-    """Whether whole numbers become decimals or doubles, which have more zeros, because another file has them."""
+    """Whether whole numbers become decimals or doubles, which have more zeros, because a file has them."""
     return any(sort in DECIMALS or sort in FLOATING for sort, _ in files)
 
 
@@ -459,6 +459,8 @@ def expected_values(case, field, value) -> Iterator[Any]:
     default = FIELDS[field][2]
     if case.way == "default" and is_absent(value, optional=not FIELDS[field][1]):
         yield default
+        if type(default) is int and meets_fractions(case.values[field]):
+            yield Decimal(default)
     elif case.mapped and is_absent(value, optional=not FIELDS[field][1]):
         yield None
     elif case.mapped and isinstance(value, Decimal) and sees_another_text(case, value):
