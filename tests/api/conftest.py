@@ -132,6 +132,10 @@ class Server:
         try:
             if self._context:
                 conn = self._context.wrap_socket(conn, server_side=True)
+                with self._lock:
+                    # the plain socket is an empty shell from now on, which cannot be shut down
+                    self._open.discard(plain)
+                    self._open.add(conn)
             with conn.makefile("rb") as stream:
                 while (request := self._read(stream, number)) is not None:
                     with self._lock:
@@ -146,7 +150,7 @@ class Server:
         finally:
             conn.close()
             with self._closed:
-                self._open.discard(plain)
+                self._open -= {plain, conn}
                 self._closed.notify_all()
 
     @staticmethod

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from fake_clock import FakeClock
 from foreign_server import KEY, ForeignServer, serving
 
 from airflow_provider_ecdp.api.client import EcdpClient
@@ -32,9 +33,10 @@ def client(foreign: ForeignServer) -> Iterator[EcdpClient]:
 
 @pytest.fixture
 def hasty(foreign: ForeignServer) -> Iterator[EcdpClient]:
-    """A client that asks once and gives up."""
+    """A client that asks once and gives up, and whose pauses take no time."""
     settings = ClientSettings(base_url=foreign.url, read_timeout=2)
-    with EcdpClient(KEY, settings, policy=RetryPolicy(max_attempts=1)) as client:
+    policy, clock = RetryPolicy(max_attempts=1), FakeClock()
+    with EcdpClient(KEY, settings, policy=policy, clock=clock, sleep=clock.sleep) as client:
         yield client
 
 
