@@ -5,6 +5,7 @@ import threading
 import pytest
 from endless import DRIPS, Endless
 
+from airflow_provider_ecdp.api import deadlines
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.errors import ApiError, NoAnswerError, UnreachableError
@@ -53,6 +54,12 @@ def test_a_server_that_never_reads_is_left(endless, make_client):
     assert not server.gave_up.is_set()
 
 
+@pytest.fixture
+def short_grace(monkeypatch):
+    monkeypatch.setattr(deadlines, "GRACE", 0.1)
+
+
+@pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize("drip", ["silence", "header", "100 Continue", "trailer"])
 def test_an_interruption_ends_what_is_in_flight(endless, make_client, drip):
     server = endless(*DRIPS[drip])
@@ -65,6 +72,7 @@ def test_an_interruption_ends_what_is_in_flight(endless, make_client, drip):
     assert not server.gave_up.is_set()
 
 
+@pytest.mark.usefixtures("short_grace")
 def test_what_an_interruption_cuts_off_may_be_stored_and_is_not_repeated(endless, make_client):
     server = endless()
     client = EcdpClient("key", make_client(server.url).settings)
