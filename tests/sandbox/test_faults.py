@@ -1,6 +1,7 @@
 """Each fault as a client meets it over HTTP, and what is stored meanwhile."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 
@@ -98,10 +99,14 @@ def test_a_hanging_request_runs_into_the_timeout_of_its_client(sandbox, client, 
     sandbox.faults = Faults(**{fault: 1})
 
     with pytest.raises(requests.ReadTimeout):
-        client.send(json.dumps({"mode": "Add", "data": [order]}), timeout=2)
+        client.send(json.dumps({"mode": "Add", "data": [order]}), timeout=(10, 0.3))
 
-    assert sandbox.store.count() == stored
+    # the request may arrive after its client has left
+    patience = time.monotonic() + 10
+    while not sandbox.store.requests and time.monotonic() < patience:
+        time.sleep(0.01)
     assert sandbox.store.requests[0].fault == fault
+    assert sandbox.store.count() == stored
 
 
 def test_a_hanging_request_ends_with_a_reset_for_a_client_that_waits_longer(sandbox, client):
