@@ -163,6 +163,20 @@ def _temporary_folder():
         os.environ["TMPDIR"] = before[0]
 
 
+@pytest.fixture(scope="session")
+def running_sandbox():
+    """One sandbox for many tests, with the key `sandbox-key`: a start and an end take a quarter of a second."""
+    with SandboxServer(KEY) as server:
+        yield server
+
+
+@pytest.fixture
+def emptied_sandbox(running_sandbox):
+    """The sandbox of many tests, empty and without faults."""
+    running_sandbox.reset()
+    return running_sandbox
+
+
 @pytest.fixture
 def sandbox():
     """A sandbox for one test, with the key `sandbox-key`."""

@@ -17,7 +17,6 @@ from airflow_provider_ecdp.by_id.from_source import apply_changes
 from airflow_provider_ecdp.by_id.queue import ChangeQueue
 from airflow_provider_ecdp.by_id.settings import ChangeRowSettings, ChangeSettings, DeletionSettings, Missing, Operation
 from airflow_provider_ecdp.orders.sources.table import TableSource
-from airflow_provider_ecdp.sandbox.server import SandboxServer
 
 
 class WatchedClient(EcdpClient):
@@ -53,17 +52,9 @@ class WatchedClient(EcdpClient):
                 self._under_way.remove(order_id)
 
 
-@pytest.fixture(scope="module")
-def running_sandbox():
-    with SandboxServer("sandbox-key") as server:
-        yield server
-
-
 @pytest.fixture
-def sandbox(running_sandbox):
-    """One server for the tests of a module, empty for each: a server takes a fifth of a second to end."""
-    running_sandbox.reset()
-    return running_sandbox
+def sandbox(emptied_sandbox):
+    return emptied_sandbox
 
 
 @pytest.fixture

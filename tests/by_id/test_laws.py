@@ -21,7 +21,6 @@ from airflow_provider_ecdp.by_id.settings import Missing
 from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.sandbox.faults import Faults
-from airflow_provider_ecdp.sandbox.server import SandboxServer
 
 KEY = "sandbox-key"
 STORED = ["A", "B", "C", "D"]
@@ -81,9 +80,8 @@ class MortalLedger(Ledger):
 
 
 @pytest.fixture(scope="module")
-def server():
-    with SandboxServer(KEY) as running:
-        yield running
+def server(running_sandbox):
+    return running_sandbox
 
 
 IDS = st.sampled_from([*STORED, "absent", "", None])

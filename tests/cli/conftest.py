@@ -15,7 +15,6 @@ import pytest
 
 from airflow_provider_ecdp.cli import main
 from airflow_provider_ecdp.sample import Sample
-from airflow_provider_ecdp.sandbox.server import SandboxServer
 
 KEY = "sandbox-key"
 
@@ -73,10 +72,8 @@ def started():
 
 
 @pytest.fixture(scope="session")
-def server():
-    """One sandbox for all tests of the command line: a start and an end take a quarter of a second."""
-    with SandboxServer(KEY) as running:
-        yield running
+def server(running_sandbox):
+    return running_sandbox
 
 
 @pytest.fixture

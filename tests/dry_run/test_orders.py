@@ -27,15 +27,13 @@ from airflow_provider_ecdp.orders.sources.records import source_from_records
 from airflow_provider_ecdp.orders.sources.table import TableSource
 from airflow_provider_ecdp.push.run import PushSettings, push
 from airflow_provider_ecdp.sandbox.faults import Faults
-from airflow_provider_ecdp.sandbox.server import SandboxServer
 
 KEY = "sandbox-key"
 
 
 @pytest.fixture(scope="module")
-def server():
-    with SandboxServer(KEY) as running:
-        yield running
+def server(running_sandbox):
+    return running_sandbox
 
 
 @pytest.fixture

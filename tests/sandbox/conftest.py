@@ -6,8 +6,6 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from airflow_provider_ecdp.sandbox.server import SandboxServer
-
 KEY = "sandbox-key"
 
 
@@ -42,16 +40,9 @@ class Client:
         return f"{self.url}/orders/{quote(order_id, safe='')}"
 
 
-@pytest.fixture(scope="session")
-def running_sandbox():
-    with SandboxServer(api_key=KEY) as server:
-        yield server
-
-
 @pytest.fixture
-def sandbox(running_sandbox):
-    running_sandbox.reset()
-    return running_sandbox
+def sandbox(emptied_sandbox):
+    return emptied_sandbox
 
 
 @pytest.fixture

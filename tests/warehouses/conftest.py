@@ -7,22 +7,12 @@ import re
 
 import pytest
 
-from airflow_provider_ecdp.sandbox.server import SandboxServer
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
 
 
-@pytest.fixture(scope="session")
-def running_sandbox():
-    """One sandbox for all shapes."""
-    with SandboxServer("sandbox-key") as server:
-        yield server
-
-
 @pytest.fixture
-def sandbox(running_sandbox):
-    """The sandbox, empty."""
-    running_sandbox.reset()
-    return running_sandbox
+def sandbox(emptied_sandbox):
+    return emptied_sandbox
 
 
 @pytest.fixture
