@@ -23,7 +23,7 @@ _ALONE_AT_FIRST = 2
 #: The same of orders that an earlier run left open, which may all be bad, where a GET is answered.
 _ALONE_LEFT_OPEN = 10
 
-#: Failures in a row after which a run stops though a GET is answered, if no accepted request can be repeated.
+#: Failures in a row that stop a run although a GET is answered, if no accepted request can be repeated.
 _MOST_WITH_READS = 20
 
 
