@@ -19,7 +19,8 @@ DRIPS = {
     "reason": (b"HTTP/1.1 200 O", b"K"),
     "header": (OK + b"x: ", b"y"),
     "headers": (OK, b"x: y\r\n"),
-    "headers of a 201": (b"HTTP/1.1 201 Created\r\n", b"x: y\r\n"),
+    # one header, since http.client gives up after a hundred of them: two seconds
+    "header of a 201": (b"HTTP/1.1 201 Created\r\nx: ", b"y"),
     "100 Continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
     "body": (OK + b"Content-Length: 100000\r\n\r\n", b" "),
     "body to the end": (OK + b"Connection: close\r\n\r\n", b" "),

@@ -18,11 +18,11 @@ from airflow_provider_ecdp.sample import Sample
 from airflow_provider_ecdp.transfers.parquet_to_ecdp import ParquetToEcdpOperator
 
 
-@pytest.fixture(params=["silence", "status line", "headers of a 201", "100 Continue"])
+@pytest.fixture(params=["silence", "status line", "header of a 201", "100 Continue"])
 def server(request):
     server = Endless(*DRIPS[request.param])
     # a status stands, whatever follows
-    server.outcome = "accepted" if request.param == "headers of a 201" else "unresolved"
+    server.outcome = "accepted" if request.param == "header of a 201" else "unresolved"
     yield server
     server.close()
 
