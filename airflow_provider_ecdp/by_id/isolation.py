@@ -58,7 +58,7 @@ class Isolation:
         content = not self.requester.client.interrupted and self.probe.may_be_content(answer.error)
         if content:
             breaker.failed(alone=True)
-        if not content or (breaker.is_open and not self._only_content()):
+        if not content or (breaker.is_open and not self._may_be_orders()):
             self.cancellation.stop(answer.error)
             return answer
         return FirstFailure(answer)
@@ -92,18 +92,8 @@ class Isolation:
         outcome = Outcome.UNRESOLVED if open_end or error.transient else Outcome.REJECTED
         return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)
 
-    def _only_content(self) -> bool:
-        """Whether it may be the orders, though several failed in a row: bad ones are often neighbours."""
-        breaker = self.breaker
-        if breaker.answers:
-            control = self._control
-            return (control is not None or breaker.excusable) and self.probe.works(control)
-        # nothing was answered yet: if a GET is, more orders are tried before the run stops
-        if self.sent_before:
-            breaker.left_open = self._left_by_earlier_run()
-        elif not breaker.reads:
-            breaker.reads = self.probe.works()
-        return not breaker.is_open
+    def _may_be_orders(self) -> bool:
+        return self.probe.may_be_orders(self._control, left_open=self.sent_before)
 
     def _left_by_earlier_run(self) -> bool:
         """Whether the orders are more likely at fault than the server: an earlier run left them and sent others."""

@@ -337,7 +337,7 @@ class GroupTest:
         pool.failed_alone = alone = len(pool) == 1
         pool.answers = breaker.answers
         breaker.failed(alone=alone)
-        if self.until is None and breaker.is_open and not self._only_content(pool):
+        if self.until is None and breaker.is_open and not self.sender.may_be_orders(pool):
             self._stop(pool, error)
         elif self.until is None:
             self.sender.set_aside.add(pool)
@@ -346,19 +346,6 @@ class GroupTest:
             self.cornered.insert(0, pool)
         else:
             self.positive.append(pool)
-
-    def _only_content(self, pool: Pool) -> bool:
-        """Whether it may be the orders, though others fail too: many bad ones are neighbours, and GET is answered."""
-        breaker = self.sender.breaker
-        if breaker.answers:
-            return breaker.excusable and bool(self.sender.try_server(reading=True))
-        if self.sender.left_by_earlier_run(pool):
-            breaker.left_open = True
-            return not breaker.is_open
-        if breaker.reads:
-            return False
-        breaker.reads = bool(self.sender.try_server(reading=True))
-        return breaker.reads
 
     def _stop(self, pool: Pool, error: ApiError) -> None:
         self.sender.cancellation.stop(error)

@@ -106,6 +106,10 @@ class BatchSender:
         """Return whether other orders may get another answer; stop the run if the key is refused."""
         return self.probe.may_be_content(error, self._repeat())
 
+    def may_be_orders(self, pool: Pool) -> bool:
+        """Return whether orders may be at fault although others failed too; stop the run if the server fails."""
+        return self.probe.may_be_orders(self._repeat(), left_open=self.sent_before and pool.all_left_open)
+
     def _repeat(self) -> Callable[[], object] | None:
         control = self._control
         return None if control is None else lambda: self._post(control)

@@ -15,15 +15,15 @@ _IN_A_ROW = 3
 #: Single orders that fail in a row before the run stops: five bad ones in a row are rare where one in ten is bad.
 _ALONE = 5
 
-#: The same two before anything was answered: there is no sign yet that the server ever works. If a GET is answered,
-#: single orders have the other limit.
+#: The same two before anything was answered: there is no sign yet that the server ever works. After a GET that is
+#: answered, `_ALONE` applies.
 _IN_A_ROW_AT_FIRST = 1
 _ALONE_AT_FIRST = 2
 
-#: The same of orders that an earlier run left open, which may all be bad, where a GET is answered.
+#: The limit for orders that an earlier run left open, which may all be bad, after a GET that is answered.
 _ALONE_LEFT_OPEN = 10
 
-#: Failures in a row that stop a run although a GET is answered, if no accepted request can be repeated.
+#: Failures in a row that stop a run although GETs are answered, if no accepted request can be repeated.
 _MOST_WITH_READS = 20
 
 
@@ -33,18 +33,25 @@ class CircuitBreaker:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._in_a_row = self._alone = 0
-        #: requests that were answered so far
+        self._alone_at_first = _ALONE_AT_FIRST
+        #: requests that were answered so far, without the GETs of a probe
         self.answers = 0
-        #: whether a GET was answered while no request was
-        self.reads = False
-        #: whether an earlier run has left the failing orders open, and had others accepted
-        self.left_open = False
 
     def answered(self) -> None:
         """Note an answer that shows the server at work: a success, or a refusal in its own words."""
         with self._lock:
             self.answers += 1
             self._in_a_row = self._alone = 0
+
+    def answered_get(self) -> None:
+        """Note that a GET was answered, which is a sign that the server works, but no proof that it takes orders."""
+        with self._lock:
+            self._alone_at_first = max(self._alone_at_first, _ALONE)
+
+    def expect_bad_orders(self) -> None:
+        """Note that a GET was answered, and that an earlier run has left the failing orders open and sent others."""
+        with self._lock:
+            self._alone_at_first = _ALONE_LEFT_OPEN
 
     def failed(self, *, alone: bool) -> None:
         """Note a failure of content that has not failed before.
@@ -59,6 +66,11 @@ class CircuitBreaker:
         """Forget the failures in a row: the server works, so the content has caused them."""
         with self._lock:
             self._in_a_row = self._alone = 0
+
+    @property
+    def only_gets_answered(self) -> bool:
+        """Whether a GET was answered, and no other request."""
+        return self.answers == 0 and self._alone_at_first > _ALONE_AT_FIRST
 
     @property
     def closed(self) -> bool:
@@ -83,11 +95,7 @@ class CircuitBreaker:
     @property
     def is_open(self) -> bool:
         """Whether other content fails too, so that nothing more is to be sent."""
-        if self.left_open and not self.answers:
-            limit = _ALONE_LEFT_OPEN
-        else:
-            limit = _ALONE if self.answers or self.reads else _ALONE_AT_FIRST
-        return self.in_doubt and self._alone >= limit
+        return self.in_doubt and self._alone >= (_ALONE if self.answers else self._alone_at_first)
 
     def limit(self, in_flight: int) -> int:
         """Return how many requests may be in flight, of `in_flight` that could be."""

@@ -34,9 +34,30 @@ class ServerProbe:
             error = self._read() if control is None else _error_of(control)
             if error is not None:
                 self.cancellation.stop(error)
-            elif control is not None:
+            elif control is None:
+                self.breaker.answered_get()
+            else:
                 self.breaker.excuse()
             return error is None
+
+    def may_be_orders(self, control: Callable[[], object] | None = None, *, left_open: bool = False) -> bool:
+        """Return whether orders may be at fault although several failed in a row, for bad ones are often neighbours.
+
+        It stops the run if the server does not work.
+
+        :param control: as in `works`
+        :param left_open: whether an earlier run has left these orders open, and sent others
+        """
+        breaker = self.breaker
+        if breaker.answers:
+            return (control is not None or breaker.excusable) and self.works(control)
+        # nothing was answered yet: if a GET is, more orders are tried before the run stops
+        if left_open:
+            if self.works():
+                breaker.expect_bad_orders()
+        elif not breaker.only_gets_answered:
+            self.works()
+        return not breaker.is_open
 
     def may_be_content(self, error: ApiError, control: Callable[[], object] | None = None) -> bool:
         """Return whether other content may get another answer, and stop the run if the key is refused.
@@ -45,11 +66,10 @@ class ServerProbe:
         """
         if error.status != HTTPStatus.UNAUTHORIZED:
             return error.may_be_content
-        if not self.breaker.answers and self.breaker.reads:
+        if self.breaker.only_gets_answered:
             # another GET is no new evidence; the breaker limits how many orders are tried
             return True
-        self.breaker.reads = works = self.works(control)
-        return works
+        return self.works(control)
 
     def _read(self) -> ApiError | None:
         error = _error_of(self.client.check_key)
