@@ -74,7 +74,7 @@ def get_orders(
 
         return send
 
-    run = _Run(
+    run = _SequentialRequests(
         OrderRequester(client, Operation.GET, missing), progress, results_limit, cancellation, extra={"order": None}
     )
     return run.execute(order_ids, prepare)
@@ -106,7 +106,9 @@ def update_order_statuses(
 
         return send
 
-    run = _Run(OrderRequester(client, Operation.UPDATE_STATUS, missing), progress, results_limit, cancellation)
+    run = _SequentialRequests(
+        OrderRequester(client, Operation.UPDATE_STATUS, missing), progress, results_limit, cancellation
+    )
     return run.execute(checked_updates(updates), prepare, order_id=lambda update: update["order_id"])
 
 
@@ -138,7 +140,7 @@ def delete_orders(
 
         return send
 
-    run = _Run(OrderRequester(client, Operation.DELETE, missing), progress, results_limit, cancellation)
+    run = _SequentialRequests(OrderRequester(client, Operation.DELETE, missing), progress, results_limit, cancellation)
     if history is None:
         return run.execute(order_ids, prepare)
     history.begin()
@@ -165,8 +167,11 @@ class _Waiting:
     first_failure: FirstFailure | None = None
 
 
-class _Run:
+class _SequentialRequests:
     """Sends one request after another, and counts the outcomes.
+
+    Not a `runs.run.Run`, which sends the batches of an extract in threads and keeps a ledger: a list is short, is sent
+    in the calling thread, and its results hold the orders that ECDP returned.
 
     :param extra: members of a result without an order
     """
@@ -274,7 +279,7 @@ class _Run:
         # sorted is stable: among the failures, and among the others, the order is that of the call
         ranked = sorted(self.results, key=lambda result: not Outcome(result["outcome"]).failed)
         stopped = self.cancellation.cause if any(outcome.failed for outcome in self.counts) else None
-        return Report(summary, ranked[: self.results_limit], None, {}, self.reasons.commonest, stopped)
+        return Report(summary, ranked[: self.results_limit], None, {}, self.reasons.most_common, stopped)
 
 
 def _shown(order_id: object) -> str | None:

@@ -146,9 +146,9 @@ def findings(result: Findings, name: str, settings: PushSettings, *, compared: b
     yield f"{number_of(result.total, 'order')} in {name}: {result.valid:,} valid, {result.invalid:,} invalid"
     yield from _sent(result, settings)
     if result.problems:
-        yield rows(map(_row, result.commonest_problems), "orders", "rule broken", "for example")
+        yield rows(map(_row, result.most_common_problems), "orders", "rule broken", "for example")
     # one that only invalid orders have is of nothing that is sent
-    if warnings := [rule for rule in result.commonest_warnings if rule.count]:
+    if warnings := [rule for rule in result.most_common_warnings if rule.count]:
         yield rows(map(_row, warnings), "orders", "warnings (sent anyway)", "for example")
     if result.duplicate_ids:
         appear = "id appears" if result.duplicate_ids == 1 else "ids appear"
@@ -183,7 +183,7 @@ def change_findings(result: ChangeFindings, name: str) -> Iterator[RenderableTyp
     sent = f"{number_of(result.to_send, 'change')} would be sent, one request each, operation {result.operation}"
     yield sent + "".join(f"; {part}" for part in kept)
     if result.problems:
-        yield rows(map(_row, result.commonest_problems), "rows", "rule broken", "for example")
+        yield rows(map(_row, result.most_common_problems), "rows", "rule broken", "for example")
 
 
 def _sent(result: Findings, settings: PushSettings) -> Iterator[str]:

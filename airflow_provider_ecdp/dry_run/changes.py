@@ -42,7 +42,7 @@ class ChangeFindings:
         return self.skip_reasons[REPEATED]
 
     @property
-    def commonest_problems(self) -> list[Rule]:
+    def most_common_problems(self) -> list[Rule]:
         """The broken rules, most common first."""
         return sorted(self.problems.values(), key=lambda rule: -rule.count)
 
@@ -53,7 +53,7 @@ class ChangeFindings:
         return as_report(
             {"operation": self.operation.value},
             {"missing": 0},
-            {"summary": counted, "problems": [rule.as_json() for rule in self.commonest_problems]},
+            {"summary": counted, "problems": [rule.as_json() for rule in self.most_common_problems]},
             total=self.total,
             invalid=self.invalid,
             skipped=self.skip_reasons.total(),

@@ -106,12 +106,12 @@ class Findings:
         return self.skip_reasons.total() - self.repeated
 
     @property
-    def commonest_problems(self) -> list[Rule]:
+    def most_common_problems(self) -> list[Rule]:
         """The broken rules, most common first."""
         return sorted(self.problems.values(), key=lambda rule: -rule.count)
 
     @property
-    def commonest_warnings(self) -> list[Rule]:
+    def most_common_warnings(self) -> list[Rule]:
         """The warnings, most common first."""
         return sorted(self.warnings.values(), key=lambda rule: (-rule.count, -rule.invalid))
 
@@ -137,8 +137,8 @@ class Findings:
                 "requests": self.requests,
                 "bytes": self.bytes,
             },
-            "problems": [rule.as_json() for rule in self.commonest_problems],
-            "warnings": [rule.as_json() for rule in self.commonest_warnings],
+            "problems": [rule.as_json() for rule in self.most_common_problems],
+            "warnings": [rule.as_json() for rule in self.most_common_warnings],
             "duplicates": self.duplicates,
             "dates": {"first": self.dates[0], "last": self.dates[1]} if self.dates else None,
             "statuses": _counts(self.statuses),

@@ -45,7 +45,7 @@ def _lines(findings: Findings) -> Iterator[str]:
     yield f"  {number_of(findings.to_send, 'order')} would be sent{requests}"
     if findings.invalid:
         yield f"  {findings.invalid:,} invalid, which would not be sent:"
-        yield from map(_rule, findings.commonest_problems[:_LISTED])
+        yield from map(_rule, findings.most_common_problems[:_LISTED])
     if skipped := findings.skip_reasons.total():
         yield f"  {skipped:,} skipped: accepted before with this content, or repeated in the extract"
     if findings.duplicate_ids:
@@ -53,7 +53,7 @@ def _lines(findings: Findings) -> Iterator[str]:
         yield f"  {number_of(findings.duplicate_ids, 'id')} more than once in the extract, for example {examples}"
     if findings.warnings:
         yield "  warnings (sent anyway):"
-        yield from map(_rule, findings.commonest_warnings[:_LISTED])
+        yield from map(_rule, findings.most_common_warnings[:_LISTED])
     yield from _seen(findings)
     if findings.drift:
         yield "  columns that differ from the previous run:"
@@ -68,7 +68,7 @@ def changes_as_text(findings: ChangeFindings) -> str:
     lines.append(f"  {number_of(findings.to_send, 'change')} would be sent, one request each")
     if findings.invalid:
         lines.append(f"  {findings.invalid:,} invalid, which would not be sent:")
-        lines += map(_rule, findings.commonest_problems)
+        lines += map(_rule, findings.most_common_problems)
     if findings.done:
         lines.append(f"  {findings.done:,} skipped: accepted before, by this run's results")
     if findings.repeated:

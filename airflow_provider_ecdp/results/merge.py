@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_ecdp.results.outcome import Outcome
-from airflow_provider_ecdp.results.reasons import COMMONEST
+from airflow_provider_ecdp.results.reasons import MAX_REASONS
 from airflow_provider_ecdp.results.report import failed_in
 
 _SUMS = ("total", *(outcome.value for outcome in Outcome), "warnings", "requests", "retries", "bytes")
@@ -60,7 +60,7 @@ def summarise(
         "results": failures,
         "results_path": path,
         "warnings": warnings,
-        "reasons": sorted(reasons.values(), key=lambda reason: -reason["count"])[:COMMONEST],
+        "reasons": sorted(reasons.values(), key=lambda reason: -reason["count"])[:MAX_REASONS],
     }
 
 

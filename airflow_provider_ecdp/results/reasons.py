@@ -11,8 +11,8 @@ from airflow_provider_ecdp.results.outcome import Outcome
 #: Reasons that are counted, so that memory does not grow with the orders.
 _DISTINCT = 1000
 
-#: Reasons of a report.
-COMMONEST = 10
+#: Maximum reasons of a report.
+MAX_REASONS = 10
 
 #: In our own words: positions, and the text after `got`. The limits in our rules distinguish faults.
 _OWN = re.compile(r"(?<=\[)\d+(?=\])|(?<=, got )-?\d+(?:\.\d+)?|(?<=, got text of )\d+|(?<=, got a number of )\d+")
@@ -66,9 +66,9 @@ class ReasonCounts:
             self.by_reason[key] = Counted(1, order_id)
 
     @property
-    def commonest(self) -> list[dict[str, Any]]:
+    def most_common(self) -> list[dict[str, Any]]:
         """The reasons of most orders, ten at most, with the id of one of them, in XCom's shape."""
-        ranked = sorted(self.by_reason.items(), key=lambda item: -item[1].count)[:COMMONEST]
+        ranked = sorted(self.by_reason.items(), key=lambda item: -item[1].count)[:MAX_REASONS]
         return [{"reason": text, "count": of.count, "example": of.example} for text, of in ranked]
 
 

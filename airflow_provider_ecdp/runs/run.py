@@ -163,7 +163,7 @@ class Run(Generic[_Item, _Result]):
             outcomes.results,
             results_path,
             outcomes.warned,
-            outcomes.reasons.commonest,
+            outcomes.reasons.most_common,
             stopped,
             halted,
             in_extract,

@@ -26,11 +26,11 @@ def test_every_row_is_counted_once(look):
     assert (found.total, found.to_send, found.invalid, found.repeated, found.done) == (4, 1, 2, 1, 0)
 
 
-def test_a_rule_has_its_commonest_values_and_some_ids(look):
+def test_a_rule_has_its_most_common_values_and_some_ids(look):
     ids = [str(i) for i in range(2000)]
     words = ["".join("abcdefghij"[int(digit)] for digit in i) for i in ids]
     found = look(columns={"order_id": ids, "status": ["x"] * 3 + words[3:]})
-    [rule] = found.commonest_problems
+    [rule] = found.most_common_problems
     assert (rule.field, rule.rule) == ("status", "one of Placed, Paid, Completed, Canceled")
     assert (rule.count, rule.examples) == (2000, ["0", "1", "2"])
     assert rule.got.most_common(1) == [("'x'", 3)]
@@ -39,7 +39,7 @@ def test_a_rule_has_its_commonest_values_and_some_ids(look):
 
 
 def test_a_rule_whose_text_has_no_value_has_none(look):
-    [rule] = look(Operation.DELETE, columns={"order_id": [".", "2"]}).commonest_problems
+    [rule] = look(Operation.DELETE, columns={"order_id": [".", "2"]}).most_common_problems
     assert rule.as_json() == {
         "field": "order id",
         "rule": "'.' cannot be part of a URL, because clients and proxies remove it",

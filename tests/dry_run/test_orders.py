@@ -58,7 +58,7 @@ def look(order):
 
 
 def rules(found):
-    return {(rule.field, rule.rule): (rule.count, rule.examples) for rule in found.commonest_problems}
+    return {(rule.field, rule.rule): (rule.count, rule.examples) for rule in found.most_common_problems}
 
 
 # rules and warnings
@@ -68,7 +68,7 @@ def test_a_rule_is_reported_with_its_count_three_ids_and_what_was_there(look):
     found = look([{"status": status} for status in ["lost", "lost", "paid", "gone", "away"]])
 
     assert (found.total, found.valid, found.invalid, found.to_send) == (5, 1, 4, 1)
-    [rule] = found.commonest_problems
+    [rule] = found.most_common_problems
     assert rule.as_json() == {
         "field": "status",
         "rule": "one of placed, paid, completed, canceled",
@@ -87,12 +87,12 @@ def test_an_order_that_breaks_a_rule_in_three_products_breaks_it_once(look):
         ("currency", "exactly 3 characters"): (1, ["O-3"]),
     }
     assert found.invalid == 2
-    assert found.commonest_problems[0].got == {"missing": 4}
+    assert found.most_common_problems[0].got == {"missing": 4}
 
 
 def test_rules_are_sorted_by_how_often_they_are_broken(look):
     found = look([{"currency": "ZLOTY"}, {"status": "lost"}, {"status": "lost"}])
-    assert [rule.field for rule in found.commonest_problems] == ["status", "currency"]
+    assert [rule.field for rule in found.most_common_problems] == ["status", "currency"]
 
 
 def test_an_id_is_one_example_however_often_it_appears(look):
@@ -107,7 +107,7 @@ def test_a_warning_counts_orders_that_are_sent_and_apart_from_them_those_that_ar
     found = look([odd, odd | {"currency": "ZLOTY"}, {}])
 
     assert (found.with_warnings, found.invalid) == (1, 1)
-    [warning] = [rule.as_json() for rule in found.commonest_warnings]
+    [warning] = [rule.as_json() for rule in found.most_common_warnings]
     assert (warning["count"], warning["in_invalid_orders"], warning["examples"]) == (1, 1, ["O-1"])
     assert warning["rule"].startswith("negative_quantity: ")
 
@@ -322,7 +322,7 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
             "bytes": found.bytes,
         }.items() <= report.summary.items()
         named = Counter({w.rule.partition(":")[0]: 0 for w in found.warnings.values()})
-        for warning in found.commonest_warnings:
+        for warning in found.most_common_warnings:
             named[warning.rule.partition(":")[0]] += warning.count
         assert +named == {name: told["count"] for name, told in report.warnings.items()}
         reasons = {r["order_id"]: r["reason"] for r in report.results if r["outcome"] == "invalid"}

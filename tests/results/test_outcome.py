@@ -297,7 +297,7 @@ def test_the_report_has_the_shape_of_xcom():
     assert json.loads(json.dumps(found.as_json())) == found.as_json()
 
 
-def test_the_message_shows_counts_the_commonest_reasons_and_where_the_rest_is():
+def test_the_message_shows_counts_the_most_common_reasons_and_where_the_rest_is():
     reasons = [{"reason": f"rejected: fault {i}", "count": 9 - i, "example": f"ORD-{i}"} for i in range(5)]
     found = report(accepted=10, rejected=4, unresolved=1, results_path="/results", reasons=reasons)
 
