@@ -44,7 +44,8 @@ class Cancellation:
         # a deque and a dict, because each operation is atomic: a signal may interrupt code that holds a lock
         self._causes: deque[EcdpError] = deque()
         self._callbacks: dict[object, Callable[[], None]] = {}
-        self._caller: threading.Thread | None = None
+        # set once the callbacks of a `cancel` have been called
+        self._called: deque[threading.Event] = deque()
         self._waits_end = False
         #: whether a run has begun that ends in order when this is cancelled
         self.heeded = False
@@ -88,15 +89,17 @@ class Cancellation:
         """Let nothing new be sent, and end all waiting."""
         self._causes.append(cause)
         self._waits_end = True
-        if self._callbacks:
+        if callbacks := list(self._callbacks.values()):
+            called = threading.Event()
+            self._called.append(called)
             # not here: a signal may have interrupted code that holds a lock which a callback needs
-            self._caller = threading.Thread(target=self._call_back, name="ecdp-cancel", daemon=True)
-            self._caller.start()
+            arguments = (callbacks, called)
+            threading.Thread(target=_call_back, args=arguments, name="ecdp-cancel", daemon=True).start()
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called, in another thread, when this or a parent is cancelled; now if it was already.
 
-        Return a function that removes it.
+        Return a function that removes it, and that returns only when no cancellation is going to call it any more.
         """
         key = object()
         self._callbacks[key] = callback
@@ -106,8 +109,8 @@ class Cancellation:
 
         def remove() -> None:
             self._callbacks.pop(key, None)
-            if self._caller is not None:
-                self._caller.join()
+            for called in list(self._called):
+                called.wait()
             if remove_above is not None:
                 remove_above()
 
@@ -134,6 +137,10 @@ class Cancellation:
             if self._parent is None or not self._parent.cancelled:
                 client.resume()
 
-    def _call_back(self) -> None:
-        for callback in list(self._callbacks.values()):
+
+def _call_back(callbacks: list[Callable[[], None]], called: threading.Event) -> None:
+    try:
+        for callback in callbacks:
             callback()
+    finally:
+        called.set()

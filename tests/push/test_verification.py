@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import Counter
 
 import pyarrow as pa
@@ -62,12 +63,15 @@ def test_a_server_that_does_not_answer_afterwards_changes_no_outcome(foreign, ha
 def test_it_ends_when_the_run_is_cancelled(foreign, client, extract, caplog):
     cancellation = Cancellation()
 
-    def interrupted(_):
+    def cancel(_):
+        # called after the interruption of the client
+        interrupted = threading.Event()
+        cancellation.on_cancel(interrupted.set)
         cancellation.cancel(CancelledError("the task was cancelled"))
-        cancellation._caller.join()
+        assert interrupted.wait(60)
         return 503, None, {}
 
-    foreign.answer_get = interrupted
+    foreign.answer_get = cancel
     with OrderReader(extract(4)) as orders:
         report = push(orders, client, PushSettings(verify=4), cancellation=cancellation)
     assert (report.summary["accepted"], report.summary["verified"]) == (4, 0)

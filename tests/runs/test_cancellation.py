@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -101,6 +102,26 @@ def test_a_client_serves_others_after_a_run_that_reached_its_deadline():
         now[0] = 2.0
         assert run.cancelled
     assert client.calls == ["interrupt", "resume"]
+
+
+class _LateThread(threading.Thread):
+    """A thread that runs a moment after it was started, as on a busy machine."""
+
+    def run(self):
+        time.sleep(0.05)
+        super().run()
+
+
+@pytest.mark.parametrize("cancellations", [1, 2])
+def test_a_client_serves_others_however_late_it_is_interrupted(monkeypatch, cancellations):
+    run, client = Cancellation(), _Client()
+    with run.interrupting(client):
+        monkeypatch.setattr("airflow_provider_ecdp.runs.cancellation.threading.Thread", _LateThread)
+        run.cancel(CancelledError("told to end"))
+        monkeypatch.undo()
+        for _ in range(1, cancellations):
+            run.cancel(CancelledError("told to end again"))
+    assert client.calls == ["interrupt"] * cancellations + ["resume"]
 
 
 def test_a_client_stays_interrupted_where_its_caller_has_cancelled():
