@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import socket
 import ssl
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from airflow_provider_ecdp.api import deadlines
 from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.api.settings import ClientSettings
 
 KEY = "key-5f3a9c"
+
+#: seconds after which a test gives up on a thread or a request that stands still, as on a busy machine
+PATIENCE = 60.0
 
 
 @dataclass
@@ -57,7 +64,7 @@ class Server:
         self._script: deque[Callable[[socket.socket, Received], bool]] = deque()
         self._context = context
         self._lock = threading.RLock()
-        self._closed = threading.Condition(self._lock)
+        self._changed = threading.Condition(self._lock)
         self._closing = threading.Event()
         self._open: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -93,13 +100,18 @@ class Server:
 
         self._script.append(step)
 
-    def hang(self, wire=b""):
-        """Send `wire`, then nothing more until the server is closed."""
-        self._script.append(lambda conn, _: conn.sendall(wire) or not self._closing.wait())
+    def hang(self, wire=b"", then=lambda: None):
+        """Send `wire` and call `then`; send nothing more until the server is closed."""
+        self._script.append(lambda conn, _: conn.sendall(wire) or then() or not self._closing.wait())
 
     def wait_until_all_are_closed(self):
-        with self._closed:
-            assert self._closed.wait_for(lambda: not self._open, timeout=10)
+        with self._changed:
+            assert self._changed.wait_for(lambda: not self._open, timeout=PATIENCE)
+
+    def wait_for_requests(self, count):
+        """Wait until so many requests are read; a client that has given up may be ahead of the server."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.requests) == count, timeout=PATIENCE)
 
     def close(self):
         self._closing.set()
@@ -111,7 +123,7 @@ class Server:
                 with contextlib.suppress(OSError):
                     conn.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE)
 
     def _accept(self):
         while True:
@@ -140,6 +152,7 @@ class Server:
                 while (request := self._read(stream, number)) is not None:
                     with self._lock:
                         self.requests.append(request)
+                        self._changed.notify_all()
                         step = self._script.popleft() if self._script else None
                     if step is None:
                         conn.sendall(self.otherwise(request).wire())
@@ -149,9 +162,9 @@ class Server:
             pass
         finally:
             conn.close()
-            with self._closed:
+            with self._changed:
                 self._open -= {plain, conn}
-                self._closed.notify_all()
+                self._changed.notify_all()
 
     @staticmethod
     def _read(stream, number):
@@ -182,7 +195,7 @@ class VirtualTime:
             wakeup = self.now + seconds
             self._wakeups.append(wakeup)
             self._leave()
-            assert self._changed.wait_for(lambda: self.now >= wakeup, timeout=10)
+            assert self._changed.wait_for(lambda: self.now >= wakeup, timeout=PATIENCE)
 
     def run(self, *tasks) -> None:
         """Run each task in a thread of its own; the first failure is raised."""
@@ -202,7 +215,7 @@ class VirtualTime:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(2 * PATIENCE)
         if failures:
             raise failures[0]
 
@@ -270,6 +283,21 @@ def answered():
 
 
 @pytest.fixture
+def expire(monkeypatch):
+    """Let the deadline of a client's exchanges pass, whatever the time is: `expire(client)`."""
+    ahead = itertools.count(0, 1000)
+    now = next(ahead)
+    monkeypatch.setattr(deadlines, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + now))
+
+    def pass_deadline(client):
+        nonlocal now
+        now = next(ahead)
+        client._transport._watchdog.close()
+
+    return pass_deadline
+
+
+@pytest.fixture
 def waits():
     """The seconds that the clients of a test have slept; no other time passes for them."""
     return []
@@ -289,7 +317,9 @@ def make_client(waits):
         clients.append(
             EcdpClient(
                 KEY,
-                ClientSettings(base_url=base_url, **{"connect_timeout": 2.0, "read_timeout": 2.0, **settings}),
+                ClientSettings(
+                    base_url=base_url, **{"connect_timeout": PATIENCE, "read_timeout": PATIENCE, **settings}
+                ),
                 **{name: value for name, value in given.items() if value is not None},
             )
         )

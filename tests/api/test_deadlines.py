@@ -93,7 +93,9 @@ def test_nothing_is_sent_after_an_interruption(server, make_client):
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_is_near_is_waited_for(server, make_client, answered):
+def test_an_answer_that_is_near_is_waited_for(server, make_client, answered, monkeypatch):
+    # the answer is near, however long its thread stands still
+    monkeypatch.setattr(deadlines, "GRACE", 60.0)
     client = make_client(server.url)
 
     def answer(_):
@@ -109,8 +111,10 @@ def test_no_descriptor_is_left_open(server, make_client, answered, open_descript
     server.otherwise = lambda _: answered(201, headers={"Connection": "close"})
     client.post_orders(Mode.ADD, b"{}")
     client.close()
+    server.wait_until_all_are_closed()
     before = open_descriptors()
     for _ in range(20):
         client.post_orders(Mode.ADD, b"{}")
     client.close()
+    server.wait_until_all_are_closed()
     assert open_descriptors() <= before + 2

@@ -36,8 +36,10 @@ def tls_server(make_server, certificate):
 
 @pytest.fixture
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """A port on which nobody listens; it stays bound, so that no other process gets it."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 def post(client, mode=Mode.ADD):
@@ -79,13 +81,14 @@ def test_a_kept_connection_that_breaks_under_a_request_proves_nothing(server, cl
 
 @pytest.mark.parametrize("trouble", ["close_without_answer", "reset", "hang"])
 def test_trouble_after_sending_is_no_answer_and_add_is_not_repeated(server, make_client, trouble):
-    client = make_client(server.url, read_timeout=0.15)
+    client = make_client(server.url, **({"read_timeout": 0.15} if trouble == "hang" else {}))
     getattr(server, trouble)()
     with pytest.raises(NoAnswerError) as caught:
         post(client)
     assert caught.value.maybe_stored
     assert caught.value.status is None
-    assert caught.value.attempts == len(server.requests) == 1
+    assert caught.value.attempts == 1
+    server.wait_for_requests(1)
 
 
 def test_a_timeout_says_how_long_it_waited(server, make_client):
@@ -162,10 +165,9 @@ def test_a_connection_that_is_not_taken_in_time_is_unreachable(make_client):
             client.check_key()
 
 
-def test_a_201_whose_body_breaks_off_or_hangs_is_a_success(server, make_client):
-    client = make_client(server.url, read_timeout=1.0)
+def test_a_201_whose_body_breaks_off_or_hangs_is_a_success(server, client, expire):
     server.cut_short(201, b'{"sta')
-    server.hang(b"HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n{")
+    server.hang(b"HTTP/1.1 201 Created\r\nContent-Length: 10\r\n\r\n{", then=lambda: expire(client))
     for _ in range(3):
         assert post(client).attempts == 1
     assert server.connections == 3
@@ -220,12 +222,12 @@ def test_an_endless_error_body_is_read_only_so_far(server, client):
     assert server.connections == 2
 
 
-def test_a_body_that_only_trickles_ends_with_the_read_timeout(server, make_client):
-    client = make_client(server.url, connect_timeout=0.3, read_timeout=0.3)
+def test_a_body_that_only_trickles_ends_at_the_deadline(server, client, expire):
     trickled = threading.Event()
 
     def trickle(conn, _):
         conn.sendall(b"HTTP/1.1 503 Busy\r\nContent-Length: 1000000\r\n\r\n")
+        expire(client)
         try:
             while not trickled.wait(0.02):
                 conn.sendall(b"x")
@@ -236,7 +238,7 @@ def test_a_body_that_only_trickles_ends_with_the_read_timeout(server, make_clien
     server._script.append(trickle)
     with pytest.raises(ServerError):
         post(client)
-    assert trickled.wait(5)
+    assert trickled.wait(60)
 
 
 def test_a_redirect_is_never_followed_and_the_key_stays_here(server, make_server, client, key):
@@ -311,7 +313,7 @@ def test_a_gateway_path_in_the_base_url_is_kept(server, make_client):
 
 
 def test_a_large_body_may_take_longer_than_the_connect_timeout(server, make_client):
-    slow = make_client(server.url, connect_timeout=0.1, read_timeout=5.0)
+    slow = make_client(server.url, connect_timeout=0.1)
     ready = threading.Event()
     read = server._read
 
@@ -350,7 +352,7 @@ def test_tls_to_a_port_of_plain_http_is_a_setting_to_correct(make_client):
         thread.start()
         with pytest.raises(ConfigurationError, match="speaks https"):
             post(make_client(f"https://127.0.0.1:{listener.getsockname()[1]}"))
-        thread.join(5)
+        thread.join(60)
 
 
 def test_a_certificate_that_changes_after_an_answer_is_no_connection(tls_server, make_client, certificate, tmp_path):
@@ -398,7 +400,7 @@ def test_a_handshake_that_breaks_proves_that_nothing_was_sent(make_client, linge
         client = make_client(f"https://127.0.0.1:{listener.getsockname()[1]}")
         with pytest.raises(UnreachableError) as caught:
             post(client)
-        dropper.join(5)
+        dropper.join(60)
     assert caught.value.attempts == 5
 
 
