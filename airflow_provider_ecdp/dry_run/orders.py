@@ -61,7 +61,7 @@ def check(
         findings.ignored += [prefix + column for column in ignored]
     if orders.settings.sql is not None:
         findings.not_fields = list(orders.fields.ignored)
-    if kept := prior_runs.of_columns(settings.on_drift):
+    if kept := prior_runs.columns_ledger(settings.on_drift):
         changes = drifted(orders, kept)
         findings.drift = None if changes is None else [str(change) for change in changes]
     carried = carry_over(orders, prior_runs, OnDrift.IGNORE)

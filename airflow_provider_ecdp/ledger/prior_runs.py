@@ -42,7 +42,7 @@ class PriorRuns:
     deletions: Ledger | None = None
     only_changed: bool = True
 
-    def of_columns(self, on_drift: OnDrift) -> Ledger | None:
+    def columns_ledger(self, on_drift: OnDrift) -> Ledger | None:
         """Return where the columns that a run reads are kept, None for nowhere.
 
         :raises ConfigurationError: `on_drift` is FAIL, and nothing is kept to compare with
@@ -80,7 +80,7 @@ def carry_over(orders: OrderReader, prior: PriorRuns, on_drift: OnDrift) -> Carr
     :raises ConfigurationError: there is nothing to replay, or nothing that keeps columns, where drift is a failure
     :raises ColumnsError: columns are gone or have changed, and that is a failure
     """
-    columns = prior.of_columns(on_drift)
+    columns = prior.columns_ledger(on_drift)
     if columns is not None:
         detect_drift(orders, columns, on_drift)
     # orders that an earlier try of this run skipped as unchanged do not count as sent by it
@@ -92,7 +92,7 @@ def carry_over(orders: OrderReader, prior: PriorRuns, on_drift: OnDrift) -> Carr
     sent = tuple(rows for rows in (own, history) if rows is not None)
     if prior.replay is None:
         return CarriedOver(sent, resumed=bool(sent))
-    earlier = prior.replay.unfinished()
+    earlier = prior.replay.replayable_orders()
     if earlier is None:
         raise ConfigurationError(f"{prior.replay.path} has no results of an earlier run to replay")
     failed, total = earlier

@@ -79,7 +79,7 @@ def detect_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list
     now = _informative(columns_of(orders), before)
     if now != before:
         kept = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "columns": now}
-        ledger.keep(_NOTE, json.dumps(kept, ensure_ascii=False, indent=1).encode())
+        ledger.write_note(_NOTE, json.dumps(kept, ensure_ascii=False, indent=1).encode())
     return changes
 
 
@@ -110,7 +110,7 @@ def changed(before: Columns, now: Columns) -> Iterator[Change]:
 
 
 def _kept(ledger: Ledger) -> Columns:
-    text = ledger.kept(_NOTE)
+    text = ledger.read_note(_NOTE)
     if text is None:
         return {}
     try:

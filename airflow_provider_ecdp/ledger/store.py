@@ -99,7 +99,7 @@ class Ledger:
         if not self.exists():
             with accessing(self.path):
                 self._write(SCHEMA.empty_table())
-        self._times = self._order_of_writing()
+        self._times = self._write_clock()
 
     def add(self, batch: BatchOutcome, reasons: Sequence[str | None] | None) -> None:
         """Note the outcome of orders; written at the next flush."""
@@ -113,7 +113,7 @@ class Ledger:
             if batch.http_status is None
             else pa.repeat(pa.scalar(batch.http_status, pa.int32()), count),
             pa.repeat(pa.scalar(batch.attempts, pa.int32()), count),
-            pa.repeat(pa.scalar(self._order_of_writing().next(), SCHEMA.field("at").type), count),
+            pa.repeat(pa.scalar(self._write_clock().next(), SCHEMA.field("at").type), count),
         ]
         self._buffer.add(pa.RecordBatch.from_arrays(columns, schema=SCHEMA))
 
@@ -161,8 +161,8 @@ class Ledger:
             self._writer.start(self._buffer.take())
             self._written()
 
-    def keep(self, name: str, note: bytes) -> None:
-        """Keep a note beside the outcomes; the newest of its kind counts.
+    def write_note(self, name: str, note: bytes) -> None:
+        """Write a note beside the outcomes; the newest with its name counts.
 
         :raises ConfigurationError: nothing can be written here
         :raises StorageError: nothing can be written now
@@ -175,7 +175,7 @@ class Ledger:
 
         :raises StorageError: the storage does not answer
         """
-        clock = self._order_of_writing()
+        clock = self._write_clock()
         clock.see(other._all_files())
         other._times = clock
 
@@ -186,15 +186,15 @@ class Ledger:
         :raises StorageError: nothing can be written now
         """
         earlier = self._files_here(f"_{_CLOCK}-", ".json")
-        self.keep(_CLOCK, b"{}")
+        self.write_note(_CLOCK, b"{}")
         with accessing(self.path):
             for file in earlier:
                 # another run may have been first
                 with contextlib.suppress(FileNotFoundError):
                     self._filesystem.rm_file(file)
 
-    def kept(self, name: str) -> bytes | None:
-        """Return the newest note of its kind, None if there is none."""
+    def read_note(self, name: str) -> bytes | None:
+        """Return the newest note of a name, None if there is none."""
         notes = self._files_here(f"_{name}-", ".json")
         with accessing(self.path, "read"):
             return bytes(self._filesystem.cat_file(list(notes)[-1])) if notes else None
@@ -216,7 +216,7 @@ class Ledger:
         """Whether it is so large that only rows that are needed are kept in memory."""
         return sum(self._files_here().values()) > LARGE
 
-    def unfinished(self) -> tuple[pa.Table, int] | None:
+    def replayable_orders(self) -> tuple[pa.Table, int] | None:
         """Return `order_id` of the orders that failed in earlier runs, and the number of all; None without runs.
 
         Ledgers in folders inside count too: those of mapped tasks have one above them all.
@@ -240,14 +240,14 @@ class Ledger:
     def _all_files(self) -> dict[str, int]:
         return files_in(self._filesystem, self._folder, self.path, end="", notes=True)
 
-    def _order_of_writing(self) -> WriteClock:
+    def _write_clock(self) -> WriteClock:
         if self._times is None:
             self._times = WriteClock()
             self._times.see(self._all_files())
         return self._times
 
     def _stamp(self) -> str:
-        return f"{self._order_of_writing().stamp()}-{self._run}"
+        return f"{self._write_clock().stamp()}-{self._run}"
 
     def _written(self) -> None:
         """Wait for the current write; rows that could not be written are pending again."""

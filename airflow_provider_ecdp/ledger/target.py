@@ -45,7 +45,7 @@ def check_target(ledger: Ledger, base_url: str, fingerprint: Callable[[bytes], s
 
 
 def _kept(ledger: Ledger) -> tuple[str, bytes, str] | None:
-    note = ledger.kept(_NOTE)
+    note = ledger.read_note(_NOTE)
     if note is None:
         return None
     try:
@@ -59,4 +59,4 @@ def _kept(ledger: Ledger) -> tuple[str, bytes, str] | None:
 def _keep(ledger: Ledger, base_url: str, fingerprint: Callable[[bytes], str]) -> None:
     salt = secrets.token_bytes(16)
     facts = {"base_url": base_url, "salt": salt.hex(), "key": fingerprint(salt)}
-    ledger.keep(_NOTE, json.dumps(facts, indent=1).encode())
+    ledger.write_note(_NOTE, json.dumps(facts, indent=1).encode())

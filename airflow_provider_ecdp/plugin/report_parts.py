@@ -156,7 +156,7 @@ def columns_read(place: Place, key: TaskKey) -> dict[str, Any] | None:
     folder = columns_folder(root, key.dag_id, key.task_id)
     try:
         folders.refuse_links(root, folder, notes=True)
-        note = open_ledger(folder).kept("schema")
+        note = open_ledger(folder).read_note("schema")
         kept = json.loads(note) if note else None
     except (EcdpError, ValueError):
         return None

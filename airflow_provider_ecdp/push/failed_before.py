@@ -90,9 +90,9 @@ class FailedBefore:
     def _load(self, name: str, description: Mapping[str, Any] | None = None) -> FailedExtract:
         ledger = Ledger(f"{self._folder}/{name}", self._filesystem)
         if description is None:
-            note = ledger.kept(_NOTE)
+            note = ledger.read_note(_NOTE)
             description = json.loads(note) if note else {}
-        left = ledger.unfinished()
+        left = ledger.replayable_orders()
         return FailedExtract(name, description, ledger, set(left[0]["order_id"].to_pylist()) if left else set())
 
     def log_plan(self) -> None:
@@ -150,7 +150,7 @@ class FailedBefore:
                 self.forget(self._own)
             self.flush()
             for extract in self._all:
-                left = extract.ledger.unfinished()
+                left = extract.ledger.replayable_orders()
                 if left is None or not len(left[0]):
                     self._remove(extract)
         except EcdpError as error:
@@ -175,8 +175,8 @@ class FailedBefore:
 
     def begin(self) -> None:
         """Describe this run's extract for the runs after it."""
-        if self._own.ledger.kept(_NOTE) is None:
-            self._own.ledger.keep(_NOTE, json.dumps(dict(self._own.description)).encode())
+        if self._own.ledger.read_note(_NOTE) is None:
+            self._own.ledger.write_note(_NOTE, json.dumps(dict(self._own.description)).encode())
 
     def add(self, batch: BatchOutcome, reasons: Sequence[str | None] | None) -> None:
         """Note orders that failed, and the outcomes of those that had failed before."""

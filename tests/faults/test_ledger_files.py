@@ -83,7 +83,7 @@ class TestFolders:
         written(ledger, "B", outcome=Outcome.UNRESOLVED)
 
         assert accepted(ledger) == ["A"]
-        assert Ledger(tmp_path).unfinished()[0]["order_id"].to_pylist() == ["B"]
+        assert Ledger(tmp_path).replayable_orders()[0]["order_id"].to_pylist() == ["B"]
 
 
 class TestFileSystems:

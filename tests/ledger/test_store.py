@@ -110,7 +110,7 @@ def test_every_outcome_is_written_and_read(folder, outcome):
     again = Ledger(folder)
     assert pq.read_table(folder)["outcome"].to_pylist() == [outcome.value]
     assert accepted(again)["order_id"].to_pylist() == ([] if outcome.failed else ["A"])
-    assert again.unfinished()[0]["order_id"].to_pylist() == (["A"] if outcome.replayable else [])
+    assert again.replayable_orders()[0]["order_id"].to_pylist() == (["A"] if outcome.replayable else [])
 
 
 def test_facts_that_are_not_known_are_null(folder):
@@ -297,7 +297,7 @@ def test_a_new_ledger_holds_nothing_and_says_so(folder):
     ledger = Ledger(folder)
     assert not ledger.exists()
     assert accepted(ledger) is None
-    assert ledger.unfinished() is None
+    assert ledger.replayable_orders() is None
 
 
 def test_a_run_that_has_begun_has_left_a_sign(folder):
@@ -322,7 +322,7 @@ def test_the_newest_row_of_an_order_counts(folder):
         ledger.flush()
 
     assert taken(accepted(Ledger(folder))) == {"ok": "content 0", "lost": "content 1", "changed": "content 2"}
-    assert sorted(Ledger(folder).unfinished()[0]["order_id"].to_pylist()) == ["new", "stopped", "was ok"]
+    assert sorted(Ledger(folder).replayable_orders()[0]["order_id"].to_pylist()) == ["new", "stopped", "was ok"]
 
 
 def test_the_newest_row_counts_within_a_run_too(folder):
@@ -351,7 +351,7 @@ def test_orders_without_an_id_are_written_and_never_known(folder):
     note(ledger, Outcome.REJECTED, [None])
     ledger.flush()
     assert pq.read_table(folder).num_rows == 3
-    assert (accepted(Ledger(folder)).num_rows, Ledger(folder).unfinished()[0].num_rows) == (0, 0)
+    assert (accepted(Ledger(folder)).num_rows, Ledger(folder).replayable_orders()[0].num_rows) == (0, 0)
 
 
 def test_what_is_accepted_can_be_skipped_by_orders(folder):
@@ -415,7 +415,7 @@ def test_what_is_left_is_reported_of_all_ledgers_in_a_folder_and_the_newest_row_
     memory.pipe("/bucket/[run]/push/1/3/_schema.json", b"{}")
     memory.pipe("/bucket/[run]/push-more/0/3/x.parquet", b"another task's")
     for above in (Ledger("memory://bucket/[run]/push"), Ledger("/bucket/[run]/push/", filesystem=memory)):
-        assert above.unfinished()[0]["order_id"].to_pylist() == ["lost"]
+        assert above.replayable_orders()[0]["order_id"].to_pylist() == ["lost"]
         # what is accepted is asked of one ledger: shards that are listed anew have other orders
         assert (above.exists(), accepted(above)) == (False, None)
 
@@ -532,7 +532,7 @@ def test_an_object_store_holds_a_ledger(memory):
     assert taken(accepted(Ledger("memory://bucket/results"))) == {"A": "hash of A"}
     # as Airflow's object storage gives it: a file system and a path in it
     again = Ledger("/bucket/results", filesystem=memory)
-    assert again.unfinished()[0]["order_id"].to_pylist() == ["B"]
+    assert again.replayable_orders()[0]["order_id"].to_pylist() == ["B"]
 
 
 def test_two_writers_in_one_folder_do_not_write_over_each_other(folder):
@@ -657,7 +657,7 @@ def test_a_damaged_file_is_named_and_nothing_is_believed_without_it(folder):
     ledger.flush()
     (folder / "broken.parquet").write_bytes(b"PAR1 and then nothing")
     with pytest.raises(ConfigurationError, match=r"broken\.parquet is damaged or is not a results file .* move it"):
-        Ledger(folder).unfinished()
+        Ledger(folder).replayable_orders()
 
 
 def test_a_foreign_file_is_ignored_with_a_word(folder, caplog):
@@ -665,7 +665,7 @@ def test_a_foreign_file_is_ignored_with_a_word(folder, caplog):
     note(ledger, Outcome.REJECTED, ["A"])
     ledger.flush()
     pq.write_table(pa.table({"id": [1], "name": ["x"]}), folder / "foreign.parquet")
-    assert Ledger(folder).unfinished()[0]["order_id"].to_pylist() == ["A"]
+    assert Ledger(folder).replayable_orders()[0]["order_id"].to_pylist() == ["A"]
     assert "foreign.parquet has no outcomes" in caplog.text
 
 
