@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from airflow_provider_ecdp.plugin.folders import TaskKey
-from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport
+from airflow_provider_ecdp.plugin.xcom_report import TaskReport
 
 #: Runs that a report is compared with.
 EARLIER_RUNS = 20
@@ -124,14 +124,14 @@ def task_states(
 
 
 def reported(session: Session, key: TaskKey) -> TaskReport | None:
-    """Return the report that a task instance has left in XCom, None if it left none."""
+    """Return the report that a task instance has pushed to XCom, None if it pushed none."""
     return next(iter(reports(session, key.dag_id, key.run_id, [key.task_id], key.map_index).values()), None)
 
 
 def reports(
     session: Session, dag_id: str, run_id: str, task_ids: Sequence[str], map_index: int | None = None
 ) -> dict[tuple[str, int], TaskReport]:
-    """Return the reports that task instances have left in XCom, by task id and map index."""
+    """Return the reports that task instances have pushed to XCom, by task id and map index."""
     conditions = [
         XComModel.dag_id == dag_id,
         XComModel.run_id == run_id,
@@ -146,7 +146,7 @@ def reports(
 
 
 def has_return_value(session: Session, key: TaskKey) -> bool:
-    """Whether a task instance has left a return value in XCom, of any kind and in any storage."""
+    """Whether a task instance has pushed a return value to XCom, of any kind and in any storage."""
     statement = select(func.count()).where(
         XComModel.dag_id == key.dag_id,
         XComModel.run_id == key.run_id,
@@ -181,7 +181,7 @@ def _replayed_from(conf: Any) -> str:
 def earlier_summaries(
     session: Session, run: RunState, task_ids: Sequence[str], map_index: int | None = None
 ) -> list[tuple[str, dt.datetime, dict[str, Any]]]:
-    """Return the summaries that tasks have left in XCom in this run and those before it, the newest run first.
+    """Return the summaries that tasks have pushed to XCom in this run and those before it, the newest run first.
 
     :return: id and time of the run, and the summary of one task instance
     """

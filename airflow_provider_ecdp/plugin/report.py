@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
-from airflow_provider_ecdp.plugin import access, folders, press_again, records
+from airflow_provider_ecdp.plugin import access, buttons, folders, records
 from airflow_provider_ecdp.plugin import report_parts as parts
 from airflow_provider_ecdp.plugin.folders import Place, RunPlaces, TaskKey
-from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport
 from airflow_provider_ecdp.plugin.open_results import OpenResults
 from airflow_provider_ecdp.plugin.records import RunState, SerializedDag, TaskState
+from airflow_provider_ecdp.plugin.xcom_report import TaskReport
 from airflow_provider_ecdp.results.outcome import Outcome
 
 
@@ -23,27 +23,27 @@ def task_report(session: Session, user: Any, run: RunState, state: TaskState, op
     """Return the report of a task instance."""
     key = state.key
     dag = records.serialized_dag(session, key.dag_id)
-    left = records.reported(session, key)
+    xcom = records.reported(session, key)
     body: dict[str, Any] = {"task": parts.task_json(state), "run": parts.run_json(run)}
-    if left is None and key.task_id not in dag.tasks:
+    if xcom is None and key.task_id not in dag.tasks:
         return {**body, "kind": "other"}
     fields = records.rendered_fields(session, key)
-    place, notes = _place(key, left, state)
-    path = (left and left.results_path) or (place.of(place.inside[0]) if place else None)
+    place, notes = _place(key, xcom, state)
+    path = (xcom and xcom.results_path) or (place.of(place.inside[0]) if place else None)
     body |= {
         "kind": "orders",
-        "facts": parts.facts(dry_run=left is not None and left.dry_run),
-        "summary": left and left.summary,
-        "warnings": left.warnings if left else {},
-        "columns_used": left.columns_used if left else [],
+        "facts": parts.facts(dry_run=xcom is not None and xcom.dry_run),
+        "summary": xcom and xcom.summary,
+        "warnings": xcom.warnings if xcom else {},
+        "columns_used": xcom.columns_used if xcom else [],
         "results_path": path and without_credentials(path),
         "settings": parts.settings_json(fields),
         "columns": place and parts.columns_read(place, key),
         "earlier": parts.earlier_runs(session, run, [key.task_id], key.map_index),
         "paused": run.paused,
-        **_press_again(session, user, run, dag=dag, key=key, fields=fields, path=path),
+        **_buttons(session, user, run, dag=dag, key=key, fields=fields, path=path),
     }
-    body |= _outcomes_of(place, left, opened, notes)
+    body |= _outcomes_of(place, xcom, opened, notes)
     if body["source"] == "results" and _ended_early(session, dag, state):
         notes.append(parts.reader_note("warning", _ENDED_EARLY))
         body["ended_early"] = True
@@ -58,29 +58,29 @@ _ENDED_EARLY = (
 
 
 def _ended_early(session: Session, dag: SerializedDag, state: TaskState) -> bool:
-    """Whether a task instance has failed before it could leave its report in XCom."""
+    """Whether a task instance has failed before it could push its report to XCom."""
     pushes = dag.tasks.get(state.key.task_id, {}).get("do_xcom_push", True)
     return state.state == "failed" and bool(pushes) and not records.has_return_value(session, state.key)
 
 
 def _outcomes_of(
-    place: Place | None, left: TaskReport | None, opened: OpenResults, notes: list[dict[str, str]]
+    place: Place | None, xcom: TaskReport | None, opened: OpenResults, notes: list[dict[str, str]]
 ) -> dict[str, Any]:
     if place is None:
-        return parts.of_xcom(left)
+        return parts.of_xcom(xcom)
     try:
         with opened.of([place]) as results:
             added_up = parts.of_results(results)
     except EcdpError as error:
         notes.append(parts.reader_note("error", f"The results cannot be read: {error}"))
-        return parts.of_xcom(left)
-    if left and left.results_path == place.of(place.inside[0]):
+        return parts.of_xcom(xcom)
+    if xcom and xcom.results_path == place.of(place.inside[0]):
         # all orders of the extract: of an id that it holds more than once, results have one row
-        return {**added_up, "outcomes": parts.outcomes_json(left.counts)}
+        return {**added_up, "outcomes": parts.outcomes_json(xcom.counts)}
     return added_up
 
 
-def _press_again(
+def _buttons(
     session: Session,
     user: Any,
     run: RunState,
@@ -92,12 +92,12 @@ def _press_again(
 ) -> dict[str, Any]:
     parameters = {**dag.tasks.get(key.task_id, {}), **fields}
     date = records.next_logical_date(session, run)
-    replay = press_again.replay(run, dag, key.task_id, _without_secret(path), date)
+    replay = buttons.replay(run, dag, key.task_id, _without_secret(path), date)
     return {
         "replays": parts.replays(session, run, [key.task_id], path) if path else [],
         "retry_failed": str(parameters.get("retry_failed")).lower() == "true",
         "replay": {**replay, "allowed": access.may_trigger(user, key.dag_id)},
-        "clear": {**press_again.clear(run, key, parameters), "allowed": access.may_clear(user, key.dag_id)},
+        "clear": {**buttons.clear(run, key, parameters), "allowed": access.may_clear(user, key.dag_id)},
     }
 
 
@@ -106,18 +106,18 @@ def _without_secret(path: str | None) -> str | None:
     return path if path and without_credentials(path) == path else None
 
 
-def _place(key: TaskKey, left: TaskReport | None, state: TaskState) -> tuple[Place | None, list[dict[str, str]]]:
+def _place(key: TaskKey, xcom: TaskReport | None, state: TaskState) -> tuple[Place | None, list[dict[str, str]]]:
     """Return the place of the results, and notes for the reader if the API server sees none."""
-    reported = left.results_path if left else None
+    reported = xcom.results_path if xcom else None
     try:
         place = folders.results_of(key, reported)
     except EcdpError as error:
         return None, [parts.reader_note("error", f"The results cannot be read: {error}")]
     if place is not None:
         return place, []
-    if reported is not None and left and any(left.counts.values()):
+    if reported is not None and xcom and any(xcom.counts.values()):
         return None, [parts.reader_note("warning", _unseen(key, reported))]
-    if left or state.unfinished:
+    if xcom or state.unfinished:
         return None, []
     return None, [parts.reader_note("info", _nothing())]
 
@@ -166,7 +166,7 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
     states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
     if not states:
         return {**body, "kind": "other"}
-    left = records.reports(session, run.dag_id, run.run_id, list(dag.tasks))
+    task_reports = records.reports(session, run.dag_id, run.run_id, list(dag.tasks))
     body |= {
         "kind": "orders",
         "facts": parts.facts(),
@@ -176,7 +176,7 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
     counts = {
         state.key: report.counts
         for state in states
-        if (report := left.get((state.key.task_id, state.key.map_index))) is not None
+        if (report := task_reports.get((state.key.task_id, state.key.map_index))) is not None
     }
     notes: list[dict[str, str]] = []
     of_run = run_places(run, states)
@@ -190,12 +190,12 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
     notes += (parts.reader_note("error", f"{those} cannot be read: {error}") for error in failures)
     if counts:
         sums = {outcome.value: sum(of_task[outcome.value] for of_task in counts.values()) for outcome in Outcome}
-        dry_run = bool(left) and all(report.dry_run for report in left.values())
+        dry_run = bool(task_reports) and all(report.dry_run for report in task_reports.values())
         body |= {"summary": {"dry_run": dry_run}, "facts": parts.facts(dry_run=dry_run)}
         body["outcomes"] = parts.outcomes_json(sums, dry_run=dry_run)
     if counts and body["source"] is None:
-        body |= {"source": "xcom", "reasons": parts.reasons_of(left.values())}
-        if any(report.results_path and any(report.counts.values()) for report in left.values()):
+        body |= {"source": "xcom", "reasons": parts.reasons_of(task_reports.values())}
+        if any(report.results_path and any(report.counts.values()) for report in task_reports.values()):
             notes.append(parts.reader_note("info", _UNSEEN_OF_RUN))
     early = [state.key for state in states if state.key in places and _ended_early(session, dag, state)]
     if early:
@@ -220,7 +220,7 @@ def _replay_of_run(
     inside = place.inside[0] if key.map_index < 0 else place.inside[0].split("/")[0]
     date = records.next_logical_date(session, run)
     path = place.of(inside)
-    replay = press_again.replay(run, dag, key.task_id, _without_secret(path), date)
+    replay = buttons.replay(run, dag, key.task_id, _without_secret(path), date)
     return {
         "paused": run.paused,
         "replays": parts.replays(session, run, list(task_ids), path),

@@ -16,8 +16,8 @@ from airflow_provider_ecdp.operators.results import open_ledger
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.plugin import folders, records
 from airflow_provider_ecdp.plugin.folders import Place, TaskKey
-from airflow_provider_ecdp.plugin.left_in_xcom import TaskReport, counts_of
 from airflow_provider_ecdp.plugin.records import RunState, TaskState
+from airflow_provider_ecdp.plugin.xcom_report import TaskReport, counts_of
 from airflow_provider_ecdp.results.folders import columns_folder
 from airflow_provider_ecdp.results.outcome import Outcome
 
@@ -95,16 +95,16 @@ def _overview(results: Results) -> dict[str, Any]:
     }
 
 
-def of_xcom(left: TaskReport | None) -> dict[str, Any]:
+def of_xcom(xcom: TaskReport | None) -> dict[str, Any]:
     """Return the results in XCom, in place of all: some of them, failures first."""
-    if left is None:
+    if xcom is None:
         return {"source": None, "outcomes": [], "reasons": [], "timeline": [], "results": []}
     return {
         "source": "xcom",
-        "outcomes": outcomes_json(left.counts, dry_run=left.dry_run),
-        "reasons": left.reasons,
+        "outcomes": outcomes_json(xcom.counts, dry_run=xcom.dry_run),
+        "reasons": xcom.reasons,
         "timeline": [],
-        "results": left.results,
+        "results": xcom.results,
     }
 
 

@@ -68,8 +68,8 @@ def _places_of_run(run: _Run, session: SessionDep) -> list[Place]:
 
 
 def _places_of_task(task: _Task, session: SessionDep) -> list[Place]:
-    left = records.reported(session, task.key)
-    place = folders.results_of(task.key, left.results_path if left else None)
+    xcom = records.reported(session, task.key)
+    place = folders.results_of(task.key, xcom.results_path if xcom else None)
     return _not_empty([place] if place else [])
 
 
