@@ -2,7 +2,7 @@
 
     EcdpError
     ├── ConfigurationError         a setting is wrong: correct it, nothing was sent
-    ├── StorageError               a storage does not answer, or is full: later, or free space
+    ├── StorageError               a storage does not answer, or is full: retry later, or free space
     ├── ExtractError               the extract cannot be read as orders: correct the data or the SQL
     │   ├── MissingSourceError     no such file, folder or partition: has the export run?
     │   ├── SourceChangedError     its files were replaced while the run was reading them: run again
@@ -12,25 +12,24 @@
     │       └── MemoryLimitError   it needs more memory than it may have
     ├── ApiError                   one request did not succeed
     │   ├── KeyRefusedError        401, and 403 before any success: correct the key in the connection
-    │   ├── ForbiddenError         403 after the key was accepted: perhaps a firewall that dislikes the content
+    │   ├── ForbiddenError         403 after the key was accepted: perhaps a firewall blocks the content
     │   ├── RequestRejectedError   400 and other 4xx: the API refused the request
     │   │   └── TooLargeError      413: the same orders in smaller batches
     │   ├── NotFoundError          404 on an order's own path
-    │   ├── ThrottledError         429: later
+    │   ├── ThrottledError         429: retry later
     │   ├── UnreachableError       no connection: the request was certainly not sent
-    │   ├── ServerError            5xx: later; a POST may have been stored
+    │   ├── ServerError            5xx: retry later; a POST may have been stored
     │   ├── NoAnswerError          timeout or reset after sending: a POST may have been stored
-    │   └── UnexpectedAnswerError  an answer that the contract does not know: is the base URL right?
-    │       └── WrongAddressError  404 that is not in ECDP's form, before any success
+    │   └── UnexpectedAnswerError  an answer outside the contract: is the base URL right?
+    │       └── WrongAddressError  a 404 that is not in ECDP's form, before any success
     ├── CancelledError             a run was cancelled: a signal, or a killed task
     ├── DeadlineError              a run has reached its `max_duration`
     └── PushError                  a push has ended and not every order is in ECDP: its report says which
         ├── OrdersFailedError      orders were refused: correct them, trying again changes nothing
         └── PushStoppedError       an outage or a refused key stopped the run: run again and it goes on
 
-`transient` is whether the same call can succeed later with nothing changed, `may_be_content` whether another request
-can succeed now. Messages name orders by id and
-never hold a payload, an e-mail address, a phone number or the key.
+`transient` says whether the same call can succeed later without any change, `may_be_content` whether another request
+can succeed now. Messages name orders by id, and never hold a payload, an e-mail address, a phone number or the key.
 """
 
 from __future__ import annotations
@@ -62,33 +61,33 @@ class StorageError(EcdpError):
 class ExtractError(EcdpError):
     """The extract cannot be read as orders; orders that were sent before are recorded."""
 
-    #: whether the storage does not answer, or refuses: an extract that is wrong stays so, this may pass
+    #: whether the storage failed, and not the extract: a retry may succeed
     of_storage: bool = False
 
     @property
     def transient(self) -> bool:
-        """A storage that does not answer is not an extract that is wrong."""
+        """A failure of the storage may pass; a wrong extract stays wrong."""
         return self.of_storage
 
 
 class MissingSourceError(ExtractError):
     """There is no such file, folder or partition, or no file matches; it may not have been written yet."""
 
-    #: whether the file is only late, for whoever reads it
+    #: whether the caller expects the file, which is then only late
     expected: bool = False
 
     @property
     def transient(self) -> bool:
-        """A file that is expected may be there at the next try."""
+        """An expected file may be there at the next try."""
         return self.expected or super().transient
 
 
 class SourceChangedError(ExtractError):
-    """Files were replaced between two readings of one run: the ids that it has read are out of date."""
+    """Files were replaced between two readings of one run: the ids read first are out of date."""
 
     @property
     def transient(self) -> bool:
-        """A run that starts over reads the new files."""
+        """The next run reads the new files."""
         return True
 
 
@@ -108,7 +107,7 @@ class MemoryLimitError(SqlError):
     """The query needs more memory than its limit, and cannot go on from disk."""
 
 
-#: never caused by the orders of one request: no answer to it, a proxy that wants a password
+#: Never caused by the orders of one request: no answer, and a proxy that requires a password.
 _NEVER_CONTENT = (None, 407)
 
 
@@ -214,17 +213,17 @@ class NoAnswerError(ApiError):
 
 
 class UnexpectedAnswerError(ApiError):
-    """An answer that the contract does not know: a redirect, 404 on POST, another 2xx than the documented one."""
+    """An answer outside the contract: a redirect, 404 on POST, or a 2xx other than the documented one."""
 
     @property
     def maybe_stored(self) -> bool:
-        """A redirect or a 4xx comes instead of processing; after another 2xx nobody knows."""
+        """A redirect or a 4xx replaces processing; after any other answer the order may be stored."""
         processed = self.status is None or not 300 <= self.status < 500
         return processed or self.earlier_maybe_stored
 
 
 class WrongAddressError(UnexpectedAnswerError):
-    """404 on POST, or not in the API's form, before any success: it does not prove that ECDP has no such order."""
+    """404 on POST, or one without the API's form, before any success: no proof that ECDP lacks the order."""
 
 
 class CancelledError(EcdpError):

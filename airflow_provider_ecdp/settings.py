@@ -111,7 +111,7 @@ def _sentence(name: str, message: str) -> str:
 
 
 def setting(default: Any, kind: Kind, *, help: str, connection: bool = False) -> Any:  # noqa: A002  # argparse's word
-    """Return the field of a settings class; a default of `...` is none: the setting is required."""
+    """Return the field of a settings class; with `...` as its default, the setting is required."""
     facts = Setting("", kind, help, default, connection)
     if facts.required:
         return dataclasses.field(metadata={_KEY: facts})
@@ -119,14 +119,14 @@ def setting(default: Any, kind: Kind, *, help: str, connection: bool = False) ->
 
 
 def same(table: type, name: str, **changes: Any) -> Any:
-    """Return a field that is a setting of another class too."""
+    """Return a field with the help, limits and default of a setting of another class."""
     facts = {field.name: field for field in settings_of(table)}[name]
     facts = dataclasses.replace(facts, **changes)
     return setting(facts.default, facts.kind, help=facts.help, connection=facts.connection)
 
 
 def settings_of(table: type) -> Iterator[Setting]:
-    """Yield the settings of a class; a field that was not made by `setting` is not for users."""
+    """Yield the settings of a class; fields that `setting` did not make are internal."""
     for field in dataclasses.fields(table):
         if _KEY in field.metadata:
             yield dataclasses.replace(field.metadata[_KEY], name=field.name)
@@ -153,7 +153,7 @@ def build(table: type[_T], values: Mapping[str, object]) -> _T:
 
 
 def shown(value: Any) -> str:
-    """Return a wrong value as a message shows it."""
+    """Return a wrong value for a message, shortened."""
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
@@ -162,7 +162,7 @@ def shown(value: Any) -> str:
 
 
 def text(rule: str = "text", metavar: str = "TEXT") -> Kind:
-    """Take text alone."""
+    """Take text, and no other type."""
 
     def parse(value: Any) -> str:
         if not isinstance(value, str):
@@ -231,7 +231,7 @@ def duration() -> Kind:
 
 
 def choice(of: type[enum.StrEnum] | tuple[str, ...]) -> Kind:
-    """Take one of several words, whatever the case, `_`, `-` and blanks."""
+    """Take one of several words; case, `_`, `-` and spaces do not matter."""
     folded = {_folded(word): word for word in of}
 
     def parse(value: Any) -> Any:

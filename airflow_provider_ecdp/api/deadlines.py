@@ -1,7 +1,7 @@
 """Enforces one deadline per exchange, from connecting to the last byte of its answer.
 
-A socket's own timeout restarts with every byte, so that a server that drips keeps its client for ever. Here a thread
-shuts the sockets whose deadline has passed, and all of them soon after an interruption.
+A socket's own timeout restarts with every byte, so a server that drips bytes would hold its client forever. Here a
+thread shuts the sockets whose deadline has passed, and all of them soon after an interruption.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Self
 
-#: seconds that exchanges under way still have after an interruption: an answer that is near is worth more than a doubt
+#: Seconds that exchanges under way still have after an interruption: most answers arrive, and leave no doubt.
 GRACE = 2.0
 
 
@@ -69,7 +69,7 @@ class Exchange:
 
 
 class Watchdog:
-    """Shuts the connections of exchanges whose `seconds` are over, by a thread that lives as long as there are any."""
+    """Shuts the connections of exchanges after `seconds`, in a thread that lives as long as there are any."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

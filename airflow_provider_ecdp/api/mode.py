@@ -25,7 +25,7 @@ class Mode(enum.StrEnum):
 
     @property
     def repeatable(self) -> bool:
-        """Whether the same POST may be sent twice: Add twice may make two orders of one, the API has no key for it."""
+        """Whether the same POST may be sent twice: Add could store an order twice, for it has no idempotency key."""
         return self is not Mode.ADD
 
 

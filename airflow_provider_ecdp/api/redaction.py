@@ -90,7 +90,7 @@ _LAYERS = 4
 #: Characters of telephone numbers beside digits.
 _SEPARATORS = str.maketrans("", "", " +-()./_,:;|")
 
-#: What a server breaks lines with.
+#: Characters at which a server may break a line.
 _BLANKS = str.maketrans("", "", " ")
 
 _OPENING, _CLOSING = "'\"`\u2018\u201c\u00ab", "'\"`\u2019\u201d\u00bb"
@@ -175,14 +175,14 @@ class _Where(enum.Enum):
     IN_QUOTES = enum.auto()
 
     def fits(self, before: str, after: str) -> bool:
-        """Whether a value is replaced between these characters, of no character at an end of the text."""
+        """Whether a value is replaced between these two characters; at an end of the text there is none."""
         if self is _Where.IN_QUOTES:
             return bool(before and after) and before in _OPENING and after in _CLOSING
         return self is _Where.ANYWHERE or not (before.isalnum() or after.isalnum())
 
 
 class _Reading(enum.Enum):
-    """How a text is read to find a value: as it is; without blanks, since lines may break in it; as a number."""
+    """How a text is read to find a value: unchanged; without blanks, since lines may break in it; as a number."""
 
     WORDS = enum.auto()
     UNBROKEN = enum.auto()
@@ -190,13 +190,13 @@ class _Reading(enum.Enum):
 
     @property
     def ignored(self) -> dict[int, int | None]:
-        """The characters that are passed over, for `str.translate`."""
+        """The characters that are ignored, for `str.translate`."""
         return {_Reading.WORDS: {}, _Reading.UNBROKEN: _BLANKS, _Reading.NUMBER: _SEPARATORS}[self]
 
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A value, folded, without the characters that its reading passes over."""
+    """A value, folded, without the characters that its reading ignores."""
 
     text: str
     where: _Where

@@ -1,6 +1,6 @@
 """Whether a failed request is sent again, and after how long.
 
-The hidden rule: a POST in mode Add goes out again only if the failed one was certainly not processed. Back-off is
+A POST in mode Add is repeated only if the failed one was certainly not processed. Back-off is
 "full jitter" (AWS Architecture Blog, "Exponential Backoff And Jitter").
 """
 

@@ -1,6 +1,6 @@
 """One HTTP exchange over requests: bytes out, an Answer in, and a typed error for every network failure.
 
-The rule that decides about Add: an error raised while connecting proves that nothing was sent (UnreachableError), any
+Mode Add relies on one rule: an error raised while connecting proves that nothing was sent (UnreachableError), any
 later one proves nothing (NoAnswerError). urllib3 does not distinguish the two for TLS and resets, so the connections
 here mark errors of `connect`. An idle connection that the server closes just when it is used again is "later".
 """

@@ -191,7 +191,7 @@ class _Changes:
         return 2 * self.settings.max_in_flight - 1
 
     def report(self) -> Report:
-        """Add up."""
+        """Return the report."""
         return self.run.report(
             {"operation": self.queue.operation.value},
             len(self.queue),

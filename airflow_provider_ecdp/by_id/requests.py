@@ -54,9 +54,9 @@ class OrderRequester:
     resumed: bool = False
 
     def send(self, request: Callable[[], dict[str, Any]]) -> Answer:
-        """Send one request, which the client repeats where that helps.
+        """Send one request; the client retries it where that is safe.
 
-        :raises ConfigurationError: there can be no connection with these settings
+        :raises ConfigurationError: no connection is possible with these settings
         """
         before = self.client.stats().of_thread
         try:

@@ -13,13 +13,13 @@ from fsspec.implementations.local import LocalFileSystem
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError, StorageError
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 
-#: The end of the name of a file that is being written, or was when its process was killed.
+#: Suffix of a file that is being written, or that a killed process left.
 UNFINISHED = ".part"
 
-#: Protocols of fsspec under which a file is there once its upload has ended, and not before.
+#: fsspec protocols of object stores, where a file appears when its upload has ended, and not before.
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "adl", "az", "oss", "oci", "memory"})
 
-#: Errors of a path that stays wrong, such as a file in place of a folder, a misspelled bucket, a folder without rights.
+#: Errors of a path that stays wrong, such as a file in place of a folder, a misspelled bucket, a read-only folder.
 _PERMANENT = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, ValueError)
 _PERMANENT_NUMBERS = frozenset({errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP})
 
@@ -33,13 +33,13 @@ def put_whole(filesystem: Any, folder: str, name: str, data: bytes) -> None:
     folder = folder.rstrip("/")
     protocol = filesystem.protocol
     if not _OBJECT_STORES.isdisjoint([protocol] if isinstance(protocol, str) else protocol):
-        # no folder is made: there are none, and of a bucket that is misspelled it would make one
+        # no makedirs: an object store has no folders, and a misspelled bucket would be created
         filesystem.pipe_file(f"{folder}/{name}", data)
         return
     filesystem.makedirs(folder, exist_ok=True)
     hidden = f"{folder}/.{name}{UNFINISHED}"
     if not isinstance(filesystem, LocalFileSystem):
-        # SFTP, SMB, HDFS: a file is there from its first byte on
+        # SFTP, SMB, HDFS: a file is visible from its first byte on
         filesystem.pipe_file(hidden, data)
         filesystem.mv(hidden, f"{folder}/{name}")
         return

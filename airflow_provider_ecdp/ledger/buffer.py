@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.ledger.schema import SCHEMA
 
-#: A record batch shares memory with the one that its ids came in, order texts and all, until it is copied.
+#: Rows that are copied at once. Until then they keep the batch in memory that their ids came in, with all its texts.
 _COPY_ROWS = 4096
 
 
@@ -70,7 +70,7 @@ class BackgroundWriter:
         return self._writing is not None and self._writing[0].done()
 
     def start(self, rows: pa.Table) -> None:
-        """Begin to write; nothing else may be being written."""
+        """Begin to write; no other write may be in progress."""
         self._writing = self._pool.submit(self._write, rows), rows
 
     def finish(self, give_back: Callable[[pa.Table], None]) -> None:

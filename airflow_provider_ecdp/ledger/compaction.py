@@ -31,7 +31,7 @@ from airflow_provider_ecdp.results.folders import is_of_run
 #: Rows of one file that a compaction writes; about 50 MB in memory.
 _FILE_ROWS = 500_000
 
-#: The longest time for which one file is being written.
+#: Maximum time that writing one file takes.
 _WRITING = dt.timedelta(minutes=10)
 
 _COLUMNS = ", ".join(f'"{name}"' for name in SCHEMA.names)
@@ -39,7 +39,7 @@ _COLUMNS = ", ".join(f'"{name}"' for name in SCHEMA.names)
 
 @dataclass(frozen=True, slots=True)
 class Compacted:
-    """The result of a compaction: files before and after, rows that stay, and old rows that were dropped."""
+    """The result of a compaction: files before and after, rows kept, and old rows dropped."""
 
     files_before: int
     files_after: int
@@ -117,8 +117,8 @@ def _days_ago(days: float) -> dt.datetime:
 def forget(path: str | os.PathLike[str], order_id: str, filesystem: Any = None) -> int:
     """Erase all rows of an order from all files in a folder, and in folders inside; return how many there were.
 
-    Each file is replaced by one without the order, whole. Where this ends early, it can be called again. Files that a
-    killed process left unfinished are removed. A run that goes on may write the order after this has ended.
+    Each file is replaced at once by one without the order. If this is interrupted, call it again. Unfinished files of
+    killed processes are removed. A run in progress may still write the order afterwards.
 
     :raises ConfigurationError: there are no results
     :raises StorageError: the storage does not answer, or is full
@@ -163,7 +163,7 @@ class _Storage:
         return list(dict.fromkeys(file.rpartition("/")[0] for file in self.all_files()))
 
     def remove_unfinished(self) -> None:
-        """Remove what killed processes left of files that they were writing."""
+        """Remove the unfinished files of killed processes."""
         oldest = dt.datetime.now(dt.UTC) - _WRITING
         for file in files_in(self.filesystem, self.folder, self.name, end=UNFINISHED, deep=True, notes=True):
             written = newest_time([file.rpartition("/")[2].removeprefix(".")])
@@ -171,7 +171,7 @@ class _Storage:
                 self.remove(file)
 
     def folders(self) -> dict[str, list[str]]:
-        """Return all files, with those whose names are hidden, by their folder."""
+        """Return all files, hidden ones too, by their folder."""
         listed = files_in(self.filesystem, self.folder, self.name, end="", deep=True, notes=True)
         if not listed:
             raise ConfigurationError(f"{self.name} has no results of a run")
@@ -200,7 +200,7 @@ class _Storage:
             put_whole(self.filesystem, folder, name, sink.getvalue().to_pybytes())
 
     def remove(self, file: str) -> None:
-        # another compaction may have been first
+        # another compaction may have removed it
         with accessing(self.name, "changed"), contextlib.suppress(FileNotFoundError):
             self.filesystem.rm_file(file)
 

@@ -62,9 +62,9 @@ class CarriedOver:
 
     :param sent: orders that need not be sent again
     :param only: a table of the ids to replay (column `order_id`), None without a replay
-    :param resumed: whether one of them may have stored orders without an answer, or without time to record it
+    :param resumed: whether an earlier run may have stored orders that it could not record
     :param nothing_left: whether a replay may have nothing to send: all that failed may be in other shards
-    :param replayed: how many orders of the earlier run failed, None without a replay
+    :param replayed: how many orders of the earlier run failed, in words; None without a replay
     """
 
     sent: tuple[SentOrders, ...] = ()

@@ -1,7 +1,7 @@
 """Queries of the results of one run or of many: counts, reasons, pages of orders, one order's history, runs.
 
-The rows are read once into an engine that spills beyond its memory limit. For people: the command line, and a page in
-Airflow, ask the same questions.
+The rows are read once into an engine that spills beyond its memory limit. The command line and the page in Airflow use
+the same queries.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from airflow_provider_ecdp.results.folders import is_shared
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import folded
 
-#: The ledger's columns that are read; a content hash takes more time than all others, and is of no use to people.
+#: The ledger's columns that are read. A content hash takes more time than all others, and people do not need it.
 _READ = tuple(name for name in SCHEMA.names if name != "content_hash")
 
 #: The columns of the answers: the ledger's, and the folder of the run, relative to the folder of the query.
@@ -53,7 +53,7 @@ _FAILED = f"outcome IN ({', '.join(repr(outcome.value) for outcome in Outcome if
 #: `at` is a keyword of SQL.
 _ALL = ", ".join(f'"{column}"' for column in COLUMNS)
 
-#: Reasons that differ only in the id of their order: one of them is folded for all.
+#: Key of reasons that differ only in the id of their order: one of them is folded for all.
 _FOLD_KEY = "coalesce(replace(reason, order_id, '…'), reason, '')"
 
 

@@ -20,7 +20,7 @@ from airflow_provider_ecdp.orders.sources.storage import file_system, stripped, 
 
 log = logging.getLogger(__name__)
 
-#: Columns of a ledger that this reads.
+#: Columns that are read to find the newest row of each order.
 COLUMNS = ("order_id", "content_hash", "outcome", "at")
 
 #: Memory limit of an engine over ledgers; beyond it, it spills to disk.
@@ -146,7 +146,7 @@ def read_file(
     with accessing(name, "read", expected=(FileNotFoundError,)), _refusing_damage(name, file, local=local):
         source: str | IO[bytes] = file if local else filesystem.open(file, "rb", cache_type="none")
         with (
-            # a file that is given open stays so
+            # ParquetFile does not close a file that was opened by its caller
             contextlib.nullcontext() if isinstance(source, str) else source,
             pq.ParquetFile(source, pre_buffer=not local) as parquet,
         ):
@@ -170,7 +170,7 @@ def _refusing_damage(name: str, file: str, *, local: bool) -> Iterator[None]:
     except (FileNotFoundError, ValueError):
         raise
     except Exception as error:
-        # of damaged pages Arrow makes an OSError, which has no number
+        # for damaged pages Arrow raises an OSError without an errno
         if local and getattr(error, "errno", None) is None:
             raise _damaged(name, file, error) from None
         raise

@@ -23,7 +23,7 @@ from airflow_provider_ecdp.orders.reader import OrderReader
 
 log = logging.getLogger(__name__)
 
-#: The note in which a ledger keeps them.
+#: Name of the note that holds the columns.
 _NOTE = "schema"
 
 #: The type of a column without a value: a day without a value is no evidence of its type.
@@ -32,7 +32,7 @@ _NULL = str(pa.null())
 #: Changes that a message names.
 _LISTED = 20
 
-#: Where the path of a member begins, after that of its column.
+#: The separator between the path of a column and that of its member.
 _MEMBER = re.compile(r"\.|\[\]")
 
 #: Types of columns by their paths, such as `customer.email` or `products[].price`, by the name of the extract.
@@ -56,9 +56,9 @@ class Change:
 def detect_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list[Change]:
     """Compare the columns of `orders` with those that the previous run read, and keep those that this one reads.
 
-    A failure keeps nothing: the next run compares with the same.
+    If it raises, the record stays unchanged, and the next run compares with it again.
 
-    :param ledger: where the previous run kept it
+    :param ledger: where the previous run kept its columns
     :raises ColumnsError: columns are gone or have changed, and `on_drift` is FAIL
     """
     if on_drift is OnDrift.IGNORE:
@@ -84,7 +84,7 @@ def detect_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list
 
 
 def drifted(orders: OrderReader, ledger: Ledger) -> list[Change] | None:
-    """Compare the columns of `orders` with those that the previous run read; None without one. Keep nothing."""
+    """Return what `detect_drift` would find, None without a previous run; nothing is kept."""
     before = _kept(ledger)
     return list(changed(before, all_columns_of(orders))) if before else None
 
@@ -159,5 +159,5 @@ def _leaves(path: str, type_: pa.DataType) -> Iterator[tuple[str, str]]:
     elif pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_fixed_size_list(type_):
         yield from _leaves(f"{path}[]", type_.value_type)
     else:
-        # writers differ in which kind of text they write, and nothing follows from it
+        # writers choose freely among the types of text, and the values are the same
         yield path, "string" if is_text(type_) else str(type_)

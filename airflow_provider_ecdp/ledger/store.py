@@ -1,7 +1,7 @@
 """The ledger: the outcome of each order, in Parquet files that are complete or absent.
 
-The newest row of an order id counts, in the order of writing. Resume is the question which orders the ledger lists as
-accepted, and with which content: never a position in the extract, which changes when the extract is written again.
+The newest row of an order id counts, in the order of writing. To resume, a run asks which orders the ledger lists as
+accepted, and with which content. A position in the extract would not do: it changes when the extract is written again.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ __all__ = ["FLUSH_ROWS", "FLUSH_SECONDS", "SCHEMA", "Ledger"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds between flushes: after a kill, the orders of this time and of one write are sent again.
+#: Seconds between flushes: after a kill, the orders of this period and of one write are sent again.
 FLUSH_SECONDS = 1.0
 
-#: The same where each file is an upload, and costs a request and its latency.
+#: The same for remote storage, where each file is an upload.
 REMOTE_FLUSH_SECONDS = 5.0
 
 #: Rows that are flushed without waiting; about 10 MB.
@@ -49,7 +49,7 @@ _MERGED_FILES = 16
 LARGE = 10_000_000
 
 
-#: The note of the newest time of other ledgers.
+#: Name of the note whose time later writers must pass.
 _CLOCK = "clock"
 
 #: An order and its content.
@@ -139,7 +139,7 @@ class Ledger:
         if not self._writer.idle:
             if not full:
                 return
-            # the storage is slower than the run, and memory is not a place to wait
+            # the storage is slower than the run: wait for it, before rows fill the memory
             self._written()
         self._writer.start(self._buffer.take())
 
@@ -204,7 +204,7 @@ class Ledger:
         return bool(self._files_here())
 
     def has_accepted(self) -> bool:
-        """Whether ECDP has accepted an order of those that are noted here.
+        """Whether ECDP has accepted any order that is listed here.
 
         :raises StorageError: the storage does not answer
         """
@@ -213,13 +213,13 @@ class Ledger:
 
     @property
     def large(self) -> bool:
-        """Whether it is so large that only rows that are needed are kept in memory."""
+        """Whether it is too large to be loaded into memory as a whole."""
         return sum(self._files_here().values()) > LARGE
 
     def replayable_orders(self) -> tuple[pa.Table, int] | None:
         """Return `order_id` of the orders that failed in earlier runs, and the number of all; None without runs.
 
-        Ledgers in folders inside count too: those of mapped tasks have one above them all.
+        Ledgers in subfolders count too: mapped tasks write into subfolders of one folder.
         """
         rows = self._rows(COLUMNS, deep=True)
         return None if rows is None else newest_failed(rows, [outcome for outcome in Outcome if outcome.replayable])

@@ -20,7 +20,7 @@ def check_target(ledger: Ledger, base_url: str, fingerprint: Callable[[bytes], s
 
     A ledger without accepted orders takes another base URL: the one before may have been a mistake.
 
-    :param fingerprint: of the key, by a salt
+    :param fingerprint: returns the fingerprint of the key with a salt
     :raises ConfigurationError: orders in it were accepted under another base URL
     :raises StorageError: the storage does not answer
     """

@@ -1,6 +1,6 @@
 """The documentation of the installed version as pages of the API server, for a link from a failure to its section.
 
-The Markdown of this package's own `docs`: headings, paragraphs, lists, tables, code and links; nothing else is known.
+It renders the Markdown of this package's own `docs` alone: headings, paragraphs, lists, tables, code and links.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def page(name: str) -> tuple[str, str] | None:
 
 
 def slug(heading: str) -> str:
-    """Return the anchor of a heading, as code hostings make it."""
+    """Return the anchor of a heading, as GitHub and GitLab make it."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 

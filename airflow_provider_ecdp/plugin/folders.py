@@ -34,7 +34,7 @@ class TaskKey:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder of results, and those inside it that count, relative to it."""
+    """A folder, and the subfolders with results that count, relative to it."""
 
     folder: str
     inside: tuple[str, ...]

@@ -15,16 +15,16 @@ from airflow_provider_ecdp.operators.results import open_storage
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.plugin.folders import Place
 
-#: Results that stay open; more are open only while more are being asked.
+#: Results that stay open; more are open only while more requests use them.
 MOST = 3
 
 #: Memory of the engine of each; beyond it, it spills to the disk.
 MEMORY_LIMIT = "128MB"
 
-#: Seconds after which results are closed that nobody asks for.
+#: Seconds after which unused results are closed.
 _IDLE = 300.0
 
-#: Seconds for which a listing of the files is taken for the truth: a run that goes on writes a file every second.
+#: Seconds for which a listing of the files is relied on: a run in progress writes a file every second.
 _FRESH = 5.0
 
 _Files = Mapping[str, int]
@@ -33,7 +33,7 @@ _Places = tuple[Place, ...]
 
 @dataclass(slots=True, eq=False)
 class _Entry:
-    """Results of certain files; whoever asks first opens them, and the others wait."""
+    """Results of certain files; the first request opens them, and the others wait."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     results: Results | None = None
@@ -57,7 +57,7 @@ class OpenResults:
 
     @contextmanager
     def of(self, places: Sequence[Place]) -> Iterator[Results]:
-        """Give the results in some places, added up, opened or still open.
+        """Provide the results in some places, added up; they stay open for later requests.
 
         :raises ConfigurationError: there are no results
         :raises StorageError: the storage does not answer
@@ -113,7 +113,7 @@ class OpenResults:
             self._close_later()
 
     def _close_later(self) -> None:
-        """Close what is unused once no request has come for a while."""
+        """Close unused results once no request has come for a while."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer = None

@@ -1,4 +1,4 @@
-"""The report of a task instance and of a DAG run, as the page gets it: plain JSON types."""
+"""The report of a task instance and of a DAG run, for the page, in plain JSON types."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from airflow_provider_ecdp.results.outcome import Outcome
 
-#: Entries of a summary that are no numbers.
+#: Entries of a summary that are not numbers.
 _WORDS: Mapping[str, Any] = {"mode": str, "operation": str, "dry_run": bool}
 
 #: The parts of a result, and their types.
@@ -25,14 +25,14 @@ class TaskReport:
     def read(cls, value: Any) -> TaskReport | None:
         """Return the report in an XCom, None if it is something else.
 
-        With an object storage as the backend of XCom, Airflow's database holds where a value is.
+        With object storage as the XCom backend, Airflow's database holds a reference, which is not read.
         """
         report = cls(value) if isinstance(value, dict) else None
         return report if report and "total" in _dict(report.value.get("summary")) else None
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The counts and figures of the run, which are numbers but for those in `_WORDS`."""
+        """The counts and figures of the run, which are numbers except for those in `_WORDS`."""
         summary = _dict(self.value.get("summary"))
         return {name: value for name, value in summary.items() if isinstance(value, _WORDS.get(name, int | float))}
 

@@ -74,7 +74,7 @@ def _same_customer(field: Field, sent: Mapping[str, Any], order: Mapping[str, An
 
 def _same(field: Field, sent: Any, stored: Any) -> bool:
     if stored is None:
-        # a list or text of nothing may come back as nothing
+        # an empty list or text may come back as null
         return sent in ([], "") or (field.name in _ZERO_BY_DEFAULT and sent == 0)
     if field.kind is Kind.LIST:
         if isinstance(stored, Mapping) and [part.name for part in field.fields] == ["name", "value"]:
@@ -125,7 +125,7 @@ def _perfect_matching(candidates: Sequence[Sequence[int]]) -> bool:
 
 
 def _augment(start: int, candidates: Sequence[Sequence[int]], holder: dict[int, int], choice: dict[int, int]) -> bool:
-    """Find a candidate for `start`; who holds it moves to another of its own, and so on. Breadth first."""
+    """Find a candidate for `start`; its holder moves to another candidate, and so on. Breadth first."""
     reached_from: dict[int, int] = {}
     waiting = [start]
     for request in waiting:
@@ -144,9 +144,9 @@ def _shift(
     free: int, start: int, reached_from: Mapping[int, int], holder: dict[int, int], choice: dict[int, int]
 ) -> None:
     """Move candidates along the path: each element takes the one that it reached, until `start` has one."""
-    while (who := reached_from[free]) != start:
-        previous = choice[who]
-        holder[free], choice[who] = who, free
+    while (taker := reached_from[free]) != start:
+        previous = choice[taker]
+        holder[free], choice[taker] = taker, free
         free = previous
     holder[free], choice[start] = start, free
 
@@ -159,7 +159,7 @@ def _same_text(sent: str, stored: Any) -> bool:
 
 
 def _plain(value: Any) -> str:
-    """Return a text without differences that a store may make; a number in digits is one in any notation."""
+    """Return a text in one form, whatever case, spaces, entities or notation of numbers a store has changed."""
     text = unicodedata.normalize("NFC", html.unescape(str(value)))
     text = unicodedata.normalize("NFC", " ".join(text.split()).casefold())
     return str(Decimal(text).normalize()) if _PLAIN_NUMBER.fullmatch(text) else text

@@ -55,7 +55,7 @@ class FailedBefore:
     :param path: folder or URL; one subfolder for each extract that has such orders
     :param filesystem: fsspec file system of `path`; None finds it from the URL
     :param extract: describes the extract of this run, in plain JSON types
-    :param reopen: returns the orders of a description
+    :param reopen: opens the extract of a description
     :raises StorageError: the storage does not answer
     """
 
@@ -134,7 +134,7 @@ class FailedBefore:
                 yield extract, selection
 
     def forget(self, extract: FailedExtract) -> None:
-        """Take the orders off the list that an extract no longer has."""
+        """Remove orders that their extract no longer has from the list."""
         if extract.pending:
             ids = sorted(extract.pending)
             extract.ledger.add(_unsent(ids), [_GONE] * len(ids))

@@ -13,7 +13,7 @@ from airflow_provider_ecdp.errors import ApiError, RequestRejectedError
 from airflow_provider_ecdp.orders import batching
 from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome
 
-#: The part of a golden section: positions that are far from each other, however many are taken.
+#: The golden ratio: multiples of it, modulo 1, are far from each other, however many are taken.
 _GOLDEN = 0.6180339887
 
 
@@ -86,7 +86,7 @@ class Pool:
         return bool(pc.all(self.orders.column("send_last")).as_py())
 
     def part(self, orders: pa.RecordBatch) -> Pool:
-        """Return some of the orders, with the same past."""
+        """Return some of the orders, with the same history."""
         return replace(self, orders=orders, positive=False, sibling=None)
 
     def take(self, positions: Iterable[int]) -> Pool:
@@ -98,7 +98,7 @@ class Pool:
         return self.take(i for i in range(len(self)) if i != position)
 
     def joined(self, others: Iterable[Pool]) -> Pool:
-        """Return these orders and those of pools with the same past."""
+        """Return these orders and those of pools with the same history."""
         return self.part(pa.concat_batches([self.orders, *(pool.orders for pool in others)]))
 
     def halves(self, *, inferring: bool) -> tuple[Pool, Pool]:
@@ -171,7 +171,7 @@ class SetAside:
 
 
 class SizeLimit:
-    """How large a request may be, as its answers show: the smallest that was too large, unless a larger one was taken.
+    """The largest request that the server takes, by its answers: below the smallest that was too large.
 
     Safe for threads.
 
@@ -194,7 +194,7 @@ class SizeLimit:
     def refused(self, size: int) -> bool:
         """Note a request of `size` that was too large; where a larger one was not, its content is at fault.
 
-        :return: whether the limit is known by this one
+        :return: whether this refusal establishes the limit
         """
         with self._lock:
             if size <= self._taken:

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 _REPEATED = "repeated"
 
-#: So many pools that are set aside are isolated before the end of the extract: a whole run does not fit the memory.
+#: Pools set aside, and their bytes, above which they are isolated at once: those of a whole run may not fit in memory.
 _MOST_ASIDE = 32
 _MOST_ASIDE_BYTES = 64_000_000
 
@@ -141,8 +141,8 @@ class _Push:
     def _skipped(self) -> dict[str, tuple[Outcome, str, list[OutcomeStore]]]:
         """Return, for each reason to skip an order, its outcome, its text, and the ledgers that note it.
 
-        The history has it of the run that sent it, and unchanged orders are not written to it again. A ledger is
-        queried by id: the outcome of a repeated id is that of the order that is sent.
+        The history has unchanged orders from the run that sent them. A ledger is queried by id: the outcome of a
+        repeated id is that of the order that is sent.
         """
         own: list[OutcomeStore] = [ledger for ledger in (self.prior.ledger, self.failed_before) if ledger is not None]
         resumed = "accepted before with this content, in this run's results"
@@ -227,7 +227,7 @@ class _Push:
             self.failed_before.close(complete=not (replaying or self.halted or self.run.cancellation.cancelled))
 
     def report(self) -> Report:
-        """Add up."""
+        """Return the report."""
         facts = {"warnings": self.run.recorder.outcomes.with_warnings, **self.verified}
         if self.failed_before is not None:
             facts["failed_before"] = self.failed_before.sent_again
@@ -264,7 +264,7 @@ class _Push:
 
     def _sendable(self, selection: Selection) -> Iterator[pa.RecordBatch]:
         """Yield the orders to send, those that earlier runs left unresolved last; record the others."""
-        kept: list[pa.RecordBatch] = []
+        sent_last: list[pa.RecordBatch] = []
         size = 0
         for chunk in selection.read():
             if self.run.cancellation.abandoned:
@@ -280,10 +280,10 @@ class _Push:
             last = chunk.filter(pc.and_(sendable, send_last))
             if len(last) and size < _MOST_ASIDE_BYTES:
                 size += batching.size(last)
-                kept.append(last)
+                sent_last.append(last)
                 last = last.slice(len(last))
             yield from (part for part in (first, last) if len(part))
-        yield from kept
+        yield from sent_last
 
     def _record_unsent(self, chunk: pa.RecordBatch) -> None:
         """Record the orders of a chunk that are invalid, or need not be sent."""
@@ -292,7 +292,7 @@ class _Push:
         if len(invalid):
             reasons = [reason(broken) for broken in invalid.column("problems").to_pylist()]
             self.run.record_unsent(BatchOutcome(invalid, Outcome.INVALID, reasons))
-        for word, (outcome, text, ledgers) in self.skipped.items():
-            skipped = chunk.filter(pc.and_kleene(good, pc.equal(chunk.column("skip_reason"), word)))
+        for skip_reason, (outcome, text, ledgers) in self.skipped.items():
+            skipped = chunk.filter(pc.and_kleene(good, pc.equal(chunk.column("skip_reason"), skip_reason)))
             if len(skipped):
                 self.run.record_unsent(BatchOutcome(skipped, outcome, text), ledgers)

@@ -1,4 +1,4 @@
-"""The one way to end a run early: a `Cancellation`, made by the caller and passed down to all that send or wait.
+"""The one way to end a run early: a `Cancellation`, made by the caller and passed to all code that sends or waits.
 
 The caller is a signal's handler, for example, or a task's `on_kill`. A run makes a child of it, so that an outage that
 stops one run does not stop the next, and so that each run can have a deadline of its own.

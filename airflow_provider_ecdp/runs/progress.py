@@ -28,4 +28,4 @@ OnProgress = Callable[[Progress], None]
 
 
 def no_progress(_: Progress) -> None:
-    """Do nothing: the callback of a run that nobody watches."""
+    """Do nothing; the default callback."""

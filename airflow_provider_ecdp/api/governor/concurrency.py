@@ -3,8 +3,8 @@
 It falls by a factor when the server reports overload, or does not answer in time, and when answers take ever
 longer. It rises by about one request for each round of answers: additive increase, multiplicative decrease, as in TCP
 (RFC 5681), and as there only while it is used (RFC 7661): an unused limit proves nothing. Rising latency is
-judged as in Netflix's concurrency-limits (Gradient2): the answers of late against those of a longer time, so that a
-server which is slow, and stays so, is not taken for one that struggles.
+judged as in Netflix's concurrency-limits (Gradient2): recent answers against those of a longer time, so that a server
+that is always slow does not count as struggling.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def struggles(error: ApiError) -> bool:
 
 
 class Concurrency:
-    """The limit of a client, for who starts the threads; `clock` returns seconds."""
+    """The limit of requests in flight of a client; `clock` returns seconds."""
 
     def __init__(self, max_in_flight: int, clock: Callable[[], float], share: Share | None = None) -> None:
         self._share = share or Alone()

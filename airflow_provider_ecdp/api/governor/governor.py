@@ -1,6 +1,6 @@
 """Decides when a client's requests start, and whether a failed one is retried: pace, concurrency, quota, policy.
 
-A client has one governor, so that ten threads in an outage are no worse for the server than one.
+A client has one governor: in an outage, ten threads load the server no more than one.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Paces requests so that the server can keep up: slots, pauses, and an adaptive rate.
 
-A refusal for load (429, 503) is news for the whole run: nobody starts a request before the pause ends, and then they
-go one by one at a lower rate. The rate falls by a factor and rises along a cubic curve: soon back to what the server
-bore, slowly past it, and then ever faster, since a server that had a bad moment has no limit. So does botocore's
-adaptive mode (RFC 9438 has the curve).
+A refusal for load (429, 503) concerns the whole run: no request starts before the pause ends, and then they start one
+by one at a lower rate. The rate falls by a factor and rises along a cubic curve: quickly to the rate before the
+refusal, slowly past it, and then ever faster, since the refusal may have had a passing cause. botocore's adaptive mode
+does the same; the curve is that of RFC 9438.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def overloaded(error: ApiError) -> bool:
 
 
 class Share(Protocol):
-    """How many clients the limits of one are shared with."""
+    """The number of clients that share one set of limits."""
 
     def count(self) -> int:
         """Return how many clients share the limits, this one too."""
@@ -47,7 +47,7 @@ class Share(Protocol):
 
 
 class Alone:
-    """The share of a client that shares its limits with none."""
+    """The share of a client that has the limits to itself."""
 
     def count(self) -> int:
         """Return 1."""
@@ -97,16 +97,15 @@ class Pacer:
             while (wait := slot - self._clock()) > 0:
                 if self._sleep(wait):
                     return None
-            # a pause may have been declared meanwhile: then this slot is lost, and the thread queues after the pause;
-            # and so it is where another client has come, which takes a part of the slots
+            # if a pause was declared meanwhile, or another client has come and takes a part of the slots, this slot is
+            # lost, and the thread queues again
             if slot >= self._paused_until and self._share.count() == shares and not self._share.wait():
                 return self._clock()
 
     def throttled(self, pause: float, started: float) -> None:
         """Note a refusal for load of the request that `started` then: no request starts for `pause` seconds.
 
-        The rate falls once for all requests that were under way at the same time: later refusals of the same burst
-        carry no news.
+        The rate falls once for all requests that were under way at the same time: they tell of one overload.
         """
         with self._lock:
             now = self._clock()
