@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import pytest
 import requests
 from order_fields import order_fields
 
+from airflow_provider_ecdp.api import deadlines
 from airflow_provider_ecdp.sandbox.server import SandboxServer
 
 KEY = "sandbox-key"
@@ -62,6 +64,9 @@ hypothesis.settings.register_profile(
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("suite")
+
+# Answers that are near when a run is cancelled stay near, however long a busy machine holds up the thread of a server.
+deadlines.GRACE = 60.0
 
 #: The folders and files whose tests need Airflow; what one test of another folder needs of it is marked `slow`.
 WITH_AIRFLOW = {
@@ -185,6 +190,14 @@ def sandbox():
 
 
 @pytest.fixture
+def closed_port():
+    """A port on which nobody listens; it stays bound, so that no other process gets it."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+@pytest.fixture
 def connect(monkeypatch):
     """Define the Airflow connection that a test uses, `ecdp_default` unless it names another."""
 
@@ -207,7 +220,7 @@ def store_in(order):
 
     def put(server, *order_ids, **fields):
         body = {"mode": "AddOrReplace", "data": [order(order_id, **fields) for order_id in order_ids]}
-        answer = requests.post(f"{server.url}/orders", json=body, headers={"x-api-key": KEY}, timeout=10)
+        answer = requests.post(f"{server.url}/orders", json=body, headers={"x-api-key": KEY}, timeout=60)
         answer.raise_for_status()
 
     return put
@@ -311,8 +324,8 @@ class S3:
         )
 
     def reset(self):
-        requests.post(f"{self.url}/moto-api/reset", timeout=10).raise_for_status()
-        requests.put(f"{self.url}/warehouse", timeout=10).raise_for_status()
+        requests.post(f"{self.url}/moto-api/reset", timeout=60).raise_for_status()
+        requests.put(f"{self.url}/warehouse", timeout=60).raise_for_status()
 
     def connection(self, **changes):
         """Return an Airflow connection to it, as users write it, for the environment."""

@@ -93,9 +93,7 @@ def test_nothing_is_sent_after_an_interruption(server, make_client):
     assert len(server.requests) == 1
 
 
-def test_an_answer_that_is_near_is_waited_for(server, make_client, answered, monkeypatch):
-    # the answer is near, however long its thread stands still
-    monkeypatch.setattr(deadlines, "GRACE", 60.0)
+def test_an_answer_that_is_near_is_waited_for(server, make_client, answered):
     client = make_client(server.url)
 
     def answer(_):

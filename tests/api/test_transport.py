@@ -34,14 +34,6 @@ def tls_server(make_server, certificate):
     return make_server(context)
 
 
-@pytest.fixture
-def free_port():
-    """A port on which nobody listens; it stays bound, so that no other process gets it."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        yield bound.getsockname()[1]
-
-
 def post(client, mode=Mode.ADD):
     return client.post_orders(mode, b"{}")
 
@@ -140,8 +132,8 @@ def test_a_header_that_cannot_be_parsed_is_not_logged(server, client, key, caplo
     assert key not in caplog.text
 
 
-def test_a_refused_connection_is_unreachable_and_even_add_is_repeated(make_client, free_port, waits):
-    client = make_client(f"http://127.0.0.1:{free_port}")
+def test_a_refused_connection_is_unreachable_and_even_add_is_repeated(make_client, closed_port, waits):
+    client = make_client(f"http://127.0.0.1:{closed_port}")
     with pytest.raises(UnreachableError, match="no connection") as caught:
         post(client)
     assert caught.value.attempts == 5
@@ -430,15 +422,15 @@ def test_a_loopback_address_is_never_asked_through_a_proxy(server, make_server, 
     assert proxy.connections == 0
 
 
-def test_an_exception_from_the_proxy_is_honoured(server, make_client, monkeypatch, free_port):
-    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port}")
+def test_an_exception_from_the_proxy_is_honoured(server, make_client, monkeypatch, closed_port):
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{closed_port}")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     assert post(make_client(server.url)).attempts == 1
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_is_not_there_proves_that_nothing_was_sent(make_client, monkeypatch, free_port, scheme):
-    monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://somebody:s3cret@127.0.0.1:{free_port}")
+def test_a_proxy_that_is_not_there_proves_that_nothing_was_sent(make_client, monkeypatch, closed_port, scheme):
+    monkeypatch.setenv(f"{scheme.upper()}_PROXY", f"http://somebody:s3cret@127.0.0.1:{closed_port}")
     with pytest.raises(UnreachableError) as caught:
         post(make_client(f"{scheme}://ecdp.test", allow_http=True))
     assert caught.value.attempts == 5

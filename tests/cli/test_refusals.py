@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import socket
 from decimal import Decimal
 
 import pyarrow as pa
@@ -31,16 +30,16 @@ def test_a_wrong_key_stops_the_run_after_one_batch(pointed, ecdp, sample, monkey
     assert KEY not in run.err + run.out
 
 
-def test_a_host_that_does_not_listen_stops_the_run(ecdp, sample, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_a_host_that_does_not_listen_stops_the_run(ecdp, sample, monkeypatch, closed_port):
     monkeypatch.setenv("ECDP_API_KEY", KEY)
     # a repetition waits half a second at most; the quota of retries is not what is tested here
-    run = ecdp("push", sample(orders=5), "--json", "--base-url", f"http://127.0.0.1:{port}", "--connect-timeout", 0.2)
+    run = ecdp(
+        "push", sample(orders=5), "--json", "--base-url", f"http://127.0.0.1:{closed_port}", "--connect-timeout", 0.2
+    )
 
     assert run.code == 3
     assert run.json["summary"]["not_attempted"] == 5
-    assert f"127.0.0.1:{port}" in run.err
+    assert f"127.0.0.1:{closed_port}" in run.err
 
 
 def test_an_empty_extract_is_an_error_unless_it_is_allowed(pointed, ecdp, sample):

@@ -168,7 +168,7 @@ def read(sandbox, order, _folder):
 
 def counted(sandbox, order, folder):
     pushed(sandbox, order, folder)
-    return requests.get(f"{sandbox.url}/_sandbox/counts", timeout=10).json()
+    return requests.get(f"{sandbox.url}/_sandbox/counts", timeout=60).json()
 
 
 def client_of(sandbox):

@@ -1,4 +1,3 @@
-import socket
 import traceback
 
 import pyarrow as pa
@@ -24,12 +23,6 @@ def hook(sandbox, connect):
     connect(sandbox.url)
     with EcdpHook(policy=ONCE) as hook:
         yield hook
-
-
-@pytest.fixture
-def closed_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def test_a_hook_reads_nothing_until_it_is_used():

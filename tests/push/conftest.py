@@ -34,7 +34,7 @@ def client(foreign: ForeignServer) -> Iterator[EcdpClient]:
 @pytest.fixture
 def hasty(foreign: ForeignServer) -> Iterator[EcdpClient]:
     """A client that asks once and gives up, and whose pauses take no time."""
-    settings = ClientSettings(base_url=foreign.url, read_timeout=2)
+    settings = ClientSettings(base_url=foreign.url, read_timeout=60)
     policy, clock = RetryPolicy(max_attempts=1), FakeClock()
     with EcdpClient(KEY, settings, policy=policy, clock=clock, sleep=clock.sleep) as client:
         yield client

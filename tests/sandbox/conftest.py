@@ -34,7 +34,7 @@ class Client:
         return self.session.put(f"{self.url}/orders/status", json=body)
 
     def look(self, what):
-        return requests.get(f"{self.url}/_sandbox/{what}", timeout=10).json()
+        return requests.get(f"{self.url}/_sandbox/{what}", timeout=60).json()
 
     def _path(self, order_id):
         return f"{self.url}/orders/{quote(order_id, safe='')}"

@@ -31,7 +31,7 @@ def test_orders_are_listed_with_their_digits_in_pages(sandbox, client, order):
     client.send(json.dumps({"mode": "Add", "data": [order, order | {"id": "A-2"}]}).replace("150.0", "150.000"))
     client.post(order | {"id": "A-3"})
 
-    page = requests.get(f"{sandbox.url}/_sandbox/orders?limit=2&offset=1", timeout=10)
+    page = requests.get(f"{sandbox.url}/_sandbox/orders?limit=2&offset=1", timeout=60)
 
     assert page.json()["total"] == 3
     assert [each["id"] for each in page.json()["orders"]] == ["A-2", "A-3"]
@@ -66,7 +66,7 @@ def test_faults_are_read_and_set_over_http(sandbox, client):
     sandbox.faults = Faults(empty=0.5)
     settings = {"error_before": 1, "error_statuses": [503], "retry_after": 2, "reject_ids": ["A-1"], "seed": 4}
 
-    answer = requests.put(f"{sandbox.url}/_sandbox/faults", json=settings, timeout=10)
+    answer = requests.put(f"{sandbox.url}/_sandbox/faults", json=settings, timeout=60)
 
     assert answer.status_code == 200
     assert sandbox.faults == Faults(
@@ -86,7 +86,7 @@ def test_faults_without_sense_are_refused_and_the_old_ones_stay(sandbox):
         ('{"empty": "x"}', "empty"),
         ("", "JSON"),
     ):
-        answer = requests.put(f"{sandbox.url}/_sandbox/faults", data=body, timeout=10)
+        answer = requests.put(f"{sandbox.url}/_sandbox/faults", data=body, timeout=60)
         assert answer.status_code == 400
         assert word in answer.json()["errors"][0]
     assert sandbox.faults == Faults(empty=0.5)
@@ -96,7 +96,7 @@ def test_a_reset_forgets_orders_and_requests_and_starts_the_faults_again(sandbox
     sandbox.faults = Faults(error_before=2, error_statuses=(500,))
     client.post(order)
 
-    assert requests.delete(f"{sandbox.url}/_sandbox", timeout=10).status_code == 200
+    assert requests.delete(f"{sandbox.url}/_sandbox", timeout=60).status_code == 200
 
     assert client.look("counts")["posts"] == client.look("counts")["written"] == 0
     assert client.look("requests")["requests"] == []

@@ -49,7 +49,7 @@ def test_an_order_of_any_id_can_be_read_changed_and_deleted(sandbox, client, ord
 
 def raw_get(sandbox, path):
     parts = urlsplit(sandbox.url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=10)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     try:
         connection.putrequest("GET", path, skip_accept_encoding=True)
         connection.putheader("x-api-key", "sandbox-key")

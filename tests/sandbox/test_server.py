@@ -19,7 +19,7 @@ from airflow_provider_ecdp.sandbox.store import Store
 
 def post(server, order, key="sandbox-key"):
     body = {"mode": "Add", "data": [order]}
-    return requests.post(f"{server.url}/orders", json=body, headers={"x-api-key": key}, timeout=10)
+    return requests.post(f"{server.url}/orders", json=body, headers={"x-api-key": key}, timeout=60)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.10", "example.com", ""])  # noqa: S104 - refused
@@ -94,7 +94,7 @@ def test_a_server_stops_while_a_request_hangs(order):
         while not server.store.requests:
             threading.Event().wait(0.01)
         assert server.store.count() == 1
-    waiting.join(10)
+    waiting.join(60)
     assert len(outcome) == 1
 
 
@@ -106,7 +106,7 @@ def test_a_stopped_server_leaves_nothing_open(order):
             url = server.url
     assert [each for each in caught if each.category is ResourceWarning] == []
     with pytest.raises(requests.ConnectionError):
-        requests.get(f"{url}/_sandbox/counts", timeout=10)
+        requests.get(f"{url}/_sandbox/counts", timeout=60)
 
 
 def test_connection_faults_need_a_server_that_can_close_connections():
@@ -138,11 +138,11 @@ def test_serving_in_the_foreground_ends_cleanly_on_a_signal(order, number):
                 f"{url}/orders",
                 json={"mode": "Add", "data": [order]},
                 headers={"x-api-key": "sandbox-key"},
-                timeout=10,
+                timeout=60,
             )
             assert answer.status_code == 201
             process.send_signal(number)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=60)
         finally:
             process.kill()
     assert (process.returncode, out, err) == (0, "ended\n", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from urllib.parse import quote, unquote
 
 import fsspec
@@ -146,10 +145,3 @@ def test_a_url_whose_colon_and_at_are_no_ignored_credentials_is_taken(url):
         "s3",
         "http",
     }
-
-
-@pytest.fixture
-def closed_port():
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        yield closed.getsockname()[1]
