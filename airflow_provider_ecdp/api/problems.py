@@ -29,8 +29,8 @@ _TITLE = re.compile(r"<title[^>]*>([^<]{1,2000})", re.IGNORECASE)
 class Problem:
     """A refusal: `details` are the entries of `errors`, then `detail` and `title`, each once, not empty.
 
-    `is_standard` is whether it has the members of RFC 9457 that web frameworks give every problem of theirs, and
-    `is_documented` whether it has the API's `substatus` beside its `status`.
+    `is_standard` is whether it has the members of RFC 9457 that web frameworks give each of their problems, and
+    `is_documented` whether it has the API's `substatus` as well as its `status`.
     """
 
     details: tuple[str, ...] = ()

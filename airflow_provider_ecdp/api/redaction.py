@@ -87,7 +87,7 @@ _ESCAPED = re.compile(
 _LAYERS = 4
 
 
-#: Characters of telephone numbers beside digits.
+#: Characters of telephone numbers other than digits.
 _SEPARATORS = str.maketrans("", "", " +-()./_,:;|")
 
 #: Characters at which a server may break a line.

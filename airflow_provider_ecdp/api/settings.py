@@ -16,7 +16,7 @@ from airflow_provider_ecdp.settings import Kind, boolean, check, number, setting
 
 #: The page also shows client.ecdp.app; the vendor's own shop plugins call only this host.
 DEFAULT_BASE_URL = "https://api.ecdp.app"
-#: an order id that nobody uses: a GET of it shows whether the key is accepted, and changes nothing
+#: An unused order id: a GET of it shows whether the key is accepted, and changes nothing.
 ID_OF_NO_ORDER = "airflow-provider-ecdp-connection-test"
 
 

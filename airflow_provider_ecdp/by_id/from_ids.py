@@ -45,7 +45,7 @@ _DEFAULTS, _OF_DELETIONS = ChangeSettings(), DeletionSettings()
 
 _T = TypeVar("_T")
 
-#: Sends one request, and returns the members of the result beside the outcome.
+#: Sends one request, and returns the members of the result in addition to the outcome.
 _Send = Callable[[], dict[str, Any]]
 
 

@@ -87,7 +87,7 @@ class Isolation:
             return answer
         # a GET that is answered does not show that others are
         open_end = not self.breaker.answers or Outcome.UNRESOLVED in (answer.outcome, before.outcome)
-        # 401 is about the key, so it is no refusal of an order
+        # a 401 concerns the key, so it does not refuse an order
         open_end = open_end or error.status == HTTPStatus.UNAUTHORIZED
         outcome = Outcome.UNRESOLVED if open_end or error.transient else Outcome.REJECTED
         return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)

@@ -26,7 +26,7 @@ class Answer:
 
     :param attempts: requests that were made
     :param missing: whether ECDP has no such order
-    :param content: members of the result beside the outcome
+    :param content: members of the result in addition to the outcome
     :param error: why no other order needs a request
     """
 

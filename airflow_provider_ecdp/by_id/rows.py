@@ -46,7 +46,7 @@ _OF_ID = re.compile("^id(?=[: ])")
 class ChangeRows:
     """Reads the changes of one extract. A context manager: it holds the engine and its spill folder.
 
-    Record batches have the columns `order_id`, `status` and `website_id`, text as it is in the extract, NULL where
+    Record batches have the columns `order_id`, `status` and `website_id`, text as in the extract, NULL where
     there is none.
     """
 

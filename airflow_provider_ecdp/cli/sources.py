@@ -35,7 +35,7 @@ _NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 def open_orders(arguments: Namespace) -> OrderReader:
     """Open the extracts that `arguments` name.
 
-    :raises ConfigurationError: a setting cannot be meant, or the file of an SQL text or a mapping cannot be read
+    :raises ConfigurationError: a setting has a value that is not allowed, or the file of a text cannot be read
     :raises ExtractError: an extract is missing or is not Parquet, or its columns cannot be read as orders
     """
     read = {
@@ -83,7 +83,7 @@ def _absolute(argument: str) -> str:
 def named(arguments: Sequence[str]) -> dict[str, list[str]]:
     """Return paths by the name of their extract; without names they are all of one, `extract`.
 
-    `NAME=PATH` has a name, unless it exists as it is written: `dt=2026-11-22` can be a folder.
+    `NAME=PATH` has a name, unless there is a file or folder of that name, such as `dt=2026-11-22`.
 
     :raises ConfigurationError: some have names and others have none
     """
@@ -166,6 +166,6 @@ def text_of(kind: str, option: str | None) -> str | None:
     except UnicodeDecodeError:
         raise ConfigurationError(f"the {kind} file {path} is not text in UTF-8") from None
     if not text.strip():
-        # elsewhere text without characters is a setting that is not set, and the extract would be read as it is
+        # elsewhere an empty text is a setting that is not set, and the extract would be read without it
         raise ConfigurationError(f"the {kind} file {path} is empty; was it written to its end?")
     return text

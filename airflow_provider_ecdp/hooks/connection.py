@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-#: The form's fields of the client, and those of pushes.
+#: Fields of the form that are settings of the client, and of pushes.
 _OF_CLIENT = ("connect_timeout", "read_timeout", "requests_per_second", "max_in_flight", "ca_bundle", "allow_http")
 _OF_PUSH = ("batch_size", "batch_bytes")
 
@@ -63,7 +63,7 @@ def read_settings(
 ) -> ConnectionSettings:
     """Read the fields of `connection`; `max_in_flight` overrides the connection's own.
 
-    :raises ConfigurationError: a field has a value that it cannot have
+    :raises ConfigurationError: a field has a value that is not allowed
     """
     fields = _Fields(connection.conn_id, connection.extra_dejson)
     mode = fields.read("matching_mode", MatchBy.parse)
@@ -115,7 +115,7 @@ class _Fields:
         return {name: value for name, value in read.items() if value is not None}
 
     def read(self, name: str, parse: Callable[[Any], _T]) -> _T | None:
-        """Return the parsed value of a field; None if it is absent, null or of no characters."""
+        """Return the parsed value of a field; None if it is absent, null or empty."""
         self._read.add(name)
         value = self._values.get(name)
         if value is None or value == "":

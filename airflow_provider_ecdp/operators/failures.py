@@ -17,10 +17,10 @@ from airflow_provider_ecdp.errors import (
     WrongAddressError,
 )
 
-#: Characters of a first line that the log of Airflow's UI shows at 1,440 pixels.
+#: Characters of the first line that the log in Airflow's UI shows at a width of 1,440 pixels.
 FIRST_LINE = 100
 
-#: By kind, the most special first: how a task gets on.
+#: The action after each kind of error, the most specific kind first.
 _ADVICE: Mapping[type[EcdpError], str] = {
     KeyRefusedError: "Correct the API key in {connection}: ECDP refused it",
     WrongAddressError: "Correct the base URL in {connection}: the server there is not ECDP",
@@ -33,7 +33,7 @@ _ADVICE: Mapping[type[EcdpError], str] = {
 }
 
 
-#: Likewise: the section of docs/troubleshooting.md about it.
+#: The section of docs/troubleshooting.md about each kind of error.
 _SECTIONS: Mapping[type[EcdpError], str] = {
     PushStoppedError: "the-run-was-stopped",
     OrdersFailedError: "orders-failed",

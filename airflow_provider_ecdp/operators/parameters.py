@@ -14,7 +14,7 @@ from airflow_provider_ecdp.settings import Setting, settings_of
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
 
-#: Every parameter takes these beside values of its own type: a template, or the output of a task.
+#: Every parameter takes these in addition to values of its type: a template, or the output of a task.
 Templated = Union[str, "XComArg"]
 
 #: Settings that are not parameters: a connection has the first two, and `on_empty` decides the third.

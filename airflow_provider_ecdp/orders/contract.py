@@ -113,7 +113,7 @@ ORDER = (
     Field("orderAttributes", Kind.LIST, fields=ATTRIBUTE, description="Features of the order"),
 )
 
-#: Accepted spellings of a status beside the page's own, lower case.
+#: Accepted spellings of a status other than the page's own, in lower case.
 STATUS_SPELLINGS = {"cancelled": "Canceled"}
 
 #: Every spelling of a status that is accepted, lower case, and the spelling that is sent.

@@ -45,7 +45,7 @@ class Scope:
         return cls(base, {type_.field(i).name: type_.field(i).type for i in range(type_.num_fields)})
 
     def column(self, name: str) -> str | None:
-        """Return the name as the extract spells it; None if no column, or more than one, is meant."""
+        """Return the name as the extract spells it; None if no column matches, or more than one."""
         if name in self.types:
             return name
         matches = [spelling for spelling in self.types if spelling.lower() == name.lower()]

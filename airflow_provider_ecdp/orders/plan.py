@@ -35,7 +35,7 @@ from airflow_provider_ecdp.orders.sql.validation import order_checks
 
 log = logging.getLogger(__name__)
 
-#: A date this much later than the start of the run is odd; clocks and zones make a day harmless.
+#: A date this much later than the start of the run gets a warning; a day is tolerated, for clocks and zones differ.
 _FUTURE = dt.timedelta(days=1)
 
 

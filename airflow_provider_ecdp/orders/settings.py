@@ -122,7 +122,7 @@ class OrderSettings:
 
 
 def refuse_both(sql: object, mapping: object) -> None:
-    """Refuse an SQL text beside a mapping.
+    """Refuse an SQL text together with a mapping.
 
     :raises ConfigurationError: both are given
     """

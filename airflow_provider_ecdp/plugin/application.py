@@ -63,9 +63,9 @@ def _task_page(dag_id: str, run_id: str, task_id: str, map_index: str) -> HTMLRe
 
 
 def _shell(up: str) -> HTMLResponse:
-    """Return the page without its data, which its script fetches with the login of whoever looks at it.
+    """Return the page without its data, which its script fetches with the login of the reader.
 
-    :param up: the way from the page's address to `/ecdp`
+    :param up: the relative path from the page's address to `/ecdp`
     """
     text = (_STATIC / "report.html").read_text(encoding="utf-8")
     return HTMLResponse(text.replace("{up}", up).replace("{version}", __version__))

@@ -1,6 +1,6 @@
 """Computes the results folder of a task from its ids, below a root from the deployment's configuration.
 
-No path of an XCom, of a rendered field or of a request is read: whoever writes a DAG could make the API server read
+No path of an XCom, of a rendered field or of a request is read: the author of a DAG could make the API server read
 files that only the API server may read, or results of a DAG that the reader of the report may not see.
 """
 
@@ -156,7 +156,7 @@ def refuse_links(root: str, folder: str, *, notes: bool = False) -> list[str]:
     A link may lead to files of others, also to those below the same root. The root itself may be a link, or below one:
     the deployment names it.
 
-    :param notes: look at the notes beside the results instead
+    :param notes: look at the notes instead of the results
     :return: the files in the folder and those inside it
     :raises ConfigurationError: there is a link, or Airflow has no file system for the root
     :raises StorageError: the storage does not answer

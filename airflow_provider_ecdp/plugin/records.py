@@ -168,7 +168,7 @@ def replays(session: Session, run: RunState, path: str) -> list[tuple[str, str]]
         .order_by(DagRun.run_after)
         .limit(_LATER_RUNS)
     )
-    # the instances of a mapped task may have been replayed by the folder above them
+    # a replay of a mapped task names the folder above those of its instances
     return [(run_id, str(state)) for run_id, state, conf in rows if f"{path}/".startswith(_replayed_from(conf))][::-1]
 
 

@@ -14,8 +14,8 @@ A pool, the orders of one request, is in one of these states:
 - set aside: it failed, and other orders show whether its orders or the server are at fault. It is isolated,
   which is this search once more with one attempt a request, after the others are sent
 
-After an answer that leaves open whether orders were stored, `AddOrReplace` and `Replace` repeat. `Add` reads back
-with GET before it judges, for the second `Add` of an order that was stored is refused.
+After an answer that leaves open whether orders were stored, `AddOrReplace` and `Replace` repeat the request. `Add`
+reads the orders back with GET first: a second `Add` of a stored order is refused.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ class GroupTest:
 
     def _count(self, pool: Pool, error: ApiError) -> None:
         pool.attempts += error.attempts
-        # where the server takes smaller batches, nobody has to be found out: halving ends by itself
+        # if smaller batches are accepted there is no bad order to find: halving ends by itself
         self.idle += not isinstance(error, TooLargeError)
 
     def _answered(self, pool: Pool) -> None:
@@ -356,7 +356,7 @@ class GroupTest:
         sender = self.sender
         self.unconfirmed += 1
         reason = f"sent alone, {error}"[:REASON_CHARACTERS]
-        # 401 is about the key, so it is no refusal of an order
+        # a 401 concerns the key, so it does not refuse an order
         definite = not (error.transient or pool.maybe_stored or error.status == HTTPStatus.UNAUTHORIZED)
         refused = sender.breaker.answers > 0 and definite
         if (refused and sender.breaker.answers == pool.answers) or self.unconfirmed >= _UNCONFIRMED:

@@ -1,6 +1,6 @@
 """Which orders of a batch a refusal names, in the wordings of servers that answer with problem+json.
 
-The answer is a hint: it saves requests and blames nobody, for an order that is named is sent alone.
+The answer is only a hint: it saves requests, and an order that is named is sent alone before it is rejected.
 """
 
 from __future__ import annotations

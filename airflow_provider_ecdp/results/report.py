@@ -30,7 +30,7 @@ class Report:
     reasons: list[dict[str, Any]]
     #: why the run ended before its end
     stopped: EcdpError | None = None
-    #: why the run sent no more than its first orders
+    #: why the run stopped after its first orders
     halted: str | None = None
     #: orders of the extract, where the run did not read it to its end and the number is known
     in_extract: int | None = None

@@ -52,7 +52,7 @@ class Cancellation:
 
     @property
     def cause(self) -> EcdpError | None:
-        """Why the run was stopped or cancelled, the first cause; None if it was not, or nobody noticed a deadline."""
+        """The first cause for which the run was stopped or cancelled; a deadline counts once it is noticed."""
         if self._causes:
             return self._causes[0]
         return None if self._parent is None else self._parent.cause

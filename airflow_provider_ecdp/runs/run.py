@@ -54,7 +54,7 @@ class Job(Protocol[_Item, _Result]):
         """Record what `send` has set aside, in the calling thread, after an error has ended the run."""
 
     def most_pending(self, item: _Item, /) -> int:
-        """Return how many items like this one may be read and not yet recorded."""
+        """Return how many items of this size may be read and not yet recorded."""
 
 
 class Run(Generic[_Item, _Result]):
@@ -121,7 +121,7 @@ class Run(Generic[_Item, _Result]):
                 continue
             if not waiting:
                 return
-            # while every thread waits for the server, nobody else notices it
+            # no thread notices the deadline while all of them wait for the server
             self.cancellation.notice_deadline()
             self._report_progress()
 
@@ -147,7 +147,7 @@ class Run(Generic[_Item, _Result]):
 
         :param head: such as the mode
         :param facts: further counts for the summary
-        :param halted: why the run sent no more than its first orders
+        :param halted: why the run stopped after its first orders
         :param in_extract: orders of the extract, None if they were not counted
         :raises RuntimeError: the counts do not add up, which is a bug in this package
         """
@@ -183,7 +183,7 @@ class Run(Generic[_Item, _Result]):
         if isinstance(error, Exception) and not isinstance(error, CancelledError):
             self.cancellation.stop(cause)
         else:
-            # Ctrl-C, or a task's time limit: nobody waits for a better moment of the server
+            # Ctrl-C, or a task's time limit: do not wait until the server recovers
             self.cancellation.cancel(cause)
 
     @contextlib.contextmanager

@@ -33,7 +33,7 @@ class RunSummary:
 
         :param head: such as the mode
         :param facts: further counts of orders
-        :param cost: counts beside the client's requests
+        :param cost: counts in addition to the client's requests
         :raises RuntimeError: the counts do not add up, which is a bug in this package
         """
         if (counted := sum(counts.values())) != total:

@@ -73,7 +73,7 @@ class Sample:
     :param orders: how many orders, with the ids `ORD-00000001` and up
     :param seed: the same seed gives the same orders
     :param faulty: how many of them break a rule of the contract, spread over the file, one kind after the other
-    :param odd: how many of them give a warning, likewise
+    :param odd: how many of them give a warning, spread in the same way
     :param lines: one row per order line, in columns that `LINES_SQL` shapes, instead of one per order
     :param day: all orders are placed on this day (UTC); None spreads them over the year 2025
     :raises ConfigurationError: more faulty and odd orders than orders, fewer than none, or more than 99,999,999

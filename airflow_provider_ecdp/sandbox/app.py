@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_ecdp.sandbox.store import Store
 
 JSON = "application/json; charset=utf-8"
-#: the page shows `status: 0` beside `data`, and no body at all for POST and PUT
+#: The page shows `status: 0` with `data`, and no body at all for POST and PUT
 _DONE = b'{"status":0}'
 
 

@@ -107,7 +107,7 @@ class Faults:
     cut_json: float = 0.0
     #: processed, and the right status with an empty body
     empty: float = 0.0
-    #: 400 that names nobody for a POST with nothing wrong in it, not processed
+    #: 400 that names no order, for a POST without any fault; not processed
     blame_nobody: float = 0.0
 
     #: orders whose trailing number is divisible by this are refused

@@ -79,7 +79,7 @@ DateTime = Annotated[
     Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"),
     AfterValidator(_on_the_calendar),
 ]
-# an id of no characters has no path to GET or DELETE it by, and PUT documents a minimum of 1
+# an empty id has no path for GET or DELETE, and PUT documents a minimum of 1
 OrderId = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
 OrderStatus = Annotated[str, Field(pattern=r"^(?i:placed|paid|completed|cancell?ed)$")]
 Double = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
@@ -110,7 +110,7 @@ class Customer(TypedDict):
 
 
 def _is_somebody(customer: Customer) -> Customer:
-    # an empty string identifies nobody, like null
+    # like null, an empty string identifies no customer
     if not (customer.get("email") or customer.get("phone") or customer.get("crmId")):
         raise PydanticCustomError(NO_CONTACT, "no contact")
     return customer

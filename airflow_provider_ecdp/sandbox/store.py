@@ -58,7 +58,7 @@ class Store:
         # the server's thread writes while the thread of a test reads: one connection behind one lock
         self._lock = threading.RLock()
         self._connection = _open(path)
-        # a file outlives a killed process either way; a file that nobody reads again needs no fsync at all
+        # a file outlives a killed process either way, and a temporary file needs no fsync at all
         self._connection.execute(f"PRAGMA synchronous = {'OFF' if database is None else 'NORMAL'}")
         self._cut = lru_cache(maxsize=4)(self._cut_batch)
         self.log = RequestLog()

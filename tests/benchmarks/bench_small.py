@@ -1,7 +1,7 @@
 """The CPU of one reading of 10 orders: what each sensor, mapped task, check and test pays before its first row.
 
 Nearly all of it is the engine's start, and the binding of the query. It is measured for each form of an extract, as
-the least of several readings, beside the bytes of the query's text.
+the least of several readings, and the bytes of the query's text.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ must be right: exit code 0, or 1 and what was wrong.
 
 Everything is on loopback, on free ports, in a temporary folder, and ended by its process id. It needs Postgres and
 Redis: on Debian and Ubuntu `apt-get install postgresql redis-server` (their services need not run). `make celery`
-installs what Airflow needs beside them, `tests/celery/requirements.txt`.
+installs what Airflow needs in addition, `tests/celery/requirements.txt`.
 
 Postgres does not run as root: root hands it over to the user `postgres`.
 """

@@ -21,7 +21,7 @@ from airflow_provider_ecdp.sandbox.server import SandboxServer
 
 KEY = "sandbox-key"
 
-#: batches that have ended and wait to be recorded, beside those in flight
+#: batches that have ended and wait to be recorded, in addition to those in flight
 _AHEAD = 2
 _IN_FLIGHT = 4
 

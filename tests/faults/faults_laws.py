@@ -207,7 +207,7 @@ class Run:
             self.require(posts <= most, "more POST requests than the budget of each batch", posts, most)
         gets = (self.after.by_method - self.before.by_method)["GET"]
         unknown = self.scenario.mode is Mode.ADD and (self.begun or faults.total() > 0)
-        # beside reading back, a GET asks after failures whether the server answers at all
+        # besides the read-back, a GET asks after failures whether the server answers at all
         self.require(unknown or gets <= faults.total(), "read back without need", gets)
         # what is read may lag: an order that is refused, or differs, is read up to six times more before it is blamed
         most = (posts + 1) * size + faults.total() + 6 * bad

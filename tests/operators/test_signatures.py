@@ -21,7 +21,7 @@ from airflow_provider_ecdp.transfers.parquet_to_ecdp_changes import (
     ParquetToEcdpStatusesOperator,
 )
 
-#: By the type that a setting has when it is read, what a DAG may give for it, beside templates.
+#: By the type that a setting has when it is read, what a DAG may give for it, templates aside.
 ARGUMENTS = {
     "bool": "bool | Templated",
     "int": "int | Templated",

@@ -25,8 +25,8 @@ def run(arguments: Namespace, _interruption: Interruption) -> int:
     try:
         from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - an extra, which may be absent
 
-        from airflow_provider_ecdp.sandbox.faults import Faults  # noqa: PLC0415 - likewise
-        from airflow_provider_ecdp.sandbox.server import serve  # noqa: PLC0415 - likewise
+        from airflow_provider_ecdp.sandbox.faults import Faults  # noqa: PLC0415 - as above
+        from airflow_provider_ecdp.sandbox.server import serve  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"the sandbox needs {error.name}: pip install 'airflow-provider-ecdp[sandbox]'"

@@ -1,7 +1,7 @@
-"""Names of internal tables, views and columns in the engine, beside those of the user.
+"""Names of internal tables, views and columns in the engine, distinct from those of the user.
 
-They all begin with `ecdp_`, and no name of the user's that begins so gets beside them: an extract may not be called
-so, and columns that are called so are read by other names (`catalog`) or left out (`plan`).
+They all begin with `ecdp_`, and no name of the user's does: an extract may not have such a name, and columns with such
+a name are read by other names (`catalog`) or left out (`plan`).
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class Catalog:
 
     @property
     def error(self) -> BaseException | None:
-        """The last error of an extract: the engine passes on no more than its text."""
+        """The last error of an extract, of which the engine reports the text only."""
         return next((scan.error for scan in self._scans if scan.error is not None), None)
 
     def columns_read(self, sql: str) -> dict[str, list[str]]:
@@ -121,7 +121,7 @@ class Catalog:
                         f"{_called(name)} has more than one column that is called {column!r}; rename one of them"
                     )
             refuse_unusable(extract.schema, read[name])
-            # a query that counts rows reads no column, and a stream needs one
+            # a query that counts rows reads no column, but a stream needs one
             read[name] = read[name] or [next(filter(partial(is_usable, extract.schema), names), names[0])]
         return read
 
@@ -175,7 +175,7 @@ class Catalog:
         return SqlError(f"the SQL text cannot be run: {why}\n{self.columns_text()}")
 
     def refuse_repeated(self, sql: str, columns: Sequence[str], needed: Container[str]) -> None:
-        """Refuse an SQL text whose result has a column more than once: which of them is meant cannot be known.
+        """Refuse an SQL text whose result has a column more than once, since the name is ambiguous.
 
         :param columns: of the result, as the engine names them: the second `id` is `id_1`
         :param needed: names in the form of `folded_name`; other columns may be repeated

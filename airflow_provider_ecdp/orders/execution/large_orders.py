@@ -47,14 +47,14 @@ class KeyedPart:
 
     @property
     def is_one_value(self) -> bool:
-        """Whether no more than one value is left."""
+        """Whether at most one value is left."""
         return self.values is not None and len(self.values) <= 1
 
     def halves(self) -> list[KeyedPart]:
         """Return the second and the first half; an empty list if there are none.
 
-        The values of a text or a whole number are equal in Python where the engine takes them for equal. Parts by
-        other keys are not cut, nor those with views, which Arrow does not filter.
+        Texts and whole numbers are equal in Python if they are equal in the engine. Parts by other keys are not cut,
+        nor those with views, which Arrow does not filter.
         """
         keyed = {name: source for name, source in self.part.sources.items() if name in self.keys}
         kinds = {key_kind(source.schema.field(self.keys[name]).type) for name, source in keyed.items()}

@@ -14,7 +14,7 @@ class Scan:
     """An Arrow stream that can be scanned more than once, as a self-join does.
 
     It has all columns of the extract that the engine can read, so that every SQL text binds, and reads only `columns`:
-    the others are null. `error` is the last error of the extract: the engine passes on no more than its text.
+    the others are null. `error` is the last error of the extract, of which the engine reports the text only.
     """
 
     def __init__(self, extract: Source, columns: list[str], names: list[str]) -> None:

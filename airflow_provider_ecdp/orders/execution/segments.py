@@ -2,7 +2,7 @@
 
 The engine computes whole vectors of rows, and hands over 2048 orders at a time: both are bounded in rows and not in
 bytes. Where each order is made of one row, the rows reach the engine in small pieces, and its query ends and restarts
-before the orders that it returns at once grow too large. Extracts of usual orders are one segment.
+before the orders that it returns at once grow too large. An extract of ordinary orders is one segment.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def pieces(batch: pa.RecordBatch, max_bytes: int) -> Iterator[pa.RecordBatch]:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Neighbouring rows of an extract, in its stead.
+    """A source of some neighbouring rows of an extract.
 
     :param read: the rows; they can be read once, unless it is one row
     :param single: whether it is one row that is larger than a piece

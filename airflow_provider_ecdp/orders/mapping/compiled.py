@@ -25,7 +25,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ParsedText:
-    """JSON text that is parsed once for each row, in a column beside those of the extract.
+    """JSON text that is parsed once for each row, in a column in addition to those of the extract.
 
     :param name: of the column with the parsed value
     :param problem_name: of the column with a problem of the row, NULL where there is none

@@ -96,7 +96,7 @@ class FieldCompiler:
         column = whole.value
         members = column.type if field.kind is Kind.OBJECT else getattr(column.type, "value_type", pa.null())
         if not pa.types.is_struct(members) or not (self.resolver.lines or any(mapped.values())):
-            # as it is: a wrong type is reported when columns are matched with fields
+            # unchanged: a wrong type is reported when columns are matched with fields
             return self.resolver.of_order(field.name, whole)
         if field.kind is Kind.LIST:
             inner = _struct(self.members(field, Scope.of_struct("ecdp_p", members)))

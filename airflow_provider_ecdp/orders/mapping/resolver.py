@@ -74,7 +74,7 @@ class ColumnResolver:
     def find(self, path: str, source: Value | Features, *scopes: Scope, each: bool = False) -> CompiledField:
         """Compile a value or attributes.
 
-        :param scopes: beside the rows, where names may be; the first that has one counts
+        :param scopes: where names are looked up before the rows; the first that has one counts
         :param each: the value is one of a product, not of the order
         """
         scopes = (*scopes, self.rows)

@@ -167,7 +167,7 @@ def _as_text(value: Any) -> str | None:
     if isinstance(value, dt.datetime | dt.date):
         return value.isoformat()
     if isinstance(value, decimal.Decimal):
-        # never 1E+2: JSON takes it, and nobody who looks an amount up does; beyond doubles, digits would fill memory
+        # not 1E+2, which is valid JSON but hard to search for; beyond doubles, digits would fill the memory
         return format(value, "f") if abs(value.adjusted()) <= _DOUBLE_DIGITS else str(value)
     if isinstance(value, numbers.Real | uuid.UUID):
         # numpy's numbers are Real too; more digits than Python writes are not an amount

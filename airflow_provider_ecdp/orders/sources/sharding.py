@@ -60,7 +60,7 @@ def cut(
     :param order_id: the column that identifies the rows of an order; None where each row is an order
     :param scattered: the rows of an order may be anywhere: each shard reads all rows, and keeps its share of the ids
     :param partitions: those of `path` that the extract has
-    :raises ConfigurationError: a setting cannot be meant
+    :raises ConfigurationError: a setting has a value that is not allowed
     :raises ExtractError: the extract cannot be read, or the rows of an order are on both sides of a cut
     """
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:

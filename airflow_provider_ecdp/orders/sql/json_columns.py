@@ -80,7 +80,7 @@ def parsed(field: Field, raw: str, further: Mapping[str, Field] = MappingProxyTy
     Keys are those of the contract, in camelCase or snake_case; in any case, where the first of them begins with a
     capital letter, as in Snowflake's OBJECT_CONSTRUCT(*). For attributes, an object's keys are their names too.
 
-    :param further: keys that are read beside those of the contract, with the fields for which they are read
+    :param further: keys that are read in addition to those of the contract, with the fields for which they are read
     """
     text = f"CAST({raw} AS VARCHAR)"
     if field.name.endswith("Attributes"):

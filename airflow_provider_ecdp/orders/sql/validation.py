@@ -151,7 +151,7 @@ def order_checks(fields: FieldBinding, *, matching: str | None, future: str) -> 
     """Return every check of an order with these `fields`.
 
     :param matching: the customer's field that the business unit matches by: `email`, `phone` or `crmId`
-    :param future: SQL timestamp with time zone; a later date is odd
+    :param future: SQL timestamp with time zone; a later date gets a warning
     """
     checks = list(_fields(fields.nodes))
     customer = fields.field("customer")
@@ -257,7 +257,7 @@ def _value(node: Node, path: str) -> Iterator[Check]:
 
 
 def _kind(text: str) -> str:
-    """Return SQL of the kind, in words, of a value that was marked; of no characters for another."""
+    """Return SQL of the kind, in words, of a value that was marked; empty for another value."""
     return f"split_part({text}, {quote_literal(OTHER_KIND)}, 2)"
 
 

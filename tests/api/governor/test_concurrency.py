@@ -1,4 +1,4 @@
-"""The limit of requests in flight: it falls for a reason, and climbs back where it is made use of."""
+"""The limit of requests in flight: it falls for a reason, and climbs back while it is used."""
 
 import contextlib
 import heapq
