@@ -156,7 +156,8 @@ class Demo:
         if len(rows) != 1 or states != [("success",)]:
             raise EcdpError(f"the DAG run has the state {states} and {len(rows):,} results: see {_short(self.log)}")
         xcom: dict[str, Any] = json.loads(rows[0][0])
-        return Report(*(xcom[part] for part in ("summary", "results", "results_path", "warnings", "reasons")))
+        parts = ("summary", "results", "results_path", "warnings", "reasons")
+        return Report(**{part: xcom[part] for part in parts}, in_extract=xcom["summary"]["total"])
 
     def _show(self, report: Report) -> None:
         failed = [r for r in report.results if Outcome(r["outcome"]).failed]

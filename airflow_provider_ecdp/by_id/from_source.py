@@ -197,6 +197,7 @@ class _Changes:
             len(self.queue),
             {"missing": self.missing},
             results_path=self.ledger.path if self.ledger is not None else None,
+            in_extract=len(self.queue),
         )
 
     def _leave(self, changes: pa.RecordBatch) -> None:

@@ -94,14 +94,22 @@ def outcomes(report: Report) -> Table:
     """Return the table of counts by outcome."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
     table.add_column("orders", f"{report.summary['total']:,}", justify="right", no_wrap=True)
-    whole = report.in_extract is None or report.in_extract == report.summary["total"]
-    table.add_column("outcome", "in the extract" if whole else f"read, of {report.in_extract:,} in the extract")
+    table.add_column("outcome", _scope(report))
     table.add_column("")
     of_changes = "operation" in report.summary
     for outcome in Outcome:
         if count := report.summary[outcome.value]:
             table.add_row(f"{count:,}", outcome.value, outcome.meaning_of_change if of_changes else outcome.meaning)
     return table
+
+
+def _scope(report: Report) -> str:
+    """Return where the orders of a report are from."""
+    if report.in_extract is None:
+        # a replay, or orders of earlier extracts too
+        return "in this run"
+    whole = report.in_extract == report.summary["total"]
+    return "in the extract" if whole else f"read, of {report.in_extract:,} in the extract"
 
 
 def warnings(report: Report) -> Examples:

@@ -72,16 +72,22 @@ def _in_memory(returned: Any) -> Source:
     from airflow_provider_ecdp.orders.sources.records import source_from_records  # noqa: PLC0415  # as above
     from airflow_provider_ecdp.orders.sources.table import TableSource  # noqa: PLC0415  # as above
 
-    name = "the orders that the function returned"
+    name = "the result of the function"
     if isinstance(returned, pa.RecordBatchReader):
         returned = returned.read_all()
     if isinstance(returned, pa.RecordBatch):
         returned = pa.Table.from_batches([returned])
     if isinstance(returned, pa.Table):
         return TableSource(name, returned)
+    if returned is None:
+        raise ConfigurationError(
+            "the function of @task.ecdp_push returned None: add the return, or return an empty list if there are no "
+            "orders"
+        )
     if isinstance(returned, bytes | Mapping) or not isinstance(returned, Iterable):
         raise ConfigurationError(
-            f"a function of @task.ecdp_push must return dicts, an Arrow table or a path, not {type(returned).__name__}"
+            "a function of @task.ecdp_push must return a list of dicts, an Arrow table or a path, not "
+            f"{type(returned).__name__}"
         )
     return source_from_records(returned, name)
 

@@ -29,6 +29,9 @@ MEMORY_LIMIT = "256MB"
 #: Rows of one record batch.
 _ROWS = 65_536
 
+#: Files below a folder of the local disk that are not results; with more, it is not the folder of results.
+_MOST_FOREIGN = 10_000
+
 
 def results_folder(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, str]:
     """Return the file system of a folder of results, found from its URL if none is given, and the folder in it.
@@ -73,14 +76,11 @@ def files_in(
     filesystem.invalidate_cache(folder)
     with accessing(name, "read"):
         try:
-            entries = filesystem.find(folder, detail=True).values() if deep else filesystem.ls(folder, detail=True)
+            entries = _found(filesystem, folder, name) if deep else filesystem.ls(folder, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return {}
+    _refuse_file(filesystem, folder, name, entries)
     above = stripped(filesystem, folder).rstrip("/") + "/"
-    for entry in entries if len(entries) == 1 else ():
-        # a file lists itself, and so does the empty marker of a folder in an object store
-        if stripped(filesystem, entry["name"]) + "/" == above and entry.get("size"):
-            raise ConfigurationError(f"{name} is a file; name the folder that holds the results")
     hidden = () if start or notes else (".", "_")
     files = {}
     for entry in entries:
@@ -91,10 +91,42 @@ def files_in(
     return dict(sorted(files.items()))
 
 
+def _found(filesystem: Any, folder: str, name: str) -> list[dict[str, Any]]:
+    """Return the entries of all files in a folder and in the folders inside it.
+
+    :raises ConfigurationError: on the local disk, too many of them are not files of results: the folder is another one
+    """
+    if not isinstance(filesystem, LocalFileSystem):
+        return list(filesystem.find(folder, detail=True).values())
+    entries: list[dict[str, Any]] = []
+    foreign = 0
+    for _, _, files in filesystem.walk(folder, detail=True):
+        entries += files.values()
+        foreign += sum(not file.startswith((".", "_")) and not file.endswith(".parquet") for file in files)
+        if foreign > _MOST_FOREIGN:
+            raise ConfigurationError(
+                f"{name} holds more than {_MOST_FOREIGN:,} files that are not results; name the folder of the results"
+            )
+    return entries
+
+
+def _refuse_file(filesystem: Any, folder: str, name: str, entries: Sequence[dict[str, Any]]) -> None:
+    """Refuse a path that is a file.
+
+    :param entries: of the files in it; a file lists itself, and so does the empty marker of a folder in an object store
+    :raises ConfigurationError: it is one
+    """
+    own = stripped(filesystem, folder).rstrip("/")
+    for entry in entries if len(entries) == 1 else ():
+        if stripped(filesystem, entry["name"]) == own and entry.get("size") and entry["type"] == "file":
+            raise ConfigurationError(f"{name} is a file; name the folder that holds the results")
+
+
 def folders_in(filesystem: Any, folder: str, name: str) -> list[str]:
     """Return the names of the folders directly in a folder; none if there is no such folder.
 
     :param name: the user's name for the folder, for messages
+    :raises ConfigurationError: the folder is a file
     :raises StorageError: the storage does not answer
     """
     filesystem.invalidate_cache(folder)
@@ -103,6 +135,7 @@ def folders_in(filesystem: Any, folder: str, name: str) -> list[str]:
             entries = filesystem.ls(folder, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return []
+    _refuse_file(filesystem, folder, name, entries)
     return [entry["name"].rstrip("/").rpartition("/")[2] for entry in entries if entry["type"] == "directory"]
 
 

@@ -32,7 +32,7 @@ class Report:
     stopped: EcdpError | None = None
     #: why the run stopped after its first orders
     halted: str | None = None
-    #: orders of the extract, where the run did not read it to its end and the number is known
+    #: orders of the extract; None if the run read only some of them on purpose, or those of other extracts too
     in_extract: int | None = None
 
     @property

@@ -165,6 +165,7 @@ def test_what_was_refused_is_pushed_again_with_the_next_extract(pointed, ecdp, s
     monkeypatch.chdir("/")
     second = push("second.parquet", orders=2)
     assert "1 order of these had failed in earlier runs." in second.out
+    assert "3 in this run" in " ".join(second.out.split())
     assert pointed.store.count() == 5
     assert "had failed" not in push("third.parquet", orders=1).out
 
@@ -175,3 +176,10 @@ def test_the_credentials_of_an_extract_are_kept_nowhere(ecdp, tmp_path):
     assert "--retry-failed keeps the names of extracts" in run.err
     assert "secret" not in run.err
     assert not (tmp_path / "failed").exists()
+
+
+def test_the_list_of_failed_orders_is_a_folder(pointed, ecdp, sample):
+    extract = sample(orders=1)
+    run = ecdp("push", extract, "--retry-failed", extract)
+    assert (run.code, pointed.store.count()) == (2, 0)
+    assert f"{extract} is a file; name the folder that holds the results" in run.err

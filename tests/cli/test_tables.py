@@ -27,7 +27,8 @@ def test_every_outcome_is_shown_with_its_meaning(outcome, kind):
     [
         (60_000, "18,432 read, of 60,000 in the extract"),
         (18_432, "18,432 in the extract"),
-        (None, "18,432 in the extract"),
+        # of a replay, or with orders of earlier extracts
+        (None, "18,432 in this run"),
     ],
 )
 def test_an_interrupted_run_says_how_much_of_the_extract_it_has_read(in_extract, said):

@@ -79,7 +79,7 @@ def test_a_function_gets_its_arguments_and_the_context(order, context, sandbox):
 
 
 def test_an_empty_list_and_a_missing_file_follow_the_settings(operator, context):
-    with pytest.raises(AirflowFailException, match="the orders that the function returned has no orders"):
+    with pytest.raises(AirflowFailException, match="the result of the function has no orders"):
         operator([]).execute(context)
     with pytest.raises(AirflowSkipException):
         operator([], on_empty="skip").execute(context)
@@ -87,9 +87,17 @@ def test_an_empty_list_and_a_missing_file_follow_the_settings(operator, context)
         operator("/no/such/file.parquet", on_missing="skip").execute(context)
 
 
-@pytest.mark.parametrize("value", [None, 7, {"id": "A-1"}, b"orders"])
-def test_what_is_no_orders_is_refused(operator, context, sandbox, value):
-    with pytest.raises(AirflowFailException, match="must return dicts, an Arrow table or a path, not"):
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (None, "returned None: add the return"),
+        (7, "must return a list of dicts, an Arrow table or a path, not int"),
+        ({"id": "A-1"}, "must return a list of dicts, an Arrow table or a path, not dict"),
+        (b"orders", "must return a list of dicts, an Arrow table or a path, not bytes"),
+    ],
+)
+def test_what_is_no_orders_is_refused(operator, context, sandbox, value, problem):
+    with pytest.raises(AirflowFailException, match=problem):
         operator(value).execute(context)
     assert not sandbox.store.requests
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from laws import examples
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.ledger import compaction
+from airflow_provider_ecdp.ledger import compaction, reader
 from airflow_provider_ecdp.ledger.compaction import _Storage, compact, forget, prune
 from airflow_provider_ecdp.ledger.query import Results
 from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
@@ -74,6 +74,20 @@ def test_a_file_is_no_folder_of_results(tmp_path, name):
         with pytest.raises(ConfigurationError, match="is a file; name the folder that holds the results"):
             action(tmp_path / name)
     assert pq.read_table(tmp_path / name).num_rows == 1
+
+
+def test_a_large_folder_of_other_files_is_not_walked_to_its_end(tmp_path, monkeypatch):
+    """`ecdp results /` reads no more of the disk than shows that it is the wrong folder."""
+    monkeypatch.setattr(reader, "_MOST_FOREIGN", 5)
+    write(tmp_path / "run", "a", [("A", "c", "accepted", 1)])
+    for name in ("_note.json", "_other.json", "photo-1", "photo-2", "photo-3", "photo-4", "photo-5"):
+        (tmp_path / "run" / name).touch()
+    with Results(tmp_path) as results:
+        assert results.counts()["accepted"] == 1
+    (tmp_path / "photo-6").touch()
+    for action in (lambda path: compact(path, keep_days=1), lambda path: forget(path, "A"), Results):
+        with pytest.raises(ConfigurationError, match="holds more than 5 files that are not results; name the folder"):
+            action(tmp_path)
 
 
 def test_a_folder_of_other_files_holds_no_results(tmp_path):
