@@ -25,11 +25,13 @@ import shutil
 import sys
 import tempfile
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from playwright.sync_api import expect
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tests" / "celery"))
@@ -106,6 +108,7 @@ class Story(AirflowRun):
             self.connect(visitor)
             failed = self.fail(visitor)
             self.replay(visitor, failed)
+            self.choose_zone(visitor, failed)
             self.take_pictures(visitor, failed)
             if self.options.results:
                 self.time_report(visitor, failed)
@@ -223,6 +226,21 @@ class Story(AirflowRun):
         ]
         check(stored == ORDERS, f"ECDP has {stored} orders")
         self.say(f"replayed: {verdict}, and ECDP has all {ORDERS}")
+
+    def choose_zone(self, visitor, run_id):
+        """Choose time zones on Airflow's page: an open report follows, and keeps its search."""
+        report = visitor.open_report(DAG, run_id, TASK)
+        visitor.find_order(report, "ORD-00000084")
+        utc = report.locator("table.orders time").get_attribute("datetime")
+        for zone, hours in (("Asia/Tokyo", 9), ("America/Phoenix", -7)):
+            visitor.choose_zone(zone)
+            report.get_by_role("columnheader", name=f"Time ({zone})").wait_for()
+            there = datetime.fromisoformat(utc) + timedelta(hours=hours)
+            time_shown = report.locator("table.orders time")
+            expect(time_shown).to_have_text(f"{there:%Y-%m-%d %H:%M:%S}")
+            check(time_shown.get_attribute("title") == f"{utc[:19].replace('T', ' ')} UTC", "the tooltip has UTC")
+        visitor.choose_zone("UTC")
+        self.say("the report follows the time zone of Airflow's page")
 
     def take_pictures(self, visitor, run_id):
         """Take the report light and dark: on its tabs, and as a page of its own, which also a phone has room for."""

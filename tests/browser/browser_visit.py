@@ -172,6 +172,10 @@ class Visitor:
         self.page.evaluate("theme => localStorage.setItem('theme', theme)", theme)
         self.page.reload(wait_until="domcontentloaded")
 
+    def choose_zone(self, zone):
+        """Choose a time zone as Airflow's page does: other windows and frames get an event."""
+        self.page.evaluate("zone => localStorage.setItem('timezone', JSON.stringify(zone))", zone)
+
     def token(self):
         """Return the login, for Airflow's API."""
         cookies = {one["name"]: one["value"] for one in self.page.context.cookies()}

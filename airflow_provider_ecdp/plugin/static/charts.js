@@ -1,6 +1,6 @@
 // Charts without a library: outcomes as one bar, a run over time, and a run beside those before it.
 
-import { airflowLink, capitalised, counted, el, groups, IDS, moment, number, sumOf, svg, words } from "./page.js";
+import { airflowLink, capitalised, counted, el, groups, IDS, moment, number, sumOf, svg, timeOf, words, zone } from "./page.js";
 
 /** One bar of all orders, a part for each outcome; the legend below it has the numbers. */
 export function outcomeBar(outcomes) {
@@ -121,7 +121,7 @@ export function timeline(intervals) {
     );
   });
   const [first, last] = [intervals[0], intervals.at(-1)];
-  const label = `Orders sent per second, from ${moment(first.start)} to ${moment(last.start)} UTC`;
+  const label = `Orders sent per second, from ${moment(first.start)} to ${moment(last.start)}, ${zone()}`;
   return el(
     "figure",
     {},
@@ -142,9 +142,9 @@ export function timeline(intervals) {
     requestsOver(intervals),
     el("p.legend", {}, key("requests", "requests per second whose answer decided an outcome")),
     asTable(
-      ["Time (UTC)", "Orders per second", "Requests per second", "Sent", "Failed", "Sent more than once"],
+      [`Time (${zone()})`, "Orders per second", "Requests per second", "Sent", "Failed", "Sent more than once"],
       intervals.map(({ start, seconds, requests, sent, failed, repeated }) => [
-        moment(start),
+        timeOf(start),
         number(Number((sent / seconds).toPrecision(3))),
         number(Number((requests / seconds).toPrecision(3))),
         number(sent),
@@ -199,11 +199,11 @@ export function earlierRuns(runs, facts) {
       key("current", "this run"),
     ),
     asTable(
-      ["Run (UTC)", ...shown.map(({ name }) => capitalised(name))],
+      [`Run (${zone()})`, ...shown.map(({ name }) => capitalised(name))],
       parts
         .toReversed()
         .map((one) => [
-          airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(one.run_id)}`, moment(one.at)),
+          airflowLink(`dags/${IDS[0]}/runs/${encodeURIComponent(one.run_id)}`, timeOf(one.at)),
           ...one.counts.map(number),
         ]),
     ),

@@ -1,8 +1,8 @@
 // The table of orders: searched, filtered, sorted and cut into pages by the server; a click shows an order's history.
 
 import {
-  airflowLink, counted, dataUrl, el, expandable, follow, IDS, moment, number, OF_RUN, read, readBlob, RequestError,
-  shortened, taskLink, words,
+  airflowLink, counted, dataUrl, el, expandable, follow, IDS, number, OF_RUN, read, readBlob, RequestError, shortened,
+  taskLink, timeOf, words, zone,
 } from "./page.js";
 
 const PAGE = 25;
@@ -12,13 +12,13 @@ const SEARCH_DELAY = 250;
 export const LONGEST_ID = 1000;
 
 /** The columns, and what the server calls them where it can sort by them. */
-const COLUMNS = [
+const columns = () => [
   ["Order", "order_id"],
   ["Outcome", "outcome"],
   ["Reason", "reason"],
   ["HTTP status", "http_status"],
   ["Requests", "attempts"],
-  ["Time (UTC)", "at"],
+  [`Time (${zone()})`, "at"],
 ];
 /** In a DAG run, behind the order; the server does not sort by it. */
 const TASK = "Task";
@@ -36,7 +36,8 @@ export class OrderTable {
     this.state = chosen?.touched ? { ...first, ...chosen } : first;
     this.asked = 0;
     this.body = el("tbody");
-    this.heads = COLUMNS.map(([title, column]) => this.head(title, column));
+    this.columns = columns();
+    this.heads = this.columns.map(([title, column]) => this.head(title, column));
     this.allHeads = OF_RUN ? this.heads.toSpliced(1, 0, el("th", { scope: "col" }, TASK)) : this.heads;
     this.status = el("p.quiet", { role: "status" }, "Loading the orders…");
     this.previous = el("button", { type: "button", disabled: true, onclick: () => this.turn(-1) }, "Previous");
@@ -155,7 +156,7 @@ export class OrderTable {
 
   show({ rows, total }) {
     const { offset, sort, descending } = this.state;
-    COLUMNS.forEach(([, column], i) => {
+    this.columns.forEach(([, column], i) => {
       const order = descending ? "descending" : "ascending";
       if (column === sort) this.heads[i].setAttribute("aria-sort", order);
       else this.heads[i].removeAttribute("aria-sort");
@@ -186,7 +187,7 @@ export class OrderTable {
       el("td.reason", {}, expandable(reason ?? "")),
       el("td.figure", {}, http_status ?? ""),
       el("td.figure", {}, attempts ?? ""),
-      el("td.time", {}, moment(at)),
+      el("td.time", {}, timeOf(at)),
     );
   }
 
@@ -239,7 +240,7 @@ export function listedOrders(results, total, kept) {
       el("td.figure", {}, attempts ?? ""),
     ),
   );
-  const heads = COLUMNS.slice(0, 5).map(([title, column]) => el("th", { scope: "col", class: FIGURES.has(column) ? "figure" : null }, title));
+  const heads = columns().slice(0, 5).map(([title, column]) => el("th", { scope: "col", class: FIGURES.has(column) ? "figure" : null }, title));
   return el(
     "section.card",
     { "aria-labelledby": "orders" },
@@ -294,7 +295,7 @@ function historyTable(rows) {
     el(
       "tr",
       {},
-      el("td.time", {}, moment(row.at)),
+      el("td.time", {}, timeOf(row.at)),
       el("td", {}, badge(row.outcome)),
       el("td.reason", {}, expandable(row.reason ?? "")),
       el("td.figure", {}, row.http_status ?? ""),
@@ -304,7 +305,7 @@ function historyTable(rows) {
         row.this_run ? "this run" : el("code", {}, runLink(row.run)),
       ),
     );
-  const heads = ["Time (UTC)", "Outcome", "Reason", "HTTP status", "Run"];
+  const heads = [`Time (${zone()})`, "Outcome", "Reason", "HTTP status", "Run"];
   return el(
     "div.scroll",
     { tabindex: "0", role: "region", "aria-label": "History of the order" },

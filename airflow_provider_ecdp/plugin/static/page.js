@@ -57,10 +57,44 @@ export function duration(seconds) {
   return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** A moment in UTC, as Airflow's own pages write it by default. */
-export function moment(text, { seconds = true } = {}) {
+/** Where Airflow's pages keep the time zone that a reader has chosen, as JSON. */
+const ZONE_KEY = "timezone";
+
+/** The chosen time zone, the browser's if none is chosen or the browser does not know it, as on Airflow's pages. */
+export function zone() {
+  const chosen = localStorage.getItem(ZONE_KEY)?.replace(/^"|"$/g, "");
+  return chosen && isZone(chosen) ? chosen : Intl.DateTimeFormat().resolvedOptions().timeZone;
+}
+
+function isZone(name) {
+  try {
+    return Boolean(new Intl.DateTimeFormat("en", { timeZone: name }));
+  } catch {
+    return false;
+  }
+}
+
+/** Call `renew` when the reader chooses another time zone, on Airflow's page or in another window. */
+export function onZoneChange(renew) {
+  window.addEventListener("storage", ({ key, oldValue, newValue }) => {
+    if (key === ZONE_KEY && oldValue !== newValue) renew();
+  });
+}
+
+/** A moment in the chosen time zone, as Airflow's own pages write it. */
+export function moment(text, { seconds = true, timeZone = zone() } = {}) {
   if (!text) return "";
-  return text.slice(0, seconds ? 19 : 16).replace("T", " ");
+  const units = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const format = new Intl.DateTimeFormat("en", { ...units, hourCycle: "h23", timeZone });
+  const part = Object.fromEntries(format.formatToParts(new Date(text)).map(({ type, value }) => [type, value]));
+  const time = [part.hour, part.minute, ...(seconds ? [part.second] : [])].join(":");
+  return `${part.year}-${part.month}-${part.day} ${time}`;
+}
+
+/** A moment as an element; in another time zone than UTC, the tooltip has UTC, as on Airflow's pages. */
+export function timeOf(text) {
+  if (!text) return "";
+  return el("time", { datetime: text, title: zone() === "UTC" ? null : `${moment(text, { timeZone: "UTC" })} UTC` }, moment(text));
 }
 
 export const words = (outcome) => outcome.replaceAll("_", " ");

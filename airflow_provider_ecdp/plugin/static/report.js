@@ -4,7 +4,7 @@ import { earlierRuns, outcomeBar, timeline } from "./charts.js";
 import { badge, listedOrders, LONGEST_ID, OrderTable, showHistory } from "./orders.js";
 import {
   airflowLink, announce, ask, capitalised, counted, docsLink, duration, el, followTheme, groups, IDS, moment, number,
-  OF_RUN, ON_ITS_OWN, read, RequestError, shortened, size, sumOf, taskLink, words,
+  OF_RUN, ON_ITS_OWN, onZoneChange, read, RequestError, shortened, size, sumOf, taskLink, words, zone,
 } from "./page.js";
 
 const POLL = 15_000;
@@ -13,7 +13,11 @@ const main = document.getElementById("report");
 /** The table of orders on the page; what a reader has chosen in it outlives a renewal. */
 let orders = null;
 
+/** Of the next renewal, if the run goes on. */
+let timer;
+
 followTheme();
+onZoneChange(() => load(verdictShown()));
 load();
 
 async function load(verdictBefore = null) {
@@ -22,7 +26,7 @@ async function load(verdictBefore = null) {
     const sections = report.kind === "other" ? otherKind() : assembled(report);
     show(ON_ITS_OWN ? [trail(), ...sections] : sections);
     orders?.load();
-    const verdict = main.querySelector("h1")?.textContent ?? null;
+    const verdict = verdictShown();
     if (verdict && verdict !== verdictBefore) announce(verdict);
     document.title = [verdict, ...IDS.slice(0, 3).map(decodeURIComponent).reverse()].filter(Boolean).join(" · ");
     if (report.unfinished ?? report.task?.unfinished) poll(verdict);
@@ -47,11 +51,17 @@ function explain(error, verdictBefore) {
 
 /** A run that goes on is looked at again, unless the reader has begun to work with the page. */
 function poll(verdict) {
-  const timer = setInterval(async () => {
+  clearInterval(timer);
+  timer = setInterval(async () => {
     if (document.hidden || main.contains(document.activeElement) || document.querySelector("dialog")) return;
     clearInterval(timer);
     await load(verdict);
   }, POLL);
+}
+
+/** The verdict on the page, null if there is none. */
+function verdictShown() {
+  return main.querySelector("h1")?.textContent ?? null;
 }
 
 function show(...sections) {
@@ -432,7 +442,7 @@ function details({ settings, columns, columns_used: used, warnings, results_path
     settings.sent.length > 0 && el("div.detail", {}, el("h3", {}, "Sent"), list(settings.sent)),
     Object.keys(warnings).length > 0 && el("div.detail", {}, el("h3", {}, "Warnings"), warningTable(warnings)),
     used.length > 0 && el("div.detail", {}, el("h3", {}, "Columns read by the dry run"), el("p", {}, used.join(", "))),
-    columns && el("div.detail", {}, el("h3", {}, `Columns, as read since ${moment(columns.at, { seconds: false })} UTC`), columnTables(columns.extracts)),
+    columns && el("div.detail", {}, el("h3", {}, `Columns, as read since ${moment(columns.at, { seconds: false })} (${zone()})`), columnTables(columns.extracts)),
   ].filter(Boolean);
   if (!parts.length) return null;
   return el("section.card", { "aria-labelledby": "details" }, el("h2", { id: "details" }, "What was read and sent"), el("div.details", {}, parts));
