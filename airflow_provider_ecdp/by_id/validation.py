@@ -7,12 +7,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, INTEGER, ORDER, STATUS_BLANKS, STATUSES
+from airflow_provider_ecdp.orders.contract import (
+    BLANK_TEXT,
+    INT32_MAX,
+    INT32_MIN,
+    INTEGER,
+    ORDER,
+    STATUS_BLANKS,
+    STATUSES,
+)
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, OTHER_KIND
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed
 
 #: The contract's limit of an order's id.
 _MOST_CHARACTERS = next(field.max_length for field in ORDER if field.name == "id") or 0
+
+_BLANK = re.compile(BLANK_TEXT)
 
 #: A whole number, also with the zeros that a float has gained. No 32 bits have more digits.
 _WHOLE = re.compile(r"([+-]?[0-9]{1,20})(?:\.0+)?")
@@ -38,8 +48,8 @@ def checked_id(order_id: object, *, in_path: bool = False) -> str:
     if isinstance(order_id, bool) or not isinstance(order_id, (str, int)):
         raise ConfigurationError(f"order id: must be text or a whole number, got {_kind(order_id)}")
     text = str(order_id)
-    if not text:
-        raise ConfigurationError("order id: must not be empty")
+    if _BLANK.fullmatch(text):
+        raise ConfigurationError("order id: must not be empty or blank")
     if len(text) > _MOST_CHARACTERS:
         raise ConfigurationError(f"order id: at most {_MOST_CHARACTERS} characters, got {len(text)} characters")
     if in_path and text in {".", ".."}:
@@ -62,9 +72,9 @@ def checked_website(website_id: object) -> int | None:
 
     :raises ConfigurationError: it is not a valid id
     """
-    if website_id is None or website_id == "":
+    text = "" if website_id is None else str(website_id)
+    if _BLANK.fullmatch(text):
         return None
-    text = str(website_id)
     whole = _WHOLE.fullmatch(text)
     if whole is None or not INT32_MIN <= int(whole[1]) <= INT32_MAX:
         raise ConfigurationError(f"website id: {INTEGER}, got {_disclosed(text)}")

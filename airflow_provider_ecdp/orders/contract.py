@@ -107,7 +107,7 @@ ORDER = (
         fields=CUSTOMER,
         description="The customer",
         note="at least one of email, phone, crmId; the one of the connection's matching mode if that is set;"
-        " an empty value counts as absent",
+        " an empty or blank value counts as absent",
     ),
     Field("products", Kind.LIST, required=True, fields=PRODUCT, description="The purchased products"),
     Field("orderAttributes", Kind.LIST, fields=ATTRIBUTE, description="Features of the order"),
@@ -122,6 +122,14 @@ STATUSES = {c.lower(): c for field in ORDER if field.name == "status" for c in f
 #: Characters around a status that are ignored: columns of a fixed width add them.
 STATUS_BLANKS = " \t\n\r\v\f\u00a0"
 
+#: Text without a visible character, as a pattern for Python and for the engine: blanks, control characters, and the
+#: characters that Unicode calls default-ignorable. Such text counts as empty.
+BLANK_TEXT = (
+    r"[\x00-\x20\x7f-\xa0\xad"
+    "\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f\u205f-\u206f\u2800\u3000\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]*"
+)
+
 #: Names of attributes of one kind that a business unit has at most: "settings of orders" of the vendor's help.
 MAX_ATTRIBUTE_NAMES = 10
 
@@ -131,7 +139,7 @@ WARNINGS = {
     "total_mismatch": "totalValue differs from the sum of price times quantity by more than 0.01",
     "future_date": "the date is more than a day after the start of the run",
     "email_without_at": "customer.email has no @",
-    "empty_text": "a required text of a product is empty",
+    "empty_text": "a required text of a product is empty or blank",
     "no_products": "products is an empty list",
     "lines_differ": "a value of the order differs between its lines, and the smallest was taken",
     "status_spelling": "the status was sent in the API's spelling, Canceled",

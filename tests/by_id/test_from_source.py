@@ -78,17 +78,18 @@ def test_statuses_are_sent_in_the_apis_spelling_with_an_outcome_each(client, upd
 
 def test_a_row_that_cannot_be_sent_is_invalid_and_the_others_go_on(client, update, delete, store, sandbox):
     store("1", "2")
-    report = update(client, [("1", "shipped"), (None, "paid"), ("", "paid"), ("2", None), ("2", "paid")])
-    assert counts(report) == {"accepted": 1, "invalid": 4}
+    changes = [("1", "shipped"), (None, "paid"), ("", "paid"), ("\u00a0\t", "paid"), ("2", None), ("2", "paid")]
+    report = update(client, changes)
+    assert counts(report) == {"accepted": 1, "invalid": 5}
     assert {result["reason"] for result in report.results} == {
         "status: one of Placed, Paid, Completed, Canceled, got 'shipped'",
         "order id: must be text or a whole number, got nothing",
-        "order id: must not be empty",
+        "order id: must not be empty or blank",
         "status: one of Placed, Paid, Completed, Canceled, got nothing",
         None,
     }
     assert client.sent == [("2", "Paid")]
-    assert counts(delete(client, [None, "", ".", "..", "1"])) == {"accepted": 1, "invalid": 4}
+    assert counts(delete(client, [None, "", " ", ".", "..", "1"])) == {"accepted": 1, "invalid": 5}
     assert sandbox.store.ids() == ["2"]
 
 

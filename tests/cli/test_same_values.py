@@ -86,10 +86,11 @@ def test_push_check_and_status_say_the_same_of_a_value(pointed, ecdp, write, tab
 
 
 def test_push_and_check_take_empty_text_of_an_optional_field_as_absent(pointed, ecdp, write):
-    orders = write("orders.parquet", [{field: ""} for field in OPTIONAL], *OPTIONAL)
-    assert ecdp("check", orders, "--json").json["summary"]["valid"] == len(OPTIONAL)
+    absent = [(field, text) for field in OPTIONAL for text in ("", "\u00a0 ")]
+    orders = write("orders.parquet", [{field: text} for field, text in absent], *OPTIONAL)
+    assert ecdp("check", orders, "--json").json["summary"]["valid"] == len(absent)
     assert ecdp("push", orders).code == 0
-    for i, field in enumerate(OPTIONAL):
+    for i, (field, _) in enumerate(absent):
         assert pointed.store.get(str(i)).get(field) is None
 
 

@@ -15,6 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from hypothesis import strategies as st
 
+from airflow_provider_ecdp.orders.contract import BLANK_TEXT
+
 #: nanoseconds of a unit
 UNITS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
@@ -354,7 +356,13 @@ def is_absent(value: Any, *, optional: bool) -> bool:
     """Whether `value` leaves its field out."""
     if isinstance(value, Json) and parsed(value) is None:
         return True
-    return value is None or (optional and (value in ("", b"") or (isinstance(value, Json) and parsed(value) == "")))
+    return value is None or (optional and is_blank(parsed(value) if isinstance(value, Json) else value))
+
+
+def is_blank(value: Any) -> bool:
+    """Whether `value` is text, or bytes of text, without a visible character."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return type(text) is str and re.fullmatch(BLANK_TEXT, text) is not None
 
 
 def says(kind: str, value: Any, sent: Any) -> bool:

@@ -31,6 +31,7 @@ from arrow_values import (
     Number,
     Sort,
     is_absent,
+    is_blank,
     says,
     texts,
 )
@@ -502,7 +503,7 @@ def invalid(case, field, value, problems):
         assert told == field or (case.way.startswith("JSON") and told == field.partition(".")[0]), (field, problems)
     kind, required, _ = FIELDS[field]
     for expected in expected_values(case, field, value):
-        if is_absent(expected, optional=not required) and not (case.way == "records" and expected == b""):
+        if is_absent(expected, optional=not required) and not (case.way == "records" and isinstance(expected, bytes)):
             assert required, f"{field}: {value!r} is absent, and told as {problems}"
         else:
             refused_in_python = case.way == "records" and isinstance(expected, bytes)
@@ -518,7 +519,10 @@ def must_send(field, kind, value):
         return False
     if kind in ("text", "value"):
         low, high = LENGTHS.get(field, (0, 10**6))
-        return any(low <= len(t) <= high and BROKEN not in t for t in texts(value, single=kind == "value"))
+        return any(
+            low <= len(t) <= high and BROKEN not in t and not (low and is_blank(t))
+            for t in texts(value, single=kind == "value")
+        )
     number = value if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
     if number is None or not (number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)):
         return False

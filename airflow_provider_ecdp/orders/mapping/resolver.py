@@ -23,7 +23,7 @@ from airflow_provider_ecdp.orders.mapping.sums import digits, number, scale, sum
 from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, single, undictionaried
 from airflow_provider_ecdp.orders.names import Expression, Scope, likely, nearest
 from airflow_provider_ecdp.orders.sql import json_columns
-from airflow_provider_ecdp.orders.sql.coercion import scalar, why_not
+from airflow_provider_ecdp.orders.sql.coercion import present, scalar, why_not
 from airflow_provider_ecdp.orders.sql.timezones import is_zone
 
 log = logging.getLogger(__name__)
@@ -207,6 +207,9 @@ class ColumnResolver:
         value = single(field, column.value, source, self._timezone)
         if column.value and value is None:
             return CompiledField.failed(path, f"{path} ({source}): {why_not(field, column.value.type)}")
+        if value and self.lines and not (field.required or field.fields or value.constant):
+            # the smallest of the lines' values is taken, and empty text would be smaller than any other
+            value = Expression(present(field, value.sql, value.type), value.type)
         return CompiledField(value)
 
 

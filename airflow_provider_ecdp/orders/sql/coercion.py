@@ -15,6 +15,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders.contract import INTEGER, STATUS_BLANKS, STATUS_SPELLINGS, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_json, is_text, readable, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
+from airflow_provider_ecdp.orders.sql.blank_text import PATTERN, is_blank
 from airflow_provider_ecdp.orders.sql.disclosure import number_sql
 from airflow_provider_ecdp.orders.sql.json_columns import JSON_NUMBER, single
 
@@ -94,15 +95,15 @@ def scalar(field: Field, raw: str, type_: pa.DataType) -> tuple[str, pa.DataType
 
 
 def present(field: Field, raw: str, type_: pa.DataType) -> str:
-    """Return SQL of the column `raw`, with NULL for empty text where `field` may be absent."""
+    """Return SQL of the column `raw`, with NULL for empty or blank text where `field` may be absent."""
     if is_text(type_):
         # the engine's own types, such as UUID, can come as text of Arrow's
         raw = f"CAST({raw} AS VARCHAR)"
     if field.required:
         return raw
     if is_bytes(type_):
-        return f"nullif({raw}, ''::BLOB)"
-    return f"nullif({raw}, '')" if is_text(type_) else raw
+        return f"CASE WHEN regexp_full_match(TRY(decode({raw})), {PATTERN}) THEN NULL ELSE {raw} END"
+    return f"CASE WHEN {is_blank(raw)} THEN NULL ELSE {raw} END" if is_text(type_) else raw
 
 
 def why_not(field: Field, type_: pa.DataType) -> str:

@@ -19,6 +19,7 @@ from airflow_provider_ecdp.orders.engine.arrow_types import is_json, is_text
 from airflow_provider_ecdp.orders.engine.marks import DIGITS, ONE_KEY, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS, ROWS
+from airflow_provider_ecdp.orders.sql.blank_text import is_blank
 from airflow_provider_ecdp.orders.sql.disclosure import length_sql
 
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -335,8 +336,8 @@ def problem(path: str, field: Field, raw: str, parsed: str) -> str:
     # JSON null is a value that is absent
     unreadable = f"{raw} IS NOT NULL AND {parsed} IS NULL AND coalesce(TRY(json_type({raw})), '') <> 'NULL'"
     if not field.required:
-        # text without characters is an absent value too, as in every optional field
-        unreadable += f" AND CAST({raw} AS VARCHAR) <> ''"
+        # blank text is an absent value too, as in every optional field
+        unreadable += f" AND NOT {is_blank(f'CAST({raw} AS VARCHAR)')}"
     twice = f"coalesce({_repeated_key(raw, is_list=field.kind is Kind.LIST)}, FALSE)"
     spelled = _two_spellings(f"CAST({raw} AS VARCHAR)", field)
     rule = f"CASE WHEN {twice} THEN '{ONE_VALUE}' WHEN {spelled} THEN '{ONE_KEY}' ELSE {quote_literal(rule)} END"

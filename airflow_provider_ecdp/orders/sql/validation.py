@@ -13,6 +13,7 @@ from airflow_provider_ecdp.orders.contract import STATUS_SPELLINGS, WARNINGS, Ki
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS
+from airflow_provider_ecdp.orders.sql.blank_text import is_blank
 from airflow_provider_ecdp.orders.sql.coercion import TEXT, listed_status
 from airflow_provider_ecdp.orders.sql.currencies import CURRENCY_CODES
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql, number_sql
@@ -32,6 +33,7 @@ class Got(enum.StrEnum):
     AS_IS = "{text}"
     LENGTH = "{length}"
     CHARACTERS = "{characters}"
+    BLANK = "{blank}"
     MARK = "{mark}"  #: the meaning of a mark in it; the rule is that of the mark too
 
 
@@ -142,6 +144,7 @@ def _shown(value: str) -> str:
         Got.AS_IS: value,
         Got.LENGTH: length_sql(value),
         Got.CHARACTERS: number_sql(f"length({value})", "character"),
+        Got.BLANK: f"CASE WHEN {value} = '' THEN 'no characters' ELSE 'blank characters only' END",
         Got.MARK: _meaning_of_mark(value),
     }
     return " ".join(f"WHEN '{got}' THEN {sql}" for got, sql in branches.items())
@@ -206,7 +209,7 @@ def _elements(node: Node, path: str, outer: str = "") -> Level:
         checks.append(_warning("negative_quantity", ".quantity", negative, Got.VALUE, quantity.encoded))
     if node.field.name == "products":
         checks += [
-            _warning("empty_text", f".{name}", f"{child.encoded} = ''", "no characters")
+            _warning("empty_text", f".{name}", is_blank(child.encoded), Got.BLANK, child.encoded)
             for name in ("id", "name")
             if (child := node.child(name))
         ]
@@ -253,7 +256,7 @@ def _value(node: Node, path: str) -> Iterator[Check]:
             yield Check(path, bound, rule, Got.CHARACTERS, encoded)
         if low and not exactly:
             rule = f"at least {low} character{'s' if low > 1 else ''}"
-            yield Check(path, f"strlen({encoded}) < {low}", rule, "no characters")
+            yield Check(path, is_blank(encoded), rule, Got.BLANK, encoded)
 
 
 def _kind(text: str) -> str:

@@ -376,9 +376,10 @@ def test_differing_lines_can_be_made_an_error(read):
 
 
 def test_a_line_without_a_value_says_nothing_against_the_others(read):
-    [row] = read(pa.Table.from_pylist([line(currency=None), line(currency="PLN")]), mapping=LINES)
+    rows = [line(currency=absent, email=absent) for absent in (None, "", " ", "\u00a0")]
+    [row] = read(pa.Table.from_pylist([*rows, line(currency="PLN", email="a@example.com")]), mapping=LINES)
     assert row.warnings == []
-    assert row.sent["currency"] == "PLN"
+    assert (row.sent["currency"], row.sent["customer"]["email"]) == ("PLN", "a@example.com")
 
 
 def test_a_dictionary_is_compared_by_its_texts(read):

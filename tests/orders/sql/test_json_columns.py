@@ -76,6 +76,7 @@ def test_attributes_are_a_list_or_an_object_by_their_names(read):
         "{}": [],
         "null": None,
         "": None,
+        " \u200b": None,
         None: None,
     }
     table = pa.Table.from_pylist([order()] * len(sent)).append_column("order_attributes", pa.array(list(sent)))

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import re
 from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pytest
 from contract_paths import MAX_LENGTHS, OPTIONAL, REQUIRED
 
 from airflow_provider_ecdp.by_id.validation import listed_status
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.orders.contract import WARNINGS
+from airflow_provider_ecdp.orders.contract import BLANK_TEXT, WARNINGS
 from airflow_provider_ecdp.orders.sql import query
+from airflow_provider_ecdp.orders.sql.blank_text import is_blank
 
 WIDE = "ż"  # one character, two bytes
 ASTRAL = "😀"  # one character, four bytes
@@ -31,12 +34,15 @@ def place(path):
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).lstrip(".")
 
 
+def value_at(order, path):
+    for step in path:
+        order = order[step]
+    return order
+
+
 def changed(order, path, value):
     order = copy.deepcopy(order)
-    at = order
-    for step in path[:-1]:
-        at = at[step]
-    at[path[-1]] = value
+    value_at(order, path[:-1])[path[-1]] = value
     return order
 
 
@@ -94,13 +100,36 @@ def test_a_currency_has_exactly_three_characters(judge, full):
     }
 
 
-def test_a_minimum_of_one_character_refuses_none(judge, full):
+#: Texts that show nothing, in place of the empty one: a blank, a no-break space, a zero-width space with a tab.
+BLANK_TEXTS = (" ", "\u00a0", "\u200b\t", "\x00", "\u3164\ufeff")
+
+
+def test_a_minimum_of_one_character_refuses_empty_and_blank_text(judge, full):
     paths = [("id",), (*LINE_ATTRIBUTE, "name"), (*ATTRIBUTE, "name")]
-    rows = judge({(path, text): changed(full, path, text) for path in paths for text in ("", " ")})
+    rows = judge({(path, text): changed(full, path, text) for path in paths for text in ("", " x", *BLANK_TEXTS)})
 
     assert {case: row.problems for case, row in rows.items()} == {
-        (path, text): [] if text else problem(path, "at least 1 character", "no characters") for path, text in rows
+        (path, text): []
+        if text == " x"
+        else problem(path, "at least 1 character", "blank characters only" if text else "no characters")
+        for path, text in rows
     }
+
+
+def test_blank_text_is_left_out_of_an_optional_field(judge, full):
+    texts = [path for path in OPTIONAL_ALONE if isinstance(value_at(full, path), str)]
+    assert len(texts) > 7
+    for (path, _), row in judge({(path, t): changed(full, path, t) for path in texts for t in BLANK_TEXTS}).items():
+        assert (row.problems, row.warnings) == ([], [])
+        assert path[-1] not in value_at(row.sent, path[:-1])
+
+
+def test_blank_text_is_the_same_to_python_and_to_the_engine():
+    characters = [chr(i) for i in range(0x3200) if not 0xD800 <= i < 0xE000]
+    query = f"SELECT list_filter(?, lambda x: CASE WHEN {is_blank('x')} THEN TRUE ELSE FALSE END)"
+    [(blank,)] = duckdb.execute(query, [characters]).fetchall()
+    assert blank == [one for one in characters if re.fullmatch(BLANK_TEXT, one)]
+    assert {one for one in characters if one.isspace()} <= set(blank)
 
 
 def test_a_required_field_may_not_be_null(judge, full):
@@ -189,12 +218,13 @@ def test_a_customer_is_known_by_something(judge, full):
         {
             "nulls": full | {"customer": dict.fromkeys(names)},
             "no characters": full | {"customer": dict.fromkeys(names, "")},
+            "blanks": full | {"customer": dict(zip(names, BLANK_TEXTS, strict=False))},
             **{name: full | {"customer": dict.fromkeys(names) | {name: "a@b"}} for name in names},
         }
     )
     nobody = problem(("customer",), "needs email, phone or crmId", "none")
 
-    assert rows["nulls"].problems == rows["no characters"].problems == nobody
+    assert rows["nulls"].problems == rows["no characters"].problems == rows["blanks"].problems == nobody
     assert [rows[name].sent["customer"] for name in names] == [{name: "a@b"} for name in names]
 
 
@@ -303,7 +333,7 @@ ODD = {
     "total_mismatch": (lambda o: o | {"totalValue": Decimal("20.52")}),
     "future_date": (lambda o: o | {"date": dt.datetime.now(dt.UTC) + dt.timedelta(days=2)}),
     "email_without_at": (lambda o: changed(o, ("customer", "email"), "nobody")),
-    "empty_text": (lambda o: changed(o, (*LINE, "name"), "")),
+    "empty_text": (lambda o: changed(o, (*LINE, "name"), "\u00a0 ")),
     "no_products": (lambda o: o | {"products": []}),
     "status_spelling": (lambda o: o | {"status": "Cancelled"}),
     "negative_total": (lambda o: changed(o, (*LINE, "price"), Decimal("-10.25")) | {"totalValue": Decimal("-20.50")}),
@@ -385,7 +415,6 @@ def test_what_is_only_nearly_odd_has_no_warning(judge, full):
         {
             "no pieces": changed(full, (*LINE, "quantity"), 0) | {"totalValue": Decimal(0)},
             "in 23 hours": full | {"date": dt.datetime.now(dt.UTC) + dt.timedelta(hours=23)},
-            "blank name": changed(full, (*LINE, "name"), " "),
             "an @ is enough": changed(full, ("customer", "email"), "@"),
             "minus nothing": full | {"returnsValue": -0.0},
             "a code that was withdrawn": full | {"currency": "BGN"},
@@ -402,7 +431,7 @@ def test_names_of_attributes_count_over_all_products_of_an_order(check, full):
 
 
 def test_three_characters_that_are_no_code_in_capital_letters(judge, full):
-    rows = judge({text: full | {"currency": text} for text in ("pln", "XYZ", ",PL", "P,E", "LN,", "   ")})
+    rows = judge({text: full | {"currency": text} for text in ("pln", "XYZ", ",PL", "P,E", "LN,", "  x")})
     assert {text: row.named_warnings for text, row in rows.items()} == {text: {"currency_code"} for text in rows}
 
 
