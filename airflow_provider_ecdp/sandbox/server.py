@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 #: seconds that requests in progress get when the server stops
 _GRACE = 5
+#: seconds that a connection stays open without a request: uvicorn's five are over while a busy machine stands still
+_KEEP_ALIVE = 60
 #: SO_LINGER on, with no time to linger: the kernel ends the connection with RST instead of FIN
 _RESET = struct.pack("ii", 1, 0)
 #: a port has 16 bits
@@ -75,7 +77,13 @@ class SandboxServer:
             app = create_app(self.store, self._api_key, self._plan, hangup=self._hang_up)
             # log_config None: the host process keeps its own logging
             config = uvicorn.Config(
-                app, lifespan="off", ws="none", log_config=None, access_log=False, timeout_graceful_shutdown=_GRACE
+                app,
+                lifespan="off",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                timeout_keep_alive=_KEEP_ALIVE,
+                timeout_graceful_shutdown=_GRACE,
             )
             self._server = _Server(config, on_started=self._listening.set)
             self._address = listener.getsockname()
