@@ -18,7 +18,7 @@ from airflow_provider_ecdp.errors import EcdpError
 
 pytestmark = pytest.mark.slow
 
-DEADLINE = 60
+DEADLINE = 180
 
 PROCESSES = Path("/proc")
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +19,8 @@ import pytest
 
 from airflow_provider_ecdp.cli import main
 from airflow_provider_ecdp.sample import Sample
+from airflow_provider_ecdp.sandbox import gate
+from airflow_provider_ecdp.sandbox.faults import Faults
 
 KEY = "sandbox-key"
 
@@ -48,14 +54,25 @@ def ecdp(capsys):
     return run
 
 
+#: `ecdp` with a minute for its requests in flight when it is stopped, so that their answers come in time.
+PATIENT = """
+import sys
+from airflow_provider_ecdp.api import deadlines
+from airflow_provider_ecdp.cli import main
+deadlines.GRACE = 60.0
+sys.exit(main())
+"""
+
+
 @pytest.fixture
 def started():
-    """Start commands as processes; those that still run at the end of the test are killed."""
+    """Start commands as processes, `patient` or not; those that still run at the end of the test are killed."""
     processes = []
 
-    def start(*arguments, **environment):
+    def start(*arguments, patient=False, **environment):
+        program = ["-c", PATIENT] if patient else ["-m", "airflow_provider_ecdp"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "airflow_provider_ecdp", *map(str, arguments)],
+            [sys.executable, *program, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -83,6 +100,26 @@ def pointed(server, monkeypatch):
     monkeypatch.setenv("ECDP_BASE_URL", server.url)
     monkeypatch.setenv("ECDP_API_KEY", KEY)
     return server
+
+
+@pytest.fixture
+def hold(pointed, monkeypatch):
+    """Have the sandbox answer so many requests, and keep the others waiting until the event that it returns is set."""
+    release = threading.Event()
+
+    def start(answered):
+        numbers = itertools.count(1)
+
+        async def sleep(_):
+            if next(numbers) > answered:
+                await asyncio.to_thread(release.wait)
+
+        monkeypatch.setattr(gate, "asyncio", SimpleNamespace(sleep=sleep, timeout=asyncio.timeout))
+        pointed.faults = Faults(latency_ms=1)
+        return release
+
+    yield start
+    release.set()
 
 
 @pytest.fixture

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 
 import pyarrow.parquet as pq
 import pytest
+from processes import DEADLINE, stop, wait_until
 
 from airflow_provider_ecdp.sandbox.faults import Faults
-
-DEADLINE = 60
-
-
-def wait_until(condition):
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -175,25 +166,32 @@ def test_a_refused_key_stops(pointed, ecdp, table, monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_run_that_is_stopped_or_killed_is_gone_on_with(pointed, started, ecdp, sample, tmp_path, number):
+def test_a_run_that_is_stopped_or_killed_is_gone_on_with(pointed, hold, started, ecdp, sample, tmp_path, number):
     extract, results = sample(orders=600), tmp_path / "results"
     assert ecdp("push", extract, "--quiet").code == 0
     (tmp_path / "ids.sql").write_text("SELECT id FROM extract", "utf-8")
     command = ["delete", "--from", extract, "--sql", tmp_path / "ids.sql", "--missing-fails", "--results", results]
-    pointed.faults = Faults(latency_ms=30)
-    process = started(*command, "--json")
-    wait_until(lambda: pointed.store.count() <= 550)
-    process.send_signal(number)
+    release = hold(50)
+    process = started(*command, "--json", patient=True)
+    # as many as it may have in flight
+    wait_until(lambda: pointed.store.log.in_flight == 4)
+    said = ""
+    if number == signal.SIGTERM:
+        said = stop(process, number)
+    else:
+        process.kill()
+        process.wait(DEADLINE)
+    release.set()
     out, err = process.communicate(timeout=DEADLINE)
     # a request of a killed process is answered nevertheless
     wait_until(lambda: pointed.store.log.in_flight == 0)
     left = pointed.store.count()
-    assert 0 < left < 600
+    assert left == 600 - 50 - 4
     if number == signal.SIGTERM:
         assert process.returncode == 143
         summary = json.loads(out)["summary"]
         assert (summary["accepted"], summary["not_attempted"]) == (600 - left, left)
-        assert "run the same command again to resume" in err
+        assert "run the same command again to resume" in said + err
 
     pointed.faults = Faults()
     again = ecdp(*command, "--json")

@@ -12,7 +12,7 @@ from certificates import self_signed
 from endless import DRIPS, Endless
 
 #: seconds within which a process that is told to end does, long before the server lets go of it
-ENDS = 20.0
+ENDS = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ import pty
 import signal
 import subprocess
 import sys
-import time
 
 import duckdb
 import pytest
+from processes import DEADLINE, stop, wait_until
 
 from airflow_provider_ecdp.cli.exit_codes import ending
 from airflow_provider_ecdp.cli.signals import Interruption
@@ -19,29 +19,25 @@ from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.report import MaxFailed, Report
 from airflow_provider_ecdp.sandbox.faults import Faults
 
-DEADLINE = 60
-
-
-def wait_until(condition):
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_a_push_that_the_next_run_goes_on_with(pointed, started, ecdp, sample, tmp_path, number, code):
+def test_a_signal_stops_a_push_that_the_next_run_goes_on_with(
+    pointed, hold, started, ecdp, sample, tmp_path, number, code
+):
     extract, results = sample(orders=2_000), tmp_path / "results"
-    pointed.faults = Faults(latency_ms=100)
-    process = started("push", extract, "--results", results, "--batch-size", 20, "--json")
-    wait_until(lambda: pointed.store.count() >= 100)
-    process.send_signal(number)
+    release = hold(5)
+    process = started("push", extract, "--results", results, "--batch-size", 20, "--json", patient=True)
+    # as many as it may have in flight
+    wait_until(lambda: pointed.store.log.in_flight == 4)
+    said = stop(process, number)
+    release.set()
     out, err = process.communicate(timeout=DEADLINE)
+    err = said + err
 
     assert process.returncode == code
     assert "Traceback" not in err
     stored = pointed.store.count()
-    assert 100 <= stored < 2_000
+    assert stored == (5 + 4) * 20
     summary = json.loads(out)["summary"]
     assert summary["accepted"] == stored
     assert summary["accepted"] + summary["not_attempted"] == summary["total"]
@@ -110,11 +106,12 @@ def test_a_signal_while_nothing_is_sent_yet_ends_a_command(pointed, started, tmp
     assert pointed.store.requests == []
 
 
-def test_a_signal_stops_a_status_change_with_an_outcome_for_each_order(pointed, started):
-    pointed.faults = Faults(latency_ms=200)
-    process = started("delete", *range(200), "--json")
-    wait_until(lambda: len(pointed.store.requests) > 1)
-    process.send_signal(signal.SIGTERM)
+def test_a_signal_stops_a_status_change_with_an_outcome_for_each_order(pointed, hold, started):
+    release = hold(2)
+    process = started("delete", *range(200), "--json", patient=True)
+    wait_until(lambda: pointed.store.log.in_flight > 0 and len(pointed.store.requests) == 2)
+    said = stop(process, signal.SIGTERM)
+    release.set()
     out, err = process.communicate(timeout=DEADLINE)
 
     assert process.returncode == 143
@@ -122,7 +119,8 @@ def test_a_signal_stops_a_status_change_with_an_outcome_for_each_order(pointed, 
     assert summary["total"] == 200
     assert summary["accepted"] == summary["missing"] == len(pointed.store.requests)
     assert summary["not_attempted"] == 200 - len(pointed.store.requests)
-    assert "interrupted" in err
+    assert 2 < len(pointed.store.requests) < 200
+    assert "interrupted" in said + err
 
 
 def test_the_sandbox_ends_with_a_signal(started):

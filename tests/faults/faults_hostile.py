@@ -262,15 +262,16 @@ class _Server(QuietServer):
     block_on_close = False
 
 
-def cutting(client: EcdpClient) -> Callable[[int], None]:
-    """Return what ends the exchange from a port as its deadline does: nobody has to wait, on however busy a machine."""
+def cutting(client: EcdpClient) -> Callable[[int | None], None]:
+    """Return a function that ends the exchange from a port, or all exchanges, as a deadline does, without waiting."""
     watchdog = client._transport._watchdog
 
-    def cut(port: int) -> None:
+    def cut(port: int | None) -> None:
         with watchdog._changed:
             for exchange in list(watchdog._under_way):
                 with contextlib.suppress(OSError):
-                    if exchange._connection is not None and exchange._connection.getsockname()[1] == port:
+                    connection = exchange._connection
+                    if connection is not None and port in (None, connection.getsockname()[1]):
                         exchange.shut(Cut.DEADLINE)
 
     return cut

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from fake_clock import FakeClock
 from faults_crash import Crash
+from faults_hostile import cutting
 from faults_laws import newest_rows
 from foreign_server import KEY, ForeignServer, serving
 
@@ -156,15 +157,17 @@ class TestAddAfterARunThatWasNotRecorded:
                 read.set()
                 return said
             first = not foreign.posts and not read.is_set()
+            if first:
+                cut(None)
             # the first waits until it was read back as absent, the second until the first is stored
-            assert (read if first else stored).wait(20)
+            assert (read if first else stored).wait(60)
             said = answer(method, path, body, key)
             stored.set()
             return said
 
         foreign.answer = late
-        settings = ClientSettings(base_url=foreign.url, read_timeout=0.5)
-        with EcdpClient(KEY, settings, policy=RetryPolicy(base_delay=0)) as client:
+        with EcdpClient(KEY, ClientSettings(foreign.url), policy=RetryPolicy(base_delay=0)) as client:
+            cut = cutting(client)
             report = pushed(client, orders_of(5), mode=Mode.ADD)
 
         assert counts(report) == {"accepted": 5}
@@ -235,7 +238,7 @@ def test_a_refusal_for_load_after_a_lost_answer_leaves_orders_unresolved(foreign
 
 class TestWhatIsInFlightWhenARunBreaks:
     def test_a_request_that_cannot_be_made_does_not_lose_the_others(self, foreign, tmp_path):
-        together, ended = threading.Barrier(6, timeout=20), threading.Barrier(6, timeout=20)
+        together, ended = threading.Barrier(6, timeout=60), threading.Barrier(6, timeout=60)
 
         class Broken(EcdpClient):
             def post_orders(self, mode, orders, **options):
@@ -293,11 +296,14 @@ class TestWhatIsInFlightWhenARunBreaks:
 
     @pytest.mark.parametrize("for_good", [True, False])
     def test_a_run_stops_whose_outcomes_cannot_be_recorded(self, foreign, client, tmp_path, for_good):
+        failed = threading.Event()
+
         class Full(Ledger):
             full = ended = False
 
             def _put(self, name, data):
                 if self.full and (for_good or not self.ended):
+                    failed.set()
                     raise OSError(28, "No space left on device")
                 super()._put(name, data)
 
@@ -310,6 +316,10 @@ class TestWhatIsInFlightWhenARunBreaks:
         def progress(now):
             ledger.full = now.done >= 10
 
+        def wait_for_the_failure(orders, _):
+            assert orders[0]["id"] < "ORD-000500" or failed.wait(60)
+
+        foreign.refuse = wait_for_the_failure
         report = pushed(client, orders_of(1000), batch_size=1, ledger=ledger, progress=progress)
 
         assert isinstance(report.stopped, StorageError)
@@ -335,7 +345,7 @@ class TestWhatIsInFlightWhenARunBreaks:
 
         def slow(method, path, body, key):
             if body["data"][0]["id"] == "ORD-000003":
-                assert written.wait(20)
+                assert written.wait(60)
             return answer(method, path, body, key)
 
         foreign.answer = slow

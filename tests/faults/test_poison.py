@@ -310,9 +310,9 @@ def test_many_neighbours_that_fail_hold_back_no_other_change(tmp_path):
 
 def by_id(server, use_case, *arguments, **keywords):
     clock = FakeClock()
-    about = ClientSettings(base_url=server.url, read_timeout=server.hang_seconds / 2)
     policy = RetryPolicy(max_attempts=2)
-    with EcdpClient(KEY, about, policy=policy, clock=clock, sleep=clock.sleep) as client:
+    with EcdpClient(KEY, ClientSettings(server.url), policy=policy, clock=clock, sleep=clock.sleep) as client:
+        server.cut = cutting(client)
         return use_case(client, *arguments, **keywords)
 
 

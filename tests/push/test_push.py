@@ -468,23 +468,25 @@ class TestDuplicates:
 
 class TestConcurrency:
     def test_no_more_than_max_in_flight_requests_are_open(self, foreign, client, many_orders):
-        gate, most, now = threading.Lock(), [0], [0]
-        passed = threading.Event()
+        changed, most, now = threading.Condition(), [0], [0]
         original = foreign.answer
 
         def answer(*request):
-            with gate:
+            with changed:
                 now[0] += 1
                 most[0] = max(most[0], now[0])
-            passed.wait(0.02)
-            with gate:
+                changed.notify_all()
+                # the first batch goes alone
+                assert not foreign.posts or changed.wait_for(lambda: most[0] >= 3, 60)
+                # time for one more than is allowed
+                changed.wait(0.005)
                 now[0] -= 1
             return original(*request)
 
         foreign.answer = answer
         pushed(client, many_orders(3_000), batch_size=100, max_in_flight=3)
 
-        assert 1 < most[0] <= 3
+        assert most[0] == 3
 
     def test_progress_is_reported_in_the_calling_thread_and_ends_with_all(self, client, many_orders):
         told = []

@@ -6,8 +6,10 @@ import functools
 import itertools
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
+from fake_clock import FakeClock
 
 try:
     from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferred
@@ -105,20 +107,28 @@ def test_an_outage_is_waited_out_and_each_trigger_asks_once_an_interval(store, s
 
 
 def test_a_triggerer_that_begins_late_asks_no_more_often(monkeypatch):
-    asked = []
+    asked, clock = [], FakeClock()
+
+    async def sleep(seconds):
+        clock.sleep(seconds)
 
     async def late(*_):
-        await asyncio.sleep(0.1)
+        clock.now += 100
         return await get_async_connection("ecdp_default", EcdpHook)
 
     def poll(*_):
-        asked.append(time.monotonic())
+        asked.append(clock.now)
+        # an answer takes a while, the second one longer than the interval
+        clock.now += (2, 20, 2)[len(asked) - 1]
         return {"order_id": "A-1", "status": None} if len(asked) == 3 else None
 
     monkeypatch.setattr(triggers, "get_async_connection", late)
     monkeypatch.setattr(triggers, "poll_order", poll)
-    events(trigger(interval=0.05))
-    assert min(later - earlier for earlier, later in itertools.pairwise(asked)) > 0.04
+    monkeypatch.setattr(triggers, "time", SimpleNamespace(monotonic=clock))
+    running_loop = asyncio.get_running_loop
+    monkeypatch.setattr(triggers, "asyncio", SimpleNamespace(sleep=sleep, get_running_loop=running_loop))
+    events(trigger(interval=7))
+    assert [later - earlier for earlier, later in itertools.pairwise(asked)] == [7, 20]
 
 
 def test_a_storage_of_shared_limits_that_fails_is_waited_out(context, connect, sandbox, monkeypatch, tmp_path):
