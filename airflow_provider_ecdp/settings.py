@@ -232,11 +232,11 @@ def duration() -> Kind:
 
 def choice(of: type[enum.StrEnum] | tuple[str, ...]) -> Kind:
     """Take one of several words; case, `_`, `-` and spaces do not matter."""
-    folded = {_folded(word): word for word in of}
+    folded = {folded_word(word): word for word in of}
 
     def parse(value: Any) -> Any:
         try:
-            return folded[_folded(value)]
+            return folded[folded_word(value)]
         except (KeyError, AttributeError):
             raise ValueError from None
 
@@ -244,7 +244,8 @@ def choice(of: type[enum.StrEnum] | tuple[str, ...]) -> Kind:
     return Kind(f"{', '.join(others)} or {last}", parse, "WORD")
 
 
-def _folded(value: str) -> str:
+def folded_word(value: str) -> str:
+    """Return a word in lower case, without `_`, `-` and spaces: the spelling by which words are compared."""
     return value.strip().translate(_SEPARATORS).lower()
 
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from airflow_provider_ecdp.errors import ConfigurationError
-
-_SEPARATORS = str.maketrans("", "", "_- ")
+from airflow_provider_ecdp.settings import folded_word
 
 
 class Mode(enum.StrEnum):
@@ -57,9 +56,9 @@ _Choice = TypeVar("_Choice", Mode, MatchBy)
 
 
 def _parse(choices: type[_Choice], text: str, setting: str, words: Sequence[str]) -> _Choice:
-    spelling = text.strip().translate(_SEPARATORS).lower() if isinstance(text, str) else ""
+    spelling = folded_word(text) if isinstance(text, str) else ""
     for choice in choices:
         # the member's name is a spelling too: PHONE for PhoneNumber
-        if spelling in (choice.value.lower(), choice.name.translate(_SEPARATORS).lower()):
+        if spelling in (folded_word(choice.value), folded_word(choice.name)):
             return choice
     raise ConfigurationError(f"{str(text)[:50]!r} is not a {setting} of the Orders API: use one of {', '.join(words)}")

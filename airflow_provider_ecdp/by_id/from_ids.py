@@ -19,7 +19,7 @@ from airflow_provider_ecdp.by_id.requests import MAY_BE_GONE, NOT_REACHED, Answe
 from airflow_provider_ecdp.by_id.settings import ChangeSettings, DeletionSettings, Missing, Operation
 from airflow_provider_ecdp.by_id.validation import checked_id, checked_updates, checked_website, listed_status
 from airflow_provider_ecdp.errors import ConfigurationError, EcdpError
-from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
+from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome, count_failed
 from airflow_provider_ecdp.results.reasons import ReasonCounts
 from airflow_provider_ecdp.results.report import Report
 from airflow_provider_ecdp.runs.cancellation import Cancellation
@@ -269,7 +269,7 @@ class _SequentialRequests:
             **self.extra,
             **answer.content,
         }
-        failed = sum(count for outcome, count in self.counts.items() if outcome.failed)
+        failed = count_failed(self.counts)
         unsent = self.counts[Outcome.INVALID]
         self.progress(Progress(len(self._results), failed, self.total, self.summary.seconds, unsent))
 
@@ -279,7 +279,13 @@ class _SequentialRequests:
         # sorted is stable: among the failures, and among the others, the order is that of the call
         ranked = sorted(self.results, key=lambda result: not Outcome(result["outcome"]).failed)
         stopped = self.cancellation.cause if any(outcome.failed for outcome in self.counts) else None
-        return Report(summary, ranked[: self.results_limit], None, {}, self.reasons.most_common, stopped)
+        return Report(
+            summary=summary,
+            results=ranked[: self.results_limit],
+            warnings={},
+            reasons=self.reasons.most_common,
+            stopped=stopped,
+        )
 
 
 def _shown(order_id: object) -> str | None:

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from airflow_provider_ecdp.by_id.settings import ChangeRowSettings
-from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError, SqlError
+from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
 from airflow_provider_ecdp.orders.contract import Field, Kind, folded_name
 from airflow_provider_ecdp.orders.engine.arrow_types import readable_schema
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, record_batches, running, statement
@@ -131,14 +131,8 @@ class ChangeRows:
 
     @contextlib.contextmanager
     def _reading(self) -> Iterator[None]:
-        try:
-            with running(f"reading changes of {self.name}"):
-                yield
-        except SqlError:
-            if self._sources.error is not None:
-                # the engine reports a file that cannot be read as text of its own; this is the error itself
-                raise self._sources.error from None
-            raise
+        with self._sources.own_errors(), running(f"reading changes of {self.name}"):
+            yield
 
 
 def _with_ids(mapping: Mapping[str, Any] | str) -> Mapping[str, Any]:

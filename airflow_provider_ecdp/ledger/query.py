@@ -25,7 +25,7 @@ from airflow_provider_ecdp.ledger.schema import SCHEMA
 from airflow_provider_ecdp.orders.engine.connection import locked_engine, reading_from, running
 from airflow_provider_ecdp.orders.sources.storage import below, display_path
 from airflow_provider_ecdp.results.folders import is_shared
-from airflow_provider_ecdp.results.outcome import Outcome
+from airflow_provider_ecdp.results.outcome import Outcome, count_failed
 from airflow_provider_ecdp.results.reasons import folded
 
 #: The ledger's columns that are read. A content hash takes more time than all others, and people do not need it.
@@ -194,7 +194,7 @@ class RunCounts:
     @property
     def failed(self) -> int:
         """How many orders failed."""
-        return sum(count for outcome, count in self.counts.items() if outcome.failed)
+        return count_failed(self.counts)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON types."""

@@ -53,6 +53,14 @@ class Change:
         return f"{where} ({self.was}) is gone" if self.now is None else f"{where} was {self.was} and is {self.now}"
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The columns that a run read; `at` is the time of the record, in ISO format."""
+
+    at: str
+    columns: Columns
+
+
 def detect_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list[Change]:
     """Compare the columns of `orders` with those that the previous run read, and keep those that this one reads.
 
@@ -63,7 +71,7 @@ def detect_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list
     """
     if on_drift is OnDrift.IGNORE:
         return []
-    before = _kept(ledger)
+    before = _before(ledger)
     changes = list(changed(before, all_columns_of(orders)))
     if changes:
         lines = "".join(f"\n  - {change}" for change in changes[:_LISTED])
@@ -85,7 +93,7 @@ def detect_drift(orders: OrderReader, ledger: Ledger, on_drift: OnDrift) -> list
 
 def drifted(orders: OrderReader, ledger: Ledger) -> list[Change] | None:
     """Return what `detect_drift` would find, None without a previous run; nothing is kept."""
-    before = _kept(ledger)
+    before = _before(ledger)
     return list(changed(before, all_columns_of(orders))) if before else None
 
 
@@ -109,16 +117,25 @@ def changed(before: Columns, now: Columns) -> Iterator[Change]:
                 yield Change(extract, column, was, type_)
 
 
-def _kept(ledger: Ledger) -> Columns:
+def recorded(ledger: Ledger) -> Recorded | None:
+    """Return the columns that the previous run read, None without a record that can be read.
+
+    :raises StorageError: the storage does not answer
+    """
     text = ledger.read_note(_NOTE)
     if text is None:
-        return {}
+        return None
     try:
-        columns: Columns = json.loads(text)["columns"]
+        record = json.loads(text)
+        return Recorded(record["at"], record["columns"])
     except (ValueError, KeyError, TypeError):
         log.warning("the columns recorded by an earlier run in %s cannot be read and are not compared", ledger.path)
-        return {}
-    return columns
+        return None
+
+
+def _before(ledger: Ledger) -> Columns:
+    record = recorded(ledger)
+    return {} if record is None else record.columns
 
 
 def _type(column: str, was: str, types: Mapping[str, str]) -> str | None:

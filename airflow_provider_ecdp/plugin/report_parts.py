@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.ledger.query import Results
+from airflow_provider_ecdp.ledger.schema_drift import recorded
 from airflow_provider_ecdp.operators.results import open_ledger
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
 from airflow_provider_ecdp.plugin import folders, records
@@ -156,11 +157,10 @@ def columns_read(place: Place, key: TaskKey) -> dict[str, Any] | None:
     folder = columns_folder(root, key.dag_id, key.task_id)
     try:
         folders.refuse_links(root, folder, notes=True)
-        note = open_ledger(folder).read_note("schema")
-        kept = json.loads(note) if note else None
-    except (EcdpError, ValueError):
+        record = recorded(open_ledger(folder))
+    except EcdpError:
         return None
-    return {"at": kept["at"], "extracts": kept["columns"]} if kept else None
+    return {"at": record.at, "extracts": record.columns} if record else None
 
 
 def replays(session: Session, run: RunState, task_ids: list[str], path: str) -> list[dict[str, Any]]:

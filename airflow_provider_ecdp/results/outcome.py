@@ -139,6 +139,11 @@ class BatchOutcome:
     attempts: int = 0
 
 
+def count_failed(counts: Mapping[Outcome, int]) -> int:
+    """Return how many orders failed, by the number of orders of each outcome."""
+    return sum(count for outcome, count in counts.items() if outcome.failed)
+
+
 def reason(problems: Iterable[Mapping[str, str]]) -> str:
     """Return problems of an order as text, such as `products[2].name: at most 2048 characters, got 2051 characters`."""
     texts = [f"{p['field']}: {p['rule']}, got {p['got']}" for p in problems]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, reason
+from airflow_provider_ecdp.results.outcome import BatchOutcome, Outcome, count_failed, reason
 from airflow_provider_ecdp.results.reasons import Counted, ReasonCounts
 
 
@@ -51,7 +51,7 @@ class OutcomeCounts:
     @property
     def failed(self) -> int:
         """How many orders failed."""
-        return sum(count for outcome, count in self.counts.items() if outcome.failed)
+        return count_failed(self.counts)
 
     @property
     def warned(self) -> dict[str, dict[str, Any]]:

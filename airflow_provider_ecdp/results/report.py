@@ -19,20 +19,27 @@ from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.reasons import example_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The report of a run, in the shape of XCom and `--json`."""
+    """The report of a run, in the shape of XCom and `--json`.
+
+    :param results: some of the orders with their outcomes, failures first
+    :param results_path: where the outcome of every order is kept, None if it is not
+    :param warnings: how many orders each warning is about, and one of them, by its name
+    :param reasons: the most common reasons of failures, each with a count and an order
+    :param stopped: why the run was stopped before its end
+    :param halted: why the run stopped after its first orders
+    :param in_extract: number of orders in the extract; None if the run read only some of them on purpose, or those of
+        other extracts too
+    """
 
     summary: dict[str, Any]
     results: list[dict[str, Any]]
-    results_path: str | None
+    results_path: str | None = None
     warnings: dict[str, dict[str, Any]]
     reasons: list[dict[str, Any]]
-    #: why the run ended before its end
     stopped: EcdpError | None = None
-    #: why the run stopped after its first orders
     halted: str | None = None
-    #: orders of the extract; None if the run read only some of them on purpose, or those of other extracts too
     in_extract: int | None = None
 
     @property

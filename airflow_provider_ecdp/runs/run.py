@@ -159,14 +159,14 @@ class Run(Generic[_Item, _Result]):
         # a deadline that is noticed after the last answer has stopped nothing
         stopped = cause if left or not isinstance(cause, DeadlineError) else None
         return Report(
-            summary,
-            outcomes.results,
-            results_path,
-            outcomes.warned,
-            outcomes.reasons.most_common,
-            stopped,
-            halted,
-            in_extract,
+            summary=summary,
+            results=outcomes.results,
+            results_path=results_path,
+            warnings=outcomes.warned,
+            reasons=outcomes.reasons.most_common,
+            stopped=stopped,
+            halted=halted,
+            in_extract=in_extract,
         )
 
     def _report_progress(self) -> None:

@@ -59,7 +59,7 @@ def test_a_signal_before_an_order_was_read_says_that_alone(capsys, in_extract, s
     interruption = Interruption()
     interruption.number = signal.SIGINT
     summary = {"total": 0, **dict.fromkeys((outcome.value for outcome in Outcome), 0)}
-    report = Report(summary, [], "results", {}, [], in_extract=in_extract)
+    report = Report(summary=summary, results=[], results_path="results", warnings={}, reasons=[], in_extract=in_extract)
 
     assert ending(report, MaxFailed(), interruption, brief=True) == 130
     assert capsys.readouterr().err == f"ecdp: interrupted: {said}; run the same command again to resume\n"

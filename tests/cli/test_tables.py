@@ -16,7 +16,7 @@ from airflow_provider_ecdp.results.report import Report
 @pytest.mark.parametrize("kind", [{"mode": "Add"}, {"operation": "delete"}])
 def test_every_outcome_is_shown_with_its_meaning(outcome, kind):
     counts = dict.fromkeys([one.value for one in Outcome], 0) | {outcome.value: 1234}
-    report = Report({**kind, "total": 1234, **counts}, [], None, {}, [])
+    report = Report(summary={**kind, "total": 1234, **counts}, results=[], warnings={}, reasons=[])
     text = " ".join(rendered(io.StringIO(), outcomes(report)).split())
     meaning = outcome.meaning if "mode" in kind else outcome.meaning_of_change
     assert f"1,234 {outcome.value} {meaning}" in text
@@ -33,5 +33,7 @@ def test_every_outcome_is_shown_with_its_meaning(outcome, kind):
 )
 def test_an_interrupted_run_says_how_much_of_the_extract_it_has_read(in_extract, said):
     counts = dict.fromkeys([one.value for one in Outcome], 0) | {"accepted": 18_432}
-    report = Report({"mode": "Add", "total": 18_432, **counts}, [], None, {}, [], in_extract=in_extract)
+    report = Report(
+        summary={"mode": "Add", "total": 18_432, **counts}, results=[], warnings={}, reasons=[], in_extract=in_extract
+    )
     assert " ".join(rendered(io.StringIO(), outcomes(report)).split()).endswith(said)

@@ -282,7 +282,14 @@ def test_what_was_never_sent_for_its_faults_has_no_warnings_to_count():
 def report(*, stopped=None, results_path=None, reasons=None, **counts):
     summary = {"mode": "AddOrReplace"} | {outcome.value: counts.get(outcome.value, 0) for outcome in Outcome}
     summary["total"] = sum(counts.values())
-    return Report(summary, [{"order_id": "A"}], results_path, {}, reasons or [], stopped)
+    return Report(
+        summary=summary,
+        results=[{"order_id": "A"}],
+        results_path=results_path,
+        warnings={},
+        reasons=reasons or [],
+        stopped=stopped,
+    )
 
 
 def test_the_report_has_the_shape_of_xcom():

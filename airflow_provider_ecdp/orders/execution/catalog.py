@@ -5,6 +5,7 @@ To the engine a column is known by a number as well: so the plan of a query show
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -84,10 +85,16 @@ class Catalog:
         counts = [extract.rows for extract in self.extracts.values()]
         return None if None in counts else sum(rows for rows in counts if rows is not None)
 
-    @property
-    def error(self) -> BaseException | None:
-        """The last error of an extract, of which the engine reports the text only."""
-        return next((scan.error for scan in self._scans if scan.error is not None), None)
+    @contextlib.contextmanager
+    def own_errors(self) -> Iterator[None]:
+        """Raise the error of an extract itself, of which the engine reports the text only, as SqlError."""
+        try:
+            yield
+        except SqlError:
+            error = next((scan.error for scan in self._scans if scan.error is not None), None)
+            if error is not None:
+                raise error from None
+            raise
 
     def columns_read(self, sql: str) -> dict[str, list[str]]:
         """Return the columns that `sql` reads, as the engine plans it.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import duckdb
 import pyarrow as pa
 
-from airflow_provider_ecdp.errors import MemoryLimitError, SqlError
+from airflow_provider_ecdp.errors import MemoryLimitError
 from airflow_provider_ecdp.orders.engine.connection import running
 from airflow_provider_ecdp.orders.execution.catalog import Catalog, Columns
 from airflow_provider_ecdp.orders.execution.large_orders import KeyedPart
@@ -139,14 +139,8 @@ class PartRunner:
     @contextlib.contextmanager
     def errors(self, action: str) -> Iterator[None]:
         """Raise the engine's errors as ours, with the action and advice."""
-        try:
-            with running(f"{action} of {self._subject}", self._advice):
-                yield
-        except SqlError:
-            if self._catalog.error is not None:
-                # the engine reports a file that cannot be read as text of its own; this is the error itself
-                raise self._catalog.error from None
-            raise
+        with self._catalog.own_errors(), running(f"{action} of {self._subject}", self._advice):
+            yield
 
 
 class _Repeats:
