@@ -97,7 +97,8 @@ class HostileServer:
     A body that holds a word of `firewall` gets its reaction: who refuses by content knows nothing of orders.
     `random_reactions` strike any request, each with a probability. A stored order is found after `lag` seconds.
     One that is `lenient` takes a second `Add` of an order without a word. From the request `outage_from` on, all get
-    `outage`; it is counted from the first request with poison if that is `after_poison`.
+    `outage`; it is counted from the first request with poison if that is `after_poison`. Orders behind the poison are
+    then processed after that request, whichever thread comes first.
 
     Of a request whose answer never ends, `cut` gets the port that it came from, and ends it as a deadline does; without
     `cut` the server is silent for `hang_seconds`.
@@ -134,11 +135,14 @@ class HostileServer:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
+        self.poison_came = threading.Event()
         self.dice = random.Random(self.seed)
 
     def react(self, method: str, path: str, raw: bytes) -> tuple[Reaction | None, tuple[int, Any]]:
         """Return what happens to the request, None for its answer; and the answer."""
         body = json.loads(raw) if raw else None
+        if self.after_poison and min(self._ids(method, path, body)) > max(self.poison):
+            assert self.poison_came.wait(60)
         with self.lock:
             self.methods[method] += 1
             if self._out():
@@ -168,6 +172,7 @@ class HostileServer:
         if not reactions:
             return None
         self.poisoned = self.poisoned or self.methods.total()
+        self.poison_came.set()
         if len(ids) == 1:
             self.alone[ids[0]] += 1
         return reactions[0]
