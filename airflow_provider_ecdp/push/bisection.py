@@ -42,7 +42,7 @@ from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcom
 #: Seconds that the isolation of a batch may last without the outcome of an order.
 ISOLATION_SECONDS = 900.0
 
-#: Consecutive orders that fail in their last request, after which the server is tested.
+#: Consecutive orders that fail in their last request, or cannot be read back, after which the server is tested.
 _UNCONFIRMED = 5
 
 _DIFFERENT = (
@@ -50,6 +50,7 @@ _DIFFERENT = (
 )
 _STORED = "no answer came, and the order was found stored as sent"
 _LOST = "a request with this order got no answer and may have stored it"
+_UNREAD = "may be stored, and could not be read back"
 
 
 def send(sender: BatchSender, batch: pa.RecordBatch | Pool) -> list[BatchOutcome]:
@@ -105,6 +106,8 @@ class GroupTest:
     idle: int = 0
     #: orders that failed in their last request, since something was answered
     unconfirmed: int = 0
+    #: read-backs that failed like an outage, since an order was accepted or read
+    unread: int = 0
     #: whether the refusals of this batch have named no wrong order, and whether they have left out a bad one
     hints_right: bool = True
     hints_partial: bool = False
@@ -117,7 +120,7 @@ class GroupTest:
         while self._step():
             pass
         self._note_too_many()
-        if self.unconfirmed and not self.sender.cancellation.cancelled:
+        if (self.unconfirmed or self.unread) and not self.sender.cancellation.cancelled:
             # an outage that began with the last orders stops the run, so that they are sent by a retry
             self.sender.try_server(reading=True)
         return self.outcomes
@@ -196,6 +199,7 @@ class GroupTest:
             request.not_stored = True
         if pool.sibling is not None:
             pool.sibling.positive = True
+        self.unread = 0
         self._decide(pool, Outcome.ACCEPTED, http_status=201)
         return True
 
@@ -328,7 +332,7 @@ class GroupTest:
             # a call that was cut short is no evidence about its orders
             self._stop(pool, error)
         elif pool.final:
-            self._judge_alone(pool, error)
+            self._judge_alone(pool, error, read=not sent)
         else:
             self._set_aside(pool, error)
 
@@ -351,17 +355,24 @@ class GroupTest:
         self.sender.cancellation.stop(error)
         self.leave(pool, str(error))
 
-    def _judge_alone(self, pool: Pool, error: ApiError) -> None:
-        """Decide an order that failed alone twice: refused if the answer says so and other requests are answered."""
+    def _judge_alone(self, pool: Pool, error: ApiError, *, read: bool) -> None:
+        """Decide an order that failed alone twice: refused if the answer says so and other requests are answered.
+
+        :param read: whether it could not be read back, which leaves open whether it is stored
+        """
         sender = self.sender
-        self.unconfirmed += 1
-        reason = f"sent alone, {error}"[:REASON_CHARACTERS]
+        self.unconfirmed += not read
+        reason = f"{_UNREAD if read else 'sent alone'}, {error}"[:REASON_CHARACTERS]
         # a 401 concerns the key, so it does not refuse an order
-        definite = not (error.transient or pool.maybe_stored or error.status == HTTPStatus.UNAUTHORIZED)
+        definite = not (read or error.transient or pool.maybe_stored or error.status == HTTPStatus.UNAUTHORIZED)
         refused = sender.breaker.answers > 0 and definite
         if (refused and sender.breaker.answers == pool.answers) or self.unconfirmed >= _UNCONFIRMED:
             refused = bool(sender.try_server(reading=True)) and refused
             self.unconfirmed = 0
+        if refused and pool.unsure:
+            result = self._read_back(pool, [0])
+            if result is None or not result.absent:
+                return
         self._decide(pool, Outcome.REJECTED if refused else Outcome.UNRESOLVED, reason, error.status)
 
     # mode Add
@@ -393,12 +404,23 @@ class GroupTest:
             different = pool.take([position])
             different.differs = True
             self.doubted.append(different)
+        self._count_unread(result)
         if result.error is None:
             return result
         stored = {*result.same, *result.different}
         rest = pool.take(i for i in range(len(pool)) if i not in stored)
         self._failed(rest, result.error, sent=False, patient=False)
         return None
+
+    def _count_unread(self, result: ReadBack) -> None:
+        """Stop the run if GET does not work: POST may be answered all the while, with a refusal of each order."""
+        if result.positions or result.error is None or not result.error.transient:
+            self.unread = 0
+            return
+        self.unread += 1
+        if self.until is not None and self.unread >= _UNCONFIRMED:
+            self.unread = 0
+            self.sender.try_server(reading=True)
 
     def _judge_doubted(self) -> None:
         """Decide orders that were refused, or are stored with other content, and may have been stored by this run.

@@ -302,6 +302,46 @@ class TestAdd:
         assert foreign.writes.total() == 400
         assert len(foreign.posts) - posts <= 4 + 1
 
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            (400, {"title": "Bad request", "status": 400}, {}),
+            (403, "<html><title>Forbidden</title></html>", {}),
+            (404, "<html><title>Not found</title></html>", {}),
+            (200, {"data": None}, {}),
+        ],
+        ids=lambda answer: str(answer[0]),
+    )
+    def test_an_order_that_a_resumed_run_cannot_read_back_is_not_rejected(self, foreign, client, answer):
+        pushed(client, 4, mode=Mode.ADD)
+        foreign.answer_get = lambda _: answer
+
+        report = pushed(client, 6, mode=Mode.ADD, batch_size=3, resumed=True)
+
+        assert [o for _, o in sorted(outcomes(report).items())] == ["unresolved"] * 4 + ["accepted"] * 2
+        assert "could not be read back, GET" in report.results[0]["reason"]
+
+    def test_a_resumed_run_whose_gets_fail_stops_early(self, foreign, hasty):
+        pushed(hasty, 40, mode=Mode.ADD)
+        foreign.answer_get, posts = lambda _: (503, None, {}), len(foreign.posts)
+
+        report = pushed(hasty, 40, mode=Mode.ADD, resumed=True)
+
+        assert report.stopped is not None
+        assert report.summary["unresolved"] == 40
+        assert len(foreign.posts) - posts <= 8
+
+    def test_an_order_that_a_firewall_forbids_is_read_back_by_a_resumed_run(self, foreign, client):
+        pushed(client, 3, mode=Mode.ADD)
+        forbidden = (403, "<html><title>Forbidden</title></html>", {})
+        foreign.refuse = lambda orders, _: (
+            forbidden if {o["id"] for o in orders} & {"ORD-000002", "ORD-000005"} else None
+        )
+
+        report = pushed(client, 6, mode=Mode.ADD, batch_size=2, resumed=True)
+
+        assert {i: o for i, o in outcomes(report).items() if o != "accepted"} == {"ORD-000005": "rejected"}
+
     def test_without_a_kill_an_order_that_exists_is_rejected(self, foreign, client):
         pushed(client, 3, mode=Mode.ADD)
 
