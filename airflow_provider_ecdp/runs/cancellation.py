@@ -89,12 +89,23 @@ class Cancellation:
         """Let nothing new be sent, and end all waiting."""
         self._causes.append(cause)
         self._waits_end = True
-        if callbacks := list(self._callbacks.values()):
-            called = threading.Event()
+        called = threading.Event()
+        try:
+            # before the callbacks are read: one that is removed meanwhile is waited for, or not called
             self._called.append(called)
+            self._start_callbacks(called)
+        except BaseException:
+            # such as the exception of a signal: nobody waits for a thread that was not started
+            called.set()
+            raise
+
+    def _start_callbacks(self, called: threading.Event) -> None:
+        if callbacks := list(self._callbacks.values()):
             # not here: a signal may have interrupted code that holds a lock which a callback needs
             arguments = (callbacks, called)
             threading.Thread(target=_call_back, args=arguments, name="ecdp-cancel", daemon=True).start()
+        else:
+            called.set()
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called, in another thread, when this or a parent is cancelled; now if it was already.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 
 import pytest
 
@@ -122,6 +123,26 @@ def test_a_client_serves_others_however_late_it_is_interrupted(monkeypatch, canc
         for _ in range(1, cancellations):
             run.cancel(CancelledError("told to end again"))
     assert client.calls == ["interrupt"] * cancellations + ["resume"]
+
+
+def test_a_thread_that_cancels_late_interrupts_nobody_after_the_run():
+    run, client = Cancellation(), _Client()
+    cancelling, ended = threading.Event(), threading.Event()
+
+    class Late(deque):
+        def append(self, item):
+            cancelling.set()
+            assert ended.wait(PATIENCE)
+            super().append(item)
+
+    run._called = Late()
+    canceller = threading.Thread(target=run.cancel, args=(CancelledError("told to end"),))
+    with run.interrupting(client):
+        canceller.start()
+        assert cancelling.wait(PATIENCE)
+    ended.set()
+    canceller.join(PATIENCE)
+    assert client.calls == ["resume"]
 
 
 def test_a_client_stays_interrupted_where_its_caller_has_cancelled():
