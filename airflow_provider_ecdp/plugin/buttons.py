@@ -9,8 +9,8 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_ecdp.plugin.folders import TaskKey
 from airflow_provider_ecdp.plugin.records import REPLAY_PARAM, RunState, SerializedDag
+from airflow_provider_ecdp.plugin.results.folders import TaskKey
 
 _PASTE = """\
 # in the DAG

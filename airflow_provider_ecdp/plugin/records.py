@@ -16,7 +16,7 @@ from airflow.models.xcom import XComModel
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from airflow_provider_ecdp.plugin.folders import TaskKey
+from airflow_provider_ecdp.plugin.results.folders import TaskKey
 from airflow_provider_ecdp.plugin.xcom_report import TaskReport
 
 #: Runs that a report is compared with.

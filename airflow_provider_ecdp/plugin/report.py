@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
-from airflow_provider_ecdp.plugin import access, buttons, folders, records
+from airflow_provider_ecdp.plugin import access, buttons, records
 from airflow_provider_ecdp.plugin import report_parts as parts
-from airflow_provider_ecdp.plugin.folders import Place, RunPlaces, TaskKey
-from airflow_provider_ecdp.plugin.open_results import OpenResults
 from airflow_provider_ecdp.plugin.records import RunState, SerializedDag, TaskState
+from airflow_provider_ecdp.plugin.results import folders
+from airflow_provider_ecdp.plugin.results.folders import Place, RunPlaces, TaskKey
+from airflow_provider_ecdp.plugin.results.open_results import OpenResults
 from airflow_provider_ecdp.plugin.xcom_report import TaskReport
 from airflow_provider_ecdp.results.outcome import Outcome
 

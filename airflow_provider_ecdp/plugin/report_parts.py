@@ -15,9 +15,10 @@ from airflow_provider_ecdp.ledger.query import Results
 from airflow_provider_ecdp.ledger.schema_drift import recorded
 from airflow_provider_ecdp.operators.results import open_ledger
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
-from airflow_provider_ecdp.plugin import folders, records
-from airflow_provider_ecdp.plugin.folders import Place, TaskKey
+from airflow_provider_ecdp.plugin import records
 from airflow_provider_ecdp.plugin.records import RunState, TaskState
+from airflow_provider_ecdp.plugin.results import folders
+from airflow_provider_ecdp.plugin.results.folders import Place, TaskKey
 from airflow_provider_ecdp.plugin.xcom_report import TaskReport, counts_of
 from airflow_provider_ecdp.results.folders import columns_folder
 from airflow_provider_ecdp.results.outcome import Outcome

@@ -12,11 +12,12 @@ from fastapi.responses import StreamingResponse
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.ledger.query import Filter, Sort
-from airflow_provider_ecdp.plugin import folders, records, report
+from airflow_provider_ecdp.plugin import records, report
 from airflow_provider_ecdp.plugin.access import READER, GetUserDep
-from airflow_provider_ecdp.plugin.folders import Place
-from airflow_provider_ecdp.plugin.open_results import OpenResults
 from airflow_provider_ecdp.plugin.records import RunState, TaskState
+from airflow_provider_ecdp.plugin.results import folders
+from airflow_provider_ecdp.plugin.results.folders import Place
+from airflow_provider_ecdp.plugin.results.open_results import OpenResults
 from airflow_provider_ecdp.results.outcome import Outcome
 from airflow_provider_ecdp.results.table_csv import csv_text
 

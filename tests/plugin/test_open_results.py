@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from airflow_provider_ecdp.plugin import open_results
-from airflow_provider_ecdp.plugin.folders import Place
-from airflow_provider_ecdp.plugin.open_results import MOST, OpenResults
+from airflow_provider_ecdp.plugin.results import open_results
+from airflow_provider_ecdp.plugin.results.folders import Place
+from airflow_provider_ecdp.plugin.results.open_results import MOST, OpenResults
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from airflow_provider_ecdp.ledger.query import Folders, Results
 from airflow_provider_ecdp.ledger.reader import files_in
 from airflow_provider_ecdp.operators.results import open_storage
 from airflow_provider_ecdp.orders.sources.storage import without_credentials
-from airflow_provider_ecdp.plugin.folders import Place
+from airflow_provider_ecdp.plugin.results.folders import Place
 
 #: Results that stay open; more are open only while more requests use them.
 MOST = 3
