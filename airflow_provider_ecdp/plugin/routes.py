@@ -10,7 +10,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import StreamingResponse
 
-from airflow_provider_ecdp.errors import ConfigurationError
+from airflow_provider_ecdp.errors import EcdpError
 from airflow_provider_ecdp.ledger.query import Filter, Sort
 from airflow_provider_ecdp.plugin import records, report
 from airflow_provider_ecdp.plugin.access import READER, GetUserDep
@@ -192,12 +192,12 @@ def _csv(run: RunState, places: list[Place], only: Filter) -> StreamingResponse:
 def _history(session: Any, run: RunState, order_id: str, task_id: str | None) -> dict[str, Any]:
     runs = records.earlier_runs(session, run)
     rows: list[dict[str, Any]] = []
-    unread: dict[str, ConfigurationError] = {}
+    unread: dict[str, EcdpError] = {}
     for run_id in runs:
         of_run, failed = folders.rows_of_order(run.dag_id, run_id, task_id, order_id)
         rows += ({**row.as_json(), "run": run_id, "this_run": run_id == run.run_id} for row in of_run)
         if failed is not None:
-            # one damaged file must not hide all other runs
+            # one damaged file, or one storage, must not hide all other runs
             unread[run_id] = failed
     if not rows and len(unread) == len(runs):
         raise unread[run.run_id]

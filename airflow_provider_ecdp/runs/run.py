@@ -147,7 +147,7 @@ class Run(Generic[_Item, _Result]):
 
         :param head: such as the mode
         :param facts: further counts for the summary
-        :param halted: why the run sent no more than its first orders
+        :param halted: why the run stopped after its first orders
         :param in_extract: orders of the extract, None if they were not counted or are not the orders of this run
         :raises RuntimeError: the counts do not add up, which is a bug in this package
         """

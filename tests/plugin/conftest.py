@@ -159,7 +159,12 @@ def server(api_server, monkeypatch):
     for name, value in SETTINGS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AIRFLOW__ECDP__RESULTS_PATH", str(api_server.results))
+    from airflow_provider_ecdp.plugin.results import folders
+    from airflow_provider_ecdp.plugin.results.root_deadlines import RootDeadlines
     from airflow_provider_ecdp.plugin.routes import opened
+
+    # no test depends on the load of the machine
+    monkeypatch.setattr(folders, "deadlines", RootDeadlines(seconds=600))
 
     yield api_server
     api_server.clean()

@@ -19,7 +19,11 @@ from airflow_provider_ecdp.ledger.query import Row, rows_of
 from airflow_provider_ecdp.ledger.reader import files_in
 from airflow_provider_ecdp.operators.results import open_storage
 from airflow_provider_ecdp.orders.sources.storage import below, stripped
+from airflow_provider_ecdp.plugin.results.root_deadlines import RootDeadlines
 from airflow_provider_ecdp.results.folders import instance_folder, run_folder
+
+#: Of all requests of this process.
+deadlines = RootDeadlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +63,20 @@ def results_of(key: TaskKey, reported: str | None) -> Place | None:
         storage refuses to list it, or a link is on the way
     :raises StorageError: as before, and the storage does not answer
     """
-    failed: EcdpError | None = None
-    for root in _likeliest_first(reported):
+
+    def place_below(root: str) -> Place | None:
         folder = instance_folder(root, key.dag_id, key.run_id, key.task_id, key.map_index)
-        try:
-            epochs = [inside for inside in _folders_with_results(root, folder) if inside.isdecimal()]
-        except EcdpError as error:
-            failed = failed or error
-            continue
-        if epochs:
-            return Place(folder, (max(epochs, key=int),))
+        epochs = [inside for inside in _folders_with_results(root, folder) if inside.isdecimal()]
+        return Place(folder, (max(epochs, key=int),)) if epochs else None
+
+    likely, others = _likeliest_first(reported)
+    failed: EcdpError | None = None
+    # the others are not asked for a report whose task has named one
+    for answers in (deadlines.of_each(roots, place_below) for roots in (likely, others)):
+        for answer in answers:
+            if isinstance(answer, Place):
+                return answer
+            failed = failed or answer
     if failed is not None:
         raise failed
     return None
@@ -92,15 +100,15 @@ def results_of_run(dag_id: str, run_id: str, keys: Mapping[tuple[str, ...], Task
     """
     places: dict[TaskKey, Place] = {}
     failures: list[EcdpError] = []
-    for root in configured_roots():
+    roots = configured_roots()
+    answers = deadlines.of_each(roots, lambda root: _folders_with_results(root, run_folder(root, dag_id, run_id)))
+    for root, answer in zip(roots, answers, strict=True):
+        if isinstance(answer, EcdpError):
+            failures.append(answer)
+            continue
         folder = run_folder(root, dag_id, run_id)
         newest: dict[TaskKey, int] = {}
-        try:
-            with_results = _folders_with_results(root, folder)
-        except EcdpError as error:
-            failures.append(error)
-            continue
-        for inside in with_results:
+        for inside in answer:
             *parts, epoch = inside.split("/")
             key = keys.get(tuple(parts))
             if key is not None and epoch.isdecimal():
@@ -128,24 +136,28 @@ def readable(root: str) -> bool:
     return root.rstrip("/") in configured_roots()
 
 
-def rows_of_order(
-    dag_id: str, run_id: str, task_id: str | None, order_id: str
-) -> tuple[list[Row], ConfigurationError | None]:
+def rows_of_order(dag_id: str, run_id: str, task_id: str | None, order_id: str) -> tuple[list[Row], EcdpError | None]:
     """Return the rows that a DAG run has kept of one order, in any of its tasks or in one, and in all of their epochs.
 
-    :return: the rows, and why those below a root are not among them: Airflow has no file system for it, a file is
-        damaged, or a link is on the way
-    :raises StorageError: the storage does not answer
+    :return: the rows, and why those below a root are not among them: Airflow has no file system for it, its storage
+        does not answer, a file is damaged, or a link is on the way
     """
+
+    def folder_below(root: str) -> str:
+        return run_folder(root, dag_id, run_id) if task_id is None else instance_folder(root, dag_id, run_id, task_id)
+
     rows: list[Row] = []
-    failed: ConfigurationError | None = None
-    for root in configured_roots():
-        folder = run_folder(root, dag_id, run_id) if task_id is None else instance_folder(root, dag_id, run_id, task_id)
+    failed: EcdpError | None = None
+    roots = configured_roots()
+    answers = deadlines.of_each(roots, lambda root: refuse_links(root, folder_below(root)))
+    for root, answer in zip(roots, answers, strict=True):
+        if isinstance(answer, EcdpError):
+            failed = failed or answer
+            continue
         try:
-            refuse_links(root, folder)
-            url, path, filesystem = open_storage(folder)
+            url, path, filesystem = open_storage(folder_below(root))
             rows += rows_of(filesystem, path, url, order_id)
-        except ConfigurationError as error:
+        except EcdpError as error:
             failed = failed or error
     return rows, failed
 
@@ -180,8 +192,11 @@ def refuse_links(root: str, folder: str, *, notes: bool = False) -> list[str]:
     return files
 
 
-def _likeliest_first(reported: str | None) -> list[str]:
-    return sorted(configured_roots(), key=lambda root: not (reported or "").startswith(f"{root}/"))
+def _likeliest_first(reported: str | None) -> tuple[list[str], list[str]]:
+    """Return the roots of which one is above the folder that a task names, and the others."""
+    roots = configured_roots()
+    likely = [root for root in roots if (reported or "").startswith(f"{root}/")]
+    return likely, [root for root in roots if root not in likely]
 
 
 def _folders_with_results(root: str, folder: str) -> list[str]:
