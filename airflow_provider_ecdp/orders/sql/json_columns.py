@@ -52,7 +52,9 @@ _ESCAPED_KEY = r'(?i)\\u00[4-7][0-9a-f][^"]*"\s*:'
 _ESCAPE = r"'\u00'"
 
 #: An attribute in whose text the name or the value appears twice.
-_REPEATED_MEMBER = "|".join(rf'"{field.name}"\s*:(?:[^{{}}"]|{_STRING})*"{field.name}"\s*:' for field in ATTRIBUTE)
+_REPEATED_MEMBER = "(?i)" + "|".join(
+    rf'"{field.name}"\s*:(?:[^{{}}"]|{_STRING})*"{field.name}"\s*:' for field in ATTRIBUTE
+)
 
 #: Keys of an object whose distinctness is tested in pairs, which is fastest for few.
 _FEW_KEYS = 100
@@ -208,14 +210,31 @@ def _repeated_key(text: str, *, is_list: bool) -> str:
 
 
 def _two_spellings(text: str, field: Field) -> str:
-    """Return SQL of whether an object of the JSON in `text` has a key in camelCase and in snake_case."""
+    """Return SQL of whether an object of the JSON in `text` has two keys that are one name of `field`'s members.
+
+    Case and underscores do not matter, as everywhere else: one of the keys would be ignored without a word.
+    """
     pairs = [spellings for child in field.fields if len(spellings := _spellings(child.name)) > 1]
-    # most texts have one of them, which a search for the others shows at once
-    may = " OR ".join(" AND ".join(f"""contains({text}, '"{key}"')""" for key in pair) for pair in pairs)
-    both = " OR ".join(" AND ".join(f"list_contains(ecdp_k, '{key}')" for key in pair) for pair in pairs)
+    # most texts have one usual spelling of each, which two searches show at once
+    unusual = [f"regexp_matches({text}, {quote_literal(_unusual_key(field.fields))})"]
+    may = " OR ".join([" AND ".join(f"""contains({text}, '"{key}"')""" for key in pair) for pair in pairs] + unusual)
+    names = ", ".join(quote_literal(folded_name(child.name)) for child in field.fields)
+    folded = "list_transform(ecdp_k, lambda ecdp_n: lower(replace(ecdp_n, '_', '')))"
+    named = f"list_filter({folded}, lambda ecdp_n: ecdp_n IN ({names}))"
     paths = "'$[*]'" if field.kind is Kind.LIST else "['$']"
-    found = f"len(list_filter(TRY(json_keys({text}, {paths})), lambda ecdp_k: {both})) > 0"
-    return f"CASE WHEN {may} THEN coalesce({found}, FALSE) ELSE FALSE END" if pairs else "FALSE"
+    keys = f"list_transform(TRY(json_keys({text}, {paths})), lambda ecdp_k: {named})"
+    both = f"len(list_filter({keys}, lambda ecdp_f: list_unique(ecdp_f) < len(ecdp_f))) > 0"
+    return f"CASE WHEN {may} THEN coalesce({both}, FALSE) ELSE FALSE END"
+
+
+def _unusual_key(fields: Iterable[Field]) -> str:
+    """Return a pattern of keys that are names of `fields`, but neither in camelCase nor in snake_case.
+
+    It also matches some keys that only begin like such a name.
+    """
+    spellings = [spelling for field in fields for spelling in _spellings(field.name)]
+    begun = {spelling[:i] + one.swapcase() for spelling in spellings for i, one in enumerate(spelling) if one != "_"}
+    return rf'"(?:{"|".join(sorted(begun))})[A-Za-z_]*"\s*:'
 
 
 def _is_free_text(field: Field) -> bool:
@@ -353,14 +372,20 @@ def _attributes(raw: str, *, by_value: bool = True, inside: bool = True) -> str:
     :param inside: whether `raw` is part of a larger text; `problem` finds a whole text that is not a list
     """
     type_ = "JSON" if by_value else "VARCHAR"
-    listed = f"""TRY(json_transform({raw}, '[{{"name":"{type_}","value":"{type_}"}}]'))"""
+    members = raw
+    for field in ATTRIBUTE:
+        # quotes inside of a text are escaped, so that this is a key wherever it stands
+        key = quote_literal(rf'(?i)"{field.name}"(\s*:)')
+        members = f"""regexp_replace({members}, {key}, '"{field.name}"\\1', 'g')"""
+    members = f"CASE WHEN regexp_matches({raw}, {quote_literal(_unusual_key(ATTRIBUTE))}) THEN {members} ELSE {raw} END"
+    listed = f"""TRY(json_transform({members}, '[{{"name":"{type_}","value":"{type_}"}}]'))"""
     keyed = f"""map_entries(TRY(json_transform({raw}, '"MAP(VARCHAR, JSON)"')))"""
     value = _text("ecdp_a.value", fractions="TRUE")
     if by_value:
         name = _text("ecdp_a.name", fractions="FALSE")
         element = f"CASE WHEN ecdp_a IS NOT NULL THEN {{'name': {name}, 'value': {value}}} END"
         listed = f"list_transform({listed}, lambda ecdp_a: {element})"
-    listed_twice = _repeated_key(raw, is_list=True)
+    listed_twice = _repeated_key(members, is_list=True)
     if not by_value:
         listed_twice = f"regexp_matches({raw}, {quote_literal(_REPEATED_MEMBER)}) AND {listed_twice}"
     # one list in place of another: a repeated name is reported for the attribute, not for the product

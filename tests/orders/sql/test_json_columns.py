@@ -241,9 +241,24 @@ def test_a_mapping_finds_such_keys_in_any_case(one):
     assert found.sent["products"] == [{"id": "s", "name": "t", "price": "1", "quantity": "2"}]
 
 
-def test_of_a_key_in_two_cases_the_first_counts(one):
-    products = '[{"Id": "first", "ID": "second", "name": "x", "price": 1, "quantity": 1}]'
-    assert one(order(products=products)).sent["products"][0]["id"] == "first"
+def test_names_and_values_of_attributes_are_read_in_any_case_and_no_text_is_taken_for_a_key(together):
+    quoting = [{"name": 'x "NAME": y', "value": '"Value":'}, {"NAME": "n", "VALUE": "Name"}]
+    product = '[{"id": 1, "name": "Mug", "price": 1, "quantity": 2, "productAttributes": %s}]'
+    texts = {
+        "upper": '[{"NAME": "Colour", "VALUE": 1.5}]',
+        "title": '[{"Name": "Colour", "Value": 1.5}]',
+        "one": '[{"name": "Colour", "Value": 1.5}]',
+    }
+    cases = {(name, "order"): {"orderAttributes": text} for name, text in texts.items()}
+    cases |= {(name, "product"): {"products": product % text} for name, text in texts.items()}
+    rows = together(cases | {"quoting": {"orderAttributes": json.dumps(quoting)}})
+    assert [list(a.values()) for a in rows.pop("quoting").sent["orderAttributes"]] == [
+        ['x "NAME": y', '"Value":'],
+        ["n", "Name"],
+    ]
+    for (_, of), row in rows.items():
+        owner, key = (row.sent, "orderAttributes") if of == "order" else (row.sent["products"][0], "productAttributes")
+        assert owner[key] == [{"name": "Colour", "value": "1.5"}]
 
 
 def test_json_in_order_lines_is_read_and_its_problems_are_the_order_s(read):
@@ -310,6 +325,20 @@ def test_a_key_that_appears_twice_is_that_order_s_problem(together):
 
 def test_two_spellings_of_a_key_are_that_order_s_problem(together):
     product = '{"id": "P", "name": "n", "price": 1, "quantity": 1'
+    others = {
+        "customer": [
+            '{"email": "a", "Email": "b"}',
+            '{"EMAIL": "a", "email": "b"}',
+            '{"phone": "1", "eMail": 1, "email": 2}',
+        ],
+        "products": [
+            '[{"Id": "first", "ID": "second", "name": "x", "price": 1, "quantity": 1}]',
+            *(f'[{product}, "imageUrl": "a", "{key}": "b"}}]' for key in ("imageURL", "IMAGE_URL", "imageurl")),
+        ],
+    }
+    others = {(field, text): {field: text} for field, texts in others.items() for text in texts}
+    for (field, _), row in together(others).items():
+        assert row.problems == [{"field": field, "rule": "one key for one field", "got": "two spellings of it"}]
     cases = {
         "customer": {"customer": '{"crm_id": "1", "crmId": "2"}'},
         "products": {"products": f'[{product}, "imageUrl": "a", "image_url": "b"}}]'},
