@@ -242,7 +242,7 @@ class _SequentialRequests:
         if str(request.order_id) in self._requested:
             self.isolation.forget_control()
         self._requested.add(str(request.order_id))
-        answer = self.isolation.send(request.send)
+        answer = self.isolation.send(request.send, str(request.order_id))
         if isinstance(answer, FirstFailure):
             request.first_failure = answer
             return False

@@ -147,7 +147,7 @@ class _Changes:
             return item.change, self.isolation.send_again(self._request(item.change), item.first_failure)
         if self.run.cancellation.cancelled:
             return item, Answer(Outcome.NOT_ATTEMPTED, NOT_REACHED)
-        answer = self.isolation.send(self._request(item))
+        answer = self.isolation.send(self._request(item), item.column("order_id")[0].as_py())
         if isinstance(answer, FirstFailure):
             self.set_aside.append(FailedChange(item, answer))
             return None

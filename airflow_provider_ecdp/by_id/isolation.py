@@ -16,6 +16,7 @@ from airflow_provider_ecdp.errors import ApiError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
+from airflow_provider_ecdp.runs.refusals import REFUSES_ALL, AcceptedRequest, Refusals
 from airflow_provider_ecdp.runs.server_probe import ServerProbe
 
 
@@ -39,21 +40,21 @@ class Isolation:
     cancellation: Cancellation
     sent_before: bool = False
     probe: ServerProbe = field(init=False)
+    refusals: Refusals = field(init=False)
     #: the request that was accepted last, of an order that has had no later request
-    _control: Callable[[], dict[str, Any]] | None = None
+    _accepted: AcceptedRequest | None = None
 
     def __post_init__(self) -> None:
         self.probe = ServerProbe(self.requester.client, self.breaker, self.cancellation)
+        self.refusals = Refusals(self.cancellation)
 
-    def send(self, request: Callable[[], dict[str, Any]]) -> Answer | FirstFailure:
-        """Send a request for the first time."""
+    def send(self, request: Callable[[], dict[str, Any]], order_id: str) -> Answer | FirstFailure:
+        """Send a request about the order `order_id` for the first time."""
         answer = self.requester.send(request)
         breaker = self.breaker
         if answer.error is None:
             breaker.answered()
-            if answer.outcome is Outcome.ACCEPTED:
-                self._control = request
-            return answer
+            return self._answered(answer, AcceptedRequest(order_id, request))
         # a call that was cut short is no evidence about its order
         content = not self.requester.client.interrupted and self.probe.may_be_content(answer.error)
         if content:
@@ -63,9 +64,20 @@ class Isolation:
             return answer
         return FirstFailure(answer)
 
+    def _answered(self, answer: Answer, request: AcceptedRequest) -> Answer:
+        if answer.outcome is Outcome.ACCEPTED:
+            self._accepted = request
+            self.refusals.accepted()
+        elif answer.outcome is Outcome.REJECTED and not answer.missing:
+            self.refusals.refused(answer.reason or "", request.order_id, self._accepted)
+            if self.refusals.of_all:
+                reason = f"{REFUSES_ALL}: {answer.reason}"[:REASON_CHARACTERS]
+                return replace(answer, outcome=Outcome.UNRESOLVED, reason=reason)
+        return answer
+
     def forget_control(self) -> None:
         """Note that an order may get its next request: to repeat an earlier one would undo it."""
-        self._control = None
+        self._accepted = None
 
     def send_again(self, request: Callable[[], dict[str, Any]], first_failure: FirstFailure) -> Answer:
         """Send a request that failed once more: it is refused if its answer says so and others are answered."""
@@ -93,7 +105,8 @@ class Isolation:
         return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)
 
     def _may_be_orders(self) -> bool:
-        return self.probe.may_be_orders(self._control, left_open=self.sent_before)
+        control = None if self._accepted is None else self._accepted.repeat
+        return self.probe.may_be_orders(control, left_open=self.sent_before)
 
     def _left_by_earlier_run(self) -> bool:
         """Whether the orders are more likely at fault than the server: an earlier run left them and sent others."""

@@ -10,6 +10,7 @@ from airflow_provider_ecdp.api.client import EcdpClient
 from airflow_provider_ecdp.by_id.settings import Missing, Operation
 from airflow_provider_ecdp.errors import ApiError, NotFoundError, RequestRejectedError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
+from airflow_provider_ecdp.runs.refusals import reason_of
 
 NOT_REACHED = "the run was stopped before this order"
 
@@ -65,8 +66,7 @@ class OrderRequester:
             outcome, reason = self._absent(error)
             return Answer(outcome, reason, error.status, self._since(before), missing=True)
         except RequestRejectedError as error:
-            reason = "; ".join(error.details) or str(error)
-            return Answer(Outcome.REJECTED, reason[:REASON_CHARACTERS], error.status, self._since(before))
+            return Answer(Outcome.REJECTED, reason_of(error), error.status, self._since(before))
         except ApiError as error:
             outcome = Outcome.UNRESOLVED if error.maybe_stored else Outcome.NOT_ATTEMPTED
             reason = str(error)[:REASON_CHARACTERS]

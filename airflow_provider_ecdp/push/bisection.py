@@ -21,7 +21,7 @@ reads the orders back with GET first: a second `Add` of a stored order is refuse
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 import pyarrow as pa
@@ -38,6 +38,7 @@ from airflow_provider_ecdp.push.refusals import named_orders
 from airflow_provider_ecdp.push.sender import BatchSender
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
+from airflow_provider_ecdp.runs.refusals import REFUSES_ALL, reason_of
 
 #: Seconds that the isolation of a batch may last without the outcome of an order.
 ISOLATION_SECONDS = 900.0
@@ -123,6 +124,8 @@ class GroupTest:
         if (self.unconfirmed or self.unread) and not self.sender.cancellation.cancelled:
             # an outage that began with the last orders stops the run, so that they are sent by a retry
             self.sender.try_server(reading=True)
+        if self.sender.refusals.of_all:
+            self._reopen_refused()
         return self.outcomes
 
     def _step(self) -> bool:
@@ -242,8 +245,9 @@ class GroupTest:
             if result is not None and result.absent:
                 self.doubted.append(pool)
             return
-        reason = "; ".join(error.details) or str(error)
-        self._decide(pool, Outcome.REJECTED, reason[:REASON_CHARACTERS], error.status)
+        reason = reason_of(error)
+        self._decide(pool, Outcome.REJECTED, reason, error.status)
+        self.sender.note_refused(pool.ids[0], reason)
 
     def _narrow(self, pool: Pool, named: set[int]) -> None:
         if self.hints_right and 0 < len(named) < len(pool):
@@ -311,6 +315,15 @@ class GroupTest:
         counts = [len(pool) for pool in self.refused if accepted.issuperset(pool.ids)]
         if counts:
             self.sender.note_too_many(min(counts))
+
+    def _reopen_refused(self) -> None:
+        """Leave orders open that were refused after the last one was accepted: ECDP refuses every order now."""
+        accepted = (i for i, outcome in enumerate(self.outcomes) if outcome.outcome is Outcome.ACCEPTED)
+        last = max(accepted, default=-1)
+        for i, outcome in enumerate(self.outcomes):
+            if i > last and outcome.outcome is Outcome.REJECTED:
+                reason = f"{REFUSES_ALL}: {outcome.reasons}"[:REASON_CHARACTERS]
+                self.outcomes[i] = replace(outcome, outcome=Outcome.UNRESOLVED, reasons=reason)
 
     # failed
 

@@ -16,6 +16,7 @@ from airflow_provider_ecdp.push.pools import Pool, SetAside, SizeLimit
 from airflow_provider_ecdp.push.sent_values import sent_values
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
+from airflow_provider_ecdp.runs.refusals import AcceptedRequest, Refusals
 from airflow_provider_ecdp.runs.server_probe import ServerProbe
 
 log = logging.getLogger(__name__)
@@ -58,16 +59,19 @@ class BatchSender:
     count_limit: SizeLimit = field(default_factory=lambda: SizeLimit(_PROOFS))
     _control: pa.RecordBatch | None = None
     probe: ServerProbe = field(init=False)
+    refusals: Refusals = field(init=False)
     _began: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.probe = ServerProbe(self.client, self.breaker, self.cancellation)
+        self.refusals = Refusals(self.cancellation)
         self._began = self.cancellation.clock()
 
     def post(self, pool: Pool, *, patient: bool) -> int:
         """Send the orders of a pool; return the attempts, or raise ApiError."""
         result = self._post(pool.orders, attempts=None if patient else 1)
         self.breaker.answered()
+        self.refusals.accepted()
         self.size_limit.taken(batching.size(pool.orders))
         self.count_limit.taken(len(pool))
         if self.mode.repeatable:
@@ -89,6 +93,12 @@ class BatchSender:
                 count,
                 count,
             )
+
+    def note_refused(self, order_id: str, reason: str) -> None:
+        """Note that an order was refused alone; stop the run if ECDP refuses every order."""
+        repeat, control = self._repeat(), self._control
+        accepted = control.column("order_id")[0].as_py() if control is not None else ""
+        self.refusals.refused(reason, order_id, repeat and AcceptedRequest(accepted, repeat))
 
     def try_server(self, *, reading: bool) -> bool | None:
         """Find out, while in doubt, whether the server fails, and stop the run if so.

@@ -130,6 +130,49 @@ def test_an_outage_ends_within_sixty_requests_whatever_the_poison(answer, outage
     check_outage(tmp_path, answer=answer, outage=outage, mode=Mode.ADD)
 
 
+@pytest.mark.parametrize(("refusal", "mode"), [("400", Mode.ADD_OR_REPLACE), ("422", Mode.REPLACE)])
+def test_a_server_that_begins_to_refuse_every_order_is_an_outage(refusal, mode, tmp_path):
+    ids = ids_of(COUNT)
+    server = HostileServer(outage=refusal, outage_from=6, stored={order_id: {} for order_id in ids})
+    with serving(server):
+        report = pushed(server, ids, mode=mode, batch_size=40, ledger=Ledger(tmp_path))
+        assert "refuses every order" in str(report.stopped)
+        assert report.summary["rejected"] == 0
+        # 20 orders alone, and the halves of four batches on the way to them
+        assert server.since_outage <= 20 + 4 * 20
+
+        server.outage = None
+        report = pushed(server, ids, mode=mode, batch_size=40, ledger=Ledger(tmp_path))
+        assert failed(report) == {}
+        assert server.writes.keys() == set(ids)
+
+
+def test_a_block_of_orders_refused_alike_is_no_outage():
+    ids = ids_of(300)
+    bad = set(ids[100:200])
+    server = HostileServer(poison=dict.fromkeys(bad, "400"))
+    with serving(server):
+        report = pushed(server, ids, batch_size=50)
+
+    assert report.stopped is None
+    assert {o["outcome"] for o in failed(report).values()} == {"rejected"}
+    assert failed(report).keys() == bad
+
+
+@pytest.mark.parametrize("operation", [Operation.UPDATE_STATUS, Operation.DELETE])
+def test_a_server_that_begins_to_refuse_every_change_is_an_outage(operation, tmp_path):
+    ids = ids_of(150)
+    server = HostileServer(outage="400", outage_from=50, stored={order_id: {} for order_id in ids})
+    with serving(server):
+        report = changed(server, operation, ids, Ledger(tmp_path))
+        assert "refuses every order" in str(report.stopped)
+        assert server.since_outage <= 30
+        assert report.summary["rejected"] < 30
+
+        server.outage = None
+        assert failed(changed(server, operation, ids, Ledger(tmp_path))) == {}
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("answer", ["500", "reset", "403 HTML", "429"])
 def test_a_poison_order_in_each_batch_holds_back_no_good_one(answer, mode):
