@@ -177,7 +177,7 @@ def _text(resolver: ColumnResolver, field: Field, name: str) -> CompiledField:
     compiled = resolver.find(field.name, source)
     if compiled.value is None:
         return compiled
-    return _checked_text(field, name, compiled.value, (resolver.ambiguous(field.name), compiled))
+    return _checked_text(field, f"{name} ({source})", compiled.value, (resolver.ambiguous(field.name), compiled))
 
 
 def _website(resolver: ColumnResolver) -> CompiledField:
@@ -188,7 +188,7 @@ def _website(resolver: ColumnResolver) -> CompiledField:
     if compiled.value is None:
         return compiled
     value = replace(compiled.value, sql=present(_WEBSITE, compiled.value.sql, compiled.value.type))
-    return _checked_text(_WEBSITE, "website_id", value, (resolver.ambiguous(_WEBSITE.name), compiled))
+    return _checked_text(_WEBSITE, f"website_id ({source})", value, (resolver.ambiguous(_WEBSITE.name), compiled))
 
 
 def _checked_text(field: Field, name: str, value: Expression, parts: Iterable[CompiledField]) -> CompiledField:

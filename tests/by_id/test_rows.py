@@ -118,9 +118,13 @@ def test_rows_come_in_the_extracts_order():
     [
         ({"status": ["paid"]}, {}, "order_id: required, but there is no such column, and the mapping names no other"),
         ({"order_id": ["1"]}, {}, "status: required, but there is no such column"),
-        ({"order_id": [1.5], "status": ["paid"]}, {}, "order_id: must be text, not double"),
-        ({"order_id": ["1"], "status": [["paid"]]}, {}, "status: must be string, not list"),
-        ({"order_id": ["1"], "status": ["a"], "website_id": [[1]]}, {}, r"website_id: must be integer \(int32\), not"),
+        ({"order_id": [1.5], "status": ["paid"]}, {}, r"order_id \(column order_id\): must be text, not double"),
+        ({"order_id": ["1"], "status": [["paid"]]}, {}, r"status \(column status\): must be string, not list"),
+        (
+            {"order_id": ["1"], "status": ["a"], "website_id": [[1]]},
+            {},
+            r"website_id \(column website_id\): must be integer",
+        ),
         (
             {"order_id": ["1"], "orderId": ["1"]},
             {},

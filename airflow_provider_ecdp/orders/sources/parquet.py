@@ -112,7 +112,8 @@ class ParquetSource:
             replace(file, folders={c: folders.column(c)[i] for c in folders.column_names})
             for i, file in enumerate(files)
         ]
-        return cls(name, tuple(described), filesystem, pa.schema([*schema, *folders.schema]))
+        whole = _with_one_spelling(name, described, filesystem, pa.schema([*schema, *folders.schema]))
+        return cls(name, tuple(described), filesystem, whole)
 
     @property
     def rows(self) -> int:
@@ -207,6 +208,32 @@ def _common_schema(name: str, files: Sequence[FileInfo], filesystem: Any) -> pa.
             reasons[column] = f"{called}: more than one column is called {column}; rename them"
     fields = [columns[column] for column in names]
     return pa.schema([unusable(f, reasons[f.name]) if f.name in reasons else f for f in fields])
+
+
+def _with_one_spelling(name: str, files: Sequence[FileInfo], filesystem: Any, schema: pa.Schema) -> pa.Schema:
+    """Return `schema`, in which columns are unusable whose names differ in case, one in some files, one in others.
+
+    A warehouse has one such column: each of the two would be NULL in the rows of the other's files. A file that has
+    both means two columns.
+    """
+    spellings: dict[str, list[str]] = {}
+    for column in schema.names:
+        spellings.setdefault(column.lower(), []).append(column)
+    several = [names for names in spellings.values() if len(names) > 1]
+    if not several:
+        return schema
+    kinds = {frozenset(hive.partition_values(file.path)) | frozenset(file.schema.names): file.path for file in files}
+    reasons: dict[str, str] = {}
+    for names in several:
+        if any(len(kind.intersection(names)) > 1 for kind in kinds):
+            continue
+        example = next((path for kind, path in kinds.items() if names[1] in kind), "")
+        reason = (
+            f"{name}: one column is spelled {' and '.join(map(repr, names))} in files and folders "
+            f"(see {display_path(filesystem, example)}); spell it the same in all of them"
+        )
+        reasons |= dict.fromkeys(names, reason)
+    return pa.schema([unusable(f, reasons[f.name]) if f.name in reasons else f for f in schema])
 
 
 def _common_type(name: str, column: str, types: Sequence[tuple[pa.DataType, str]], filesystem: Any) -> pa.DataType:

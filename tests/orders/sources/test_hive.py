@@ -68,6 +68,23 @@ def test_a_column_of_the_files_is_not_overridden(lake):
     assert extract.schema.names == ["id", "DT"]
 
 
+def test_a_column_whose_name_differs_in_case_between_folders_or_files_is_not_read(lake):
+    lake("DT=1", Total="1")
+    extract = ParquetSource.open(lake("dt=2", total="2"))
+    assert [row["id"] for row in rows(extract, "id")] == ["DT=1", "dt=2"]
+    for names in (["DT", "dt"], ["Total", "total"]):
+        both = f"one column is spelled {names[0]!r} and {names[1]!r} in files and folders"
+        for name in names:
+            with pytest.raises(ExtractError, match=both):
+                rows(extract, name)
+
+
+def test_a_file_that_has_both_spellings_of_a_name_has_two_columns(lake):
+    lake("a", Total="1")
+    extract = ParquetSource.open(lake("b", total="2", Total="3"))
+    assert rows(extract, "Total", "total") == [{"Total": "1", "total": None}, {"Total": "3", "total": "2"}]
+
+
 def test_a_file_beside_the_partitions_has_no_value(lake):
     extract = ParquetSource.open(lake("dt=2026-11-22", "old"))
     assert [row["dt"] for row in rows(extract)] == [dt.date(2026, 11, 22), None]
