@@ -6,11 +6,13 @@ import http.client
 import json
 import socket
 import sys
+import threading
 import time
 from dataclasses import replace
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
+import bench_measure
 import bench_report
 import pytest
 from bench_clients import CLIENTS, OURS, Place
@@ -91,8 +93,21 @@ def test_a_process_is_measured_with_what_it_starts():
     assert done.cpu > 0
 
 
-def test_a_process_that_hangs_is_ended():
-    done = run([sys.executable, "-c", "import time; print('here', flush=True); time.sleep(60)"], None, timeout=5)
+def test_a_process_that_hangs_is_ended(tmp_path, monkeypatch):
+    started = tmp_path / "started"
+
+    class Timer(threading.Timer):
+        """Its time is over when the process has begun."""
+
+        def run(self):
+            while not self.finished.wait(0.01):
+                if started.exists():
+                    self.function(*self.args)
+                    return
+
+    monkeypatch.setattr(bench_measure.threading, "Timer", Timer)
+    program = f"import time; print('here', flush=True); open({str(started)!r}, 'w').close(); time.sleep(3600)"
+    done = run([sys.executable, "-c", program], None, timeout=1800)
     assert done.code < 0
     assert "here" in done.said
 
