@@ -55,7 +55,9 @@ def apply_changes(
         check_target(ledger, client.settings.base_url, client.key_fingerprint)
     job = _Changes(queue, client, settings, ledger, history, progress=progress, cancellation=cancellation)
     queue.recall(ledger)
+    job.isolation.refusals.recall(ledger)
     job.run.execute()
+    job.isolation.refusals.remember(ledger)
     return job.report()
 
 

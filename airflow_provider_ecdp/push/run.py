@@ -126,7 +126,7 @@ class _Push:
     def _sender(self, client: EcdpClient, *, sent_before: bool) -> BatchSender:
         settings = self.settings
         may_be_stored = settings.resumed or self.carried.resumed or bool(self.failed_before)
-        return BatchSender(
+        sender = BatchSender(
             client,
             settings.mode,
             self.run.cancellation,
@@ -137,6 +137,8 @@ class _Push:
             resumed=may_be_stored and not settings.mode.repeatable,
             sent_before=sent_before,
         )
+        sender.refusals.recall(self.prior.ledger)
+        return sender
 
     def _skipped(self) -> dict[str, tuple[Outcome, str, list[OutcomeStore]]]:
         """Return, for each reason to skip an order, its outcome, its text, and the ledgers that note it.
@@ -220,6 +222,7 @@ class _Push:
 
     def close(self) -> None:
         """Remove orders that no longer fail or exist from the list, and read back the sample to verify."""
+        self.sender.refusals.remember(self.prior.ledger)
         if self.sample.size and not self.run.cancellation.cancelled:
             self.verified = verify(self.run.client, self.sample, self.run.cancellation)
         if self.failed_before is not None:

@@ -5,14 +5,18 @@ Refusals in the server's own words count as answers, so the circuit breaker does
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from airflow_provider_ecdp.errors import ApiError, RequestRejectedError, UnexpectedAnswerError
+from airflow_provider_ecdp.errors import ApiError, EcdpError, RequestRejectedError, UnexpectedAnswerError
+from airflow_provider_ecdp.ledger.store import Ledger
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
 from airflow_provider_ecdp.results.reasons import folded
 from airflow_provider_ecdp.runs.cancellation import Cancellation
+
+log = logging.getLogger(__name__)
 
 #: Orders refused in a row for the same reason, after which an accepted one is sent again: one request for every
 #: twenty bad orders.
@@ -20,6 +24,9 @@ _IN_A_ROW = 20
 
 #: The beginning of the reason of orders that are refused together with every other one.
 REFUSES_ALL = "ECDP refuses every order, even one that it accepted before"
+
+#: The name of the note in a run's results that holds the reason.
+_NOTE = "refused-all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,37 +47,67 @@ class Refusals:
     cancellation: Cancellation
     #: whether the server has also refused a request that it had accepted before
     of_all: bool = False
+    #: the reason for which this run was stopped, or an earlier try of it as long as this one has had nothing accepted
+    _stopped_for: str = ""
     _in_a_row: int = 0
-    _reason: str = ""
+    _alike: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def accepted(self) -> None:
         """Note that an order was accepted."""
         with self._lock:
             self._in_a_row = 0
+            self._stopped_for = ""
+
+    def recall(self, ledger: Ledger | None) -> None:
+        """Read why an earlier try was stopped: a retry during the same outage has no accepted order to repeat.
+
+        :raises StorageError: the storage does not answer
+        """
+        note = None if ledger is None else ledger.read_note(_NOTE)
+        self._stopped_for = (note or b"").decode()
+
+    def remember(self, ledger: Ledger | None) -> None:
+        """Note why this try was stopped, for the next one."""
+        if ledger is None or not self.of_all:
+            return
+        try:
+            ledger.write_note(_NOTE, self._stopped_for.encode())
+        except EcdpError as error:
+            log.warning("%s", error)
 
     def refused(self, reason: str, order_id: str, control: AcceptedRequest | None) -> None:
         """Note that an order was refused; after many alike, stop the run if the server refuses `control` alike.
 
         :param reason: as `reason_of` returns it
         """
-        reason = folded(Outcome.REJECTED, reason, order_id)
+        alike = folded(Outcome.REJECTED, reason, order_id)
         with self._lock:
-            self._in_a_row = self._in_a_row + 1 if reason == self._reason else 1
-            self._reason = reason
+            self._in_a_row = self._in_a_row + 1 if alike == self._alike else 1
+            self._alike = alike
             due = self._in_a_row % _IN_A_ROW == 0
-        if not due or control is None or self.cancellation.cancelled:
+            as_before = alike == self._stopped_for
+        if not due or self.cancellation.cancelled:
             return
+        if as_before:
+            self._stop(alike, reason)
+        elif control is not None:
+            self._repeat(control, alike)
+
+    def _repeat(self, control: AcceptedRequest, alike: str) -> None:
         try:
             control.repeat()
-        except RequestRejectedError as again:
+        except RequestRejectedError as error:
             # with another reason, the server may refuse the repetition as such
-            if folded(Outcome.REJECTED, reason_of(again), control.order_id) == reason:
-                self.of_all = True
-                self.cancellation.stop(UnexpectedAnswerError(f"{REFUSES_ALL}: {again}", status=again.status))
+            if folded(Outcome.REJECTED, reason_of(error), control.order_id) == alike:
+                self._stop(alike, str(error), error.status)
         except ApiError:
             # the requests after this one show whether the server fails
             return
+
+    def _stop(self, alike: str, message: str, status: int | None = None) -> None:
+        self.of_all, self._stopped_for = True, alike
+        self.cancellation.stop(UnexpectedAnswerError(f"{REFUSES_ALL}: {message}", status=status))
 
 
 def reason_of(error: RequestRejectedError) -> str:

@@ -141,6 +141,12 @@ def test_a_server_that_begins_to_refuse_every_order_is_an_outage(refusal, mode, 
         # 20 orders alone, and the halves of four batches on the way to them
         assert server.since_outage <= 20 + 4 * 20
 
+        # a retry too early has no accepted order to repeat
+        report = pushed(server, ids, mode=mode, batch_size=40, ledger=Ledger(tmp_path))
+        assert "refuses every order" in str(report.stopped)
+        assert report.summary["rejected"] == 0
+        assert server.since_outage <= 2 * (20 + 4 * 20)
+
         server.outage = None
         report = pushed(server, ids, mode=mode, batch_size=40, ledger=Ledger(tmp_path))
         assert failed(report) == {}
@@ -168,6 +174,9 @@ def test_a_server_that_begins_to_refuse_every_change_is_an_outage(operation, tmp
         assert "refuses every order" in str(report.stopped)
         assert server.since_outage <= 30
         assert report.summary["rejected"] < 30
+        report = changed(server, operation, ids, Ledger(tmp_path))
+        assert "refuses every order" in str(report.stopped)
+        assert server.since_outage <= 60
 
         server.outage = None
         assert failed(changed(server, operation, ids, Ledger(tmp_path))) == {}
