@@ -28,11 +28,11 @@ def processes_that_mention(text):
     found = []
     for folder in PROCESSES.glob("[0-9]*"):
         try:
-            said = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
+            about = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
         except OSError:
             # it has ended, or is not ours
             continue
-        if text.encode() in said and int(folder.name) != os.getpid():
+        if text.encode() in about and int(folder.name) != os.getpid():
             found.append(int(folder.name))
     return found
 
@@ -46,8 +46,8 @@ def test_the_demo_shows_what_airflow_did_and_leaves_nothing_running(tmp_path, ca
 
     assert Demo(folder).run() == 0
 
-    said = capsys.readouterr().out
-    lines = said.splitlines()
+    output = capsys.readouterr().out
+    lines = output.splitlines()
     assert any(line.split()[:2] == ["1,988", "accepted"] for line in lines)
     assert any(line.split()[:2] == ["12", "invalid"] for line in lines)
     assert sum(line.strip().startswith("invalid ") for line in lines) == 12
@@ -73,9 +73,9 @@ def test_a_command_of_airflow_that_fails_is_reported_with_the_end_of_its_log(tmp
     with pytest.raises(EcdpError, match=r"airflow dags no_such_command .*ended with exit code \d+; .*airflow\.log"):
         demo._airflow(demo._environment("http://127.0.0.1:9"), *command)
 
-    told = capsys.readouterr().err.splitlines()
-    assert told
-    assert told == demo.log.read_text(encoding="utf-8").splitlines()[-len(told) :]
+    printed = capsys.readouterr().err.splitlines()
+    assert printed
+    assert printed == demo.log.read_text(encoding="utf-8").splitlines()[-len(printed) :]
     assert demo.remains() == "nothing is left running"
 
 

@@ -29,10 +29,10 @@ from airflow_provider_ecdp.api.redaction import MAX_LENGTH, REDACTED, SentValues
 )
 @pytest.mark.parametrize("frame", ["The value '{}' is not valid.", "data[3].customer.email={}, refused", "{}", "<{}>"])
 def test_an_email_address_is_replaced(address, frame):
-    said = redact(frame.format(address))
-    assert REDACTED in said
+    redacted = redact(frame.format(address))
+    assert REDACTED in redacted
     for part in ("john", "doe", "brien", "user", "zo", "exam", "EXAM", "exäm", "99"):
-        assert part not in said.replace("refused", "").replace("value", "")
+        assert part not in redacted.replace("refused", "").replace("value", "")
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_the_key_is_replaced_where_a_line_breaks_in_it():
 
 
 def test_a_text_becomes_one_short_line():
-    said = redact("one\r\n\ttwo\x1b[31m three\u2028four\u202efive " + "x" * 1000)
-    assert said.startswith("one two [31m three fourfive xxx")
-    assert len(said) == MAX_LENGTH
-    assert said.isprintable()
+    redacted = redact("one\r\n\ttwo\x1b[31m three\u2028four\u202efive " + "x" * 1000)
+    assert redacted.startswith("one two [31m three fourfive xxx")
+    assert len(redacted) == MAX_LENGTH
+    assert redacted.isprintable()
 
 
 @pytest.mark.parametrize("rest", ["", "+vip", "+vip.2"])
@@ -101,16 +101,16 @@ def test_the_domain_behind_a_replaced_local_part_is_not_shown(rest):
 
 
 def test_an_address_at_the_cut_is_not_shown_by_half():
-    said = redact("x" * (MAX_LENGTH - 20) + " jonathan.appleseed@example.com")
-    assert "jonathan" not in said
+    redacted = redact("x" * (MAX_LENGTH - 20) + " jonathan.appleseed@example.com")
+    assert "jonathan" not in redacted
 
 
 def test_an_address_at_the_bound_of_what_is_looked_at_is_not_shown_by_half():
     # long addresses shrink so much that the last one, cut in two, comes to be shown
     many = f"{'a' * 300}@example.com " * 26
-    said = redact(f"{many}jonathan.appleseed.{'x' * 100}@example.com")
-    assert "jonathan" not in said
-    assert said == " ".join([REDACTED] * 26)
+    redacted = redact(f"{many}jonathan.appleseed.{'x' * 100}@example.com")
+    assert "jonathan" not in redacted
+    assert redacted == " ".join([REDACTED] * 26)
 
 
 @given(st.text(max_size=400), st.sampled_from(["a.b@example.com", "+48600100200"]), st.text(max_size=400))
@@ -120,10 +120,10 @@ def test_whatever_surrounds_it_a_personal_value_between_blanks_never_shows(befor
 
 @given(st.text(max_size=2000))
 def test_any_text_becomes_one_printable_line(text):
-    said = redact(text)
-    assert len(said) <= MAX_LENGTH
-    assert said.isprintable()
-    assert redact(said) == said
+    redacted = redact(text)
+    assert len(redacted) <= MAX_LENGTH
+    assert redacted.isprintable()
+    assert redact(redacted) == redacted
 
 
 @pytest.mark.parametrize("unit", ["a", "a.", "1 ", "+1", "(1", "a'", "1-", '"', "@", "0 1"])

@@ -36,7 +36,7 @@ class Run:
     memory: float
     first: float | None
     stats: dict
-    said: str
+    output: str
 
 
 class Server:
@@ -65,12 +65,12 @@ class Server:
 
 def run(command, server, environment=None, timeout=900):
     """Run `command` to its end against `server`, and return what it took."""
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         began = time.monotonic()
         process = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
-            stdout=said,
+            stdout=output,
             stderr=subprocess.STDOUT,
             env=environment,
             start_new_session=True,
@@ -81,8 +81,8 @@ def run(command, server, environment=None, timeout=900):
         wall = time.monotonic() - began
         timer.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        text = said.read().decode(errors="replace")
+        output.seek(0)
+        text = output.read().decode(errors="replace")
     stats = server.stats() if server else {}
     first = stats["first"] - began if stats.get("first") else None
     memory = used.ru_maxrss / (1024 if sys.platform == "linux" else 1024 * 1024)

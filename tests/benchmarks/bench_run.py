@@ -129,13 +129,13 @@ class Benchmark:
             stored = done.stats["stored"]
             if done.code or stored != orders:
                 raise RuntimeError(
-                    f"{client.key} ended with {done.code}, {stored} of {orders} orders stored:\n{done.said[-2000:]}"
+                    f"{client.key} ended with {done.code}, {stored} of {orders} orders stored:\n{done.output[-2000:]}"
                 )
             self.say(
                 f"{client.key}, {orders:,} {kind} at {1000 * latency:.0f} ms, {repeat + 1}: "
                 f"{done.wall:.1f} s, {done.cpu:.2f} s CPU, {done.memory:.0f} MB"
             )
-            runs.append({key: value for key, value in asdict(done).items() if key != "said"})
+            runs.append({key: value for key, value in asdict(done).items() if key != "output"})
 
     def _fault(self, client, name, arguments):
         done = self._run(client, self.place.extract(self.plan.fault_orders), *arguments, timeout=180)
@@ -148,7 +148,7 @@ class Benchmark:
         done = self._run(client, self.place.extract(self.plan.warm_up), "--unique", timeout=180)
         fine = done.stats["unique"] == self.plan.warm_up and not done.code
         if not fine:
-            self.say(f"{client.key} does not run here:\n{done.said[-2000:]}")
+            self.say(f"{client.key} does not run here:\n{done.output[-2000:]}")
             self.place.missing[client.key] = "does not run here"
         return fine
 
@@ -161,7 +161,7 @@ class Benchmark:
                 command = [self.place.python(OURS), HERE / "bench_lines.py", extract, server.url]
             done = run(command, server, environment)
         if done.code or done.stats["stored"] != orders:
-            raise RuntimeError(f"{done.stats['stored']} of {orders} orders stored:\n{done.said[-2000:]}")
+            raise RuntimeError(f"{done.stats['stored']} of {orders} orders stored:\n{done.output[-2000:]}")
         self.say(f"ours, {orders:,} orders as {kind}: {done.memory:.0f} MB, {done.wall:.1f} s")
         return {"orders": orders, "memory": done.memory, "wall": done.wall, "cpu": done.cpu}
 

@@ -49,11 +49,11 @@ def test_the_server_counts_the_orders_of_each_batch_and_each_id_once():
 
 def test_a_batch_with_a_bad_order_is_refused_and_nothing_of_it_is_stored():
     with Server("--bad") as server:
-        status, said = post(server.url, body(996, 997, 998))
+        status, output = post(server.url, body(996, 997, 998))
         post(server.url, body(996, 998))
         stats = server.stats()
     assert status == 400
-    assert json.loads(said)["errors"] == ["Order 'ORD-000000997' breaks a rule."]
+    assert json.loads(output)["errors"] == ["Order 'ORD-000000997' breaks a rule."]
     assert stats["unique"] == stats["stored"] == 2
 
 
@@ -109,7 +109,7 @@ def test_a_process_that_hangs_is_ended(tmp_path, monkeypatch):
     program = f"import time; print('here', flush=True); open({str(started)!r}, 'w').close(); time.sleep(3600)"
     done = run([sys.executable, "-c", program], None, timeout=1800)
     assert done.code < 0
-    assert "here" in done.said
+    assert "here" in done.output
 
 
 # all of it

@@ -106,7 +106,7 @@ def test_a_status_that_is_not_listed_is_invalid_and_the_others_go_on(client, san
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "got"),
     [
         ("someone@example.com", "text of 19 characters"),
         ("Jan Kowalski", "text of 12 characters"),
@@ -114,8 +114,8 @@ def test_a_status_that_is_not_listed_is_invalid_and_the_others_go_on(client, san
         ("48600700800", "a number of 11 digits"),
     ],
 )
-def test_a_status_that_may_be_a_persons_is_not_repeated(status, told):
-    with pytest.raises(ConfigurationError, match=f", got {told}$"):
+def test_a_status_that_may_be_a_persons_is_not_repeated(status, got):
+    with pytest.raises(ConfigurationError, match=f", got {got}$"):
         listed_status(status)
 
 

@@ -264,21 +264,21 @@ def test_an_outage_stops_and_every_row_has_an_outcome(client, delete, store, san
 def test_progress_is_reported_while_answers_are_waited_for(client, update, store, monkeypatch):
     store("1")
     monkeypatch.setattr(run_module, "_PROGRESS_SECONDS", 0.001)
-    told, heard = [], threading.Event()
+    reported, enough = [], threading.Event()
     sent = client.update_order_status
 
     def late(*given, **more):
-        assert heard.wait(20)
+        assert enough.wait(20)
         return sent(*given, **more)
 
     def tell(progress):
-        told.append((progress.done, progress.failed))
-        if len(told) == 5:
-            heard.set()
+        reported.append((progress.done, progress.failed))
+        if len(reported) == 5:
+            enough.set()
 
     client.update_order_status = late
     update(client, [("1", "paid")], progress=tell)
-    assert (told[:5], told[-1]) == ([(0, 0)] * 5, (1, 0))
+    assert (reported[:5], reported[-1]) == ([(0, 0)] * 5, (1, 0))
 
 
 def test_progress_shows_what_is_done_and_what_failed(client, update, store):

@@ -141,7 +141,7 @@ def tries(server, run, folder, lives):
     raise AssertionError("the last run did not send everything, and nothing was wrong with it")
 
 
-def told(report):
+def results_by_order(report):
     return Counter((result["order_id"], result["outcome"]) for result in report.results)
 
 
@@ -153,11 +153,11 @@ def test_statuses_end_as_without_a_crash(server, update, order, tmp_path_factory
         return update(client, changes, ledger=ledger, missing=missing, max_in_flight=3, **again)
 
     fill(server, order)
-    expected = told(tries(server, run, tmp_path_factory.mktemp("whole"), []))
+    expected = results_by_order(tries(server, run, tmp_path_factory.mktemp("whole"), []))
     fill(server, order)
     report = tries(server, run, tmp_path_factory.mktemp("crashed"), lives)
 
-    assert told(report) == expected
+    assert results_by_order(report) == expected
     last = {i: status for i, status in changes if i in STORED and status != "shipped"}
     for order_id in STORED:
         status = last.get(order_id, "paid").capitalize().replace("Cancelled", "Canceled")
@@ -172,9 +172,9 @@ def test_deletions_end_as_without_a_crash(server, delete, order, tmp_path_factor
         return delete(client, ids, ledger=ledger, max_in_flight=3, **again)
 
     fill(server, order)
-    expected = told(tries(server, run, tmp_path_factory.mktemp("whole"), []))
+    expected = results_by_order(tries(server, run, tmp_path_factory.mktemp("whole"), []))
     fill(server, order)
     report = tries(server, run, tmp_path_factory.mktemp("crashed"), lives)
 
-    assert told(report) == expected
+    assert results_by_order(report) == expected
     assert server.store.ids() == [i for i in STORED if i not in ids]

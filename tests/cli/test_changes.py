@@ -93,12 +93,12 @@ def test_a_dry_run_shows_what_would_be_done_and_sends_nothing(filled, ecdp, tabl
     assert second == "1 change would be sent, one request each, operation update_status; 1 done already; 1 repeated"
     [row] = [line for line in rows if "status: one of" in line]
     assert row.startswith("    4   status: one of Placed, Paid, Completed, Canceled, got 'sent' (3),")
-    told = ecdp(*command, "--json", "--max-failed", 4)
-    assert told.code == 0
-    summary = told.json["summary"]
+    checked = ecdp(*command, "--json", "--max-failed", 4)
+    assert checked.code == 0
+    summary = checked.json["summary"]
     assert (summary["dry_run"], summary["total"], summary["not_attempted"]) == (True, 7, 1)
     assert (summary["invalid"], summary["skipped"]) == (4, 2)
-    assert told.json["check"]["problems"][0]["examples"] == ["ORD-00000003", "ORD-00000004", "ORD-00000005"]
+    assert checked.json["check"]["problems"][0]["examples"] == ["ORD-00000003", "ORD-00000004", "ORD-00000005"]
     assert ecdp(*command, "--quiet", "--max-failed", 4).out == ""
     assert len(filled.store.requests) == sent
     assert sorted(results.iterdir()) == kept
@@ -175,9 +175,9 @@ def test_a_run_that_is_stopped_or_killed_is_gone_on_with(pointed, hold, started,
     process = started(*command, "--json", patient=True)
     # as many as it may have in flight
     wait_until(lambda: pointed.store.log.in_flight == 4)
-    said = ""
+    stopping = ""
     if number == signal.SIGTERM:
-        said = stop(process, number)
+        stopping = stop(process, number)
     else:
         process.kill()
         process.wait(DEADLINE)
@@ -191,7 +191,7 @@ def test_a_run_that_is_stopped_or_killed_is_gone_on_with(pointed, hold, started,
         assert process.returncode == 143
         summary = json.loads(out)["summary"]
         assert (summary["accepted"], summary["not_attempted"]) == (600 - left, left)
-        assert "run the same command again to resume" in said + err
+        assert "run the same command again to resume" in stopping + err
 
     pointed.faults = Faults()
     again = ecdp(*command, "--json")

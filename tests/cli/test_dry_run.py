@@ -85,7 +85,7 @@ def test_the_screen_of_a_dry_run_is_that_of_a_check_with_the_mode_of_the_push(ec
 @pytest.mark.usefixtures("without_key")
 def test_a_dry_run_refuses_what_the_push_would_refuse(ecdp, sample, tmp_path):
     extract = sample(orders=5)
-    for options, said in (
+    for options, message in (
         (["--batch-size", 0], "batch_size must be a whole number, 1 or more"),
         (["--canary", -1], "canary must be a whole number, 0 or more"),
         (["--on-drift", "maybe"], "on_drift must be ignore, warn or fail, not 'maybe'"),
@@ -100,7 +100,7 @@ def test_a_dry_run_refuses_what_the_push_would_refuse(ecdp, sample, tmp_path):
     ):
         run = ecdp("push", extract, "--dry-run", *options)
         assert run.code == 2
-        assert said in run.err
+        assert message in run.err
 
 
 # drift
@@ -112,7 +112,7 @@ def test_columns_that_are_gone_are_what_the_option_says(pointed, ecdp, sample, n
     options = ["--results", results] + (["--on-drift", on_drift] if on_drift else [])
     assert ecdp("push", sample(orders=5), "--results", results, "--quiet").code == 0
     extract = narrowed(sample(orders=5), "currency")
-    posts, told = (
+    posts, drift_message = (
         pointed.store.post_count,
         "has different columns than in the previous run:\n  - currency (string) is gone",
     )
@@ -122,7 +122,7 @@ def test_columns_that_are_gone_are_what_the_option_says(pointed, ecdp, sample, n
     assert ("with --on-drift fail nothing is sent" in dry.err) is (code == 2)
     run = ecdp("push", extract, *options, "--json")
     assert run.code == code
-    assert (told in run.err) is (on_drift != "ignore")
+    assert (drift_message in run.err) is (on_drift != "ignore")
     assert pointed.store.post_count == posts + (code == 0)
 
 

@@ -195,7 +195,7 @@ def test_a_partition_can_be_of_one_extract_only(ecdp, days, folder):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--partition", "dt=2026-11-09"], "there is no partition dt=2026-11-09"),
         (["--partition", "day=1"], "no folder is called day=...; partitions are by dt, shop"),
@@ -209,10 +209,10 @@ def test_a_partition_can_be_of_one_extract_only(ecdp, days, folder):
         (["--partition-by", "a=id", "--partition-by", "a=x"], "one column for all extracts, or NAME=COLUMN once"),
     ],
 )
-def test_partitions_that_cannot_be_meant_are_refused(ecdp, days, options, said):
+def test_partitions_that_cannot_be_meant_are_refused(ecdp, days, options, message):
     run = ecdp("check", days, *options)
     assert run.code == 2
-    assert said in run.err
+    assert message in run.err
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_the_screen_shows_where_each_field_comes_from(ecdp, lines):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (None, "the mapping file lines.json cannot be read: No such file or directory"),
         (b"\xff\xfe", "the mapping file lines.json is not text in UTF-8"),
@@ -290,14 +290,14 @@ def test_the_screen_shows_where_each_field_comes_from(ecdp, lines):
         (b'{"customer.mail": "sku"}', "customer.mail is not a field of the API; did you mean 'customer.email'"),
     ],
 )
-def test_a_mapping_that_cannot_be_used_is_refused(ecdp, lines, folder, text, said):
+def test_a_mapping_that_cannot_be_used_is_refused(ecdp, lines, folder, text, message):
     (folder / "lines.json").unlink()
     if text is not None:
         (folder / "lines.json").write_bytes(text)
     run = ecdp("check", lines, "--mapping", "lines.json")
 
     assert run.code == 2
-    assert said in run.err
+    assert message in run.err
 
 
 def test_a_mapping_and_an_sql_text_are_one_too_many(ecdp, lines, folder):

@@ -29,10 +29,10 @@ def test_a_signal_stops_a_push_that_the_next_run_goes_on_with(
     process = started("push", extract, "--results", results, "--batch-size", 20, "--json", patient=True)
     # as many as it may have in flight
     wait_until(lambda: pointed.store.log.in_flight == 4)
-    said = stop(process, number)
+    message = stop(process, number)
     release.set()
     out, err = process.communicate(timeout=DEADLINE)
-    err = said + err
+    err = message + err
 
     assert process.returncode == code
     assert "Traceback" not in err
@@ -54,15 +54,15 @@ def test_a_signal_stops_a_push_that_the_next_run_goes_on_with(
     assert pointed.store.count() == pointed.store.total_writes() == 2_000
 
 
-@pytest.mark.parametrize(("in_extract", "said"), [(2_000, "0 of 2,000 orders read"), (None, "no orders were read")])
-def test_a_signal_before_an_order_was_read_says_that_alone(capsys, in_extract, said):
+@pytest.mark.parametrize(("in_extract", "message"), [(2_000, "0 of 2,000 orders read"), (None, "no orders were read")])
+def test_a_signal_before_an_order_was_read_says_that_alone(capsys, in_extract, message):
     interruption = Interruption()
     interruption.number = signal.SIGINT
     summary = {"total": 0, **dict.fromkeys((outcome.value for outcome in Outcome), 0)}
     report = Report(summary=summary, results=[], results_path="results", warnings={}, reasons=[], in_extract=in_extract)
 
     assert ending(report, MaxFailed(), interruption, brief=True) == 130
-    assert capsys.readouterr().err == f"ecdp: interrupted: {said}; run the same command again to resume\n"
+    assert capsys.readouterr().err == f"ecdp: interrupted: {message}; run the same command again to resume\n"
 
 
 def test_a_second_signal_ends_at_once(pointed, started, sample):
@@ -110,7 +110,7 @@ def test_a_signal_stops_a_status_change_with_an_outcome_for_each_order(pointed, 
     release = hold(2)
     process = started("delete", *range(200), "--json", patient=True)
     wait_until(lambda: pointed.store.log.in_flight > 0 and len(pointed.store.requests) == 2)
-    said = stop(process, signal.SIGTERM)
+    message = stop(process, signal.SIGTERM)
     release.set()
     out, err = process.communicate(timeout=DEADLINE)
 
@@ -120,7 +120,7 @@ def test_a_signal_stops_a_status_change_with_an_outcome_for_each_order(pointed, 
     assert summary["accepted"] == summary["missing"] == len(pointed.store.requests)
     assert summary["not_attempted"] == 200 - len(pointed.store.requests)
     assert 2 < len(pointed.store.requests) < 200
-    assert "interrupted" in said + err
+    assert "interrupted" in message + err
 
 
 def test_the_sandbox_ends_with_a_signal(started):

@@ -87,21 +87,21 @@ def test_a_column_of_the_wrong_kind_is_named(pointed, ecdp, table):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"id,date\n1,2025-01-01\n", "cannot be read as Parquet"),
         (b"", "cannot be read as Parquet"),
         (None, "no such file"),
     ],
 )
-def test_a_file_that_is_no_parquet_is_named(pointed, ecdp, tmp_path, content, said):
+def test_a_file_that_is_no_parquet_is_named(pointed, ecdp, tmp_path, content, message):
     path = tmp_path / "orders.parquet"
     if content is not None:
         path.write_bytes(content)
     run = ecdp("push", path)
 
     assert run.code == 2
-    assert said in run.err
+    assert message in run.err
     assert str(path) in run.err
     assert pointed.store.post_count == 0
 
@@ -116,7 +116,7 @@ def test_a_mode_that_does_not_exist_is_refused_with_those_that_do(pointed, ecdp,
 
 
 @pytest.mark.parametrize(
-    ("sql", "said"),
+    ("sql", "message"),
     [
         ("SELEC * FROM extract", "does not parse"),
         ("SELECT no_such_column AS id FROM extract", "no_such_column"),
@@ -129,7 +129,7 @@ def test_a_mode_that_does_not_exist_is_refused_with_those_that_do(pointed, ecdp,
         ("INSTALL httpfs", "must be one SELECT"),
     ],
 )
-def test_a_sql_text_that_fails_or_leaves_the_extract_is_refused(pointed, ecdp, sample, tmp_path, sql, said):
+def test_a_sql_text_that_fails_or_leaves_the_extract_is_refused(pointed, ecdp, sample, tmp_path, sql, message):
     secret = tmp_path / "secret.csv"
     secret.write_text("id\n1\n", encoding="utf-8")
     path = tmp_path / "orders.sql"
@@ -138,7 +138,7 @@ def test_a_sql_text_that_fails_or_leaves_the_extract_is_refused(pointed, ecdp, s
     run = ecdp("push", sample(orders=1), "--sql", path)
 
     assert run.code == 2
-    assert said in run.err
+    assert message in run.err
     assert "Traceback" not in run.err
     assert secret.read_text(encoding="utf-8") == "id\n1\n"
     assert pointed.store.post_count == 0
@@ -156,8 +156,8 @@ def test_a_sql_text_that_fails_on_a_value_does_not_show_it(pointed, ecdp, table,
     assert pointed.store.post_count == 0
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "cannot be read"), (b"\xff\xfe", "not text in UTF-8")])
-def test_a_sql_file_that_cannot_be_read_is_named(ecdp, pointed, sample, tmp_path, content, said):
+@pytest.mark.parametrize(("content", "message"), [(None, "cannot be read"), (b"\xff\xfe", "not text in UTF-8")])
+def test_a_sql_file_that_cannot_be_read_is_named(ecdp, pointed, sample, tmp_path, content, message):
     path = tmp_path / "orders.sql"
     if content is not None:
         path.write_bytes(content)
@@ -166,7 +166,7 @@ def test_a_sql_file_that_cannot_be_read_is_named(ecdp, pointed, sample, tmp_path
 
     assert run.code == 2
     assert f"the SQL file {path}" in run.err
-    assert said in run.err
+    assert message in run.err
     assert pointed.store.post_count == 0
 
 
@@ -287,7 +287,7 @@ def test_without_a_key_nothing_is_sent(pointed, ecdp, sample, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--batch-size", "0"], "batch_size must be a whole number, 1 or more, not"),
         (["--max-in-flight", "0"], "max_in_flight"),
@@ -302,11 +302,11 @@ def test_without_a_key_nothing_is_sent(pointed, ecdp, sample, monkeypatch):
         (["--read-timeout", "0"], "read_timeout"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(pointed, ecdp, sample, arguments, said):
+def test_settings_that_cannot_be_meant_are_refused(pointed, ecdp, sample, arguments, message):
     run = ecdp("push", sample(orders=1), *arguments)
 
     assert run.code == 2
-    assert said in run.err
+    assert message in run.err
     assert run.err.startswith("ecdp: ")
     assert pointed.store.requests == []
 

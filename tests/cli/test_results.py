@@ -99,7 +99,7 @@ def test_files_are_merged(ecdp, root):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["forgot", "A"], "forget ORDER"),
         (["forget"], "forget ORDER"),
@@ -114,10 +114,10 @@ def test_files_are_merged(ecdp, root):
         (["--keep-days", "3"], "--keep-days is for compact or prune"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(ecdp, root, arguments, said):
+def test_what_cannot_be_meant_is_refused(ecdp, root, arguments, message):
     run = ecdp("results", root, *arguments)
     assert run.code == 2
-    assert said in run.err
+    assert message in run.err
 
 
 def test_a_folder_without_results_is_a_wrong_setting(ecdp, tmp_path):

@@ -105,9 +105,9 @@ def test_faults_come_from_options_and_json_and_the_option_wins(started, ecdp, sa
     process = started(
         "sandbox", "--port", 0, "--json", "--reject-every", 2, "--faults", '{"vague": true, "reject_every": 3}'
     )
-    told = json.loads(process.stdout.readline())
-    monkeypatch.setenv("ECDP_BASE_URL", told["url"])
-    monkeypatch.setenv("ECDP_API_KEY", told["key"])
+    printed = json.loads(process.stdout.readline())
+    monkeypatch.setenv("ECDP_BASE_URL", printed["url"])
+    monkeypatch.setenv("ECDP_API_KEY", printed["key"])
 
     run = ecdp("push", sample(orders=4), "--json")
 
@@ -117,7 +117,7 @@ def test_faults_come_from_options_and_json_and_the_option_wins(started, ecdp, sa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "expected"),
     [
         (["--faults", "{"], "--faults is not JSON"),
         (["--faults", "[]"], "must be a JSON object"),
@@ -128,11 +128,11 @@ def test_faults_come_from_options_and_json_and_the_option_wins(started, ecdp, sa
         (["--key", ""], "needs an API key"),
     ],
 )
-def test_a_sandbox_that_cannot_be_meant_does_not_start(ecdp, arguments, said):
+def test_a_sandbox_that_cannot_be_meant_does_not_start(ecdp, arguments, expected):
     run = ecdp("sandbox", "--port", 0, *arguments)
 
     assert run.code == 2
-    assert said in run.err
+    assert expected in run.err
     assert "Traceback" not in run.err
 
 

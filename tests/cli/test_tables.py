@@ -23,7 +23,7 @@ def test_every_outcome_is_shown_with_its_meaning(outcome, kind):
 
 
 @pytest.mark.parametrize(
-    ("in_extract", "said"),
+    ("in_extract", "header"),
     [
         (60_000, "18,432 read, of 60,000 in the extract"),
         (18_432, "18,432 in the extract"),
@@ -31,9 +31,9 @@ def test_every_outcome_is_shown_with_its_meaning(outcome, kind):
         (None, "18,432 in this run"),
     ],
 )
-def test_an_interrupted_run_says_how_much_of_the_extract_it_has_read(in_extract, said):
+def test_an_interrupted_run_says_how_much_of_the_extract_it_has_read(in_extract, header):
     counts = dict.fromkeys([one.value for one in Outcome], 0) | {"accepted": 18_432}
     report = Report(
         summary={"mode": "Add", "total": 18_432, **counts}, results=[], warnings={}, reasons=[], in_extract=in_extract
     )
-    assert " ".join(rendered(io.StringIO(), outcomes(report)).split()).endswith(said)
+    assert " ".join(rendered(io.StringIO(), outcomes(report)).split()).endswith(header)

@@ -103,8 +103,8 @@ def test_a_message_goes_to_a_webhook_where_failures_are_tolerated(airflow, webho
     )
     assert (first.state, second.state) == ("success", "success")
     (body,) = webhook
-    told, reason, path, where = body["text"].splitlines()
-    assert told == (
+    headline, reason, path, where = body["text"].splitlines()
+    assert headline == (
         "ECDP: example_ecdp_notification.push_orders succeeded; its failures were tolerated: "
         "1 of 100 orders failed (99 accepted, 1 invalid)"
     )

@@ -30,9 +30,9 @@ def documented(pages):
 
 def test_every_error_warning_and_problem_has_a_row_of_its_own(documented, source):
     # what is nothing but values says what another message says
-    told = {text for name, text in source.messages if name not in INTERNAL and " " in text and words(text)}
-    assert len(told) > 170
-    missing = [text for text in sorted(told) if not any(explains(message, text) for message in documented)]
+    texts = {text for name, text in source.messages if name not in INTERNAL and " " in text and words(text)}
+    assert len(texts) > 170
+    missing = [text for text in sorted(texts) if not any(explains(message, text) for message in documented)]
     assert not missing, "explain these in docs/troubleshooting.md:\n" + "\n".join(missing)
 
 

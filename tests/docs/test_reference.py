@@ -55,9 +55,9 @@ class TestOrders:
         assert [rule for rule in rules if not source.says(rule)] == []
 
     def test_every_rule_has_a_line_that_says_what_to_do(self, page, rules):
-        told = {row["rule"].strip("`"): row["do"] for row in page("troubleshooting").table("Orders failed", "rule")}
-        assert list(told) == rules
-        assert all(told.values())
+        actions = {row["rule"].strip("`"): row["do"] for row in page("troubleshooting").table("Orders failed", "rule")}
+        assert list(actions) == rules
+        assert all(actions.values())
 
     def test_every_rule_that_an_order_can_break_is_explained(self, rules, order):
         faulty = {

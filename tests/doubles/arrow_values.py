@@ -68,12 +68,12 @@ _EXACT = Context(prec=100)
 class Sort:
     """A type, values of it, and how an array is made of them.
 
-    :param told: of a value that Arrow takes, what it says
+    :param reading: of a value that Arrow takes, what it says
     """
 
     type: pa.DataType
     values: st.SearchStrategy[Any]
-    told: Callable[[Any], Any]
+    reading: Callable[[Any], Any]
     build: Callable[[list[Any]], pa.Array]
 
     def array(self, values: list[Any]) -> pa.Array:
@@ -181,11 +181,11 @@ def _bytes(type_: pa.DataType) -> Sort:
     return Sort(type_, values, lambda v: v, lambda v: pa.array(v, type_))
 
 
-def _extension(type_: pa.DataType, values: st.SearchStrategy[Any], told: Any, storage: Any) -> Sort:
+def _extension(type_: pa.DataType, values: st.SearchStrategy[Any], reading: Any, storage: Any) -> Sort:
     return Sort(
         type_,
         values,
-        told,
+        reading,
         lambda v: pa.ExtensionArray.from_storage(
             type_, pa.array([None if x is None else storage(x) for x in v], type_.storage_type)
         ),
@@ -223,13 +223,13 @@ def dictionary(sort: Sort) -> Sort:
             pa.array([None if v is None else next(places) for v in values], pa.int32()), sort.build(held)
         )
 
-    return Sort(pa.dictionary(pa.int32(), sort.type), sort.values, sort.told, build)
+    return Sort(pa.dictionary(pa.int32(), sort.type), sort.values, sort.reading, build)
 
 
 def run_ends(sort: Sort) -> Sort:
     """Return the same values in runs."""
     return Sort(
-        pa.run_end_encoded(pa.int32(), sort.type), sort.values, sort.told, lambda v: pc.run_end_encode(sort.build(v))
+        pa.run_end_encoded(pa.int32(), sort.type), sort.values, sort.reading, lambda v: pc.run_end_encode(sort.build(v))
     )
 
 
@@ -387,19 +387,19 @@ def _says_value(value: Any, sent: str) -> bool:
     if isinstance(value, Json) and isinstance(read := parsed(value), Number):
         value = Decimal(read)
     if isinstance(value, float):
-        said = _same_float(value, sent)
+        same = _same_float(value, sent)
     elif isinstance(value, Decimal):
         # files with other scales can bring more zeros
-        said = _JSON_NUMBER.fullmatch(sent) is not None and Decimal(sent) == value
+        same = _JSON_NUMBER.fullmatch(sent) is not None and Decimal(sent) == value
     elif isinstance(value, dt.date):
-        said = sent == value.isoformat()
+        same = sent == value.isoformat()
     elif isinstance(value, Moment):
-        said = _local(sent) == value.ns // 1000 * 1000
+        same = _local(sent) == value.ns // 1000 * 1000
     elif isinstance(value, Time):
-        said = _local(f"1970-01-01 {sent}") == value.ns // 1000 * 1000
+        same = _local(f"1970-01-01 {sent}") == value.ns // 1000 * 1000
     else:
-        said = sent in texts(value, single=True)
-    return said
+        same = sent in texts(value, single=True)
+    return same
 
 
 def _local(sent: str) -> int:

@@ -21,10 +21,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def stop(process: subprocess.Popen[str], number: int) -> str:
     """Send a signal to `ecdp`, and return its stderr up to the line with which it says that it stops."""
     process.send_signal(number)
-    said = b""
+    output = b""
     # not by `process.stderr`: `communicate` would miss what that has read ahead
-    while b"once more ends at once" not in said:
+    while b"once more ends at once" not in output:
         chunk = os.read(process.stderr.fileno(), 65536)
-        assert chunk, said
-        said += chunk
-    return said.decode()
+        assert chunk, output
+        output += chunk
+    return output.decode()

@@ -142,9 +142,9 @@ def test_values_of_customers_are_in_nothing_that_is_said(look):
         ]
     )
     assert found.invalid == 2
-    said = found.json_text()
-    assert "jane" not in said
-    assert "600100200" not in said
+    json_text = found.json_text()
+    assert "jane" not in json_text
+    assert "600100200" not in json_text
 
 
 # what would be sent
@@ -218,11 +218,11 @@ def test_an_extract_without_orders_is_an_error_unless_it_is_allowed(look):
 
 
 def test_progress_is_reported_up_to_the_last_order(order):
-    told = []
+    reported = []
     with OrderReader(source_from_records([order(f"O-{n}") for n in range(5_000)])) as orders:
-        check(orders, progress=lambda now: told.append((now.done, now.failed, now.total)))
-    assert told == sorted(told)
-    assert (told[-1], len(told) > 1) == ((5_000, 0, 5_000), True)
+        check(orders, progress=lambda now: reported.append((now.done, now.failed, now.total)))
+    assert reported == sorted(reported)
+    assert (reported[-1], len(reported) > 1) == ((5_000, 0, 5_000), True)
 
 
 # as JSON
@@ -324,7 +324,7 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
         named = Counter({w.rule.partition(":")[0]: 0 for w in found.warnings.values()})
         for warning in found.most_common_warnings:
             named[warning.rule.partition(":")[0]] += warning.count
-        assert +named == {name: told["count"] for name, told in report.warnings.items()}
+        assert +named == {name: warning["count"] for name, warning in report.warnings.items()}
         reasons = {r["order_id"]: r["reason"] for r in report.results if r["outcome"] == "invalid"}
         assert all(example in reasons for rule in found.problems.values() for example in rule.examples)
     # nothing holds of nothing

@@ -140,10 +140,10 @@ class Run:
         self.require(summary["requests"] == requests, "requests miscounted", summary["requests"], requests)
 
     def outcomes_are_true(self) -> None:
-        told: dict[str, list[dict[str, Any]]] = {}
+        by_order: dict[str, list[dict[str, Any]]] = {}
         for result in self.report.results:
-            told.setdefault(result["order_id"], []).append(result)
-        for order_id, results in told.items():
+            by_order.setdefault(result["order_id"], []).append(result)
+        for order_id, results in by_order.items():
             # a repeated order is skipped; its outcome is that of the one that was sent
             told_once = next(
                 (r for r in results if not str(r["reason"]).startswith("appears in the extract more than once")),

@@ -32,9 +32,9 @@ def run_seed(seed: int, server: SandboxServer, folder: Path) -> int:
     try:
         world.play()
     except Violation as error:
-        raise Violation(world.told(str(error))) from None
+        raise Violation(world.with_story(str(error))) from None
     except Exception as error:
-        raise Violation(world.told(repr(error))) from error
+        raise Violation(world.with_story(repr(error))) from error
     return len(world.story)
 
 
@@ -50,7 +50,7 @@ class World:
         #: ledgers of runs that have sent something
         self.used: set[Path] = set()
 
-    def told(self, error: str) -> str:
+    def with_story(self, error: str) -> str:
         story = "\n  ".join([*self.story, self.scenario.summary])
         alone = f"make soak ECDP_SOAK_SEED={self.scenario.seed} ECDP_SOAK_RUNS=1"
         return f"seed {self.scenario.seed}: {error}\n  {story}\n  this seed alone: {alone}"
@@ -121,8 +121,8 @@ class World:
             end += f", interrupted in {steps.crashed_in}"
         if report and report.stopped:
             end += f", stopped by {report.stopped}"
-        told = {k: v for k, v in report.summary.items() if v} if report else ""
-        self.story.append(f"run {len(self.story) + 1} {end} {told}")
+        counts = {k: v for k, v in report.summary.items() if v} if report else ""
+        self.story.append(f"run {len(self.story) + 1} {end} {counts}")
         after = Moment.of(self.server.store, folder)
         if after.by_method != before.by_method:
             self.used |= ledgers

@@ -153,17 +153,17 @@ class TestAddAfterARunThatWasNotRecorded:
 
         def late(method, path, body, key):
             if method == "GET":
-                said = answer(method, path, body, key)
+                answered = answer(method, path, body, key)
                 read.set()
-                return said
+                return answered
             first = not foreign.posts and not read.is_set()
             if first:
                 cut(None)
             # the first waits until it was read back as absent, the second until the first is stored
             assert (read if first else stored).wait(60)
-            said = answer(method, path, body, key)
+            answered = answer(method, path, body, key)
             stored.set()
-            return said
+            return answered
 
         foreign.answer = late
         with EcdpClient(KEY, ClientSettings(foreign.url), policy=RetryPolicy(base_delay=0)) as client:

@@ -74,11 +74,11 @@ def test_every_other_order_is_stored_and_the_poison_is_named(answer, mode):
 
     assert report.stopped is None
     assert failed(report).keys() == {poison}
-    told = failed(report)[poison]
-    assert told["outcome"] == ("rejected" if answer in REFUSALS else "unresolved")
+    result = failed(report)[poison]
+    assert result["outcome"] == ("rejected" if answer in REFUSALS else "unresolved")
     if answer[:3].isdigit():
-        assert told["http_status"] == int(answer[:3])
-    assert told["reason"]
+        assert result["http_status"] == int(answer[:3])
+    assert result["reason"]
     assert server.writes.keys() == set(ids) - {poison}
     assert server.alone[poison] > 0
 

@@ -103,8 +103,8 @@ class TestRefusals:
 
         run = ecdp(sandbox, extract(10_000), "--results", tmp_path / "results")
 
-        said = "One or more orders are invalid." if vague else "data[0]: is refused"
-        self.check(run, newest_rows(tmp_path / "results"), said, requests)
+        reason = "One or more orders are invalid." if vague else "data[0]: is refused"
+        self.check(run, newest_rows(tmp_path / "results"), reason, requests)
         assert set(sandbox.store.ids()) == {i for i in order_ids(10_000) if not refused(i)}
 
     @pytest.mark.parametrize(("named", "requests"), [(True, 40), (False, 142)])
@@ -118,13 +118,13 @@ class TestRefusals:
         self.check(run, newest_rows(tmp_path / "results"), "breaks rule 17", requests)
         assert foreign.stored.keys() == {i for i in order_ids(10_000) if not refused(i)}
 
-    def check(self, run, rows, said, requests):
+    def check(self, run, rows, reason, requests):
         assert run.code == 1
         assert (run.summary["accepted"], run.summary["rejected"], run.summary["total"]) == (9_990, 10, 10_000)
         assert run.summary["requests"] == requests
         rejected = [r for r in run.results if r["outcome"] == "rejected"]
         assert sorted(r["order_id"] for r in rejected) == [i for i in order_ids(10_000) if refused(i)]
-        assert all(said in r["reason"] and r["http_status"] == 400 for r in rejected)
+        assert all(reason in r["reason"] and r["http_status"] == 400 for r in rejected)
         assert sorted(rows) == order_ids(10_000)
         assert {i for i, row in rows.items() if row["outcome"] == "rejected"} == {r["order_id"] for r in rejected}
 

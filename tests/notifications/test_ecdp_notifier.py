@@ -29,12 +29,12 @@ class TaskInstance:
 
 
 @pytest.fixture
-def said():
+def messages():
     return []
 
 
 @pytest.fixture
-def run(sandbox, connect, order, said):
+def run(sandbox, connect, order, messages):
     """Push orders, good ones and one with a wrong currency for each that is named, and call the notifier."""
     connect(sandbox.url, extra={"max_in_flight": 1})
 
@@ -47,25 +47,25 @@ def run(sandbox, connect, order, said):
             context["ti"].xcom_push("return_value", value)
         except AirflowFailException as error:
             context["exception"] = error
-        (notifier or EcdpSyncNotifier(said.append))(context)
+        (notifier or EcdpSyncNotifier(messages.append))(context)
         return context["ti"]
 
     return push
 
 
-def test_a_run_in_which_nothing_failed_says_nothing_unless_it_is_set_to(run, said):
+def test_a_run_in_which_nothing_failed_says_nothing_unless_it_is_set_to(run, messages):
     run("A-1")
-    assert said == []
-    run("A-1", notifier=EcdpSyncNotifier(said.append, always=True))
-    assert said[0].splitlines() == [
+    assert messages == []
+    run("A-1", notifier=EcdpSyncNotifier(messages.append, always=True))
+    assert messages[0].splitlines() == [
         "ECDP: shop.push succeeded: 0 of 1 order failed (1 accepted)",
         "Run run-1, log: http://airflow.example.com/log",
     ]
 
 
-def test_failures_are_reported_with_their_reasons_where_they_are_tolerated_too(run, said, tmp_path):
+def test_failures_are_reported_with_their_reasons_where_they_are_tolerated_too(run, messages, tmp_path):
     run("A-1", bad=["B-1"], max_failed=1, results_path=str(tmp_path))
-    first, reason, path, _ = said[0].splitlines()
+    first, reason, path, _ = messages[0].splitlines()
     assert first == (
         "ECDP: shop.push succeeded; its failures were tolerated: 1 of 2 orders failed (1 accepted, 1 invalid)"
     )
@@ -73,46 +73,50 @@ def test_failures_are_reported_with_their_reasons_where_they_are_tolerated_too(r
     assert reason.endswith("(for example order B-1)")
     assert path == f"Outcome of every order: {tmp_path}/shop/run-1/push/0"
     run("A-1", bad=["B-1"])
-    assert said[1].startswith("ECDP: shop.push failed: 1 of 2 orders failed (1 accepted, 1 invalid)\nCorrect ")
+    assert messages[1].startswith("ECDP: shop.push failed: 1 of 2 orders failed (1 accepted, 1 invalid)\nCorrect ")
 
 
-def test_a_dry_run_has_a_message_only_if_orders_are_invalid(run, said):
+def test_a_dry_run_has_a_message_only_if_orders_are_invalid(run, messages):
     run("A-1", "A-2", dry_run=True)
-    assert said == []
+    assert messages == []
     run("A-1", bad=["B-1"], dry_run=True, max_failed=1)
-    assert said.pop().splitlines()[0] == "ECDP: shop.push dry run: 1 of 2 orders would be sent (1 invalid, 0 skipped)"
+    assert (
+        messages.pop().splitlines()[0] == "ECDP: shop.push dry run: 1 of 2 orders would be sent (1 invalid, 0 skipped)"
+    )
     run("A-1", bad=["B-1"], dry_run=True)
-    assert said[0].startswith("ECDP: shop.push dry run failed: 1 of 2 orders would be sent (1 invalid, 0 skipped)\n")
+    assert messages[0].startswith(
+        "ECDP: shop.push dry run failed: 1 of 2 orders would be sent (1 invalid, 0 skipped)\n"
+    )
 
 
-def test_a_task_that_failed_before_it_had_a_result_is_reported_with_its_error(run, said, connect):
+def test_a_task_that_failed_before_it_had_a_result_is_reported_with_its_error(run, messages, connect):
     connect("http://no-such-host.example.com", extra={"max_in_flight": 0})
     run("A-1")
-    first, action, error, _ = said[0].splitlines()
+    first, action, error, _ = messages[0].splitlines()
     assert first == "ECDP: shop.push failed before it had a result"
     assert action == "Correct a setting of this task, or of connection 'ecdp_default'."
     assert "max_in_flight" in error
 
 
-def test_a_volume_unlike_that_of_the_last_runs_is_reported(run, said):
-    notifier = EcdpSyncNotifier(said.append, volume_change="50%")
+def test_a_volume_unlike_that_of_the_last_runs_is_reported(run, messages):
+    notifier = EcdpSyncNotifier(messages.append, volume_change="50%")
     usual = run("A-1", "A-2", prior={"ecdp_volumes": [2, 3, 2]}, notifier=notifier)
-    assert said == []
+    assert messages == []
     assert usual.xcoms["ecdp_volumes"] == [2, 3, 2, 2]
     run("A-1", prior={"ecdp_volumes": [4, 4, 4]}, notifier=notifier)
-    assert said[0].splitlines()[1] == "1 order, 75% fewer than usual: the median of the last 3 runs is 4"
+    assert messages[0].splitlines()[1] == "1 order, 75% fewer than usual: the median of the last 3 runs is 4"
 
 
-def test_a_replay_is_no_volume(run, said, tmp_path):
-    notifier = EcdpSyncNotifier(said.append, volume_change="50%")
+def test_a_replay_is_no_volume(run, messages, tmp_path):
+    notifier = EcdpSyncNotifier(messages.append, volume_change="50%")
     run("A-1", bad=["B-1"], results_path=str(tmp_path), max_failed=1, notifier=EcdpSyncNotifier())
     replayed = str(tmp_path / "shop" / "run-1" / "push" / "0")
     ti = run("A-1", "B-1", replay_from=replayed, prior={"ecdp_volumes": [500] * 3}, notifier=notifier)
     assert ti.xcoms["return_value"]["summary"]["total"] == 1
-    assert said == []
+    assert messages == []
     assert "ecdp_volumes" not in ti.xcoms
     run("A-1", replay_from="None", prior={"ecdp_volumes": [500] * 3}, notifier=notifier)
-    assert "fewer than usual" in said[0]
+    assert "fewer than usual" in messages[0]
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ TYPES += [pa.decimal256(2, 2), pa.decimal256(76, 76)]
 VALUES = [D("0.50"), D("-0.25"), D("0.00")]
 
 
-def said(type_):
+def digits_of(type_):
     """Return the texts of VALUES with as many digits as a type has."""
     return [f"{value:.{type_.scale}f}" for value in VALUES]
 
@@ -36,10 +36,10 @@ def test_in_every_field_of_an_order(read, with_columns, type_):
         orderAttributes=pa.ListArray.from_arrays(places, attribute),
     )
     sent = [row.sent for row in read(table)]
-    assert [order["totalValue"] for order in sent] == said(type_)
-    assert [order["returnsValue"] for order in sent] == said(type_)
-    assert [order["products"][0]["price"] for order in sent] == said(type_)
-    assert [order["orderAttributes"][0]["value"] for order in sent] == said(type_)
+    assert [order["totalValue"] for order in sent] == digits_of(type_)
+    assert [order["returnsValue"] for order in sent] == digits_of(type_)
+    assert [order["products"][0]["price"] for order in sent] == digits_of(type_)
+    assert [order["orderAttributes"][0]["value"] for order in sent] == digits_of(type_)
 
 
 def lines(type_):

@@ -110,9 +110,9 @@ def test_an_extract_may_join_itself(many, open_orders):
         FROM extract AS e JOIN (SELECT rank, count(*) AS times FROM extract GROUP BY rank) AS n USING (rank)
     """
     with open_orders(extract, sql=sql) as orders:
-        told = Counter(p["got"] for batch in orders.read() for p in batch.column("problems").to_pylist() for p in p)
+        got = Counter(p["got"] for batch in orders.read() for p in batch.column("problems").to_pylist() for p in p)
 
-    assert told == {"1000": 3000}
+    assert got == {"1000": 3000}
     assert len(extract.asked) == 2
 
 
@@ -191,7 +191,7 @@ def repeated(table, good):
     )
 
 
-def told(orders):
+def reasons_by_id(orders):
     found = {}
     for batch in orders.read():
         for row in batch.to_pylist():
@@ -203,7 +203,7 @@ def told(orders):
 
 def test_without_a_look_for_duplicates_each_order_comes_as_it_is(open_orders, repeated):
     with open_orders(repeated) as orders:
-        found = told(orders)
+        found = reasons_by_id(orders)
     assert found["same"] == ["sent"] * 3
     assert found["differs"] == ["sent"] * 2
 
@@ -212,7 +212,7 @@ def test_of_equal_orders_one_is_sent_and_of_different_ones_none(open_orders, rep
     with open_orders(repeated) as orders:
         selection = orders.select()
         assert selection.repeated_ids == 4
-        found = told(selection)
+        found = reasons_by_id(selection)
 
     one_content = "one content for one id"
     assert found == {
@@ -279,7 +279,7 @@ def test_an_order_that_was_sent_with_the_same_content_is_skipped(open_orders, re
     rows = read(extract)
     with open_orders(extract) as orders:
         selection = excluded(orders, (as_ledger(held(rows[:2], **{"1": "another content"})), "it's there"))
-        assert told(selection) == {"0": ["it's there"], "1": ["sent"], "2": ["sent"], "3": ["sent"]}
+        assert reasons_by_id(selection) == {"0": ["it's there"], "1": ["sent"], "2": ["sent"], "3": ["sent"]}
 
 
 def test_where_two_ledgers_have_an_order_the_first_counts(open_orders, read, many, as_ledger):
@@ -287,7 +287,7 @@ def test_where_two_ledgers_have_an_order_the_first_counts(open_orders, read, man
     rows = read(extract)
     with open_orders(extract) as orders:
         selection = excluded(orders, (as_ledger(held(rows[:1])), "first"), (as_ledger(held(rows[:2])), "second"))
-        assert told(selection) == {"0": ["first"], "1": ["second"], "2": ["sent"]}
+        assert reasons_by_id(selection) == {"0": ["first"], "1": ["second"], "2": ["sent"]}
 
 
 def test_an_order_without_a_reason_to_skip_it_is_sent_last(open_orders, read, many, as_ledger):
@@ -295,7 +295,7 @@ def test_an_order_without_a_reason_to_skip_it_is_sent_last(open_orders, read, ma
     rows = read(extract)
     with open_orders(extract) as orders:
         selection = excluded(orders, (as_ledger(held(rows[:1])), None), (as_ledger(held(rows[:2])), "second"))
-        assert told(selection) == {"0": ["sent"], "1": ["second"], "2": ["sent"]}
+        assert reasons_by_id(selection) == {"0": ["sent"], "1": ["second"], "2": ["sent"]}
         assert [send for batch in selection.read() for send in batch.column("send_last").to_pylist()] == [
             *(True, False, False)
         ]
@@ -333,7 +333,7 @@ def test_duplicates_are_chosen_and_skipped_like_others(open_orders, read, repeat
             sent=[SentOrders(as_ledger(held([rows[1]])), {"accepted": "unchanged"})],
             only=pa.table({"order_id": ["same", "differs", "once"]}),
         )
-        assert told(selection) == {
+        assert reasons_by_id(selection) == {
             "once": ["sent"],
             "same": ["unchanged"] * 3,
             "differs": [["one content for one id"]] * 2,

@@ -211,9 +211,9 @@ def test_an_sql_text_that_does_not_bind_says_what_the_extract_has(shape):
     with pytest.raises(SqlError) as refused:
         shape("SELECT order_no AS id FROM extract")
 
-    told = str(refused.value)
-    assert told.startswith('the SQL text cannot be run: Binder Error: Referenced column "order_no" not found')
-    assert told.endswith("The extract has: id, date, totalValue, customer, products")
+    message = str(refused.value)
+    assert message.startswith('the SQL text cannot be run: Binder Error: Referenced column "order_no" not found')
+    assert message.endswith("The extract has: id, date, totalValue, customer, products")
 
 
 def test_half_floats_are_numbers_and_no_text(read, with_columns):
@@ -225,9 +225,9 @@ def test_half_floats_are_numbers_and_no_text(read, with_columns):
 def test_what_an_sql_text_returns_must_be_orders(shape):
     with pytest.raises(ColumnsError) as refused:
         shape("SELECT id, 1.5 AS total FROM extract")
-    told = str(refused.value)
-    assert told.startswith("the SQL text's result is missing columns that an order needs:")
-    assert "The SQL text's result has: id (string), total (decimal128(2, 1))" in told
+    message = str(refused.value)
+    assert message.startswith("the SQL text's result is missing columns that an order needs:")
+    assert "The SQL text's result has: id (string), total (decimal128(2, 1))" in message
 
 
 def test_a_type_that_arrow_does_not_show_is_no_crash(shape):
@@ -260,7 +260,7 @@ PERSONAL = 'O\'Brien, "Anna" (48600700800) a@b.c'
 
 
 @pytest.mark.parametrize(
-    ("expression", "told"),
+    ("expression", "message"),
     [
         ("CAST(v AS INTEGER)", "Conversion Error: Could not convert string … to INT32"),
         ("CAST(v AS UUID)", "Conversion Error: Could not convert string … to UUID"),
@@ -281,7 +281,7 @@ PERSONAL = 'O\'Brien, "Anna" (48600700800) a@b.c'
         ("error(v)", None),
     ],
 )
-def test_an_error_on_the_data_shows_no_value(expression, told):
+def test_an_error_on_the_data_shows_no_value(expression, message):
     with locked_engine(memory_limit="64MB", threads=1) as engine:
         engine.register("t", pa.table({"v": [PERSONAL], "n": [48600700800]}))
         with pytest.raises(SqlError) as failed, running("reading orders of the extract"):
@@ -292,8 +292,8 @@ def test_an_error_on_the_data_shows_no_value(expression, told):
     for part in ("Brien", "Anna", "4860", "a@b"):
         assert part not in shown
     assert str(failed.value).startswith("reading orders of the extract failed on the data: ")
-    if told:
-        assert told in str(failed.value)
+    if message:
+        assert message in str(failed.value)
 
 
 def test_the_exception_of_a_signal_ends_a_query_as_a_cancellation():

@@ -140,10 +140,10 @@ class Case:
         return [(field, value) for field, files in self.values.items() for value in files[file][1]]
 
     @property
-    def told(self) -> list[tuple[str, Any]]:
+    def reading(self) -> list[tuple[str, Any]]:
         """Return the field of each row, and what its value says."""
         return [
-            (field, None if value is None else self.values[field][file][0].told(value))
+            (field, None if value is None else self.values[field][file][0].reading(value))
             for file in range(self.files)
             for field, value in self.rows(file)
         ]
@@ -263,8 +263,8 @@ def mapping_of(case):
 
 def pattern(case, field):
     """Return the text of the first value that has one."""
-    told = (value for of, value in case.told if of == field)
-    return next((t for value in told for t in sorted(texts(value, single=True)) if "*" not in t), "nothing")
+    reading = (value for of, value in case.reading if of == field)
+    return next((t for value in reading for t in sorted(texts(value, single=True)) if "*" not in t), "nothing")
 
 
 def sql_of(case):
@@ -366,12 +366,12 @@ def refused(case, error):
     """Hold a refusal to what it must say, and return the fields that it names."""
     assert isinstance(error, ExtractError), repr(error)
     assert case.way == "sql" or not isinstance(error, SqlError), repr(error)
-    told = re.sub(r"\[[0-9]*\]", "", str(error).partition("\nThe ")[0])
+    reading = re.sub(r"\[[0-9]*\]", "", str(error).partition("\nThe ")[0])
     named = set()
     for i, (field, files) in enumerate(case.values.items()):
         column = field if case.way in ("columns", "MAP") else f"v{i}"
         path = field.removesuffix(".value") if field in ATTRIBUTES else field
-        if re.search(rf"(?<![\w.])(?:{re.escape(path)}|{re.escape(column)})(?!\w)", told):
+        if re.search(rf"(?<![\w.])(?:{re.escape(path)}|{re.escape(column)})(?!\w)", reading):
             named.add(field)
             assert not must_take(case, field, files), repr(error)
     assert named, repr(error)
@@ -412,14 +412,14 @@ def read_all(orders):
 
 
 def compare(case, rows, sent):
-    told = case.told
-    assert len(rows) == len(told)
+    reading = case.reading
+    assert len(rows) == len(reading)
     if case.lines:
         rows.sort(key=lambda row: int(row["order_id"].removeprefix("o-")))
         sent.sort(key=lambda order: int(order["id"].removeprefix("o-")))
     counts: dict[str, int] = {}
     orders = iter(sent)
-    for row, (field, value) in zip(rows, told, strict=True):
+    for row, (field, value) in zip(rows, reading, strict=True):
         if type(value) is int and meets_fractions(case.values[field]):
             value = Decimal(value)  # noqa: PLW2901
         if row["problems"] is None:
@@ -499,8 +499,11 @@ def is_missing(case, value):
 
 def invalid(case, field, value, problems):
     for problem in problems:
-        told = re.sub(r"\[[0-9]+\]", "", problem["field"])
-        assert told == field or (case.way.startswith("JSON") and told == field.partition(".")[0]), (field, problems)
+        reading = re.sub(r"\[[0-9]+\]", "", problem["field"])
+        assert reading == field or (case.way.startswith("JSON") and reading == field.partition(".")[0]), (
+            field,
+            problems,
+        )
     kind, required, _ = FIELDS[field]
     for expected in expected_values(case, field, value):
         if is_absent(expected, optional=not required) and not (case.way == "records" and isinstance(expected, bytes)):

@@ -47,9 +47,9 @@ def test_if_one_of_them_is_refused_no_others_are_sent(foreign, client, many_orde
     report = pushed(many_orders(2500), client, 3)
     assert outcomes(report) == {"accepted": 2, "rejected": 1, "not_attempted": 2497}
     assert sorted(foreign.stored) == ["ORD-000001", "ORD-000003"]
-    told = "canary: 1 of the first 3 orders failed, no others are sent"
-    assert {r["reason"] for r in report.results if r["outcome"] == "not_attempted"} == {told}
-    with pytest.raises(OrdersFailedError, match=f"^{told}\n2,498 of 2,500 orders failed"):
+    halted_reason = "canary: 1 of the first 3 orders failed, no others are sent"
+    assert {r["reason"] for r in report.results if r["outcome"] == "not_attempted"} == {halted_reason}
+    with pytest.raises(OrdersFailedError, match=f"^{halted_reason}\n2,498 of 2,500 orders failed"):
         report.raise_for_failures(MaxFailed.parse("100%"))
 
 

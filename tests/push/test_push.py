@@ -489,38 +489,38 @@ class TestConcurrency:
         assert most[0] == 3
 
     def test_progress_is_reported_in_the_calling_thread_and_ends_with_all(self, client, many_orders):
-        told = []
+        reported = []
         pushed(
             client,
             many_orders(2_500),
-            progress=lambda p: told.append((threading.get_ident(), p.done, p.total)),
+            progress=lambda p: reported.append((threading.get_ident(), p.done, p.total)),
         )
 
-        assert {thread for thread, _, _ in told} == {threading.get_ident()}
-        assert told[-1][1:] == (2_500, 2_500)
-        assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
+        assert {thread for thread, _, _ in reported} == {threading.get_ident()}
+        assert reported[-1][1:] == (2_500, 2_500)
+        assert [done for _, done, _ in reported] == sorted(done for _, done, _ in reported)
 
     def test_progress_is_reported_while_answers_are_waited_for(self, foreign, client, many_orders, monkeypatch):
         monkeypatch.setattr(run_module, "_PROGRESS_SECONDS", 0.001)
-        told, heard = [], threading.Event()
+        reported, enough = [], threading.Event()
 
         def tell(now):
-            told.append(now.done)
-            if len(told) == 5:
-                heard.set()
+            reported.append(now.done)
+            if len(reported) == 5:
+                enough.set()
 
         original = foreign.answer
-        foreign.answer = lambda *request: heard.wait(20) and original(*request)
+        foreign.answer = lambda *request: enough.wait(20) and original(*request)
         pushed(client, many_orders(100), progress=tell)
-        assert told[:5] == [0] * 5
-        assert told[-1] == 100
+        assert reported[:5] == [0] * 5
+        assert reported[-1] == 100
 
     def test_progress_shows_what_is_unsent(self, client, many_orders, tmp_path):
         pushed(client, many_orders(1_000), ledger=Ledger(tmp_path))
-        told = []
-        pushed(client, many_orders(1_500), ledger=Ledger(tmp_path), progress=told.append)
-        assert {now.total for now in told} == {1_500}
-        assert (told[-1].done, told[-1].unsent) == (1_500, 1_000)
+        reported = []
+        pushed(client, many_orders(1_500), ledger=Ledger(tmp_path), progress=reported.append)
+        assert {now.total for now in reported} == {1_500}
+        assert (reported[-1].done, reported[-1].unsent) == (1_500, 1_000)
 
 
 class TestVerdict:

@@ -100,8 +100,8 @@ def sent(customer):
 @given(echoes())
 @settings(max_examples=examples(400))
 def test_no_spelling_of_a_customer_is_left(echo):
-    customer, said = echo
-    left = redact(said, values=sent(customer))
+    customer, answer = echo
+    left = redact(answer, values=sent(customer))
     folded = unicodedata.normalize("NFKD", left).casefold()
     for secret in secrets_of(customer):
         assert unicodedata.normalize("NFKD", secret).casefold() not in folded

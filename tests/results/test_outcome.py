@@ -178,9 +178,9 @@ def test_a_short_id_does_not_cut_the_words_of_a_reason(order_id):
 
 def test_the_lengths_of_what_is_not_shown_do_not_split_reasons():
     counts = OutcomeCounts(limit=0)
-    told = ["text of 12 characters", "text of 1 character", "a number of 11 digits", "a number of 9 digits"]
-    told += ["7", "-7", "2.50"]
-    counts.add(of_batch(Outcome.INVALID, ["A-1"] * len(told), [f"date: a date, got {got}" for got in told]))
+    got_texts = ["text of 12 characters", "text of 1 character", "a number of 11 digits", "a number of 9 digits"]
+    got_texts += ["7", "-7", "2.50"]
+    counts.add(of_batch(Outcome.INVALID, ["A-1"] * len(got_texts), [f"date: a date, got {got}" for got in got_texts]))
     assert {text: r.count for text, r in counts.reasons.by_reason.items()} == {
         "invalid: date: a date, got text of N characters": 2,
         "invalid: date: a date, got a number of N digits": 2,

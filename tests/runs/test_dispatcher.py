@@ -128,10 +128,10 @@ def test_nothing_is_taken_where_nothing_has_ended(timeout):
 
 
 def test_after_an_error_what_is_under_way_is_recorded_and_the_rest_is_reported():
-    told, gauge, recorded = [], Gauge(), []
+    raised, gauge, recorded = [], Gauge(), []
 
     def on_error(error):
-        told.append(str(error))
+        raised.append(str(error))
         gauge.permits.release(10)
 
     def begin(dispatcher):
@@ -145,7 +145,7 @@ def test_after_an_error_what_is_under_way_is_recorded_and_the_rest_is_reported()
         Dispatcher(gauge.send, recorded.append, limit=lambda: 2, threads=2, on_error=on_error) as dispatcher,
     ):
         begin(dispatcher)
-    assert told == ["the extract ends in the middle"]
+    assert raised == ["the extract ends in the middle"]
     assert sorted(recorded) == list(range(6))
 
 

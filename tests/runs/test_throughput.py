@@ -5,9 +5,9 @@ import pytest
 from airflow_provider_ecdp.runs.throughput import Throughput
 
 
-def noted(*told):
+def noted(*samples):
     pace = Throughput(0.0)
-    for moment, *counts in told:
+    for moment, *counts in samples:
         pace.note(float(moment), *counts)
     return pace
 

@@ -80,20 +80,20 @@ def test_an_id_that_duckdb_has_summed_is_a_double_and_refused(tmp_path):
         " 19.90 AS unit_price, sum(3)::HUGEINT AS quantity, 'a@example.com' AS email)"
         f" TO '{tmp_path}/lines.parquet' (FORMAT parquet)"
     )
-    said = refused(tmp_path)
+    message = refused(tmp_path)
     assert (
         "- id (column order_id): must be text, not double: an id stored as a fraction has lost its form; cast it"
-        in said
+        in message
     )
-    assert "products.quantity" not in said
+    assert "products.quantity" not in message
 
 
 def test_a_bignumeric_is_refused_by_its_name(tmp_path):
     table = pa.Table.from_pylist([LINE])
     wide = pa.array([Decimal("19.90")], pa.decimal256(76, 38))
     pq.write_table(table.set_column(4, "unit_price", wide), tmp_path / "000000000000.parquet")
-    said = refused(tmp_path)
-    assert "totalValue: only numbers can be summed, and unit_price is decimal256(76, 38)" in said
+    message = refused(tmp_path)
+    assert "totalValue: only numbers can be summed, and unit_price is decimal256(76, 38)" in message
 
 
 def test_amounts_in_text_have_no_sum(tmp_path):
@@ -106,10 +106,10 @@ def test_files_of_int96_beside_files_in_utc_are_refused(tmp_path):
     pq.write_table(table, tmp_path / "1.parquet")
     naive = table.set_column(1, "date", table["date"].cast(pa.timestamp("us")))
     pq.write_table(naive, tmp_path / "2.parquet", use_deprecated_int96_timestamps=True, store_schema=False)
-    said = refused(tmp_path, ExtractError)
+    message = refused(tmp_path, ExtractError)
     assert (
         "the files differ in the type of the column date: timestamp[us, tz=UTC] and timestamp[us] have no common"
-        in said
+        in message
     )
 
 

@@ -199,11 +199,11 @@ WIDE = pa.table({name: pa.array([1]) for name in NAMES})
 def test_of_thousands_of_columns_a_message_names_thirty(settings):
     with pytest.raises((ColumnsError, SqlError)) as refused:
         OrderReader(TableSource("wide", WIDE), OrderSettings(**settings)).__exit__()
-    told = str(refused.value)
-    assert " and 1,170 more" in told
-    assert "column_29" in told
-    assert "column_30" not in told.partition(" has: ")[2]
-    assert len(told) < 2500
+    refusal = str(refused.value)
+    assert " and 1,170 more" in refusal
+    assert "column_29" in refusal
+    assert "column_30" not in refusal.partition(" has: ")[2]
+    assert len(refusal) < 2500
 
 
 def test_thirty_columns_are_all_named():

@@ -535,16 +535,17 @@ def test_every_column_and_field_that_is_not_there_is_named_with_the_nearest_and_
     ],
 )
 def test_a_value_where_a_columns_name_belongs_shows_how_a_constant_is_written(field, name):
-    told = refused([line()], LINES | {field: name})
+    message = refused([line()], LINES | {field: name})
     assert (
-        f"""  - {field}: there is no column '{name}'; for a constant write {{"value": "{name}"}}""" in told.splitlines()
+        f"""  - {field}: there is no column '{name}'; for a constant write {{"value": "{name}"}}"""
+        in message.splitlines()
     )
 
 
 def test_the_nearest_name_is_reported_after_how_a_constant_is_written():
-    told = refused([line(placed_=1)], LINES | {"status": "placed"})
+    message = refused([line(placed_=1)], LINES | {"status": "placed"})
     hint = """; for a constant write {"value": "placed"}; did you mean 'placed_'?"""
-    assert f"  - status: there is no column 'placed'{hint}" in told.splitlines()
+    assert f"  - status: there is no column 'placed'{hint}" in message.splitlines()
 
 
 @pytest.mark.parametrize(
@@ -603,8 +604,8 @@ def test_a_mapping_that_cannot_be_meant_is_refused(rows, mapping, problem):
 def test_a_type_that_cannot_be_the_field_s_is_reported_with_the_column_and_beside_what_is_missing():
     mapping = LINES | {"id": "order_nr", "totalValue": "ordered_at", "date": "when", "products": LINES["products"]}
     mapping["products"] = mapping["products"] | {"name": "rate", "quantity": "ordered_at", "url": "link"}
-    told = refused([line(when=NOON.replace(tzinfo=None), rate=1.5)], mapping)
-    assert told.splitlines() == [
+    message = refused([line(when=NOON.replace(tzinfo=None), rate=1.5)], mapping)
+    assert message.splitlines() == [
         "the mapping does not fit the columns of the extract:",
         "  - id: there is no column 'order_nr'; did you mean 'order_no' or 'ordered_at'?",
         "  - products.url: there is no column 'link'",
@@ -623,24 +624,26 @@ def test_a_type_that_cannot_be_the_field_s_is_reported_with_the_column_and_besid
 
 
 def test_a_member_of_a_wrong_type_is_reported_with_the_column_that_holds_it():
-    told = refused([ROW | {"buyer": {"email": 1.5}, "items": [{"sku": "x"}]}], FLAT_OF_BUYER | {"products.id": "sku"})
+    message = refused(
+        [ROW | {"buyer": {"email": 1.5}, "items": [{"sku": "x"}]}], FLAT_OF_BUYER | {"products.id": "sku"}
+    )
     assert (
         "  - customer.email (column buyer): must be text, not double: an id stored as a fraction has lost its form;"
-        in told
+        in message
     )
-    assert "  - products.price (column items): required, but there is no such column" in told
-    assert "products.id" not in told
+    assert "  - products.price (column items): required, but there is no such column" in message
+    assert "products.id" not in message
 
 
 def test_an_object_that_is_no_struct_is_reported_with_its_column():
-    told = refused([line()], LINES | {"customer": "qty"})
-    assert "  - customer (column qty): must be a struct, not int64" in told
+    message = refused([line()], LINES | {"customer": "qty"})
+    assert "  - customer (column qty): must be a struct, not int64" in message
 
 
 def test_a_struct_without_a_field_of_the_customer_is_reported_with_its_column():
     mapping = {name: source for name, source in LINES.items() if name != "customer.email"}
-    told = refused([line(buyer={"mail": "a@example.com"})], mapping | {"customer": "buyer"})
-    assert "  - customer (column buyer): needs email, phone or crmId; all are missing" in told
+    message = refused([line(buyer={"mail": "a@example.com"})], mapping | {"customer": "buyer"})
+    assert "  - customer (column buyer): needs email, phone or crmId; all are missing" in message
 
 
 def test_a_timestamp_without_a_zone_is_taken_where_one_is_declared(shape):

@@ -165,7 +165,7 @@ def test_settings_refuse_a_mapping_of_a_wrong_shape_before_an_extract_is_opened(
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "words"),
     [
         (Value(("a",)), "column a"),
         (Value(("a",), changes=(("x", "y"),)), "column a, its values mapped"),
@@ -176,5 +176,5 @@ def test_settings_refuse_a_mapping_of_a_wrong_shape_before_an_extract_is_opened(
         (Features((("Gift", Value(("g",))), ("Shop", Value(default="x")))), "Gift: column g; Shop: constant x"),
     ],
 )
-def test_a_source_says_what_it_is(source, told):
-    assert str(source) == told
+def test_a_source_says_what_it_is(source, words):
+    assert str(source) == words

@@ -181,7 +181,7 @@ def test_urls_of_fsspec_are_opened(memory, write):
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ("nothing", "{}/nothing: no such file or folder"),
         ("nothing.parquet", "{}/nothing.parquet: no such file or folder"),
@@ -191,14 +191,14 @@ def test_urls_of_fsspec_are_opened(memory, write):
         ("nothing/*.parquet", "{}/nothing/*.parquet: no file matches"),
     ],
 )
-def test_what_is_not_there_is_said(tmp_path, given, told):
+def test_what_is_not_there_is_said(tmp_path, given, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "orders.csv").touch()
     (tmp_path / "other" / "_hidden.parquet").touch()
     with pytest.raises(ExtractError) as refused:
         ParquetSource.open(tmp_path / given)
-    assert str(refused.value) == told.format(tmp_path)
+    assert str(refused.value) == message.format(tmp_path)
 
 
 def test_what_is_no_parquet_is_said(write, tmp_path):

@@ -238,7 +238,7 @@ def lines(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("order_id", "settings_", "told"),
+    ("order_id", "settings_", "reason"),
     [
         (None, {"mapping": BY_NO}, "between any two rows, and orders are grouped by no: part of an order would"),
         ("shop", {"mapping": BY_NO}, "by shop, and orders are grouped by no: part of an order would"),
@@ -246,9 +246,9 @@ def lines(tmp_path):
         (None, {"sql": "SELECT * FROM extract", "partition_by": "no"}, "are grouped by no: part of an order would"),
     ],
 )
-def test_orders_that_a_cut_may_have_split_are_refused(lines, order_id, settings_, told):
+def test_orders_that_a_cut_may_have_split_are_refused(lines, order_id, settings_, reason):
     for shard in lines(order_id):
-        with pytest.raises(ConfigurationError, match=rf"lines \(shard \d of \d\) was cut .*{told}.*pass order_id, "):
+        with pytest.raises(ConfigurationError, match=rf"lines \(shard \d of \d\) was cut .*{reason}.*pass order_id, "):
             OrderReader(shard, OrderSettings(**settings_))
 
 
@@ -263,7 +263,7 @@ def test_orders_that_no_cut_has_split_are_combined(lines, scattered, caplog):
 
 
 @pytest.mark.parametrize(
-    ("order_id", "settings_", "told"),
+    ("order_id", "settings_", "reason"),
     [
         (
             None,
@@ -280,12 +280,12 @@ def test_orders_that_no_cut_has_split_are_combined(lines, scattered, caplog):
         (None, {}, None),
     ],
 )
-def test_where_it_cannot_be_seen_whether_a_cut_splits_orders_the_log_warns(lines, order_id, settings_, told, caplog):
+def test_where_it_cannot_be_seen_whether_a_cut_splits_orders_the_log_warns(lines, order_id, settings_, reason, caplog):
     for shard in lines(order_id):
         caplog.clear()
         with contextlib.suppress(ColumnsError):
             OrderReader(shard, OrderSettings(**settings_)).__exit__()
-        assert [told in message for message in caplog.messages] == ([True] if told else [])
+        assert [reason in message for message in caplog.messages] == ([True] if reason else [])
 
 
 # what is opened

@@ -40,8 +40,8 @@ def test_a_url_is_shown_without_user_and_password(url, shown):
 def test_the_password_of_a_url_is_nowhere_in_a_text_about_it(password):
     url = f"ftp://shop:{password}@host/orders"
     texts = [url, f"results path {url}: /repos/{password}", f"cannot find {unquote(password)} or {quote(password)}"]
-    said = [without_credentials(text, url) for text in texts]
-    assert said == [
+    cleaned = [without_credentials(text, url) for text in texts]
+    assert cleaned == [
         "ftp://host/orders",
         "results path ftp://host/orders: /repos/[redacted]",
         "cannot find [redacted] or [redacted]",
@@ -70,14 +70,14 @@ signed = st.sampled_from(["X-Amz-Signature", "X-Amz-Security-Token", "sig", "Sig
 
 @given(secrets, st.sampled_from(["{}", "'{}' is not there", "no {} (404)", "simplecache::{}"]))
 def test_no_password_of_a_url_is_in_a_message(password, frame):
-    said = without_credentials(frame.format(f"sftp://shop:{password}@host/orders"))
-    assert said == frame.format("sftp://host/orders")
+    cleaned = without_credentials(frame.format(f"sftp://shop:{password}@host/orders"))
+    assert cleaned == frame.format("sftp://host/orders")
 
 
 @given(signed, secrets.filter(lambda text: "@" not in text), st.sampled_from(["?", "?a=b&", ";", "&"]))
 def test_no_signature_of_a_url_is_in_a_message(name, signature, before):
-    said = without_credentials(f"https://host/orders{before}{name}={signature} cannot be read")
-    assert said == f"https://host/orders{before}{name}=[redacted] cannot be read"
+    cleaned = without_credentials(f"https://host/orders{before}{name}={signature} cannot be read")
+    assert cleaned == f"https://host/orders{before}{name}=[redacted] cannot be read"
 
 
 @given(st.from_regex(r"[a-z]\w{0,20}", fullmatch=True), st.from_regex(r"[a-z][\w.:@-]{0,20}", fullmatch=True))

@@ -247,7 +247,7 @@ def test_zones_are_sent_by_their_windows_names(read_column):
 
 
 def test_what_is_neither_a_windows_nor_an_iana_name_is_that_orders_problem(read_column):
-    told = {
+    got_by_text = {
         "Mars": "Mars",
         "Mars/Olympus": "text of 12 characters",
         "+02:00": "text of 6 characters",
@@ -256,9 +256,9 @@ def test_what_is_neither_a_windows_nor_an_iana_name_is_that_orders_problem(read_
         "(UTC+01:00) Warsaw": "text of 18 characters",
         "x" * 101: "text of 101 characters",
     }
-    rows = read_column("timeZone", pa.array(list(told)))
+    rows = read_column("timeZone", pa.array(list(got_by_text)))
     assert [row.problems for row in rows] == [
-        [{"field": "timeZone", "rule": "a Windows or IANA time zone", "got": got}] for got in told.values()
+        [{"field": "timeZone", "rule": "a Windows or IANA time zone", "got": got}] for got in got_by_text.values()
     ]
 
 

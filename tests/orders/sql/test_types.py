@@ -204,10 +204,10 @@ def test_a_value_of_type_json_is_what_its_text_says_or_that_order_s_problem(read
     plain = pa.Table.from_pylist([good] * len(texts)).drop("customer").append_column("customer", customer)
     for settings in ({}, {"mapping": {"customer": "customer", "customer.crmId": "crmId"}}):
         rows = read(plain, **settings)
-        told = [row.problems[0]["got"] if row.problems else row.sent["customer"].get("crmId") for row in rows]
-        assert told[:4] == ["Ł", "x", "true", None]
-        assert told[4:8] == ["a number with a fraction", "NaN or infinity", "an object", "a list"]
-        assert told[8:] == ["text that is not JSON"] * 2 + ["A"]
+        values = [row.problems[0]["got"] if row.problems else row.sent["customer"].get("crmId") for row in rows]
+        assert values[:4] == ["Ł", "x", "true", None]
+        assert values[4:8] == ["a number with a fraction", "NaN or infinity", "an object", "a list"]
+        assert values[8:] == ["text that is not JSON"] * 2 + ["A"]
         assert all(row.problems[0]["field"] == "customer.crmId" for row in rows[4:10])
 
 
@@ -511,15 +511,15 @@ def refusal(*changes, timezone=None, drop=()):
     columns = [(name, type_) for name, type_ in plain.items() if name not in {*drop, *(n for n, _ in changes)}]
     with pytest.raises(ColumnsError) as refused:
         match_columns(pa.schema([*columns, *changes]), timezone=timezone)
-    told = str(refused.value)
-    return [line.removeprefix("  - ") for line in told.splitlines() if line.startswith("  - ")]
+    message = str(refused.value)
+    return [line.removeprefix("  - ") for line in message.splitlines() if line.startswith("  - ")]
 
 
 FRACTION = "an id stored as a fraction has lost its form; cast it in the export"
 
 
 @pytest.mark.parametrize(
-    ("type_", "told"),
+    ("type_", "message"),
     [
         (pa.float64(), f"id: must be text, not double: {FRACTION}"),
         (pa.float16(), f"id: must be text, not halffloat: {FRACTION}"),
@@ -535,8 +535,8 @@ FRACTION = "an id stored as a fraction has lost its form; cast it in the export"
         (pa.struct([("a", pa.int32())]), "id: must be string, not struct<a: int32>"),
     ],
 )
-def test_text_is_not_taken_from(type_, told):
-    assert refusal(("id", type_)) == [told]
+def test_text_is_not_taken_from(type_, message):
+    assert refusal(("id", type_)) == [message]
 
 
 @pytest.mark.parametrize(
@@ -561,9 +561,9 @@ def test_dates_are_not_taken_from(type_):
 
 @pytest.mark.parametrize("type_", [pa.timestamp("us"), pa.timestamp("ns"), pa.date32(), pa.date64()], ids=str)
 def test_a_date_without_a_zone_is_refused_with_what_to_do(type_):
-    told = f"date: the column is {type_}, which has no time zone; "
+    message = f"date: the column is {type_}, which has no time zone; "
     assert refusal(("date", type_)) == [
-        f"{told}set timezone (--timezone) to the zone of its values, for example Europe/Warsaw"
+        f"{message}set timezone (--timezone) to the zone of its values, for example Europe/Warsaw"
     ]
 
 

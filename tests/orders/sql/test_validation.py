@@ -188,7 +188,7 @@ def test_optional_text_without_characters_is_absent(judge, full):
 
 
 def test_another_status_is_refused_and_shown_if_it_is_a_word(judge, full):
-    told = {
+    got_by_text = {
         "deleted": "deleted",
         "in-transit_złożone": "in-transit_złożone",
         "pa id": "text of 5 characters",
@@ -199,9 +199,9 @@ def test_another_status_is_refused_and_shown_if_it_is_a_word(judge, full):
         "x" * 32: "x" * 32,
         "x" * 33: "text of 33 characters",
     }
-    rows = judge({text: full | {"status": text} for text in told})
+    rows = judge({text: full | {"status": text} for text in got_by_text})
     assert {text: row.problems for text, row in rows.items()} == {
-        text: problem(("status",), "one of placed, paid, completed, canceled", got) for text, got in told.items()
+        text: problem(("status",), "one of placed, paid, completed, canceled", got) for text, got in got_by_text.items()
     }
 
 
@@ -478,11 +478,11 @@ def test_no_text_of_an_order_is_shown(check):
             "orderAttributes": [{"name": long[10], "value": marked(24)}],
         }
     )
-    told = repr(row.problems + row.warnings)
+    text = repr(row.problems + row.warnings)
 
     assert len(row.problems) > 14
-    assert MARK not in told
-    assert "48600700" not in told
+    assert MARK not in text
+    assert "48600700" not in text
 
 
 def test_a_customers_value_is_never_shown_not_even_as_a_word(judge, full):
@@ -497,15 +497,15 @@ def test_a_customers_value_is_never_shown_not_even_as_a_word(judge, full):
 
 @pytest.mark.parametrize("name", ["date", "totalValue", "websiteId", "returnsValue"])
 def test_a_number_or_date_is_shown_unless_it_may_be_what_another_column_should_hold(read_column, name):
-    told = {
+    got_by_text = {
         "none": "none",
         "12.5.": "text of 5 characters",
         "customer@example.com": "text of 20 characters",
         "+48 600 700 800": "text of 15 characters",
         "2026-13-45 10:00": "2026-13-45 10:00",
     }
-    rows = read_column(name, pa.array(list(told)))
-    assert [p["got"] for row in rows for p in row.problems] == list(told.values())
+    rows = read_column(name, pa.array(list(got_by_text)))
+    assert [p["got"] for row in rows for p in row.problems] == list(got_by_text.values())
 
 
 def test_a_telephone_number_in_a_column_of_numbers_is_not_shown(judge, good):
