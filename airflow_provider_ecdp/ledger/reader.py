@@ -189,7 +189,7 @@ def read_file(
                 if foreign is not None:
                     foreign.add(file)
                 return
-            for batch in parquet.iter_batches(_ROWS, columns=[c for c in columns if c in names]):
+            for batch in parquet.iter_batches(_ROWS, columns=[c for c in columns if c in names], use_threads=False):
                 yield _aligned(batch, schema)
 
 
