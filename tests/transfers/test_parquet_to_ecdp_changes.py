@@ -147,7 +147,7 @@ def test_a_dry_run_shows_what_would_be_done_and_sends_and_keeps_nothing(
             },
             {
                 "field": "order id",
-                "rule": "must not be empty",
+                "rule": "must not be empty or blank",
                 "count": 1,
                 "examples": [""],
                 "got": [],
