@@ -57,7 +57,9 @@ class Refusals:
         """Note that an order was accepted."""
         with self._lock:
             self._in_a_row = 0
-            self._stopped_for = ""
+            # after the stop, this is the late answer of another thread
+            if not self.of_all:
+                self._stopped_for = ""
 
     def recall(self, ledger: Ledger | None) -> None:
         """Read why an earlier try was stopped: a retry during the same outage has no accepted order to repeat.

@@ -43,7 +43,7 @@ def pushed(server, ids, *, ledger=None, policy=RetryPolicy(), **settings):  # no
         )
 
 
-def changed(server, operation, ids, ledger=None):
+def changed(server, operation, ids, ledger=None, **settings):
     clock = FakeClock()
     rows = {"order_id": ids, "status": ["paid"] * len(ids)}
     source = TableSource("changes", pa.table(rows if operation is Operation.UPDATE_STATUS else {"order_id": ids}))
@@ -53,7 +53,11 @@ def changed(server, operation, ids, ledger=None):
     server.cut = cutting(client)
     with client, ChangeQueue(source, operation) as queue:
         return apply_changes(
-            queue, client, ChangeSettings(missing=Missing.FAIL), ledger=ledger, cancellation=Cancellation(clock=clock)
+            queue,
+            client,
+            ChangeSettings(missing=Missing.FAIL, **settings),
+            ledger=ledger,
+            cancellation=Cancellation(clock=clock),
         )
 
 
@@ -135,20 +139,20 @@ def test_a_server_that_begins_to_refuse_every_order_is_an_outage(refusal, mode, 
     ids = ids_of(COUNT)
     server = HostileServer(outage=refusal, outage_from=6, stored={order_id: {} for order_id in ids})
     with serving(server):
-        report = pushed(server, ids, mode=mode, batch_size=40, ledger=Ledger(tmp_path))
+        report = pushed(server, ids, mode=mode, batch_size=40, max_in_flight=1, ledger=Ledger(tmp_path))
         assert "refuses every order" in str(report.stopped)
         assert report.summary["rejected"] == 0
-        # 20 orders alone, and the halves of four batches on the way to them
-        assert server.since_outage <= 20 + 4 * 20
+        # 20 orders alone, and the batches on the way to them
+        assert server.since_outage <= 20 + 25
 
         # a retry too early has no accepted order to repeat
-        report = pushed(server, ids, mode=mode, batch_size=40, ledger=Ledger(tmp_path))
+        report = pushed(server, ids, mode=mode, batch_size=40, max_in_flight=1, ledger=Ledger(tmp_path))
         assert "refuses every order" in str(report.stopped)
         assert report.summary["rejected"] == 0
-        assert server.since_outage <= 2 * (20 + 4 * 20)
+        assert server.since_outage <= 2 * (20 + 25)
 
         server.outage = None
-        report = pushed(server, ids, mode=mode, batch_size=40, ledger=Ledger(tmp_path))
+        report = pushed(server, ids, mode=mode, batch_size=40, max_in_flight=1, ledger=Ledger(tmp_path))
         assert failed(report) == {}
         assert server.writes.keys() == set(ids)
 
@@ -170,16 +174,16 @@ def test_a_server_that_begins_to_refuse_every_change_is_an_outage(operation, tmp
     ids = ids_of(150)
     server = HostileServer(outage="400", outage_from=50, stored={order_id: {} for order_id in ids})
     with serving(server):
-        report = changed(server, operation, ids, Ledger(tmp_path))
+        report = changed(server, operation, ids, Ledger(tmp_path), max_in_flight=1)
         assert "refuses every order" in str(report.stopped)
-        assert server.since_outage <= 30
-        assert report.summary["rejected"] < 30
-        report = changed(server, operation, ids, Ledger(tmp_path))
+        assert server.since_outage == 21
+        assert report.summary["rejected"] == 19
+        report = changed(server, operation, ids, Ledger(tmp_path), max_in_flight=1)
         assert "refuses every order" in str(report.stopped)
-        assert server.since_outage <= 60
+        assert server.since_outage == 21 + 20
 
         server.outage = None
-        assert failed(changed(server, operation, ids, Ledger(tmp_path))) == {}
+        assert failed(changed(server, operation, ids, Ledger(tmp_path), max_in_flight=1)) == {}
 
 
 @pytest.mark.parametrize("mode", MODES)
