@@ -68,6 +68,11 @@ class EcdpSyncNotifier(BaseNotifier):
         if self.send is None:
             self.log.warning("%s", text)
         elif (notifier := self.send(text)) is not None:
+            if not callable(notifier):
+                raise ConfigurationError(
+                    "the function of EcdpSyncNotifier must return a notifier of Airflow or None, not "
+                    f"{type(notifier).__name__}"
+                )
             notifier(context)
 
     def _unusual(self, ti: Any, summary: Mapping[str, Any] | None) -> str | None:

@@ -45,6 +45,12 @@ def task_report(session: Session, user: Any, run: RunState, state: TaskState, op
         **_buttons(session, user, run, dag=dag, key=key, fields=fields, path=path),
     }
     body |= _outcomes_of(place, xcom, opened, notes)
+    empty = body["source"] == "results" and not any(outcome["count"] for outcome in body["outcomes"])
+    if empty and xcom is None:
+        # an extract without orders fails a task, and its run has begun to record
+        body |= parts.of_xcom(None)
+        if not state.unfinished:
+            notes.append(parts.reader_note("info", _nothing()))
     if body["source"] == "results" and _ended_early(session, dag, state):
         notes.append(parts.reader_note("warning", _ENDED_EARLY))
         body["ended_early"] = True
@@ -145,7 +151,7 @@ def _unseen(key: TaskKey, reported: str) -> str:
 def _nothing() -> str:
     if folders.configured_roots():
         return (
-            "This task instance recorded no outcomes: it failed before it read an order, or it was skipped. "
+            "This task instance recorded no outcomes: it failed before an order had one, or it was skipped. "
             "See the task's log for the cause."
         )
     return (
@@ -198,7 +204,8 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
         body |= {"source": "xcom", "reasons": parts.reasons_of(task_reports.values())}
         if any(report.results_path and any(report.counts.values()) for report in task_reports.values()):
             notes.append(parts.reader_note("info", _UNSEEN_OF_RUN))
-    early = [state.key for state in states if state.key in places and _ended_early(session, dag, state)]
+    begun = [state for state in states if state.key in places and any(counts.get(state.key, {}).values())]
+    early = [state.key for state in begun if _ended_early(session, dag, state)]
     if early:
         names = ", ".join(sorted({key.task_id for key in early}))
         notes.append(parts.reader_note("warning", f"{names}: {_ENDED_EARLY}"))

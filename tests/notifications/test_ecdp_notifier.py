@@ -155,3 +155,9 @@ def test_a_notifier_of_airflow_sends_it_and_renders_nothing_that_a_value_says(ru
 def test_without_a_way_to_send_it_is_in_the_log(run, capsys):
     run("A-1", bad=["B-1"], max_failed=1, notifier=EcdpSyncNotifier())
     assert "ECDP: shop.push succeeded; its failures were tolerated" in capsys.readouterr().out
+
+
+def test_what_is_no_notifier_is_refused(run):
+    ti = run("A-1")
+    with pytest.raises(ConfigurationError, match="must return a notifier of Airflow or None, not int"):
+        EcdpSyncNotifier(len, always=True).notify({"ti": ti})

@@ -265,6 +265,17 @@ def test_a_task_that_broke_off_is_told_from_one_whose_report_is_all(server):
         assert ("ended_early" in report, report["notes"]) == (False, [])
 
 
+@pytest.mark.usefixtures("task_failed")
+def test_a_task_that_failed_without_an_outcome_has_not_ended_early(server):
+    """An empty extract fails a task that has begun to record its results."""
+    server.write(server.folder())
+    report = server.get(f"data/shop/{server.run}/push/-1").json()
+    assert ("ended_early" in report, report["source"]) == (False, None)
+    assert "This task instance recorded no outcomes" in report["notes"][0]["text"]
+    of_run = server.get(f"data/shop/{server.run}").json()
+    assert ("ended_early" in of_run, of_run["notes"]) == (False, [])
+
+
 def test_an_extract_without_orders_misses_no_results(server):
     server.push_xcom({"summary": {"total": 0}, "results_path": str(server.folder())})
     for path in (f"shop/{server.run}/push/-1", f"shop/{server.run}"):

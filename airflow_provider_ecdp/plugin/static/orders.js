@@ -54,7 +54,7 @@ export class OrderTable {
       el("thead", {}, el("tr", {}, this.allHeads)),
       this.body,
     );
-    this.region = el("div.scroll", { tabindex: "0", role: "region", "aria-label": "Orders" }, table);
+    this.region = el("div.scroll", { tabindex: "0", role: "region", "aria-label": "Table of orders" }, table);
     return el(
       "section.card",
       { "aria-labelledby": "orders" },
@@ -253,7 +253,7 @@ export function listedOrders(results, total, kept) {
     ),
     el(
       "div.scroll",
-      { tabindex: "0", role: "region", "aria-label": "Orders in XCom" },
+      { tabindex: "0", role: "region", "aria-label": "Table of orders in XCom" },
       el("table.orders", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows)),
     ),
   );

@@ -233,6 +233,12 @@ export function followTheme() {
     if (outside) takeColours(own, getComputedStyle(outside));
   };
   apply();
+  // paper is light, and printers leave out backgrounds
+  window.addEventListener("beforeprint", () => {
+    own.dataset.theme = "light";
+    own.removeAttribute("style");
+  });
+  window.addEventListener("afterprint", apply);
   dark.addEventListener("change", apply);
   window.addEventListener("storage", apply);
   if (outside) new MutationObserver(apply).observe(outside, { attributes: true, attributeFilter: ["class"] });

@@ -160,10 +160,11 @@ function legendEntry({ outcome, count, meaning }, orders) {
     el("strong", {}, number(count)),
     el("span.quiet", {}, meaning),
   ];
+  // a name with the visible words in their sequence: who speaks to the browser says those
+  const hint = el("span.unseen", {}, ". Show these orders");
   if (!orders) return el("li", {}, el("span.tile", {}, inside));
   const click = () => orders.filter({ show: outcome });
-  const label = `${number(count)} ${words(outcome)}: ${meaning}. Show these orders`;
-  return el("li", {}, el("button.tile", { type: "button", "aria-label": label, onclick: click }, inside));
+  return el("li", {}, el("button.tile", { type: "button", onclick: click }, inside, hint));
 }
 
 // why
@@ -192,7 +193,7 @@ function reasons({ reasons: rows, outcomes, summary: cost }, orders) {
     el("div.head", {}, el("h2", { id: "why" }, title), docsLink("troubleshooting#orders-failed", "What to do")),
     el(
       "div.scroll",
-      { tabindex: "0", role: "region", "aria-labelledby": "why" },
+      { tabindex: "0", role: "region", "aria-label": "Table of reasons" },
       el(
         "table",
         {},
@@ -422,7 +423,7 @@ function tasks({ tasks: rows, facts: outcomes, outcomes: sums, replay }) {
     hint && el("p.quiet", {}, hint),
     el(
       "div.scroll.long",
-      { tabindex: "0", role: "region", "aria-labelledby": "tasks" },
+      { tabindex: "0", role: "region", "aria-label": "Table of task instances" },
       el(
         "table",
         {},
