@@ -85,13 +85,13 @@ class EcdpPushOrdersOperator(PushOperator):
     def _do_render_template_fields(self, parent: Any, *args: Any, **kwargs: Any) -> None:
         # Airflow stores rendered fields and shows them; orders hold e-mail addresses and telephone numbers
         super()._do_render_template_fields(parent, *args, **kwargs)
-        if parent is self and not isinstance(self.orders, _Unshown):
-            self.orders = _Unshown(self.orders)
+        if parent is self and not isinstance(self.orders, _Hidden):
+            self.orders = _Hidden(self.orders)
 
     def _extract(self, context: Context, hook: EcdpHook) -> Source:  # noqa: ARG002  # the others need it
         from airflow_provider_ecdp.orders.sources.records import source_from_records  # noqa: PLC0415  # Arrow, at parse time
 
-        orders: Any = self.orders.value if isinstance(self.orders, _Unshown) else self.orders
+        orders: Any = self.orders.value if isinstance(self.orders, _Hidden) else self.orders
         if callable(orders):
             # Airflow 3.3 calls it while it renders, earlier versions do not
             orders = orders(context=context, jinja_env=self.get_template_env())
@@ -103,7 +103,7 @@ class EcdpPushOrdersOperator(PushOperator):
         return source_from_records(orders)
 
 
-class _Unshown:
+class _Hidden:
     """Holds a value that must not be stored with the rendered template fields."""
 
     def __init__(self, value: Any) -> None:
@@ -136,7 +136,7 @@ class _ByIdOperator(EcdpOperator):
         return self._conclude(context, hook, report, task.max_failed)
 
     def _ledgers(self, task: Any) -> dict[str, Ledger | None]:  # noqa: ARG002  # deletions need it
-        """Return where the outcomes are noted, by the parameters of the use case."""
+        """Return the ledgers that note the outcomes, by the parameters of the use case."""
         return {}
 
 

@@ -1,6 +1,6 @@
 """A circuit breaker that distinguishes a bad order from a failing server.
 
-A failure, whatever the status, is put down to the content of the request until other content fails too. The breaker
+A failure, whatever the status, is attributed to the content of the request until other content fails too. The breaker
 is closed while requests are answered. It is half-open after one that failed: requests then go one at a time, each
 with other content. It opens, and the run stops, when single orders fail one after the other.
 """

@@ -43,7 +43,7 @@ def _get(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -
 
 def _status(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -> Report:
     *ids, status = arguments.id
-    # the output is of the orders
+    # the output lists the orders only
     arguments.id, status = ids, listed_status(status)
     updates = [{"order_id": order_id, "status": status, "website_id": arguments.website_id} for order_id in ids]
     missing = changes.missing_of(arguments)
@@ -55,7 +55,7 @@ def _status(client: EcdpClient, arguments: Namespace, cancellation: Cancellation
 def _delete(client: EcdpClient, arguments: Namespace, cancellation: Cancellation) -> Report:
     history = None
     if arguments.only_changed:
-        from airflow_provider_ecdp.ledger.store import Ledger  # noqa: PLC0415 - Arrow, which other commands do without
+        from airflow_provider_ecdp.ledger.store import Ledger  # noqa: PLC0415 - Arrow, which other commands do not need
 
         history = Ledger(arguments.only_changed)
     return delete_orders(

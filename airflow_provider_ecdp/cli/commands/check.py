@@ -32,7 +32,7 @@ def dry_run(arguments: Namespace, settings: PushSettings, prior: PriorRuns) -> i
         if arguments.json:
             output.out_json_text(result.json_text())
         elif not arguments.quiet:
-            from airflow_provider_ecdp.cli.tables import findings  # noqa: PLC0415 - rich, which --json has no use for
+            from airflow_provider_ecdp.cli.tables import findings  # noqa: PLC0415 - rich, which --json does not need
 
             compared = prior.ledger is not None or prior.history is not None
             output.report(*findings(result, orders.name, settings, compared=compared))

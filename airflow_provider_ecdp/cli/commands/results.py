@@ -42,7 +42,7 @@ def run(arguments: Namespace, interruption: Interruption) -> int:  # noqa: ARG00
 
 
 def _check_options(arguments: Namespace, action: str) -> None:
-    """Refuse options that the action has no use for.
+    """Refuse options that the action does not use.
 
     :raises ConfigurationError: it does not take one of them, or a value is impossible
     """
@@ -91,7 +91,7 @@ def _list(results: Results, arguments: Namespace, criteria: Filter) -> int:
             }
         )
         return Exit.DONE
-    from airflow_provider_ecdp.cli import results_tables as tables  # noqa: PLC0415 - rich, which --json has no use for
+    from airflow_provider_ecdp.cli import results_tables as tables  # noqa: PLC0415 - rich, which --json does not need
 
     shown: list[RenderableType] = [tables.counts(counts)]
     if len(runs) > 1:

@@ -67,7 +67,7 @@ def engine_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
 
 
 def is_common(type_: DuckDBPyType) -> bool:
-    """Whether a type of the engine's, and all that is in it, is the one that its Arrow type is read as.
+    """Whether the engine reads the Arrow type of `type_`, and of all that is in it, as the same type again.
 
     Others, such as BIT and JSON, come as text or bytes.
     """

@@ -113,7 +113,7 @@ def _select(
 
 
 def _added_up(sql: str, sums: Sequence[tuple[str, Sum]], has_problems: bool) -> str:
-    """Return `sql` with the sums that it has gathered added up.
+    """Return `sql` with the values of its sums added up.
 
     :param has_problems: whether it has the column PROBLEMS
     """

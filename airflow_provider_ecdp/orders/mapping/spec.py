@@ -119,8 +119,8 @@ FIELDS = {folded_name(path): (path, field) for path, field in _mappable()}
 _NESTED = {field.name: field for field in ORDER if field.kind is Kind.OBJECT or field.name == "products"}
 
 
-#: The additions of JSON with comments: comments, and a comma after the last element. Strings are left alone.
-_BESIDE_JSON = re.compile(
+#: Comments and trailing commas, which are removed before parsing. Strings are matched first, and kept.
+_COMMENTS_AND_COMMAS = re.compile(
     r'("(?:[^"\\]|\\.)*")|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*(?:\n|$)|/\*.*?\*/)*[}\]])', re.DOTALL
 )
 
@@ -130,8 +130,8 @@ def from_json(text: str) -> Any:
 
     :raises ConfigurationError: it is not JSON, or names a field twice
     """
-    # blanks instead: a message gives line and column
-    text = _BESIDE_JSON.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
+    # replaced by spaces, so that messages give the right line and column
+    text = _COMMENTS_AND_COMMAS.sub(lambda match: match[1] or re.sub(r"[^\n]", " ", match[0]), text)
     try:
         return json.loads(text, parse_float=Decimal, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
@@ -139,7 +139,7 @@ def from_json(text: str) -> Any:
             f"mapping: not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
         ) from None
     except (ValueError, ArithmeticError, RecursionError):
-        # Python reads no such numbers, and no brackets within a thousand others
+        # Python refuses such numbers, and about a thousand nested brackets
         raise ConfigurationError(
             "mapping: the JSON has a number with too many digits, or too many brackets inside each other; "
             "write such a number in quotes"
@@ -196,7 +196,7 @@ def _no_sum(path: str) -> ConfigurationError:
 
 
 def _refuse_fractions(path: str, value: Value) -> None:
-    """Refuse fractions as constants of text: the id 7.0 is another one than 7."""
+    """Refuse fractions as constants of text: the id 7.0 is not the id 7."""
     for constant in (value.default, *(sent for _, sent in value.changes)):
         if isinstance(constant, float | Decimal):
             raise ConfigurationError(
@@ -269,7 +269,7 @@ def _names(path: str, source: Any) -> tuple[str, ...]:
 
 def _constant(path: str, option: str, value: Any) -> Constant:
     finite = not isinstance(value, float | Decimal) or math.isfinite(value)
-    # 1e-9999999 is text of as many digits
+    # 1e-9999999 would become a text of that many digits
     tiny = isinstance(value, Decimal) and finite and value.adjusted() < -_DOUBLE_DIGITS
     if not isinstance(value, str | int | float | Decimal) or not finite or tiny:
         raise ConfigurationError(

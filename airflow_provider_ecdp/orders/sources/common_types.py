@@ -93,7 +93,7 @@ def _number(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
 def _floating(number: pa.DataType, floating: pa.DataType) -> pa.DataType:
     bits = number.bit_width if pa.types.is_integer(number) else None
     if bits is None or bits > _EXACT_BITS[64]:
-        # digits would be lost without a word
+        # digits would be lost silently
         raise CannotMeetError(number, floating)
     return floating if bits <= _EXACT_BITS[floating.bit_width] else pa.float64()
 
@@ -206,6 +206,6 @@ def _cast_list(values: pa.Array, type_: pa.DataType) -> pa.Array:
 
 
 def _offsets(values: pa.Array) -> pa.Array:
-    """Return where each list begins, and NULL for one that is NULL: a mask would not do for a slice."""
+    """Return the offset of each list, NULL for one that is NULL; a mask does not work with a slice."""
     absent = pa.concat_arrays([values.is_null(), pa.array([False])])
     return pc.if_else(absent, None, values.offsets)

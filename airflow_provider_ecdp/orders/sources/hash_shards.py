@@ -1,6 +1,6 @@
 """Shards by a hash of the order ids: each shard reads all rows, and keeps its own.
 
-A share is decided by MD5, which is the same in every version of every engine: two workers must not disagree.
+MD5 decides the shard of an id: it is the same in every version of every engine, so that all workers agree.
 """
 
 from __future__ import annotations

@@ -68,14 +68,16 @@ def chosen(files: Sequence[str], selection: Selection, name: str) -> list[str]:
             )
     for column, expected in texts.items():
         others = {other: text for other, text in texts.items() if other != column}
-        beside = [columns for columns in values.values() if _is_of(columns, others)]
-        there = sorted({columns[column] for columns in beside or values.values() if column in columns}, key=natural_key)
+        same = [columns for columns in values.values() if _is_of(columns, others)]
+        existing = sorted(
+            {columns[column] for columns in same or values.values() if column in columns}, key=natural_key
+        )
         # a day without its folder is an export that failed, and the other days do not make up for it
-        if missing := [value for value in expected if value not in there]:
-            among = f" with {_shown(others)}" if others and beside else ""
+        if missing := [value for value in expected if value not in existing]:
+            among = f" with {_shown(others)}" if others and same else ""
             raise MissingSourceError(
                 f"{name}: there is no partition {_shown({column: missing})}{among}; "
-                f"there are {len(there):,}, the last of them {', '.join(there[-_SHOWN:])}"
+                f"there are {len(existing):,}, the last of them {', '.join(existing[-_SHOWN:])}"
             )
     matches = [file for file in files if _is_of(values[file], texts)]
     if not matches:
@@ -97,7 +99,7 @@ def _shown(texts: Mapping[str, list[str]]) -> str:
 
 
 def narrowed(filesystem: Any, path: str, selection: Selection) -> str:
-    """Return the folder of the selected partition, as far as its path follows without listing other folders."""
+    """Return the folder of the selected partition, as far as its path is known without listing folders."""
     left = {column: texts[0] for column, texts in as_texts(selection).items() if len(texts) == 1}
     while True:
         folders = {column: f"{path.rstrip('/')}/{column}={quote(value, safe=' ')}" for column, value in left.items()}
@@ -111,8 +113,8 @@ def narrowed(filesystem: Any, path: str, selection: Selection) -> str:
 def partition_columns(files: Sequence[str], schema_names: Iterable[str]) -> pa.Table:
     """Return the columns that the paths of `files` hold, with a row for each file, without those of `schema_names`.
 
-    Names are compared in whatever case and with or without underscores, as those of fields are. A column is of dates
-    or of whole numbers if all its values are, else of text.
+    Names are compared without case and underscores, like those of fields. A column is of dates or of whole numbers if
+    all its values are, else of text.
     """
     values = [partition_values(file) for file in files]
     taken = {folded_name(name) for name in schema_names}

@@ -62,7 +62,7 @@ def open_shard(shard: Mapping[str, Any], path: str, filesystem: Any) -> Shard:
 
 
 def size_of(files: Iterable[Iterable[tuple[int, int]]]) -> list[int]:
-    """Return the rows and bytes of files, from those of their row groups: another content has another size."""
+    """Return the rows and bytes of files, from their row groups: files with other content have other sizes."""
     groups = [group for groups in files for group in groups]
     return [sum(rows for rows, _ in groups), sum(size for _, size in groups)]
 

@@ -27,6 +27,7 @@ from airflow_provider_ecdp.orders.sources.shard import size_of
 #: Memory limit of the engine that looks for orders with scattered rows; beyond it, it spills to disk.
 _MEMORY = "256MB"
 
+#: Ids that a message lists of orders on both sides of a cut.
 _TORN = 3
 
 
@@ -104,7 +105,7 @@ def _groups(source: ParquetSource) -> Iterator[_Group]:
 
 
 def _balanced(weights: Sequence[int], most: int) -> list[int]:
-    """Return before which items to cut, so that no part is larger than a `most`th of the sum and the largest item."""
+    """Return the items before which to cut; no part is larger than the largest item and the sum divided by `most`."""
     sums = [0, *itertools.accumulate(weights)]
     cuts = set()
     for part in range(1, most):
@@ -133,7 +134,7 @@ def _ranges(source: ParquetSource, groups: list[_Group], cuts: list[int]) -> Ite
                 break
             at += 1
         if not pieces:
-            # no rows at all: the task that pushes decides what that means
+            # no rows at all: the pushing task decides whether that is an error
             pieces = {0: range(0)}
         shard = {
             "rows": sum(map(len, pieces.values())),
@@ -150,7 +151,7 @@ def _ranges(source: ParquetSource, groups: list[_Group], cuts: list[int]) -> Ite
 
 
 def _first_of_each_kind(source: ParquetSource) -> list[int]:
-    """Return the numbers of the files that are the first with such columns, those of their paths included."""
+    """Return the number of the first file with each set of columns, those of its path included."""
     own = {name for file in source.files for name in file.schema.names}
     first: dict[object, int] = {}
     for i, file in enumerate(source.files):

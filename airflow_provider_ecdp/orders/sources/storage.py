@@ -18,10 +18,10 @@ from airflow_provider_ecdp.errors import EcdpError, ExtractError
 #: Airflow's connections, but for HTTP, which has tokens there.
 _CREDENTIALS = re.compile(r"(?<=://)[^/@:\s]*:[^\s\"'<>]*@|(?:(?<=http://)|(?<=https://))[^/@\s\"'<>]+@")
 
-#: The password of a text that is known to be one URL: it may hold blanks and quotes too.
+#: The password in a text that is one URL as a whole: it may hold spaces and quotes too.
 _PASSWORD = re.compile(r"(?<=://)[^/@:\s]*:(.*)@", re.DOTALL)
 
-#: Characters from which a password is replaced wherever an error has it; a shorter one may be a part of any word.
+#: Minimum characters of a password that is replaced anywhere in an error; a shorter one may be part of any word.
 _ANYWHERE = 6
 
 #: Credentials in signed URLs (S3, GCS, Azure) and in connection strings.
@@ -51,7 +51,7 @@ Version = Mapping[str, str]
 
 
 def located(path: str | os.PathLike[str], filesystem: Any = None) -> tuple[Any, str]:
-    """Return the file system of a path, found from its URL if none is given, and the path as it knows it.
+    """Return the file system of a path, found from its URL if none is given, and the path in it.
 
     :raises ExtractError: the path is empty, its protocol is unknown, or its storage cannot be reached
     """
@@ -188,7 +188,7 @@ def reading(filesystem: Any, name: str) -> Iterator[None]:
             raise
         cause = without_credentials(str(error) or type(error).__name__, name)
         failure = ExtractError(f"{without_credentials(name, name)}: cannot be read: {cause}")
-        # of broken pages Arrow makes an OSError too, which has no number
+        # for damaged pages, too, Arrow raises an OSError without an errno
         broken = local and getattr(error, "errno", None) is None
         failure.of_storage = not broken and not isinstance(error, FileNotFoundError | ValueError)
         raise failure from error

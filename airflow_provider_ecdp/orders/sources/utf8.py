@@ -1,6 +1,6 @@
 """Text that is not UTF-8, and keys that a MAP holds more than once: marked here, so that the checks report them.
 
-Neither Parquet nor the engine looks: a broken byte ends in JSON that no server reads, or stops the engine in `lower`.
+Neither Parquet nor the engine checks: a broken byte would make JSON that no server reads, or stop the engine.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def why_not(field: Field, type_: pa.DataType) -> str:
 def shown(raw: str, type_: pa.DataType) -> str:
     """Return SQL of the text that may be shown of a value that does not fit, for types whose cast to text is unfit.
 
-    Return no characters for the others.
+    It is empty for other types.
     """
     if is_bytes(type_):
         return number_sql(f"octet_length({raw})", "byte")

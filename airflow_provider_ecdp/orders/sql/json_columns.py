@@ -129,7 +129,7 @@ def _objects(field: Field, text: str, further: Mapping[str, Field]) -> tuple[str
     def read(text: str, otherwise: str) -> str:
         unreadable = f"coalesce({_repeated_key(text, is_list=is_list)}, TRUE) OR {_two_spellings(text, field)}"
         if not is_list:
-            # an array that is read as an object gives an object of nothing
+            # an array that is read as an object becomes an empty object
             unreadable = f"coalesce(TRY(json_type({text})) <> 'OBJECT', TRUE) OR {unreadable}"
         return f"CASE WHEN {unreadable} THEN NULL {otherwise} END"
 
@@ -212,7 +212,7 @@ def _repeated_key(text: str, *, is_list: bool) -> str:
 def _two_spellings(text: str, field: Field) -> str:
     """Return SQL of whether an object of the JSON in `text` has two keys that are one name of `field`'s members.
 
-    Case and underscores do not matter, as everywhere else: one of the keys would be ignored without a word.
+    Case and underscores do not matter, as everywhere else: one of the keys would be ignored silently.
     """
     pairs = [spellings for child in field.fields if len(spellings := _spellings(child.name)) > 1]
     # most texts have one usual spelling of each, which two searches show at once
@@ -246,7 +246,7 @@ def _is_free_text(field: Field) -> bool:
 def _exact(raw: str) -> str:
     """Return SQL of a JSON text whose numbers keep their digits; NULL if it only resembles JSON.
 
-    The engine takes a comma before a bracket for JSON, and reads numbers as doubles: those that are long become text.
+    The engine accepts a comma before a bracket, and reads numbers as doubles: long ones become text.
     """
     comma = (
         f"regexp_matches({raw}, '{_COMMA}') AND regexp_matches(regexp_replace({raw}, '{_STRING}', '', 'g'), '{_COMMA}')"

@@ -128,7 +128,7 @@ class Level:
 
 
 def _by_number(texts: Sequence[str]) -> str:
-    """Return SQL of one of the texts, that of the check `x.number`."""
+    """Return SQL of the text of the check `x.number`."""
     # as lines of one text: a list of them takes longer to bind
     lines = "\n".join(texts)
     return f"split_part({quote_literal(lines)}, e'\\n', x.number)"
