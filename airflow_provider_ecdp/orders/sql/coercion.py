@@ -22,7 +22,8 @@ from airflow_provider_ecdp.orders.sql.json_columns import JSON_NUMBER, single
 # beyond ISO 8601 the engine's cast takes `epoch`, a zone's name, blanks; it reads those as no offset
 _DATE = "[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _TIME = r"[T ][0-9]{1,2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?"
-_OFFSET = "(Z| UTC|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
+_HOURS = "[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?"
+_OFFSET = f"(Z| UTC|{_HOURS})"
 
 #: Times of the contract, and those that another zone may bring into it; the engine fails near the ends of its own.
 _YEARS = "TIMESTAMPTZ '0001-01-01 00:00:00Z' AND TIMESTAMPTZ '9999-12-31 23:59:59.999999Z'"
@@ -112,6 +113,12 @@ def why_not(field: Field, type_: pa.DataType) -> str:
         return (
             f"the column is {type_}, which has no time zone; "
             "set timezone (--timezone) to the zone of its values, for example Europe/Warsaw"
+        )
+    if field.kind is Kind.TIMESTAMP and pa.types.is_integer(type_):
+        return (
+            f"must be a timestamp, not {type_}; convert it in an SQL text: "
+            "to_timestamp(column) for seconds since 1970, make_timestamptz(column * 1000) for milliseconds, "
+            "strptime(CAST(column AS VARCHAR), '%Y%m%d') for days"
         )
     if field.kind is Kind.TEXT and (pa.types.is_floating(type_) or pa.types.is_decimal(type_)):
         return f"must be text, not {type_}: an id stored as a fraction has lost its form; cast it in the export"
@@ -223,6 +230,10 @@ def _timestamp(raw: str, type_: pa.DataType, timezone: str | None) -> EncodedVal
         return _instant(f"timezone({zone}, {local})") if zone else None
     if is_text(type_):
         cases = f"WHEN regexp_full_match({raw}, '{_DATE}{_TIME}{_OFFSET}') THEN TRY_CAST({raw} AS TIMESTAMPTZ)"
+        # as Snowflake and Ruby write it; the cast takes no blank there
+        joined = f"concat(split_part({raw}, ' ', 1), ' ', split_part({raw}, ' ', 2), split_part({raw}, ' ', 3))"
+        spaced = f"regexp_full_match({raw}, '{_DATE}{_TIME.replace('[T ]', ' ')} {_HOURS}')"
+        cases += f" WHEN {spaced} THEN TRY_CAST({joined} AS TIMESTAMPTZ)"
         if zone:
             naive = f"regexp_full_match({raw}, '{_DATE}({_TIME})?')"
             cases += f" WHEN {naive} THEN timezone({zone}, TRY_CAST({raw} AS TIMESTAMP))"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pytest
 
@@ -554,9 +556,18 @@ def test_numbers_are_not_taken_from(type_):
     ]
 
 
-@pytest.mark.parametrize("type_", [pa.int64(), pa.float64(), pa.bool_(), pa.binary(), pa.time64("us")], ids=str)
+@pytest.mark.parametrize("type_", [pa.float64(), pa.bool_(), pa.binary(), pa.time64("us")], ids=str)
 def test_dates_are_not_taken_from(type_):
     assert refusal(("date", type_), timezone="UTC") == [f"date: must be string (date-time), not {type_}"]
+
+
+def test_a_whole_number_is_no_date_and_the_message_says_how_to_make_one():
+    [told] = refusal(("date", pa.int64()), timezone="UTC")
+    assert told.startswith("date: must be a timestamp, not int64; convert it in an SQL text: to_timestamp(column) for")
+    sql = re.findall(r"[a-z_]+\((?:CAST\()?column.*?\)(?= for)", told)
+    columns = [sql[i].replace("column", str(n)) for i, n in enumerate((1_793_527_200, 1_793_527_200_000, 20261101))]
+    made = duckdb.execute(f"SET timezone = 'UTC'; SELECT {', '.join(f'CAST({c} AS VARCHAR)' for c in columns)}")
+    assert made.fetchone() == ("2026-11-01 10:00:00+00", "2026-11-01 10:00:00+00", "2026-11-01 00:00:00")
 
 
 @pytest.mark.parametrize("type_", [pa.timestamp("us"), pa.timestamp("ns"), pa.date32(), pa.date64()], ids=str)
