@@ -131,7 +131,7 @@ class Demo:
     def _process(
         self, environment: Mapping[str, str], arguments: tuple[str, ...], log: IO[str]
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Start Airflow in a process group of its own, which is gone at the end of the block, whatever happens."""
+        """Start Airflow in a process group of its own, which has ended at the end of the block in any case."""
         process = subprocess.Popen(  # noqa: S603 - this interpreter, with arguments of this module
             [sys.executable, "-m", "airflow", *arguments],
             stdin=subprocess.DEVNULL,

@@ -108,7 +108,7 @@ class SharedLimits:
             try:
                 self._renew()
                 self._list()
-            except Exception as error:  # noqa: BLE001  # without this thread, the task would wait for a listing for ever
+            except Exception as error:  # noqa: BLE001  # without this thread, the task would wait for a listing forever
                 if not self._failing:
                     log.warning("Limits are not shared for now: %s", error)
                 self._failing = True

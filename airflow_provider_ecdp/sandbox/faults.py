@@ -1,7 +1,7 @@
 """Faults on demand: which request of the sandbox goes wrong, and how; the same seed gives the same run.
 
 The n-th request since the faults were set gets the n-th draw. With several requests in flight the draws are the same,
-which request gets which is up to the clients.
+but the clients decide which request gets which.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TRAILING_NUMBER = re.compile(r"([0-9]+)\Z")
 # answers that may not have a body
 _BODILESS = (204, 205, 304)
 
-# three years: a wait or a date far beyond it is out of Python's range
+# three years: waits and dates far beyond are out of Python's range
 _MOST_SECONDS = 100_000_000
 
 
@@ -54,8 +54,8 @@ class Faults:
     """How the sandbox misbehaves; by default, not at all.
 
     Fields with the name of a `FaultKind` set its frequency: 0 is never, a number below 1 is a probability, N ≥ 1 means
-    every Nth request. `before` and `after` are before and after the request was processed: after is when a POST is
-    stored and its sender does not get to know. Raises ConfigurationError.
+    every Nth request. `before` and `after` are before and after the request was processed: after, a POST is stored, and
+    its sender does not know. Raises ConfigurationError.
     """
 
     # for pydantic, which reads the faults that come over HTTP

@@ -1,9 +1,8 @@
 """The requests of the vendor's page as typed dictionaries that pydantic validates.
 
 Only documented limits are enforced, lengths count characters, and every optional field may be `null`, since the
-vendor's own shop plugins send it so. They also send numbers as strings and the status `Cancelled`, which are taken too.
-Fields that the page does not know are let through.
-Dictionaries and not `BaseModel`: a batch is validated in half the time.
+vendor's own shop plugins send it so. They also send numbers as strings and the status `Cancelled`, which are accepted
+too, as are fields that are not on the page. Dictionaries and not `BaseModel`: a batch is validated in half the time.
 """
 
 from __future__ import annotations
@@ -109,7 +108,7 @@ class Customer(TypedDict):
     crmId: NotRequired[Text128 | None]
 
 
-def _is_somebody(customer: Customer) -> Customer:
+def _has_contact(customer: Customer) -> Customer:
     # like null, an empty string identifies no customer
     if not (customer.get("email") or customer.get("phone") or customer.get("crmId")):
         raise PydanticCustomError(NO_CONTACT, "no contact")
@@ -138,7 +137,7 @@ class Order(TypedDict):
     id: OrderId
     date: DateTime
     totalValue: Double
-    customer: Annotated[Customer, AfterValidator(_is_somebody)]
+    customer: Annotated[Customer, AfterValidator(_has_contact)]
     products: list[Product]
     timeZone: NotRequired[TimeZone | None]
     websiteId: NotRequired[Int32 | None]

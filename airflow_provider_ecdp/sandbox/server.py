@@ -1,6 +1,6 @@
 """Runs the sandbox on this machine: `SandboxServer` in a thread, `serve` in the foreground.
 
-It binds to loopback addresses only: its key is made up, and it answers questions about itself without any.
+It binds to loopback addresses only: its key is no secret, and its inspection needs none.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ class SandboxServer:
         self._plan.set(faults)
 
     def reset(self, faults: Faults | None = None) -> None:
-        """Forget all orders and requests, and put other faults in force; none if None."""
+        """Forget all orders and requests, and put other faults in force; None is no faults."""
         self.store.reset()
         self._plan.set(faults or Faults())
 
@@ -131,14 +131,14 @@ class SandboxServer:
             self._server.run(sockets=[listener])
         finally:
             self._ended.set()
-            self._listening.set()  # so that a start that failed does not wait for ever
+            self._listening.set()  # so that a failed start does not wait forever
 
     def _hang_up(self, scope: Scope, reset: bool) -> None:
         self._server.hang_up(tuple(scope["client"]), reset=reset)
 
 
 class _Server(uvicorn.Server):
-    """Tells when it listens, and can close the connection of a client."""
+    """Reports when it listens, and can close the connection of a client."""
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -218,6 +218,6 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         hint = "; port 0 picks a free one (--port 0)" if error.errno == errno.EADDRINUSE else ""
-        # that of Python names the address once more
+        # the text of Python's error repeats the address
         why = os.strerror(error.errno) if error.errno else error.strerror
         raise ConfigurationError(f"sandbox cannot listen on {host} port {port}: {why}{hint}") from error

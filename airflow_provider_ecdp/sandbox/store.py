@@ -1,7 +1,7 @@
 """The orders of the sandbox in SQLite: a batch is stored completely, with its original text, or not at all.
 
-The text of a batch is one row and an order is a position in it, so that taking a batch costs little; an order is cut
-out of the text only when somebody reads it.
+The text of a batch is one row and an order is a position in it, so that storing a batch costs little; an order is cut
+out of the text only when it is read.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Store:
 
     @property
     def post_count(self) -> int:
-        """How many POST requests arrived, whatever became of them."""
+        """How many POST requests arrived, whatever the answer."""
         return self.log.by_method["POST"]
 
     def _is_stored(self, order_id: str) -> bool:
@@ -205,7 +205,7 @@ def _open(path: Path) -> sqlite3.Connection:
         with ExitStack() as undo:
             connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             undo.callback(connection.close)
-            # before anything is written: the path may be somebody's own database, given by mistake
+            # before anything is written: the path may be that of another database, given by mistake
             (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             if tables and application != _APPLICATION_ID:

@@ -1,7 +1,7 @@
 """JSON text with its own digits: 12.500 that came in as 12.500 goes out as 12.500.
 
 The standard library reads a number into a float or an int and forgets how it was written, so the sandbox keeps the text
-of a batch and reads numbers as the text that they are.
+of a batch and reads numbers as text.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parse_decimal(text: str) -> Any:
 
 
 def holds_non_finite(body: bytes) -> bool:
-    """Whether JSON that pydantic took holds a NaN or Infinity token: its parser knows them, JSON does not."""
+    """Whether JSON that pydantic accepted holds a NaN or Infinity token, which JSON does not allow."""
     if b"NaN" not in body and b"Infinity" not in body:
         return False
     try:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from airflow_provider_ecdp.api.mode import Mode
 from airflow_provider_ecdp.sandbox.faults import FaultKind
 
-#: after these a POST is stored, and its sender does not get to know
+#: after these a POST is stored, and its sender does not know
 _UNKNOWN = (FaultKind.ERROR_AFTER, FaultKind.RESET_AFTER, FaultKind.HANG_AFTER)
 
 
