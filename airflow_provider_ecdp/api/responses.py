@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ecdp.api.problems import Problem, read_json, read_problem
@@ -48,6 +49,10 @@ ERRORS: Mapping[int, type[ApiError]] = {
 }
 #: Of proxies, AWS's and nginx's, about a client that went away; the server behind them may have gone on.
 _GIVEN_UP_BY_PROXY = (460, 499)
+#: Prefixes of the headers of rate limits: of the IETF's draft, and those that were in use before it.
+_RATE_LIMITS = ("RateLimit", "X-RateLimit", "X-Rate-Limit")
+#: `-Reset` is in seconds from now, or since the epoch from this value on.
+_SINCE_EPOCH = 1_000_000_000
 #: Refusals in the API's words; in HTML they are a gateway's, which says nothing about the orders.
 _REFUSALS = (400, 409, 422)
 _ADVICE: Mapping[type[ApiError], str] = {
@@ -183,8 +188,26 @@ def _error(kind: type[ApiError], answer: Answer, problem: Problem, call: str, no
         f"{call}: HTTP {answer.status}{substatus}, {_advice(kind, answer.status)}{detail}{doubt}",
         status=answer.status,
         details=problem.details,
-        retry_after=parse_retry_after(answer.headers.get("Retry-After"), now),
+        retry_after=_retry_after(answer, now),
     )
+
+
+def _retry_after(answer: Answer, now: float) -> float | None:
+    """Return the seconds that an answer asks to wait; a 429 without `Retry-After` may say when its limit is reset."""
+    seconds = parse_retry_after(answer.headers.get("Retry-After"), now)
+    if seconds is not None or answer.status != HTTPStatus.TOO_MANY_REQUESTS:
+        return seconds
+    return next((wait for name in _RATE_LIMITS if (wait := _until_reset(answer.headers, name, now)) is not None), None)
+
+
+def _until_reset(headers: Mapping[str, str], name: str, now: float) -> float | None:
+    reset, remaining = headers.get(f"{name}-Reset", ""), headers.get(f"{name}-Remaining", "0").strip()
+    # a limit that is not used up did not cause the answer
+    if not re.fullmatch(r"[0-9]{1,10}", reset.strip()) or remaining != "0":
+        return None
+    seconds = float(reset)
+    seconds -= now if seconds >= _SINCE_EPOCH else 0
+    return seconds if seconds > 0 else None
 
 
 def _advice(kind: type[ApiError], status: int) -> str:

@@ -373,3 +373,23 @@ def test_any_retry_after_is_none_or_not_negative(value):
 def test_errors_carry_the_retry_after(status):
     assert refusal("POST", answer(status, **{"retry-after": "7"})).retry_after == 7.0
     assert refusal("POST", answer(status)).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"ratelimit-reset": "30"}, 30.0),
+        ({"x-ratelimit-reset": " 30 ", "x-ratelimit-remaining": "0"}, 30.0),
+        ({"x-rate-limit-reset": str(int(NOW) + 20)}, int(NOW) + 20 - NOW),
+        ({"x-ratelimit-reset": "30", "retry-after": "7"}, 7.0),
+        ({"x-ratelimit-reset": "30", "x-ratelimit-remaining": "12"}, None),
+        ({"x-ratelimit-reset": str(int(NOW) - 20)}, None),
+        ({"x-ratelimit-reset": "0"}, None),
+        ({"x-ratelimit-reset": "soon"}, None),
+        ({"x-ratelimit-reset": "9" * 400}, None),
+    ],
+)
+def test_a_429_may_say_when_its_limit_is_reset(headers, seconds):
+    assert refusal("POST", answer(429, **headers)).retry_after == seconds
+    if "retry-after" not in headers:
+        assert refusal("POST", answer(503, **headers)).retry_after is None
