@@ -81,9 +81,6 @@ class RootDeadlines:
         return error
 
     def _answered_late(self, root: str, call: Future[Any]) -> None:
-        raised = call.exception()
-        if isinstance(raised, EcdpError):
-            # says more than that there was no answer
-            self._late[root] = self._clock() + _PAUSE, raised
-        else:
+        # an error would name the folder of a DAG that the next reader may not see
+        if call.exception() is None:
             self._late.pop(root, None)
