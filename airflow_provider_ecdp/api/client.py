@@ -140,10 +140,10 @@ class EcdpClient:
         before, after = envelope(mode, match_by)
         body = b"".join((before, orders, after))
         policy = replace(self.policy, max_attempts=attempts) if attempts is not None else None
-        _, made = self._call(
+        _, requests = self._call(
             "POST", "/orders", body, repeatable=mode.repeatable, policy=policy, sent_values=sent_values
         )
-        return PostResult(made)
+        return PostResult(requests)
 
     def get_order(self, order_id: str, *, sent_values: Callable[[], SentValues] = SentValues) -> dict[str, Any]:
         """Return the order's `data` object, or raise ApiError; NotFoundError if ECDP has no such order.

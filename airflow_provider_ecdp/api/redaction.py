@@ -136,9 +136,9 @@ class Redactor:
         read_as = [(reading, text.translate(reading.ignored)) for reading in _Reading]
         values = frozenset(
             value
-            for reading, said in read_as
+            for reading, read in read_as
             for value in self.values
-            if value.reading is reading and value.text in said
+            if value.reading is reading and value.text in read
         )
         return type(self)(values, frozenset(i for i in self.ids if i in text) if values else frozenset())
 

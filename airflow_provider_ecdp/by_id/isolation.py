@@ -98,10 +98,10 @@ class Isolation:
         if not self.probe.works():
             return answer
         # a GET that is answered does not show that others are
-        open_end = not self.breaker.answers or Outcome.UNRESOLVED in (answer.outcome, before.outcome)
+        indefinite = not self.breaker.answers or Outcome.UNRESOLVED in (answer.outcome, before.outcome)
         # a 401 concerns the key, so it does not refuse an order
-        open_end = open_end or error.status == HTTPStatus.UNAUTHORIZED
-        outcome = Outcome.UNRESOLVED if open_end or error.transient else Outcome.REJECTED
+        indefinite = indefinite or error.status == HTTPStatus.UNAUTHORIZED
+        outcome = Outcome.UNRESOLVED if indefinite or error.transient else Outcome.REJECTED
         return replace(answer, outcome=outcome, reason=f"sent twice, {error}"[:REASON_CHARACTERS], error=None)
 
     def _may_be_orders(self) -> bool:

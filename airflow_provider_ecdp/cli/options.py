@@ -52,9 +52,9 @@ def add_settings(
             flag: dict[str, Any] = {"action": "store_true"}
             # the settings parse it, and raise a message of one line
             value = {"metavar": setting.kind.metavar}
-            how = (flag if setting.kind.metavar is None else value) | special.get(setting.name, {})
+            arguments = (flag if setting.kind.metavar is None else value) | special.get(setting.name, {})
             group.add_argument(
-                f"--{setting.name.replace('_', '-')}", dest=setting.name, default=None, help=_help(setting), **how
+                f"--{setting.name.replace('_', '-')}", dest=setting.name, default=None, help=_help(setting), **arguments
             )
 
 

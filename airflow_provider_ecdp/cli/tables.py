@@ -126,11 +126,11 @@ def cost(report: Report) -> str:
     counts = report.summary
     seconds = float(counts["duration_seconds"])
     rate = f", {counts['total'] / seconds:,.0f} orders/s" if seconds and counts["requests"] else ""
-    how = f"mode {counts['mode']}" if "mode" in counts else f"operation {counts['operation']}"
+    operation = f"mode {counts['mode']}" if "mode" in counts else f"operation {counts['operation']}"
     return (
         f"{number_of(counts['requests'], 'request')} "
         f"({counts['retries']:,} retried, {counts['in_flight']:,} at a time), "
-        f"{size(counts['bytes'])}, {seconds:,.1f} s{rate}, {how}"
+        f"{size(counts['bytes'])}, {seconds:,.1f} s{rate}, {operation}"
     )
 
 

@@ -57,13 +57,13 @@ def _sign(operator: type, parameters: Mapping[str, Setting]) -> None:
     own = inspect.signature(init).parameters.values()
     explicit = [parameter for parameter in own if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
     names = {parameter.name for parameter in explicit}
-    made = [
+    generated = [
         inspect.Parameter(setting.name, inspect.Parameter.KEYWORD_ONLY, default=shown_default(setting))
         for setting in parameters.values()
         if setting.name not in names
     ]
     others = [parameter for parameter in own if parameter.kind is inspect.Parameter.VAR_KEYWORD]
-    init.__signature__ = inspect.Signature([*explicit, *made, *others])  # type: ignore[attr-defined]
+    init.__signature__ = inspect.Signature([*explicit, *generated, *others])  # type: ignore[attr-defined]
     operator.__init__ = init  # type: ignore[misc]
 
 

@@ -491,8 +491,8 @@ class GroupTest:
         if details and details != reason:
             reason = f"{reason}; ECDP said: {details}"
         may_be_at_fault = pool.failure is not None and self.sender.breaker.answers and pool.failure.may_be_content
-        open_end = pool.refusal or pool.maybe_stored or (pool.attempts and pool.unsure) or may_be_at_fault
-        if open_end:
+        indefinite = pool.refusal or pool.maybe_stored or (pool.attempts and pool.unsure) or may_be_at_fault
+        if indefinite:
             self._decide(pool, Outcome.UNRESOLVED, reason[:REASON_CHARACTERS], status)
         else:
             self.outcomes += not_attempted(pool.orders, reason[:REASON_CHARACTERS], status, pool.attempts)

@@ -219,5 +219,5 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         hint = "; port 0 picks a free one (--port 0)" if error.errno == errno.EADDRINUSE else ""
         # the text of Python's error repeats the address
-        why = os.strerror(error.errno) if error.errno else error.strerror
-        raise ConfigurationError(f"sandbox cannot listen on {host} port {port}: {why}{hint}") from error
+        cause = os.strerror(error.errno) if error.errno else error.strerror
+        raise ConfigurationError(f"sandbox cannot listen on {host} port {port}: {cause}{hint}") from error

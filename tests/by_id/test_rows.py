@@ -158,7 +158,7 @@ def test_columns_that_make_no_changes_are_reported_with_what_there_is(columns, o
         ({"status": {"column": "x", "maps": {}}}, "mapping: status: maps is not an option here"),
     ],
 )
-def test_a_mapping_that_cannot_be_meant_is_refused(mapping, message):
+def test_an_invalid_mapping_is_refused(mapping, message):
     with pytest.raises(ConfigurationError, match=message):
         read({"no": ["1"]}, mapping=mapping)
 

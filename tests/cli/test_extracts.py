@@ -209,7 +209,7 @@ def test_a_partition_can_be_of_one_extract_only(ecdp, days, folder):
         (["--partition-by", "a=id", "--partition-by", "a=x"], "one column for all extracts, or NAME=COLUMN once"),
     ],
 )
-def test_partitions_that_cannot_be_meant_are_refused(ecdp, days, options, message):
+def test_invalid_partitions_are_refused(ecdp, days, options, message):
     run = ecdp("check", days, *options)
     assert run.code == 2
     assert message in run.err

@@ -302,7 +302,7 @@ def test_without_a_key_nothing_is_sent(pointed, ecdp, sample, monkeypatch):
         (["--read-timeout", "0"], "read_timeout"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(pointed, ecdp, sample, arguments, message):
+def test_invalid_settings_are_refused(pointed, ecdp, sample, arguments, message):
     run = ecdp("push", sample(orders=1), *arguments)
 
     assert run.code == 2

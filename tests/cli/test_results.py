@@ -114,7 +114,7 @@ def test_files_are_merged(ecdp, root):
         (["--keep-days", "3"], "--keep-days is for compact or prune"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(ecdp, root, arguments, message):
+def test_invalid_arguments_are_refused(ecdp, root, arguments, message):
     run = ecdp("results", root, *arguments)
     assert run.code == 2
     assert message in run.err

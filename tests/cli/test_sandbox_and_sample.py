@@ -128,7 +128,7 @@ def test_faults_come_from_options_and_json_and_the_option_wins(started, ecdp, sa
         (["--key", ""], "needs an API key"),
     ],
 )
-def test_a_sandbox_that_cannot_be_meant_does_not_start(ecdp, arguments, expected):
+def test_a_sandbox_with_invalid_arguments_does_not_start(ecdp, arguments, expected):
     run = ecdp("sandbox", "--port", 0, *arguments)
 
     assert run.code == 2

@@ -14,6 +14,6 @@ def test_three_kills_lose_nothing_and_repeat_what_was_not_flushed(sandbox, tmp_p
     kill_and_finish(kills, sandbox, tmp_path)
 
 
-def test_three_kills_of_the_command_line_in_mode_add_store_nothing_twice_and_blame_nobody(sandbox, tmp_path):
+def test_three_kills_of_the_command_line_in_mode_add_store_nothing_twice_and_blame_no_order(sandbox, tmp_path):
     # within five seconds of its start: nothing but the sign that it has begun is in the folder
     kill_and_finish(Kills(cli("Add", 50), "Add", orders=2_000, batch_size=50, kills=3, seed=2), sandbox, tmp_path)

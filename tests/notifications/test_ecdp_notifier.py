@@ -107,7 +107,7 @@ def test_a_volume_unlike_that_of_the_last_runs_is_reported(run, messages):
     assert messages[0].splitlines()[1] == "1 order, 75% fewer than usual: the median of the last 3 runs is 4"
 
 
-def test_a_replay_is_no_volume(run, messages, tmp_path):
+def test_a_replay_does_not_count_as_a_volume(run, messages, tmp_path):
     notifier = EcdpSyncNotifier(messages.append, volume_change="50%")
     run("A-1", bad=["B-1"], results_path=str(tmp_path), max_failed=1, notifier=EcdpSyncNotifier())
     replayed = str(tmp_path / "shop" / "run-1" / "push" / "0")

@@ -183,7 +183,7 @@ def test_two_requests_for_each_order_are_the_most(foreign, client, hint):
     assert len(foreign.posts) <= 2 * 50 - 1
 
 
-def test_a_batch_that_is_too_large_is_halved_and_blames_nobody(foreign, client):
+def test_a_batch_that_is_too_large_is_halved_and_blames_no_order(foreign, client):
     foreign.refuse = lambda orders, mode: (413, None, {}) if len(orders) > 60 else None
 
     report = pushed(client, 500, batch_size=500)

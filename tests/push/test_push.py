@@ -149,7 +149,7 @@ def test_mode_and_match_by_are_sent(foreign, client, extract):
         ("request_budget", "1 or more"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(name, rule):
+def test_invalid_settings_are_refused(name, rule):
     with pytest.raises(ConfigurationError, match=f"^{name} must be a whole number, {rule}, not 0$"):
         PushSettings(**{name: 0})
 

@@ -248,7 +248,7 @@ def test_a_setting_is_read(text, found):
     assert PushSettings(on_drift=text).on_drift is found
 
 
-def test_a_setting_that_cannot_be_meant_is_refused():
+def test_an_invalid_setting_is_refused():
     with pytest.raises(ConfigurationError, match="on_drift must be ignore, warn or fail, not 'maybe'"):
         PushSettings(on_drift="maybe")
 

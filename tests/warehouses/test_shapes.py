@@ -113,5 +113,5 @@ def test_files_of_int96_beside_files_in_utc_are_refused(tmp_path):
     )
 
 
-def test_a_day_of_which_a_warehouse_wrote_no_file_is_said(tmp_path):
+def test_the_message_names_a_day_without_a_file(tmp_path):
     assert refused(tmp_path / "dt=2026-11-23", ExtractError).endswith("no such file or folder")

@@ -126,14 +126,14 @@ def _engine_nested(type_: pa.DataType) -> pa.DataType | None:
         return None
     if types == [field.type for field in fields]:
         return type_
-    made = [field.with_type(inner) for field, inner in zip(fields, types, strict=True)]
+    members = [field.with_type(inner) for field, inner in zip(fields, types, strict=True)]
     if pa.types.is_struct(type_):
-        return pa.struct(made)
+        return pa.struct(members)
     if pa.types.is_map(type_):
         return pa.map_(*(engine_type(inner) for inner in (type_.key_type, type_.item_type)))
     if pa.types.is_fixed_size_list(type_):
-        return pa.list_(made[0], type_.list_size)
-    return pa.large_list(made[0]) if pa.types.is_large_list(type_) else pa.list_(made[0])
+        return pa.list_(members[0], type_.list_size)
+    return pa.large_list(members[0]) if pa.types.is_large_list(type_) else pa.list_(members[0])
 
 
 def _holds_wide(type_: pa.DataType) -> bool:
@@ -170,5 +170,5 @@ def _by_parts(array: pa.Array, type_: pa.DataType) -> pa.Array:
     values = engine_array(array.values, type_.value_type)
     if pa.types.is_fixed_size_list(array.type):
         return pa.FixedSizeListArray.from_arrays(values, type=type_, mask=mask)
-    made = pa.LargeListArray if pa.types.is_large_list(array.type) else pa.ListArray
-    return made.from_arrays(array.offsets, values, type=type_, mask=mask)
+    kind = pa.LargeListArray if pa.types.is_large_list(array.type) else pa.ListArray
+    return kind.from_arrays(array.offsets, values, type=type_, mask=mask)

@@ -38,8 +38,8 @@ def scratch_folder(kind: str) -> Iterator[Path]:
 
     :param kind: "parts" or "spill"
     """
-    _remove_what_is_left()
-    folder, lock = _made(_PREFIXES[kind])
+    _remove_abandoned_folders()
+    folder, lock = _created(_PREFIXES[kind])
     try:
         yield folder
     finally:
@@ -48,7 +48,7 @@ def scratch_folder(kind: str) -> Iterator[Path]:
             os.close(lock)
 
 
-def _made(prefix: str) -> tuple[Path, int | None]:
+def _created(prefix: str) -> tuple[Path, int | None]:
     for _ in range(_TRIES):
         folder = Path(tempfile.mkdtemp(prefix=prefix))
         if not _LOCKS:
@@ -78,7 +78,7 @@ def _locked(lock: int, folder: Path) -> bool:
         return False
 
 
-def _remove_what_is_left() -> None:
+def _remove_abandoned_folders() -> None:
     if not _LOCKS:
         return
     with contextlib.suppress(OSError), os.scandir(tempfile.gettempdir()) as entries:
@@ -86,7 +86,7 @@ def _remove_what_is_left() -> None:
             # another run may be at it
             with contextlib.suppress(OSError):
                 if _is_ours(entry):
-                    _remove_if_left(Path(entry))
+                    _remove_if_abandoned(Path(entry))
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:
@@ -95,7 +95,7 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
     return entry.stat(follow_symlinks=False).st_uid == os.getuid()
 
 
-def _remove_if_left(folder: Path) -> None:
+def _remove_if_abandoned(folder: Path) -> None:
     # without the file it is of a run that has not come to locking it yet, or of an earlier version
     lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
     try:

@@ -173,13 +173,13 @@ class Catalog:
 
     def sql_error(self, error: duckdb.Error) -> SqlError:
         """Return the error of an SQL text that the engine cannot bind: why, and which columns there are."""
-        why = str(error)
-        if missing := _NO_TABLE.match(why):
+        cause = str(error)
+        if missing := _NO_TABLE.match(cause):
             # the engine itself suggests tables of its own, such as pg_type
             name = missing[1].strip('"')
             hint = nearest(name, self.extracts) or f"; select from {' or '.join(self.extracts)}"
-            why = f"there is no table {name!r}{hint}"
-        return SqlError(f"the SQL text cannot be run: {why}\n{self.columns_text()}")
+            cause = f"there is no table {name!r}{hint}"
+        return SqlError(f"the SQL text cannot be run: {cause}\n{self.columns_text()}")
 
     def refuse_repeated(self, sql: str, columns: Sequence[str], needed: Container[str]) -> None:
         """Refuse an SQL text whose result has a column more than once, since the name is ambiguous.

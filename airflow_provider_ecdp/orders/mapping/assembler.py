@@ -128,6 +128,6 @@ def _added_up(sql: str, sums: Sequence[tuple[str, Sum]], has_problems: bool) -> 
 
 def _problems(problems: Iterable[str], noted: str | None) -> str:
     """Return SQL of the list of problems that are not NULL, after those in the list `noted`; nothing without any."""
-    made = ", ".join(problems)
+    elements = ", ".join(problems)
     lists = [f"coalesce({noted}, [])"] if noted else []
-    return " || ".join([*lists, f"list_filter([{made}], lambda ecdp_x: ecdp_x IS NOT NULL)"] if made else lists)
+    return " || ".join([*lists, f"list_filter([{elements}], lambda ecdp_x: ecdp_x IS NOT NULL)"] if elements else lists)

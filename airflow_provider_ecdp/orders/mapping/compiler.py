@@ -102,8 +102,8 @@ class FieldCompiler:
             inner = _struct(self.members(field, Scope.of_struct("ecdp_p", members)))
             struct = _required(inner)
             each = f"lambda ecdp_p: CASE WHEN ecdp_p IS NOT NULL THEN {struct.sql} END"
-            made = Expression(f"list_transform({column.sql}, {each})", pa.list_(struct.type))
-            return self.resolver.of_order(field.name, CompiledField.of(made, (whole, inner)))
+            value = Expression(f"list_transform({column.sql}, {each})", pa.list_(struct.type))
+            return self.resolver.of_order(field.name, CompiledField.of(value, (whole, inner)))
         inner = _struct(self.members(field, Scope.of_struct(column.sql, members)))
         struct = _required(inner)
         sql = struct.sql if self.resolver.lines else f"CASE WHEN {column.sql} IS NOT NULL THEN {struct.sql} END"
@@ -184,9 +184,9 @@ class FieldCompiler:
         struct = _struct(members)
         by = ", ".join(self.order_by) or "all of a product's values"
         origin = CompiledField().from_origin(field.name, f"lines with the same id, sorted by {by}")
-        made = _required(struct)
+        product = _required(struct)
         # sorted when it is whole: an aggregate with ORDER BY takes more memory
-        value = Expression(f"list_sort(list({made.sql}))", pa.list_(made.type))
+        value = Expression(f"list_sort(list({product.sql}))", pa.list_(product.type))
         return CompiledField.of(value, (struct, origin))
 
 

@@ -98,8 +98,8 @@ def decoded(value: Expression) -> Expression:
 def features(values: Sequence[tuple[str, Expression]]) -> Expression:
     """Return the list of attributes with these names and texts; those without a value are left out, NULL if all are."""
     texts = ((name, text_or_mark(_ATTRIBUTE_VALUE, expression)) for name, expression in values)
-    made = ", ".join(f"{{'name': {quote_literal(name)}, 'value': {value}}}" for name, value in texts)
-    filled = f"list_filter([{made}], lambda ecdp_a: ecdp_a.value IS NOT NULL)"
+    elements = ", ".join(f"{{'name': {quote_literal(name)}, 'value': {value}}}" for name, value in texts)
+    filled = f"list_filter([{elements}], lambda ecdp_a: ecdp_a.value IS NOT NULL)"
     constant = all(expression.constant for _, expression in values)
     return Expression(f"CASE WHEN len({filled}) > 0 THEN {filled} END", _ATTRIBUTES, constant)
 

@@ -325,9 +325,9 @@ def unfolded(source: str, schema: pa.Schema) -> tuple[str, pa.Schema] | None:
             columns.append((field, f"{ROWS}.{quote_identifier(named[0].name)}", named[0].name))
     if not columns:
         return None
-    made = [parsed(field, raw) for field, raw, _ in columns]
-    read = ", ".join(f"{sql} AS ecdp_json_{i}" for i, (sql, _) in enumerate(made))
-    for (_, _, name), (_, type_) in zip(columns, made, strict=True):
+    parts = [parsed(field, raw) for field, raw, _ in columns]
+    read = ", ".join(f"{sql} AS ecdp_json_{i}" for i, (sql, _) in enumerate(parts))
+    for (_, _, name), (_, type_) in zip(columns, parts, strict=True):
         at = schema.names.index(name)
         schema = schema.set(at, pa.field(name, type_))
     listed = ", ".join(

@@ -181,7 +181,7 @@ def test_a_server_that_is_slow_and_stays_so_gets_all_again():
 
 
 @pytest.mark.parametrize("seconds", [0.001, 0.1, 2.0])
-def test_noise_is_no_rise(seconds):
+def test_noise_is_not_a_rise(seconds):
     dice = random.Random(7)
     server = Server()
     for _ in range(2000):

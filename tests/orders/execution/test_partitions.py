@@ -270,7 +270,7 @@ def test_each_extract_can_have_a_column_of_its_own():
         ),
     ],
 )
-def test_a_column_that_cannot_be_meant_is_refused(given_, extracts, message):
+def test_an_ambiguous_or_unknown_column_is_refused(given_, extracts, message):
     with pytest.raises(ConfigurationError) as refused:
         keys_of(given_, extracts)
     assert str(refused.value) == message

@@ -597,7 +597,7 @@ def test_what_is_required_and_nowhere_is_named():
         ),
     ],
 )
-def test_a_mapping_that_cannot_be_meant_is_refused(rows, mapping, problem):
+def test_an_invalid_mapping_is_refused(rows, mapping, problem):
     assert f"  - {problem}" in refused(rows, mapping)
 
 

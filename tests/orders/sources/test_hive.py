@@ -210,7 +210,7 @@ def test_paths_without_partitions_are_reported(lake):
 
 
 @pytest.mark.parametrize("value", [None, "", [], {"a": "b"}])
-def test_a_value_that_cannot_be_meant_is_refused(lake, value):
+def test_an_invalid_value_is_refused(lake, value):
     with pytest.raises(ConfigurationError, match="partitions: must be a value or a list of values, not "):
         ParquetSource.open(lake("dt=1"), partitions={"dt": value})
 

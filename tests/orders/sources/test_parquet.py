@@ -191,7 +191,7 @@ def test_urls_of_fsspec_are_opened(memory, write):
         ("nothing/*.parquet", "{}/nothing/*.parquet: no file matches"),
     ],
 )
-def test_what_is_not_there_is_said(tmp_path, given, message):
+def test_the_message_names_what_is_missing(tmp_path, given, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "orders.csv").touch()
@@ -201,7 +201,7 @@ def test_what_is_not_there_is_said(tmp_path, given, message):
     assert str(refused.value) == message.format(tmp_path)
 
 
-def test_what_is_no_parquet_is_said(write, tmp_path):
+def test_the_message_names_a_file_that_is_not_parquet(write, tmp_path):
     whole = write("whole.parquet").read_bytes()
     for name, data in {
         "empty.parquet": b"",
@@ -223,7 +223,7 @@ def test_a_bad_file_among_good_ones_is_named(write, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_is_said(write):
+def test_the_message_names_a_file_without_permission(write):
     path = write("orders.parquet")
     path.chmod(0)
     with pytest.raises(ExtractError, match="cannot be read"):
@@ -241,7 +241,7 @@ def test_a_path_of_no_characters_is_not_the_working_directory(write, tmp_path, m
 
 
 @pytest.mark.parametrize("url", ["nosuch://bucket/orders", "gs://bucket/orders.parquet"])
-def test_a_protocol_that_is_not_installed_is_said(url):
+def test_the_message_names_a_protocol_that_is_not_installed(url):
     with pytest.raises(ExtractError, match=f"{url}: "):
         ParquetSource.open(url)
 

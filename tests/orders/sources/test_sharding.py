@@ -175,7 +175,7 @@ def test_an_extract_without_rows_is_one_shard_for_the_task_to_judge(extracts):
 
 
 @pytest.mark.parametrize("most", [0, -1, True, 2.0, "2"])
-def test_a_number_of_shards_that_cannot_be_meant_is_refused(extracts, most):
+def test_an_invalid_number_of_shards_is_refused(extracts, most):
     extracts.write([[1]], ["a"])
     with pytest.raises(ConfigurationError, match="must be a whole number, 1 or more"):
         extracts.cut(most)
@@ -188,13 +188,13 @@ def test_a_number_of_shards_that_cannot_be_meant_is_refused(extracts, most):
         ({"order_id": "noo"}, "there is no column 'noo'; did you mean 'no'?"),
     ],
 )
-def test_settings_that_cannot_be_meant_are_refused(extracts, arguments, message):
+def test_invalid_settings_are_refused(extracts, arguments, message):
     extracts.write([[1]], ["a"])
     with pytest.raises(ConfigurationError, match=message.replace("?", "[?]")):
         extracts.cut(2, **arguments)
 
 
-def test_a_nested_column_is_no_id(tmp_path):
+def test_a_nested_column_is_not_an_id(tmp_path):
     pq.write_table(pa.table({"who": [{"id": 1}]}), tmp_path / "orders.parquet")
     with pytest.raises(ConfigurationError, match="which cannot be an id"):
         cut(ParquetSource.open(tmp_path), 2, path="", order_id="who")
