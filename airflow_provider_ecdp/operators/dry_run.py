@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ecdp.dry_run.findings import as_report
 from airflow_provider_ecdp.orders.contract import MAX_ATTRIBUTE_NAMES
+from airflow_provider_ecdp.orders.names import on_one_line
 from airflow_provider_ecdp.results.numbers import number_of, size
 
 if TYPE_CHECKING:
@@ -86,11 +87,11 @@ def _seen(findings: Findings) -> Iterator[str]:
         if names:
             shown = ", ".join(f"{name} {count:,}" for name, count in names.most_common(_LISTED))
             yield f"  names of {kind} ({len(names):,}; a business unit has at most {MAX_ATTRIBUTE_NAMES}): {shown}"
-    yield f"  columns used: {', '.join(findings.used) or 'none'}"
+    yield f"  columns used: {', '.join(map(on_one_line, findings.used)) or 'none'}"
     if findings.ignored:
-        yield f"  columns ignored: {', '.join(findings.ignored)}"
+        yield f"  columns ignored: {', '.join(map(on_one_line, findings.ignored))}"
     if findings.not_fields:
-        yield f"  columns of the SQL text that are not fields: {', '.join(findings.not_fields)}"
+        yield f"  columns of the SQL text that are not fields: {', '.join(map(on_one_line, findings.not_fields))}"
 
 
 def _rule(rule: Rule) -> str:

@@ -94,4 +94,9 @@ def likely(names: Sequence[str]) -> str:
 def listed(names: Sequence[str]) -> str:
     """Return names for a message, the first of them if they are many: a warehouse's table can have thousands."""
     more = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {more:,} more" if more > 0 else "")
+    return ", ".join(map(on_one_line, names[:_LISTED])) + (f" and {more:,} more" if more > 0 else "")
+
+
+def on_one_line(name: str) -> str:
+    """Return a name with escapes for line breaks, control characters and others that cannot be seen."""
+    return name if name.isprintable() else repr(name)[1:-1]

@@ -173,3 +173,18 @@ def test_json_in_a_column_called_customer_counts_where_the_mapping_names_its_key
     lines = LINES.append_column("customer", pa.array(['{"contact": "a@example.com"}'] * 3))
     found = read(lines, mapping={**MAPPING, "customer": {"email": "contact"}})
     assert texts(found) == mapped
+
+
+def test_a_name_with_a_line_break_or_a_control_character_stays_on_its_line():
+    name, shown = "my\nid\x1b[31m", r"my\nid\x1b[31m"
+    unnamed = pa.Table.from_pylist([{name: "A-1", "orderAttributes": {name: "red"}}])
+    settings = [
+        ({}, f"orderAttributes: must be a list of structs, not struct<{shown}: string>"),
+        ({"mapping": {name: "id"}}, f"{shown} is not a field of the API"),
+        ({"mapping": {"totalValue": {"sum": name}}}, f"{shown}"),
+    ]
+    for options, message in settings:
+        with pytest.raises(ColumnsError) as raised:
+            OrderReader(TableSource("the table", unnamed), OrderSettings(**options))
+        assert message in str(raised.value)
+        assert name not in str(raised.value)

@@ -21,7 +21,7 @@ from airflow_provider_ecdp.orders.mapping.spec import FIELDS, ColumnMapping, Fea
 from airflow_provider_ecdp.orders.mapping.suggestion import likely_columns
 from airflow_provider_ecdp.orders.mapping.sums import digits, number, scale, summed
 from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, single, undictionaried
-from airflow_provider_ecdp.orders.names import Expression, Scope, likely, nearest
+from airflow_provider_ecdp.orders.names import Expression, Scope, likely, nearest, on_one_line
 from airflow_provider_ecdp.orders.sql import json_columns
 from airflow_provider_ecdp.orders.sql.coercion import present, scalar, why_not
 from airflow_provider_ecdp.orders.sql.timezones import is_zone
@@ -225,7 +225,8 @@ def unknown_fields(mapping: ColumnMapping) -> CompiledField:
     fields = [path for path, _ in FIELDS.values()]
     return CompiledField(
         problems=tuple(
-            Problem("", f"{name} is not a field of the API{nearest(name, fields)}") for name in mapping.unknown
+            Problem("", f"{on_one_line(name)} is not a field of the API{nearest(name, fields)}")
+            for name in mapping.unknown
         )
     )
 

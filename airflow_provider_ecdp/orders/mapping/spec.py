@@ -15,6 +15,7 @@ from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name, walk
+from airflow_provider_ecdp.orders.names import on_one_line
 
 #: The types of constants in a mapping.
 Constant = str | int | float | bool | Decimal
@@ -48,8 +49,8 @@ class Value:
         if not self.columns:
             return f"constant {self.default}"
         if self.summed:
-            return f"sum of {' * '.join(self.columns)} over the lines"
-        text = f"column {self.columns[0]}"
+            return f"sum of {' * '.join(map(on_one_line, self.columns))} over the lines"
+        text = f"column {on_one_line(self.columns[0])}"
         if self.changes:
             text += ", its values mapped"
         return text if self.default is None else f"{text}, else {self.default}"

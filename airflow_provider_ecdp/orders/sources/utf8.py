@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from airflow_provider_ecdp.errors import ExtractError
 from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_text
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, REPEATED_KEY
+from airflow_provider_ecdp.orders.names import on_one_line
 
 _ESCAPED = re.compile("[\udc80-\udcff]+")
 
@@ -34,7 +35,8 @@ def marked(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
     else:
         return _with_unique_keys(batch, name)
     columns = [
-        _marked(column, f"{name}: column {f.name}") for column, f in zip(batch.columns, batch.schema, strict=True)
+        _marked(column, f"{name}: column {on_one_line(f.name)}")
+        for column, f in zip(batch.columns, batch.schema, strict=True)
     ]
     return _with_unique_keys(pa.RecordBatch.from_arrays(columns, schema=batch.schema), name)
 
@@ -105,8 +107,9 @@ def _with_unique_keys(batch: pa.RecordBatch, name: str) -> pa.RecordBatch:
             )
         except TypeError:
             raise ExtractError(
-                f"{name}: column {field.name}: a MAP holds a key more than once, and neither keys nor values of "
-                f"{field.type} are text, so the order cannot be marked; write each key once, or its keys as text"
+                f"{name}: column {on_one_line(field.name)}: a MAP holds a key more than once, and neither keys nor "
+                f"values of {on_one_line(str(field.type))} are text, so the order cannot be marked; write each key "
+                "once, or its keys as text"
             ) from None
         batch = batch.set_column(i, field, array)
     return batch

@@ -15,7 +15,7 @@ from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_nam
 from airflow_provider_ecdp.orders.engine.arrow_types import readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
-from airflow_provider_ecdp.orders.names import likely, listed
+from airflow_provider_ecdp.orders.names import likely, listed, on_one_line
 from airflow_provider_ecdp.orders.sql.coercion import (
     NOT_FINITE,
     EncodedValue,
@@ -146,7 +146,8 @@ class _Matcher:
         # a member of an object that is a column comes from that column
         paths = [path[:end] for end, dot in enumerate(path + ".") if dot == "." and path[:end] in self.explained]
         source = f" ({self.explained[paths[-1]]})" if paths else ""
-        self.problems.append((path, f"{path}{source}: {problem}"))
+        # types have the names of members, which may have line breaks
+        self.problems.append((path, f"{path}{source}: {on_one_line(problem)}"))
 
     def match(
         self, fields: Sequence[Field], columns: Sequence[pa.Field], base: str, prefix: str
