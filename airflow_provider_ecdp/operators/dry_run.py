@@ -71,9 +71,9 @@ def changes_as_text(findings: ChangeFindings) -> str:
         lines.append(f"  {findings.invalid:,} invalid, which would not be sent:")
         lines += map(_rule, findings.most_common_problems)
     if findings.done:
-        lines.append(f"  {findings.done:,} skipped: accepted before, by this run's results")
+        lines.append(f"  {findings.done:,} skipped: accepted before, according to this run's results")
     if findings.repeated:
-        lines.append(f"  {findings.repeated:,} skipped: the same as the change of the order before it")
+        lines.append(f"  {findings.repeated:,} skipped: repeats the order's previous change")
     return "\n".join(lines)
 
 

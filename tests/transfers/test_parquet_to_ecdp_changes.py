@@ -157,8 +157,8 @@ def test_a_dry_run_shows_what_would_be_done_and_sends_and_keeps_nothing(
     log = capsys.readouterr().out
     assert "Dry run: 5 rows checked; nothing was sent" in log
     assert "1 change would be sent, one request each" in log
-    assert "1 skipped: accepted before, by this run's results" in log
-    assert "1 skipped: the same as the change of the order before it" in log
+    assert "1 skipped: accepted before, according to this run's results" in log
+    assert "1 skipped: repeats the order's previous change" in log
     assert summarise([xcom, xcom])["summary"]["not_attempted"] == 2
     context = make_context()
     with pytest.raises(AirflowFailException, match="dry run: 2 of 5 rows are invalid; the log and `check` in XCom"):
