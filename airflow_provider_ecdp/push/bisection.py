@@ -29,6 +29,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.errors import (
     ApiError,
     RequestRejectedError,
+    ThrottledError,
     TooLargeError,
 )
 from airflow_provider_ecdp.orders import batching
@@ -112,7 +113,7 @@ class GroupTest:
     #: whether the refusals of this batch have named no wrong order, and whether they have left out a bad one
     hints_right: bool = True
     hints_partial: bool = False
-    #: pools that were refused, not for their bytes, nor because an order may be stored
+    #: pools that were refused or failed, but not for their bytes, the rate, or because an order may be stored
     refused: list[Pool] = field(default_factory=list)
 
     def run(self, pool: Pool) -> list[BatchOutcome]:
@@ -305,12 +306,12 @@ class GroupTest:
         self.untested += [right, left]
 
     def _note_too_many(self) -> None:
-        """Find the smallest pool that was refused though each of its orders was accepted."""
+        """Find the smallest pool that was refused or failed, though smaller ones with its orders were accepted."""
         if not self.refused:
             return
         accepted: set[str] = set()
         for outcome in self.outcomes:
-            if outcome.outcome is Outcome.ACCEPTED:
+            if outcome.outcome is Outcome.ACCEPTED and outcome.http_status == HTTPStatus.CREATED:
                 accepted.update(outcome.orders.column("order_id").to_pylist())
         counts = [len(pool) for pool in self.refused if accepted.issuperset(pool.ids)]
         if counts:
@@ -362,6 +363,8 @@ class GroupTest:
             pool.final = True
             self.cornered.insert(0, pool)
         else:
+            if not isinstance(error, ThrottledError):
+                self.refused.append(pool)
             self.positive.append(pool)
 
     def _stop(self, pool: Pool, error: ApiError) -> None:

@@ -85,10 +85,10 @@ class BatchSender:
         return self.size_limit.exceeded(batching.size(pool.orders)) or self.count_limit.exceeded(len(pool))
 
     def note_too_many(self, count: int) -> None:
-        """Note that a request with `count` orders was refused, and all of them accepted in smaller requests."""
+        """Note that a request with `count` orders was refused or failed, and all were accepted in smaller requests."""
         if self.count_limit.refused(count):
             log.warning(
-                "ECDP refuses requests with %d orders and accepts the same orders in smaller ones; set batch_size to"
+                "requests with %d orders fail, and ECDP accepts the same orders in smaller ones; set batch_size to"
                 " fewer than %d. Until then larger batches are split before they are sent",
                 count,
                 count,

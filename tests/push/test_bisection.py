@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -204,8 +205,21 @@ def test_a_limit_on_the_number_of_orders_is_learned_from_two_batches(foreign, cl
     assert set(foreign.stored) == set(ids_of(1000)) - bad
     assert sum(len(posted) > 30 for posted in foreign.posts) <= 2 * 3
     (warning,) = [r.message for r in caplog.records if "batch_size" in r.message]
-    assert "refuses requests with 50 orders" in warning
+    assert "requests with 50 orders fail" in warning
     assert "fewer than 50" in warning
+
+
+@pytest.mark.parametrize("mode", [Mode.ADD, Mode.ADD_OR_REPLACE])
+def test_a_server_that_fails_at_large_requests_gets_smaller_ones(foreign, hasty, mode, caplog):
+    foreign.refuse = lambda orders, mode: (504, None, {}) if len(orders) > 30 else None
+
+    report = pushed(hasty, 800, mode=mode, batch_size=100, max_in_flight=1)
+
+    assert report.summary["accepted"] == 800
+    # each batch once; then two of them, with their halves, show the limit
+    assert sum(len(posted) > 30 for posted in foreign.posts) <= 8 + 2 * 3
+    # one order of a batch may have been sent alone before, to see whether the server works
+    assert re.search(r"requests with (49|50) orders fail", caplog.text)
 
 
 def test_one_refusal_without_a_cause_is_no_limit(foreign, client):
