@@ -9,6 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 
 import pyarrow as pa
@@ -207,9 +208,11 @@ class ColumnResolver:
         value = single(field, column.value, source, self._timezone)
         if column.value and value is None:
             return CompiledField.failed(path, f"{path} ({source}): {why_not(field, column.value.type)}")
-        if value and self.lines and not (field.required or field.fields or value.constant):
+        # empty text can be a text that is required, but never a number or a date
+        empty_is_absent = not (field.required and field.kind is Kind.TEXT) and not field.fields
+        if value and self.lines and empty_is_absent and not value.constant:
             # the smallest of the lines' values is taken, and empty text would be smaller than any other
-            value = Expression(present(field, value.sql, value.type), value.type)
+            value = Expression(present(replace(field, required=False), value.sql, value.type), value.type)
         return CompiledField(value)
 
 

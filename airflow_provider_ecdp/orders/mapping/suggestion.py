@@ -25,25 +25,28 @@ from airflow_provider_ecdp.orders.sql.json_columns import may_be_json
 #: Further names of columns that are probably a field, the likeliest first. The field's own name comes before them.
 _SYNONYMS = {
     "id": "order_id order_no order_number order_nr order_ref order_key invoice_no invoice_number invoice_id "
-    "document_no receipt_no transaction_id sales_order_id order",
+    "document_no receipt_no transaction_id sales_order_id increment_id order",
     "date": "order_date ordered_at order_time order_timestamp placed_at purchase_date purchased_at invoice_date "
-    "created_at created transaction_date order_created_at datetime timestamp",
+    "created_at created transaction_date order_created_at order_ts date_created created_on datetime timestamp",
     "timeZone": "time_zone tz order_time_zone",
     "websiteId": "website shop_id store_id site_id",
-    "status": "order_status state order_state",
+    "status": "order_status state order_state financial_status",
     "currency": "currency_code order_currency currency_iso iso_currency",
     "totalValue": "order_total total_amount order_value order_amount grand_total total total_price gross_total amount",
     "returnsValue": "refund_amount returned_value refunded_amount refund_total refund returns",
-    "customer.email": "customer_email email mail email_address customer_mail buyer_email contact_email",
-    "customer.phone": "customer_phone phone phone_number telephone mobile customer_telephone msisdn",
+    "customer.email": "customer_email email mail email_address customer_mail buyer_email contact_email billing_email "
+    "user_email e_mail",
+    "customer.phone": "customer_phone phone phone_number telephone mobile customer_telephone billing_phone msisdn",
     "customer.crmId": "crm_id customer_id customer_number customer_no customer_nr client_id buyer_id user_id member_id "
     "customer_key account_id customer",
     "products.id": "product_id sku item_id article_id stock_code product_code item_code article_no product_no item_no "
-    "product_sku item_sku variant_id ean",
-    "products.name": "product_name item_name article_name product_title product_description item_description "
-    "description title product article item name",
-    "products.price": "unit_price product_price item_price price price_each price_per_unit sale_price unit_amount",
-    "products.quantity": "quantity qty ordered_quantity quantity_ordered item_quantity units pieces count",
+    "product_sku item_sku lineitem_sku variant_id ean",
+    "products.name": "product_name item_name lineitem_name article_name product_title product_description "
+    "item_description description title product article item name",
+    "products.price": "unit_price product_price item_price price price_each price_per_unit sale_price unit_amount "
+    "lineitem_price",
+    "products.quantity": "quantity qty ordered_quantity quantity_ordered item_quantity qty_ordered "
+    "lineitem_quantity units pieces count",
     "products.returned": "returned returned_quantity quantity_returned qty_returned",
     "products.url": "product_url item_url url link product_link",
     "products.imageUrl": "image_url product_image image picture_url picture thumbnail",

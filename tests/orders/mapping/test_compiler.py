@@ -382,6 +382,14 @@ def test_a_line_without_a_value_says_nothing_against_the_others(read):
     assert (row.sent["currency"], row.sent["customer"]["email"]) == ("PLN", "a@example.com")
 
 
+def test_empty_text_of_a_total_or_a_date_is_ignored_beside_the_order_s_first_line(read):
+    """Exports of shops have the values of an order on its first line only."""
+    first, other = line(total="41.00", ordered_at="2026-11-01T10:00:00Z"), line(sku="P-2", total="", ordered_at=" ")
+    [row] = read(pa.Table.from_pylist([first, other]), mapping=LINES | {"totalValue": "total"})
+    assert (row.problems, row.warnings) == ([], [])
+    assert (row.sent["totalValue"], row.sent["date"]) == ("41.00", "2026-11-01T10:00:00.000Z")
+
+
 def test_a_dictionary_is_compared_by_its_texts(read):
     table = pa.Table.from_pylist([line(), line()])
     table = table.append_column("currency", pa.array(["PLN", "EUR"]).dictionary_encode())

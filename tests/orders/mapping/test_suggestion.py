@@ -143,3 +143,18 @@ def test_a_column_of_any_type_has_a_suggestion(type_):
     schema = pa.schema([("order_id", type_), ("items", type_), ("price", type_)])
     assert suggest(schema).text()
     likely_columns(schema)
+
+
+def test_the_columns_of_shopify_and_magento_are_found():
+    names = ["Name", "Email", "Financial Status", "Created at", "Currency", "Total", "Billing Phone", "Id"]
+    names += ["Lineitem quantity", "Lineitem name", "Lineitem price", "Lineitem sku"]
+    found = suggest(pa.schema([(name, pa.string()) for name in names]), repeats=True)
+    assert (found.missing, found.unused) == ({}, ["Name"])
+    assert from_json(found.text())["products"] == {
+        "id": "Lineitem sku",
+        "name": "Lineitem name",
+        "price": "Lineitem price",
+        "quantity": "Lineitem quantity",
+    }
+    magento = pa.schema([("increment_id", pa.string()), ("date_created", pa.timestamp("us", "UTC"))])
+    assert list(suggest(magento).mapping.values()) == ["increment_id", "date_created"]
