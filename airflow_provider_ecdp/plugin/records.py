@@ -233,14 +233,20 @@ def rendered_fields(session: Session, key: TaskKey) -> dict[str, Any]:
     return fields if isinstance(fields, dict) else {}
 
 
-def serialized_dag(session: Session, dag_id: str) -> SerializedDag:
-    """Return the newest version of a DAG; without tasks if it is gone."""
-    model = SerializedDagModel.get(dag_id, session=session)
-    data: Any = (model.data or {}).get("dag", {}) if model else {}
-    params = data.get("params") or []
-    tasks = [task.get("__var", task) for task in data.get("tasks", [])]
+def serialized_dag(session: Session, dag_id: str, run_id: str) -> SerializedDag:
+    """Return a DAG: the parameters of its newest version, which a new run gets, and the tasks of this run too.
+
+    A task that was renamed or removed since is only in the versions with which the run was made.
+    """
+    newest = SerializedDagModel.get(dag_id, session=session)
+    versions = select(TaskInstance.dag_version_id).where(TaskInstance.dag_id == dag_id, TaskInstance.run_id == run_id)
+    of_run = session.scalars(select(SerializedDagModel).where(SerializedDagModel.dag_version_id.in_(versions)))
+    # of a task that several have, the parameters of the newest
+    models = [*sorted(of_run, key=lambda model: model.created_at), *([newest] if newest else [])]
+    dags: list[Any] = [(model.data or {}).get("dag", {}) for model in models]
+    tasks = [task.get("__var", task) for dag in dags for task in dag.get("tasks", [])]
     return SerializedDag(
-        params=dict(params),
+        params=dict(dags[-1].get("params") or []) if newest else {},
         tasks={task["task_id"]: _fields(task) for task in tasks if set(task.get("template_fields", ())) >= _OURS},
     )
 

@@ -23,7 +23,7 @@ from airflow_provider_ecdp.results.outcome import Outcome
 def task_report(session: Session, user: Any, run: RunState, state: TaskState, opened: OpenResults) -> dict[str, Any]:
     """Return the report of a task instance."""
     key = state.key
-    dag = records.serialized_dag(session, key.dag_id)
+    dag = records.serialized_dag(session, key.dag_id, key.run_id)
     xcom = records.reported(session, key)
     body: dict[str, Any] = {"task": parts.task_json(state), "run": parts.run_json(run)}
     if xcom is None and key.task_id not in dag.tasks:
@@ -168,7 +168,7 @@ _UNSEEN_OF_RUN = (
 
 def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) -> dict[str, Any]:
     """Return the report of a DAG run: its mapped tasks and several operators added up."""
-    dag = records.serialized_dag(session, run.dag_id)
+    dag = records.serialized_dag(session, run.dag_id, run.run_id)
     body: dict[str, Any] = {"run": parts.run_json(run)}
     states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
     if not states:

@@ -60,7 +60,7 @@ _Task = Annotated[TaskState, Depends(_task)]
 
 
 def _places_of_run(run: _Run, session: SessionDep) -> list[Place]:
-    dag = records.serialized_dag(session, run.dag_id)
+    dag = records.serialized_dag(session, run.dag_id, run.run_id)
     states = records.task_states(session, run.dag_id, run.run_id, list(dag.tasks))
     of_run = report.run_places(run, states)
     if of_run.failures and not of_run.places:

@@ -45,6 +45,9 @@ with DAG(
 
 with DAG("secret", start_date=datetime(2026, 1, 1), schedule=None):
     ParquetToEcdpOperator(task_id="push", path="x.parquet")
+
+with DAG("renamed", start_date=datetime(2026, 1, 1), schedule=None):
+    ParquetToEcdpOperator(task_id="push_before", path="x.parquet")
 """
 
 
@@ -108,6 +111,10 @@ class Server:
 
         with create_session() as session:
             session.query(TaskInstance).filter_by(dag_id="shop", run_id=RUN, task_id=task_id).one().state = state
+
+    def rename_task(self):
+        """Give the DAG `renamed` a version whose task is called `push_after`."""
+        parse_dags(self.home, DAGS.replace("push_before", "push_after"))
 
     def clean(self):
         from airflow.models import DagRun
@@ -190,20 +197,26 @@ def api_server(airflow_database):  # noqa: ARG001 - makes the tables
 
 
 def _add_dags(home):
-    from moved_names import DagBag, sync_bag_to_db
-
-    folder = home / "plugin_dags"
-    folder.mkdir()
-    (folder / "shop.py").write_text(DAGS)
-    bag = DagBag(str(folder))
-    assert not bag.import_errors
     from airflow.models.dagbundle import DagBundleModel
     from airflow.utils.session import create_session
 
     with create_session() as session:
         session.add(DagBundleModel(name="plugin_tests"))
-    sync_bag_to_db(bag, "plugin_tests", None)
+    parse_dags(home, DAGS)
     for day in range(3):
         date = DAY - dt.timedelta(days=day)
         add_run("shop", f"scheduled__{date.isoformat()}", date, {"path": "y"})
     add_run("secret", RUN, DAY)
+    add_run("renamed", RUN, DAY)
+
+
+def parse_dags(home, text):
+    """Let Airflow parse a file of DAGs: those that have changed since get another version."""
+    from moved_names import DagBag, sync_bag_to_db
+
+    folder = home / "plugin_dags"
+    folder.mkdir(exist_ok=True)
+    (folder / "shop.py").write_text(text)
+    bag = DagBag(str(folder))
+    assert not bag.import_errors
+    sync_bag_to_db(bag, "plugin_tests", None)

@@ -345,3 +345,15 @@ def test_airflow_gives_the_links_that_the_worker_has_kept(server):
     path = f"/api/v2/dags/shop/dagRuns/{server.run}/taskInstances/push/links"
     links = server.client.get(path, headers=server.headers()).json()["extra_links"]
     assert links == {"Sync report": "ecdp/report/shop/run/push/-1", "Results folder": None, "What to do": None}
+
+
+def test_a_task_that_was_renamed_since_is_still_in_the_report_of_its_run(server):
+    server.rename_task()
+    folder = server.folder("push_before", dag_id="renamed")
+    server.write(folder, ("A", "rejected", "x", 0), ("B", "accepted", None, 0))
+    run = server.get(f"data/renamed/{server.run}").json()
+    assert [(task["task_id"], task["counts"]["rejected"]) for task in run["tasks"]] == [("push_before", 1)]
+    assert run["source"] == "results"
+    assert server.get(f"orders/renamed/{server.run}").json()["total"] == 2
+    task = server.get(f"data/renamed/{server.run}/push_before/-1").json()
+    assert (task["kind"], task["source"]) == ("orders", "results")
