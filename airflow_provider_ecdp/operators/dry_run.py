@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_ecdp.dry_run.findings import as_report
-from airflow_provider_ecdp.orders.contract import MAX_ATTRIBUTE_NAMES
-from airflow_provider_ecdp.orders.names import on_one_line
+from airflow_provider_ecdp.orders.contract import MAX_ATTRIBUTE_NAMES, on_one_line
 from airflow_provider_ecdp.results.numbers import number_of, size
 
 if TYPE_CHECKING:

@@ -163,3 +163,8 @@ def walk(fields: tuple[Field, ...] = ORDER, prefix: str = "") -> Iterator[tuple[
 def folded_name(name: str) -> str:
     """Return the form in which names of columns and fields, and paths of fields, are compared."""
     return name.replace("_", "").lower()
+
+
+def on_one_line(name: str) -> str:
+    """Return a name for a message, with escapes for line breaks, control characters and others that cannot be seen."""
+    return name if name.isprintable() else repr(name)[1:-1]

@@ -12,7 +12,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import folded_name
+from airflow_provider_ecdp.orders.contract import folded_name, on_one_line
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier
 
 #: Names of columns in a message.
@@ -95,8 +95,3 @@ def listed(names: Sequence[str]) -> str:
     """Return names for a message, the first of them if they are many: a warehouse's table can have thousands."""
     more = len(names) - _LISTED
     return ", ".join(map(on_one_line, names[:_LISTED])) + (f" and {more:,} more" if more > 0 else "")
-
-
-def on_one_line(name: str) -> str:
-    """Return a name with escapes for line breaks, control characters and others that cannot be seen."""
-    return name if name.isprintable() else repr(name)[1:-1]

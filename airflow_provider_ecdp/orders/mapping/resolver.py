@@ -14,7 +14,7 @@ from functools import cached_property
 
 import pyarrow as pa
 
-from airflow_provider_ecdp.orders.contract import ATTRIBUTE, STATUSES, Field, Kind, folded_name
+from airflow_provider_ecdp.orders.contract import ATTRIBUTE, STATUSES, Field, Kind, folded_name, on_one_line
 from airflow_provider_ecdp.orders.engine.arrow_types import WIDEST
 from airflow_provider_ecdp.orders.engine.tables import ROWS
 from airflow_provider_ecdp.orders.mapping.compiled import CompiledField, ParsedText, Problem
@@ -22,7 +22,7 @@ from airflow_provider_ecdp.orders.mapping.spec import FIELDS, ColumnMapping, Fea
 from airflow_provider_ecdp.orders.mapping.suggestion import likely_columns
 from airflow_provider_ecdp.orders.mapping.sums import digits, number, scale, summed
 from airflow_provider_ecdp.orders.mapping.values import attribute_text, decoded, features, single, undictionaried
-from airflow_provider_ecdp.orders.names import Expression, Scope, likely, nearest, on_one_line
+from airflow_provider_ecdp.orders.names import Expression, Scope, likely, nearest
 from airflow_provider_ecdp.orders.sql import json_columns
 from airflow_provider_ecdp.orders.sql.coercion import present, scalar, why_not
 from airflow_provider_ecdp.orders.sql.timezones import is_zone

@@ -14,8 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
-from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name, walk
-from airflow_provider_ecdp.orders.names import on_one_line
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name, on_one_line, walk
 
 #: The types of constants in a mapping.
 Constant = str | int | float | bool | Decimal

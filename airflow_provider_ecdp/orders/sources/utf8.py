@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from airflow_provider_ecdp.errors import ExtractError
+from airflow_provider_ecdp.orders.contract import on_one_line
 from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_text
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, REPEATED_KEY
-from airflow_provider_ecdp.orders.names import on_one_line
 
 _ESCAPED = re.compile("[\udc80-\udcff]+")
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
-from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name, on_one_line
 from airflow_provider_ecdp.orders.engine.arrow_types import readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
-from airflow_provider_ecdp.orders.names import likely, listed, on_one_line
+from airflow_provider_ecdp.orders.names import likely, listed
 from airflow_provider_ecdp.orders.sql.coercion import (
     NOT_FINITE,
     EncodedValue,
