@@ -107,5 +107,5 @@ def airflow(airflow_database):  # noqa: ARG001 - makes the tables
 @pytest.fixture(autouse=True)
 def without_history():
     """A history belongs to one ECDP, and each test has a sandbox of its own."""
-    for history in Path(os.environ["AIRFLOW_HOME"]).glob("results/*/*/history"):
+    for history in list(Path(os.environ["AIRFLOW_HOME"]).glob("results/**/history")):
         shutil.rmtree(history)
