@@ -9,6 +9,7 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from urllib.parse import SplitResult, quote, urlsplit
 
 from airflow_provider_ecdp.errors import ConfigurationError
@@ -20,10 +21,10 @@ DEFAULT_BASE_URL = "https://api.ecdp.app"
 ID_OF_NO_ORDER = "airflow-provider-ecdp-connection-test"
 
 
-def _certificates(value: object) -> bool | str:
-    if not isinstance(value, bool | str):
-        raise TypeError
-    return value
+def _certificates(value: object) -> Literal[True] | str:
+    if value is True or isinstance(value, str):
+        return value
+    raise TypeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,10 @@ class ClientSettings:
     """The settings of an EcdpClient; a wrong one raises ConfigurationError.
 
     `base_url` is normalised: no trailing slash, and a trailing `/orders` is dropped. Timeouts are in seconds; the read
-    timeout also bounds sending the body, and their sum one request with its answer. `ca_bundle` is whether the
-    server's certificate is checked, or the path of a CA bundle. Plain http is for loopback, beyond it only with
-    `allow_http`. `requests_per_second` None is no limit.
-    `max_in_flight` is the number of connections kept open: as many as threads use the client.
+    timeout also bounds sending the body, and their sum one request with its answer. `ca_bundle` is the path of a CA
+    bundle, or True for that of the environment or the system: certificates are always verified. Plain http is for
+    loopback, beyond it only with `allow_http`. `requests_per_second` None is no limit. `max_in_flight` is the number of
+    connections kept open: as many as threads use the client.
 
     Proxies and, for `ca_bundle=True`, a CA bundle are taken from the environment as requests does (HTTPS_PROXY,
     NO_PROXY, REQUESTS_CA_BUNDLE), once, when the client is made. A .netrc file is not read.
@@ -43,9 +44,9 @@ class ClientSettings:
     base_url: str = setting(DEFAULT_BASE_URL, text(metavar="URL"), help="URL of ECDP")
     connect_timeout: float = setting(10, number("seconds"), help="Seconds to wait for a connection")
     read_timeout: float = setting(60, number("seconds"), help="Seconds to wait for an answer")
-    ca_bundle: bool | str = setting(
+    ca_bundle: Literal[True] | str = setting(
         default=True,
-        kind=Kind("true, false or the path of a CA bundle", _certificates, "FILE"),
+        kind=Kind("the path of a CA bundle", _certificates, "FILE"),
         help="Certificates to trust, if those of the system are not enough",
     )
     allow_http: bool = setting(

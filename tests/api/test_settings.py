@@ -66,6 +66,7 @@ def test_plain_http_beyond_loopback_must_be_allowed():
         {"requests_per_second": 0},
         {"max_in_flight": 0},
         {"ca_bundle": "/no/such/bundle.pem"},
+        {"ca_bundle": False},
         {"user_agent_suffix": "a\r\nx-injected: 1"},
     ],
 )

@@ -110,6 +110,7 @@ def test_the_base_url_survives_the_way_that_airflow_sends_a_connection_to_a_work
         ({}, {"matching_mode": "name"}, "field 'matching_mode'"),
         ({}, {"send_match_by": True}, "field 'send_match_by'"),
         ({}, {"ca_bundle": "/no/such/bundle.pem"}, "CA bundle"),
+        ({}, {"ca_bundle": False}, "field 'ca_bundle': it must be the path of a CA bundle, not False"),
     ],
 )
 def test_a_wrong_field_is_an_error_that_names_the_connection_and_the_field(fields, extra, message):
