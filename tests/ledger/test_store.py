@@ -212,7 +212,7 @@ class Slow(Ledger):
         self.may, self.error = threading.Event(), None
 
     def _put(self, name, data):
-        assert self.may.wait(20)
+        assert self.may.wait(60)
         if self.error:
             raise self.error
         super()._put(name, data)

@@ -510,7 +510,7 @@ class TestConcurrency:
                 enough.set()
 
         original = foreign.answer
-        foreign.answer = lambda *request: enough.wait(20) and original(*request)
+        foreign.answer = lambda *request: enough.wait(60) and original(*request)
         pushed(client, many_orders(100), progress=tell)
         assert reported[:5] == [0] * 5
         assert reported[-1] == 100

@@ -11,7 +11,7 @@ import pytest
 from airflow_provider_ecdp.errors import CancelledError, DeadlineError, UnreachableError
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 def test_the_first_cause_stays():

@@ -12,7 +12,7 @@ import pytest
 
 from airflow_provider_ecdp.runs.dispatcher import Dispatcher
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Gauge:

@@ -222,7 +222,7 @@ def test_threads_of_one_process_have_folders_of_their_own(temporary):
     together, faults = threading.Barrier(4), []
 
     def run():
-        together.wait(timeout=20)
+        together.wait(timeout=60)
         for _ in range(50):
             with scratch_folder("spill") as folder:
                 (folder / "rows").write_text("a customer")
