@@ -59,7 +59,7 @@ _ADVICE: Mapping[type[ApiError], str] = {
     ForbiddenError: "forbidden, although the key was accepted before; a firewall, or this request, may be the cause",
     KeyRefusedError: "the API key was refused; compare it with Settings > API in ECDP",
     RequestRejectedError: "the request was refused, and nothing was stored",
-    TooLargeError: "the request is too large; send fewer orders per request",
+    TooLargeError: "the request is too large; send fewer or smaller orders",
     NotFoundError: "ECDP has no such order",
     ThrottledError: "too many requests; slow down",
     ServerError: "the server failed",
