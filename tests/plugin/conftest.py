@@ -114,7 +114,10 @@ class Server:
 
     def rename_task(self):
         """Give the DAG `renamed` a version whose task is called `push_after`."""
+        from airflow.models.serialized_dag import SerializedDagModel
+
         parse_dags(self.home, DAGS.replace("push_before", "push_after"))
+        assert SerializedDagModel.get_dag("renamed").task_ids == ["push_after"]
 
     def clean(self):
         from airflow.models import DagRun
@@ -156,6 +159,8 @@ def add_run(dag_id, run_id, date, conf=None):
 
 SETTINGS = {
     "_AIRFLOW_PROCESS_CONTEXT": "server",
+    # a DAG that was parsed a moment ago has another version at once
+    "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "0",
     "AIRFLOW__API_AUTH__JWT_SECRET": "a secret of sixty-four characters, which is as long as it should be",
 }
 
