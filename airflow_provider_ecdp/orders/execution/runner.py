@@ -117,6 +117,11 @@ class PartRunner:
         self, part: Part, columns: Columns, run: Run, too_large: TooLarge | None
     ) -> Iterator[pa.RecordBatch]:
         """Run a part, or those of its halves that fit the memory; then `too_large` over each order that does not."""
+        if not self._keys:
+            # nothing can halve it. The ids of the orders of a large extract, kept for `_Repeats`, would take 100 bytes
+            # each
+            yield from self._run_part(part, columns, run, too_large)
+            return
         repeats = _Repeats()
         pieces = [KeyedPart(part, self._keys)]
         while pieces:

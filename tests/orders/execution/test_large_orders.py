@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from decimal import Decimal
 
 import pyarrow as pa
@@ -245,3 +246,18 @@ def test_keys_of_other_types_are_not_halved(numbers):
     source = TableSource("t", pa.table({"no": numbers}))
 
     assert KeyedPart(Part(0, False, {"extract": source}), {"extract": "no"}).halves() == []
+
+
+def test_ids_of_an_extract_that_nothing_can_halve_are_not_kept():
+    def many(_):
+        for _ in range(20):
+            yield pa.record_batch({"order_id": pa.array([f"{n:01000}" for n in range(500)])})
+
+    with OrderReader(TableSource("t", orders([1]))) as reader:
+        tracemalloc.start()
+        for _ in reader._reading.runner.run(reader._all, "reading orders", many):
+            pass
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    # 10 MB of ids in total
+    assert peak < 3_000_000
