@@ -429,7 +429,7 @@ class GroupTest:
         return None
 
     def _count_unread(self, result: ReadBack) -> None:
-        """Stop the run if GET does not work: POST may be answered all the while, with a refusal of each order."""
+        """Stop the run if GET does not work, even if POST is answered with a refusal of each order."""
         if result.positions or result.error is None or not result.error.transient:
             self.unread = 0
             return

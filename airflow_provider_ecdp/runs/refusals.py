@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 #: twenty bad orders.
 _IN_A_ROW = 20
 
-#: The beginning of the reason of orders that are refused together with every other one.
+#: Begins the message of such a stop, and the reason of the orders that it leaves `unresolved`.
 REFUSES_ALL = "ECDP refuses every order, even one that it accepted before"
 
 #: The name of the note in a run's results that holds the reason.
@@ -47,7 +47,7 @@ class Refusals:
     cancellation: Cancellation
     #: whether the server has also refused a request that it had accepted before
     of_all: bool = False
-    #: the reason for which this run was stopped, or an earlier try of it as long as this one has had nothing accepted
+    #: why this run, or an earlier try of it, was stopped; empty once an order is accepted
     _stopped_for: str = ""
     _in_a_row: int = 0
     _alike: str = ""
@@ -79,7 +79,7 @@ class Refusals:
             log.warning("%s", error)
 
     def refused(self, reason: str, order_id: str, control: AcceptedRequest | None) -> None:
-        """Note that an order was refused; after many alike, stop the run if the server refuses `control` alike.
+        """Note that an order was refused; after many like it, stop the run if the server refuses `control` too.
 
         :param reason: as `reason_of` returns it
         """

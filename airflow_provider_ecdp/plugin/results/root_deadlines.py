@@ -62,7 +62,7 @@ class RootDeadlines:
         def run() -> None:
             try:
                 call.set_result(context.run(ask, root))
-            except BaseException as raised:  # noqa: BLE001 - whoever waits raises it again
+            except BaseException as raised:  # noqa: BLE001 - the waiting thread raises it again
                 call.set_exception(raised)
 
         threading.Thread(target=run, name="ecdp-results", daemon=True).start()
