@@ -51,7 +51,8 @@ def test_orders_are_pushed_with_the_key_and_the_settings_of_a_connection(airflow
     # an option is stronger than the connection
     code, out, _ = airflow_ecdp("--conn-id", "ecdp_shop", "push", extract, "--json", "--batch-size", 2)
     assert json.loads(out)["summary"]["requests"] == 1
-    code, out, _ = airflow_ecdp("--conn-id", "ecdp_shop", "get", "A-1", "--json")
+    # also after the command, as with Airflow's own commands
+    code, out, _ = airflow_ecdp("get", "--conn-id", "ecdp_shop", "--json", "--", "A-1")
     assert json.loads(out)["results"][0]["order"]["id"] == "A-1"
 
 
