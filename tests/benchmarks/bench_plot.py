@@ -20,7 +20,7 @@ def chart(panels, note):
         parts.append(_text(20, top + 16, title, size=15, weight="600"))
         top += 34
         most = max((value for _, value, *_ in rows if value), default=1)
-        for label, value, told, ours in rows:
+        for label, value, text, ours in rows:
             middle = top + _BAR / 2 + 4.5
             length = max((_WIDTH - _LABELS - 130) * (value or 0) / most, 1)
             parts.append(_text(_LABELS - 10, middle, label, anchor="end", weight="600" if ours else "400"))
@@ -30,7 +30,7 @@ def chart(panels, note):
                     f'<rect x="{_LABELS}" y="{top}" width="{length:.1f}" height="{_BAR}" rx="2" fill="{fill}"/>'
                 )
             at = _LABELS + (length if value is not None else 0) + 8
-            parts.append(_text(at, middle, told, weight="600" if ours else "400"))
+            parts.append(_text(at, middle, text, weight="600" if ours else "400"))
             top += _BAR + _GAP
         top += 18
     parts.append(_text(20, top + 8, note, size=11, fill=_FAINT))

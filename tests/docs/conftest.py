@@ -126,22 +126,22 @@ class Source:
 
     @functools.cached_property
     def messages(self):
-        """The messages of errors, of warnings in the log and of gathered problems, each with what is called with it.
+        """The messages of errors, of warnings in the log and of gathered problems, each after the name of its call.
 
-        What a message takes in of a function or a constant, such as why a column cannot serve, is a message too.
+        The value of a function or a constant in a message, such as why a column cannot serve, is a message too.
         """
-        told = []
+        messages = []
         for tree in self.trees.values():
-            said = [found for node in ast.walk(tree) for found in _told(node)]
-            names = {name for _, message in said for name in _taken_in(message)}
-            told += said + [(name, value) for name, value in self._given(tree) if name in names]
-        texts = [(called, text) for called, message in told if (text := literal(message))]
+            own = [message for node in ast.walk(tree) for message in _messages_of(node)]
+            names = {name for _, message in own for name in _names_in(message)}
+            messages += own + [(name, value) for name, value in self._values(tree) if name in names]
+        texts = [(called, text) for called, message in messages if (text := literal(message))]
         # the command line prints other things than errors too
-        told = [(called, text) for called, text in texts if called != "err" or text.startswith("ecdp: ")]
-        return [(called, text.removeprefix("ecdp: ")) for called, text in told]
+        errors = [(called, text) for called, text in texts if called != "err" or text.startswith("ecdp: ")]
+        return [(called, text.removeprefix("ecdp: ")) for called, text in errors]
 
-    def _given(self, tree):
-        """What the functions return that a module has or imports, and its constants, by their names."""
+    def _values(self, tree):
+        """The return values of the functions that a module has or imports, and its constants, by their names."""
         imported = {
             (_file(node.module), alias.name)
             for node in tree.body
@@ -160,13 +160,13 @@ class Source:
         return any(message.rstrip("… ") in text for text in self.texts)
 
 
-#: Calls that tell a user something, beside the errors, and the names of what is told later.
+#: Calls with a message for users, other than errors, and variables that hold such a message.
 CALLED, KEPT = {"warning", "error", "err", "note", "failed", "Problem"}, {"message", "halted"}
 
 
 @pytest.fixture(scope="session")
 def names_of_messages():
-    """The names by which messages are found; a name that finds nothing is of something that was renamed."""
+    """The names by which messages are found; one without a message belongs to something that was renamed."""
     return CALLED | KEPT
 
 
@@ -175,8 +175,8 @@ def _file(module):
     return module.partition(".")[2].replace(".", "/") + ".py"
 
 
-def _told(node):
-    """What a node tells a user, and the name of what is called with it."""
+def _messages_of(node):
+    """The messages for users in a node, each after the name of its call or variable."""
     if isinstance(node, ast.Call) and node.args:
         called = _name(node.func)
         gathers = called == "append" and _name(getattr(node.func, "value", None)) == "problems"
@@ -188,7 +188,7 @@ def _told(node):
             yield kept, node.value
 
 
-def _taken_in(message):
+def _names_in(message):
     """The names of the functions and variables whose value is a part of a message."""
     for part in message.values if isinstance(message, ast.JoinedStr) else []:
         if isinstance(part, ast.FormattedValue):

@@ -60,9 +60,9 @@ def test_every_option_of_a_command_is_documented_with_its_default(command, docum
         cell, default = rows[option]
         assert action.metavar is None or cell == f"`{option} {action.metavar}`"
         # settings have their defaults in their table, and say them in the help
-        said = re.search(r"\(default: (.*)\)", action.help or "")
-        if action.default not in (None, False, argparse.SUPPRESS) or (said and action.dest in SETTINGS):
-            value = said[1] if action.dest in SETTINGS else action.default
+        shown = re.search(r"\(default: (.*)\)", action.help or "")
+        if action.default not in (None, False, argparse.SUPPRESS) or (shown and action.dest in SETTINGS):
+            value = shown[1] if action.dest in SETTINGS else action.default
             assert default == f"`{value}`", f"ecdp {command} {option}"
 
 
