@@ -166,6 +166,10 @@ _UNSEEN_OF_RUN = (
 )
 
 
+#: Of tasks whose orders the report of a DAG run lacks.
+_FAILED_WITHOUT = "The task failed, and no outcome of its orders can be shown. See the task's log for the cause."
+
+
 def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) -> dict[str, Any]:
     """Return the report of a DAG run: its mapped tasks and several operators added up."""
     dag = records.serialized_dag(session, run.dag_id, run.run_id)
@@ -204,14 +208,19 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
         body |= {"source": "xcom", "reasons": parts.reasons_of(task_reports.values())}
         if any(report.results_path and any(report.counts.values()) for report in task_reports.values()):
             notes.append(parts.reader_note("info", _UNSEEN_OF_RUN))
-    begun = [state for state in states if state.key in places and any(counts.get(state.key, {}).values())]
-    early = [state.key for state in begun if _ended_early(session, dag, state)]
-    if early:
-        names = ", ".join(sorted({key.task_id for key in early}))
-        notes.append(parts.reader_note("warning", f"{names}: {_ENDED_EARLY}"))
+    failed = [state for state in states if state.state == "failed" and _ended_early(session, dag, state)]
+    begun = [state for state in failed if state.key in places and any(counts.get(state.key, {}).values())]
+    if begun:
+        notes.append(parts.reader_note("warning", f"{_names(begun)}: {_ENDED_EARLY}"))
         body["ended_early"] = True
+    if without := [state for state in failed if state not in begun]:
+        notes.append(parts.reader_note("warning", f"{_names(without)}: {_FAILED_WITHOUT}"))
     tasks = [parts.task_json(state) | {"counts": counts.get(state.key)} for state in states]
     return {**body, "tasks": tasks, "notes": notes, **_replay_of_run(session, user, run, dag, places)}
+
+
+def _names(states: Iterable[TaskState]) -> str:
+    return ", ".join(sorted({state.key.task_id for state in states}))
 
 
 def _replay_of_run(

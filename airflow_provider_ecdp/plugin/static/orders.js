@@ -278,9 +278,9 @@ export async function showHistory(orderId) {
   try {
     const { rows, runs, unread } = await read("history", new URLSearchParams({ order_id: orderId }));
     const parts = [
-      el("p.quiet", {}, `${counted(rows.length, "outcome")} in ${runs > 1 ? `this run and the ${number(runs - 1)} before it` : "this run"}, the newest first.`),
+      el("p.quiet", {}, `${rows.length ? counted(rows.length, "outcome") : "No outcome"} in ${runs > 1 ? `this run and the ${number(runs - 1)} before it` : "this run"}${rows.length > 1 ? ", the newest first" : ""}.`),
       unread.length > 0 && el("p.note.warning", {}, `The results of ${counted(unread.length, "run")} cannot be read, as the report of each says: `, unread.map((run, i) => [i > 0 && ", ", runLink(run)])),
-      historyTable(rows),
+      rows.length > 0 && historyTable(rows),
     ];
     content.replaceChildren(...parts.filter(Boolean));
   } catch (error) {

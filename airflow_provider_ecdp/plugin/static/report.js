@@ -413,8 +413,10 @@ function tasks({ tasks: rows, facts: outcomes, outcomes: sums, replay }) {
     const figures = columns.map(({ outcomes }) => (counts ? number(sumOf(counts, outcomes)) : ""));
     return el("tr", {}, el("th", { scope: "row" }, link), el("td", {}, state ?? "none"), figures.map((one) => el("td.figure", {}, one)));
   };
-  const first = (row) => (row.counts ? -sumOf(row.counts, failures) : 0);
-  const sorted = rows.toSorted((a, b) => first(a) - first(b));
+  // a task that failed without an outcome is in no count, so it comes first
+  const unseen = ({ state, counts }) => state === "failed" && !Object.values(counts ?? {}).some(Boolean);
+  const failed = (row) => (unseen(row) ? Number.MAX_SAFE_INTEGER : sumOf(row.counts ?? {}, failures));
+  const sorted = rows.toSorted((a, b) => failed(b) - failed(a));
   const heads = columns.map(({ name }) => el("th.figure", { scope: "col" }, capitalised(name)));
   return el(
     "section.card",
