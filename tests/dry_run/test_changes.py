@@ -1,4 +1,4 @@
-"""The look before changes are sent: what a run would do with each row."""
+"""The dry run of changes: what a run would do with each row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_ecdp.orders.sources.table import TableSource
 
 
 @pytest.fixture
-def look():
+def dry_run():
     def run(operation=Operation.UPDATE_STATUS, *, columns, **settings):
         with ChangeQueue(TableSource("the changes", pa.table(columns)), operation) as queue:
             return check_changes(queue, ChangeSettings(missing=Missing.FAIL, **settings))
@@ -21,15 +21,15 @@ def look():
     return run
 
 
-def test_every_row_is_counted_once(look):
-    found = look(columns={"order_id": ["1", "1", "2", None], "status": ["paid", "paid", "sold", "paid"]})
+def test_every_row_is_counted_once(dry_run):
+    found = dry_run(columns={"order_id": ["1", "1", "2", None], "status": ["paid", "paid", "sold", "paid"]})
     assert (found.total, found.to_send, found.invalid, found.repeated, found.done) == (4, 1, 2, 1, 0)
 
 
-def test_a_rule_has_its_most_common_values_and_some_ids(look):
+def test_a_rule_has_its_most_common_values_and_some_ids(dry_run):
     ids = [str(i) for i in range(2000)]
     words = ["".join("abcdefghij"[int(digit)] for digit in i) for i in ids]
-    found = look(columns={"order_id": ids, "status": ["x"] * 3 + words[3:]})
+    found = dry_run(columns={"order_id": ids, "status": ["x"] * 3 + words[3:]})
     [rule] = found.most_common_problems
     assert (rule.field, rule.rule) == ("status", "one of Placed, Paid, Completed, Canceled")
     assert (rule.count, rule.examples) == (2000, ["0", "1", "2"])
@@ -38,8 +38,8 @@ def test_a_rule_has_its_most_common_values_and_some_ids(look):
     assert len(rule.as_json()["got"]) == 3
 
 
-def test_a_rule_whose_text_has_no_value_has_none(look):
-    [rule] = look(Operation.DELETE, columns={"order_id": [".", "2"]}).most_common_problems
+def test_a_rule_whose_text_has_no_value_has_none(dry_run):
+    [rule] = dry_run(Operation.DELETE, columns={"order_id": [".", "2"]}).most_common_problems
     assert rule.as_json() == {
         "field": "order id",
         "rule": "'.' cannot be part of a URL, because clients and proxies remove it",
@@ -49,8 +49,8 @@ def test_a_rule_whose_text_has_no_value_has_none(look):
     }
 
 
-def test_what_the_run_would_refuse_is_refused(look):
+def test_what_the_run_would_refuse_is_refused(dry_run):
     with pytest.raises(EmptyExtractError, match="the changes has no changes"):
-        look(columns={"order_id": pa.array([], pa.string()), "status": pa.array([], pa.string())})
+        dry_run(columns={"order_id": pa.array([], pa.string()), "status": pa.array([], pa.string())})
     with pytest.raises(ExtractError, match=r"has 2 rows, more than max_deletions \(1\)"):
-        look(Operation.DELETE, columns={"order_id": ["1", "2"]}, max_deletions=1)
+        dry_run(Operation.DELETE, columns={"order_id": ["1", "2"]}, max_deletions=1)

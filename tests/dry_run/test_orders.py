@@ -1,4 +1,4 @@
-"""The look before anything is sent: it says what a push then does, and leaves nothing behind."""
+"""The dry run of orders: it says what a push would do, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def client(server):
 
 
 @pytest.fixture
-def look(order):
+def dry_run(order):
     """Check orders: an extract, or the changes of each order."""
 
     def run(changes, settings=None, prior=None, **order_settings):
@@ -64,8 +64,8 @@ def rules(found):
 # rules and warnings
 
 
-def test_a_rule_is_reported_with_its_count_three_ids_and_what_was_there(look):
-    found = look([{"status": status} for status in ["lost", "lost", "paid", "gone", "away"]])
+def test_a_rule_is_reported_with_its_count_three_ids_and_what_was_there(dry_run):
+    found = dry_run([{"status": status} for status in ["lost", "lost", "paid", "gone", "away"]])
 
     assert (found.total, found.valid, found.invalid, found.to_send) == (5, 1, 4, 1)
     [rule] = found.most_common_problems
@@ -78,9 +78,9 @@ def test_a_rule_is_reported_with_its_count_three_ids_and_what_was_there(look):
     }
 
 
-def test_an_order_that_breaks_a_rule_in_three_products_breaks_it_once(look):
+def test_an_order_that_breaks_a_rule_in_three_products_breaks_it_once(dry_run):
     product = {"id": "P", "name": None, "price": 1, "quantity": 1}
-    found = look([{"products": [product] * 3}, {}, {"products": [product], "currency": "ZLOTY"}])
+    found = dry_run([{"products": [product] * 3}, {}, {"products": [product], "currency": "ZLOTY"}])
 
     assert rules(found) == {
         ("products[].name", "required"): (2, ["O-1", "O-3"]),
@@ -90,21 +90,21 @@ def test_an_order_that_breaks_a_rule_in_three_products_breaks_it_once(look):
     assert found.most_common_problems[0].got == {"missing": 4}
 
 
-def test_rules_are_sorted_by_how_often_they_are_broken(look):
-    found = look([{"currency": "ZLOTY"}, {"status": "lost"}, {"status": "lost"}])
+def test_rules_are_sorted_by_how_often_they_are_broken(dry_run):
+    found = dry_run([{"currency": "ZLOTY"}, {"status": "lost"}, {"status": "lost"}])
     assert [rule.field for rule in found.most_common_problems] == ["status", "currency"]
 
 
-def test_an_id_is_one_example_however_often_it_appears(look):
+def test_an_id_is_one_example_however_often_it_appears(dry_run):
     ids = ["A", "A", None, None, "B", "C"]
-    found = look([{"id": name, "status": "lost", "currency": f"EU{n}"} for n, name in enumerate(ids)])
+    found = dry_run([{"id": name, "status": "lost", "currency": f"EU{n}"} for n, name in enumerate(ids)])
     assert rules(found)["status", "one of placed, paid, completed, canceled"] == (6, ["A", None, "B"])
 
 
-def test_a_warning_counts_orders_that_are_sent_and_apart_from_them_those_that_are_not(look):
+def test_a_warning_counts_orders_that_are_sent_and_apart_from_them_those_that_are_not(dry_run):
     product = {"id": "P", "name": "n", "price": -20.5, "quantity": -1}
     odd = {"products": [product], "totalValue": 20.5}
-    found = look([odd, odd | {"currency": "ZLOTY"}, {}])
+    found = dry_run([odd, odd | {"currency": "ZLOTY"}, {}])
 
     assert (found.with_warnings, found.invalid) == (1, 1)
     [warning] = [rule.as_json() for rule in found.most_common_warnings]
@@ -112,13 +112,13 @@ def test_a_warning_counts_orders_that_are_sent_and_apart_from_them_those_that_ar
     assert warning["rule"].startswith("negative_quantity: ")
 
 
-def test_names_of_attributes_are_counted_by_orders(look):
+def test_names_of_attributes_are_counted_by_orders(dry_run):
     attributes = [{"name": name, "value": "x"} for name in ("Gift Wrap", "Source", "Source")]
     products = [{"id": "P", "name": "n", "price": 0, "quantity": 1, "productAttributes": attributes[1:]}] * 2
     wrong = [
         {"name": name, "value": "x"} for name in ("jane@example.com", "600100200", "600 100 200", "Size 40", "Źródło")
     ]
-    found = look(
+    found = dry_run(
         [{"orderAttributes": attributes}, {"orderAttributes": attributes[:1] + wrong}, {"products": products}, {}]
     )
 
@@ -133,8 +133,8 @@ def test_names_of_attributes_are_counted_by_orders(look):
     )
 
 
-def test_values_of_customers_are_in_nothing_that_is_said(look):
-    found = look(
+def test_values_of_customers_are_in_nothing_that_is_said(dry_run):
+    found = dry_run(
         [
             {"customer": {"email": "jane.doe" * 50, "phone": "600100200" * 4, "crmId": "jane-doe" * 30}},
             {"customer": {"email": "jane.doe.example.com"}},
@@ -150,8 +150,8 @@ def test_values_of_customers_are_in_nothing_that_is_said(look):
 # what would be sent
 
 
-def test_what_the_orders_are_at_a_glance(look):
-    found = look(
+def test_what_the_orders_are_at_a_glance(dry_run):
+    found = dry_run(
         [
             {"date": "2026-11-02T10:00:00+01:00", "currency": "EUR", "status": "PAID"},
             {"date": "2026-11-01T23:59:59Z", "currency": None, "status": "cancelled"},
@@ -164,17 +164,17 @@ def test_what_the_orders_are_at_a_glance(look):
     assert found.currencies == {"EUR": 1, None: 1, "(other text)": 1, "eur": 1}
 
 
-def test_columns_that_a_sql_text_makes_and_that_are_no_fields_are_reported(look):
+def test_columns_that_a_sql_text_makes_and_that_are_no_fields_are_reported(dry_run):
     sql = "SELECT * EXCLUDE (status), status || 'x' AS extra FROM extract"
-    found = look([{}], sql=sql)
+    found = dry_run([{}], sql=sql)
     assert found.not_fields == ["extra"]
     assert found.used == ["id", "date", "currency", "totalValue", "customer", "products"]
     assert found.ignored == ["status"]
 
 
-def test_columns_of_several_extracts_are_distinguished(look, order):
+def test_columns_of_several_extracts_are_distinguished(dry_run, order):
     ids = TableSource("ids", pa.table({"id": [1], "x": [1]}))
-    found = look(
+    found = dry_run(
         {"orders": source_from_records([order("O-1")]), "ids": ids},
         sql="SELECT o.* FROM orders AS o SEMI JOIN ids AS i ON o.id = 'O-' || i.id",
     )
@@ -184,9 +184,9 @@ def test_columns_of_several_extracts_are_distinguished(look, order):
     assert found.ignored == ["ids.x"]
 
 
-def test_ids_that_appear_twice_are_named(look):
+def test_ids_that_appear_twice_are_named(dry_run):
     same, other = {"id": "same"}, {"id": "other"}
-    found = look([same, same, same, other, other | {"currency": "EUR"}, {}])
+    found = dry_run([same, same, same, other, other | {"currency": "EUR"}, {}])
 
     assert found.duplicate_ids == 2
     assert found.duplicates == [
@@ -197,23 +197,23 @@ def test_ids_that_appear_twice_are_named(look):
     assert rules(found) == {("id", "one content for one id"): (2, ["other"])}
 
 
-def test_the_sample_is_the_first_order_that_is_sent(look):
-    found = look([{"currency": "ZLOTY"}, {"totalValue": Decimal("20.500")}])
+def test_the_sample_is_the_first_order_that_is_sent(dry_run):
+    found = dry_run([{"currency": "ZLOTY"}, {"totalValue": Decimal("20.500")}])
     sample = json.loads(found.sample)
     assert (sample["id"], sample["customer"]) == ("O-2", {"email": "***"})
     assert '"totalValue": 20.500' in found.sample
-    assert look([{"currency": "ZLOTY"}]).sample is None
+    assert dry_run([{"currency": "ZLOTY"}]).sample is None
 
 
-def test_an_extract_without_orders_is_an_error_unless_it_is_allowed(look):
+def test_an_extract_without_orders_is_an_error_unless_it_is_allowed(dry_run):
     empty = pa.Table.from_pylist([{"id": "", "date": dt.datetime.now(dt.UTC), "totalValue": 1.5}]).slice(1)
     empty = empty.append_column("customer", pa.array([], pa.struct([("email", pa.string())])))
     product = pa.struct([("id", "string"), ("name", "string"), ("price", pa.float64()), ("quantity", "int32")])
     empty = TableSource("none.parquet", empty.append_column("products", pa.array([], pa.list_(product))))
 
     with pytest.raises(EmptyExtractError, match=r"^none\.parquet has no orders; .*\(on_empty, --allow-empty\)$"):
-        look(empty)
-    found = look(empty, PushSettings(allow_empty=True))
+        dry_run(empty)
+    found = dry_run(empty, PushSettings(allow_empty=True))
     assert (found.total, found.requests, found.bytes, found.dates, found.sample) == (0, 0, 0, None, None)
 
 
@@ -228,8 +228,8 @@ def test_progress_is_reported_up_to_the_last_order(order):
 # as JSON
 
 
-def test_json_has_every_part_and_survives_a_round_trip(look):
-    found = look([{}, {"currency": "ZLOTY"}])
+def test_json_has_every_part_and_survives_a_round_trip(dry_run):
+    found = dry_run([{}, {"currency": "ZLOTY"}])
     plain = found.as_json()
 
     assert set(plain) == {
@@ -241,8 +241,8 @@ def test_json_has_every_part_and_survives_a_round_trip(look):
     assert "\n" not in found.json_text()
 
 
-def test_the_text_of_json_keeps_the_digits_of_the_sample(look):
-    text = look([{"totalValue": Decimal("12345678901234567.890")}]).json_text()
+def test_the_text_of_json_keeps_the_digits_of_the_sample(dry_run):
+    text = dry_run([{"totalValue": Decimal("12345678901234567.890")}]).json_text()
     assert '"totalValue": 12345678901234567.890,' in text
 
 
@@ -273,9 +273,9 @@ def test_a_name_that_looks_like_the_place_of_the_sample_is_a_name():
         ({"batch_bytes": 1_000, "canary": 1}, 9),
     ],
 )
-def test_requests_and_bytes_are_those_of_a_push(look, order, client, how, requests):
+def test_requests_and_bytes_are_those_of_a_push(dry_run, order, client, how, requests):
     how = PushSettings(**how)
-    found = look([{}] * 30, how)
+    found = dry_run([{}] * 30, how)
     with OrderReader(source_from_records([order(f"O-{n}") for n in range(1, 31)])) as orders:
         summary = push(orders, client, how).summary
 
@@ -331,48 +331,48 @@ def test_law_a_push_does_what_the_check_said(client, order, tmp_path, seed):
     assert min(found.to_send, found.invalid, found.with_warnings, found.skipped, found.repeated) > 0
 
 
-def test_what_earlier_runs_hold_is_not_to_be_sent(look, order, client, tmp_path):
+def test_what_earlier_runs_hold_is_not_to_be_sent(dry_run, order, client, tmp_path):
     with OrderReader(source_from_records([order("O-1"), order("O-2")])) as orders:
         push(orders, client, prior_runs=PriorRuns(Ledger(tmp_path)))
     kept = sorted(tmp_path.iterdir())
 
     for prior in (PriorRuns(ledger=Ledger(tmp_path)), PriorRuns(history=Ledger(tmp_path))):
-        found = look([{}, {"currency": "EUR"}, {}], prior=prior)
+        found = dry_run([{}, {"currency": "EUR"}, {}], prior=prior)
         assert (found.skipped, found.to_send, found.as_json()["summary"]["skipped"]) == (1, 2, 1)
         assert found.sample is not None
         assert json.loads(found.sample)["id"] == "O-2"
     assert sorted(tmp_path.iterdir()) == kept
 
 
-def test_of_a_replay_only_what_was_left_is_looked_at(look, server, client, order, tmp_path):
+def test_of_a_replay_only_what_was_left_is_looked_at(dry_run, server, client, order, tmp_path):
     server.faults = Faults(reject_every=3)
     with OrderReader(source_from_records([order(f"O-{n}") for n in range(1, 8)])) as orders:
         assert push(orders, client, prior_runs=PriorRuns(Ledger(tmp_path))).summary["rejected"] == 2
 
-    found = look([{}] * 9, prior=PriorRuns(replay=Ledger(tmp_path)))
+    found = dry_run([{}] * 9, prior=PriorRuns(replay=Ledger(tmp_path)))
     assert (found.total, found.to_send) == (2, 2)
     with pytest.raises(ConfigurationError, match="has no results of an earlier run to replay"):
-        look([{}], prior=PriorRuns(replay=Ledger(tmp_path / "nowhere")))
+        dry_run([{}], prior=PriorRuns(replay=Ledger(tmp_path / "nowhere")))
 
 
-def test_a_replay_of_a_run_that_left_nothing_says_so(look, order, client, tmp_path):
+def test_a_replay_of_a_run_that_left_nothing_says_so(dry_run, order, client, tmp_path):
     with OrderReader(source_from_records([order("O-1")])) as orders:
         push(orders, client, prior_runs=PriorRuns(Ledger(tmp_path)))
     with pytest.raises(EmptyExtractError, match="nothing to replay: 0 of 1 orders of the earlier run failed"):
-        look([{}], prior=PriorRuns(replay=Ledger(tmp_path)))
+        dry_run([{}], prior=PriorRuns(replay=Ledger(tmp_path)))
 
 
 @pytest.mark.parametrize("on_drift", OnDrift)
-def test_columns_that_are_gone_are_found_and_nothing_is_kept(look, order, client, tmp_path, on_drift):
+def test_columns_that_are_gone_are_found_and_nothing_is_kept(dry_run, order, client, tmp_path, on_drift):
     how, memory = PushSettings(on_drift=on_drift), PriorRuns(ledger=Ledger(tmp_path / "results"))
-    assert look([{}]).drift is None
-    assert look([{}], how, memory).drift is None
+    assert dry_run([{}]).drift is None
+    assert dry_run([{}], how, memory).drift is None
     assert list(tmp_path.iterdir()) == []
 
     with OrderReader(source_from_records([order("O-1")])) as orders:
         push(orders, client, prior_runs=PriorRuns(Ledger(tmp_path / "results")))
     kept = sorted((tmp_path / "results").iterdir())
-    assert look([{}], how, memory).drift == []
+    assert dry_run([{}], how, memory).drift == []
     narrow = source_from_records([{name: v for name, v in order("O-2").items() if name != "currency"}])
-    assert look(narrow, how, memory).drift == ["currency (string) is gone"]
+    assert dry_run(narrow, how, memory).drift == ["currency (string) is gone"]
     assert sorted((tmp_path / "results").iterdir()) == kept

@@ -93,11 +93,11 @@ def test_the_output_of_a_task_is_a_parameter_and_makes_the_task_upstream():
 
 
 @pytest.mark.parametrize("native", [True, False])
-@pytest.mark.parametrize("look", [True, False])
-def test_a_dry_run_can_be_a_field_of_the_trigger_form(run, sandbox, native, look):
-    xcom = run(native=native, params={"look": look}, dry_run="{{ params.look }}")
-    assert xcom["summary"].get("dry_run", False) is look
-    assert sandbox.store.count() == (0 if look else 10)
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_dry_run_can_be_a_field_of_the_trigger_form(run, sandbox, native, dry_run):
+    xcom = run(native=native, params={"dry_run": dry_run}, dry_run="{{ params.dry_run }}")
+    assert xcom["summary"].get("dry_run", False) is dry_run
+    assert sandbox.store.count() == (0 if dry_run else 10)
 
 
 @pytest.mark.parametrize("native", [True, False])

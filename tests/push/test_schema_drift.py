@@ -49,11 +49,11 @@ def ledger(tmp_path):
 def run(ledger):
     """Look at an extract, as a run does before it sends."""
 
-    def look(source, on_drift=OnDrift.WARN, **settings):
+    def compare(source, on_drift=OnDrift.WARN, **settings):
         with OrderReader(TableSource("t.parquet", source), OrderSettings(**settings)) as orders:
             return [str(change) for change in detect_drift(orders, ledger(), on_drift)]
 
-    return look
+    return compare
 
 
 def test_members_of_objects_and_lists_are_columns_and_what_is_not_read_is_none():
@@ -172,14 +172,14 @@ def test_the_same_columns_are_kept_once(run, tmp_path):
 def test_several_extracts_are_distinguished(ledger):
     sql = "SELECT o.* FROM orders AS o SEMI JOIN ids USING (id)"
 
-    def look(**tables):
+    def compare(**tables):
         extracts = {name: TableSource(name, source) for name, source in tables.items()}
         with OrderReader(extracts, OrderSettings(sql=sql)) as orders:
             return [str(change) for change in detect_drift(orders, ledger(), OnDrift.WARN)]
 
     ids = pa.table({"id": ["A-1"]})
-    assert look(orders=table(), ids=ids) == []
-    assert look(orders=table(currency=None), ids=pa.table({"id": pa.array(["A-1"]).dictionary_encode()})) == [
+    assert compare(orders=table(), ids=ids) == []
+    assert compare(orders=table(currency=None), ids=pa.table({"id": pa.array(["A-1"]).dictionary_encode()})) == [
         "orders: currency (string) is gone"
     ]
 

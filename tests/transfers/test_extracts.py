@@ -1,4 +1,4 @@
-"""What an extract may be for the operator: mapped columns, several tables, partitions; and the look before sending."""
+"""What an extract may be for the operator: mapped columns, several tables, partitions; and the dry run."""
 
 import datetime as dt
 import json
@@ -187,7 +187,7 @@ def test_parameters_that_do_not_go_together_are_errors_of_the_dag(arguments, mes
         operator(**arguments)
 
 
-# the look before sending
+# the dry run
 
 
 @pytest.fixture
@@ -240,8 +240,8 @@ def test_a_dry_run_of_nothing_does_as_the_run_would(context, write):
 def test_a_dry_run_knows_what_earlier_runs_have_sent(faulty, make_context, tmp_path):
     settings = {"results_path": str(tmp_path / "results"), "only_changed": True, "max_failed": 2}
     operator(path=faulty, **settings).execute(make_context(run_id="first"))
-    look = operator(path=faulty, dry_run=True, **settings).execute(make_context(run_id="second"))
-    assert (look["summary"]["skipped"], look["summary"]["not_attempted"]) == (38, 0)
+    findings = operator(path=faulty, dry_run=True, **settings).execute(make_context(run_id="second"))
+    assert (findings["summary"]["skipped"], findings["summary"]["not_attempted"]) == (38, 0)
 
 
 def test_airflows_own_dry_run_is_still_a_method(faulty):
