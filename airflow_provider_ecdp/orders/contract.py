@@ -130,6 +130,9 @@ BLANK_TEXT = (
     "\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]*"
 )
 
+#: Words that exports have in place of a missing value, in lower case. All customers with one of them become one.
+PLACEHOLDERS = ("null", "(null)", "none", "nil", "nan", "nat", "<na>", "n/a", "#n/a", "\\n", "undefined")
+
 #: Names of attributes of one kind that a business unit has at most: "settings of orders" of the vendor's help.
 MAX_ATTRIBUTE_NAMES = 10
 
@@ -139,6 +142,7 @@ WARNINGS = {
     "total_mismatch": "totalValue differs from the sum of price times quantity by more than 0.01",
     "future_date": "the date is more than a day after the start of the run",
     "email_without_at": "customer.email has no @",
+    "placeholder": "a field of the customer holds a word for a missing value, such as NULL or nan",
     "empty_text": "a required text of a product is empty or blank",
     "no_products": "products is an empty list",
     "lines_differ": "a value of the order differs between its lines, and the smallest was taken",

@@ -10,6 +10,8 @@ PATTERN = quote_literal(BLANK_TEXT)
 
 
 def is_blank(text: str) -> str:
-    """Return a condition, for WHEN or WHERE: whether the SQL `text` is empty, or has blank characters only."""
-    # the comparisons look at the first bytes, and most texts begin with a character between these two
-    return f"(({text} < '!' OR {text} > '~') AND regexp_full_match({text}, {PATTERN}))"
+    """Return SQL of whether `text` is empty, or has blank characters only; FALSE for NULL."""
+    # the comparisons look at the first bytes, and most texts begin with a character between these two; inside of a
+    # lambda, AND evaluates both sides for all rows, and a CASE its branch for its own rows
+    begins = f"{text} < '!' OR {text} > '~'"
+    return f"CASE WHEN {begins} THEN regexp_full_match({text}, {PATTERN}) ELSE FALSE END"

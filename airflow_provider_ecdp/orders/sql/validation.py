@@ -9,7 +9,7 @@ import enum
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from airflow_provider_ecdp.orders.contract import STATUS_SPELLINGS, WARNINGS, Kind
+from airflow_provider_ecdp.orders.contract import PLACEHOLDERS, STATUS_SPELLINGS, WARNINGS, Kind
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS
@@ -300,6 +300,12 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
         missing = f"{node.encoded} IS NULL" if node else "TRUE"
         rule = f"required by the matching mode {matching}"
         yield Check(f"customer.{matching}", f"{customer.raw} IS NOT NULL AND {missing}", rule, "missing")
+    words = ", ".join(map(quote_literal, PLACEHOLDERS))
+    longest = max(map(len, PLACEHOLDERS))
+    for child in customer.children:
+        # most texts are longer
+        broken = f"CASE WHEN strlen({child.encoded}) <= {longest} THEN lower({child.encoded}) IN ({words}) END"
+        yield _warning("placeholder", f"customer.{child.field.name}", broken, Got.CHARACTERS, child.encoded)
     email = customer.child("email")
     if email:
         broken = f"NOT contains({email.encoded}, '@')"

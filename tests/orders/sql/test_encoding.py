@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from laws import examples
 from pydantic import TypeAdapter, ValidationError
 
-from airflow_provider_ecdp.orders.contract import BLANK_TEXT
+from airflow_provider_ecdp.orders.contract import BLANK_TEXT, PLACEHOLDERS
 from airflow_provider_ecdp.sandbox import models
 
 SANDBOX = TypeAdapter(models.Order)
@@ -135,6 +135,8 @@ class Reference:
         sent = {name: self.text(f"customer.{name}", value[name], high=high) or None for name, high in limits.items()}
         if not any(sent.values()):
             self.add("customer", "needs email, phone or crmId")
+        words = [name for name, text in sent.items() if text and text.lower() in PLACEHOLDERS]
+        self.warnings += [(f"customer.{name}", "placeholder") for name in words]
         if sent["email"] and "@" not in sent["email"]:
             self.warnings.append(("customer.email", "email_without_at"))
         return sent
@@ -236,8 +238,8 @@ def orders(*, dirty):
     """Orders without fault, or orders of which every other has some."""
 
     def some(strategy, *faults):
-        """In dirty orders, put a fault in the place of one value in twenty."""
-        return st.integers(0, 20).flatmap(lambda n: st.one_of(*faults) if n == 13 else strategy) if dirty else strategy
+        """In dirty orders, put a fault in the place of one value in eleven."""
+        return st.integers(0, 10).flatmap(lambda n: st.one_of(*faults) if n == 7 else strategy) if dirty else strategy
 
     def texts(most, least=1):
         edge = st.tuples(st.sampled_from("xż😀"), st.integers(most - 1, most)).map(lambda found: found[0] * found[1])

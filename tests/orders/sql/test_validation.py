@@ -333,6 +333,7 @@ ODD = {
     "total_mismatch": (lambda o: o | {"totalValue": Decimal("20.52")}),
     "future_date": (lambda o: o | {"date": dt.datetime.now(dt.UTC) + dt.timedelta(days=2)}),
     "email_without_at": (lambda o: changed(o, ("customer", "email"), "nobody")),
+    "placeholder": (lambda o: changed(o, ("customer", "crmId"), "NaN")),
     "empty_text": (lambda o: changed(o, (*LINE, "name"), "\u00a0 ")),
     "no_products": (lambda o: o | {"products": []}),
     "status_spelling": (lambda o: o | {"status": "Cancelled"}),
@@ -348,6 +349,7 @@ ODD_FIELD = {
     "total_mismatch": "totalValue",
     "future_date": "date",
     "email_without_at": "customer.email",
+    "placeholder": "customer.crmId",
     "empty_text": "products[0].name",
     "no_products": "products",
     "status_spelling": "status",
@@ -433,6 +435,17 @@ def test_names_of_attributes_count_over_all_products_of_an_order(check, full):
 def test_three_characters_that_are_no_code_in_capital_letters(judge, full):
     rows = judge({text: full | {"currency": text} for text in ("pln", "XYZ", ",PL", "P,E", "LN,", "  x")})
     assert {text: row.named_warnings for text, row in rows.items()} == {text: {"currency_code"} for text in rows}
+
+
+def test_words_for_a_missing_value_are_no_customer(judge, full):
+    words = {"NULL", "None", "nan", "NaT", "<NA>", "N/A", "\\N", "nullable", "Nan Goldin", "0"}
+    rows = judge(
+        {(name, word): changed(full, ("customer", name), word) for name in ("phone", "crmId") for word in words}
+    )
+    good = {"nullable", "Nan Goldin", "0"}
+    assert {case for case, row in rows.items() if "placeholder" not in row.named_warnings} == {
+        (name, word) for name in ("phone", "crmId") for word in good
+    }
 
 
 def test_an_order_with_problems_keeps_its_warnings(check, full):
