@@ -166,8 +166,8 @@ _UNSEEN_OF_RUN = (
 )
 
 
-#: Of tasks whose orders the report of a DAG run lacks.
-_FAILED_WITHOUT = "The task failed, and no outcome of its orders can be shown. See the task's log for the cause."
+#: In the report of a DAG run, with the names of tasks whose orders it lacks.
+_FAILED_WITHOUT = "No outcome can be shown of tasks that failed: {}. See their logs for the cause."
 
 
 def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def run_report(session: Session, user: Any, run: RunState, opened: OpenResults) 
         notes.append(parts.reader_note("warning", f"{_names(begun)}: {_ENDED_EARLY}"))
         body["ended_early"] = True
     if without := [state for state in failed if state not in begun]:
-        notes.append(parts.reader_note("warning", f"{_names(without)}: {_FAILED_WITHOUT}"))
+        notes.append(parts.reader_note("warning", _FAILED_WITHOUT.format(_names(without))))
     tasks = [parts.task_json(state) | {"counts": counts.get(state.key)} for state in states]
     return {**body, "tasks": tasks, "notes": notes, **_replay_of_run(session, user, run, dag, places)}
 

@@ -274,7 +274,7 @@ def test_a_task_that_failed_without_an_outcome_has_not_ended_early(server):
     assert "This task instance recorded no outcomes" in report["notes"][0]["text"]
     of_run = server.get(f"data/shop/{server.run}").json()
     assert "ended_early" not in of_run
-    assert [note["text"][:40] for note in of_run["notes"]] == ["push: The task failed, and no outcome of"]
+    assert [note["text"][:52] for note in of_run["notes"]] == ["No outcome can be shown of tasks that failed: push. "]
 
 
 def test_an_extract_without_orders_misses_no_results(server):
