@@ -33,9 +33,9 @@ from airflow_provider_ecdp.errors import (
     TooLargeError,
 )
 from airflow_provider_ecdp.orders import batching
+from airflow_provider_ecdp.push.named_orders import named_orders
 from airflow_provider_ecdp.push.pools import LostRequest, Pool, not_attempted
 from airflow_provider_ecdp.push.readback import ReadBack, read_back
-from airflow_provider_ecdp.push.refusals import named_orders
 from airflow_provider_ecdp.push.sender import BatchSender
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_ecdp.push.refusals import named_orders
+from airflow_provider_ecdp.push.named_orders import named_orders
 
 IDS = ["ORD-1", "ORD-12", "A/3 b", "77", "5551234"]
 
