@@ -149,12 +149,14 @@ def text_of(kind: str, option: str | None) -> str | None:
     """Return the text of an option that names a file or is the text itself; None if the option is not given.
 
     :param kind: `SQL` or `mapping`
-    :raises ConfigurationError: the file cannot be read
+    :raises ConfigurationError: the option is empty, or the file cannot be read
     """
     start, begins = _TEXTS[kind]
     # a file that exists takes precedence, whatever its name
     if option is None or (begins.match(option) and not os.path.isfile(option)):  # noqa: PTH113 - as in _exists
         return option
+    if not option.strip():
+        raise ConfigurationError(f"--{kind.lower()} is empty; give the text, or the name of a file")
     path = Path(option)
     try:
         # editors on Windows begin a file with a byte order mark

@@ -182,6 +182,12 @@ def test_a_text_that_begins_in_another_way_is_taken_for_a_file(ecdp, sample, opt
     )
 
 
+@pytest.mark.parametrize("option", ["--sql", "--mapping"])
+def test_an_option_without_a_text_is_not_the_folder_of_the_shell(ecdp, sample, option):
+    run = ecdp("check", sample(orders=1), option, " ")
+    assert (run.code, run.err) == (2, f"ecdp: {option} is empty; give the text, or the name of a file\n")
+
+
 def test_every_fault_of_an_order_is_listed(pointed, ecdp, table):
     text = pa.string()
     attributes = pa.list_(pa.struct([("name", text), ("value", text)]))
