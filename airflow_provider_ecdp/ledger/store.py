@@ -85,6 +85,7 @@ class Ledger:
         self._run = uuid.uuid4().hex[:8]
         self._files = 0
         self._small: list[str] = []
+        self._small_rows = 0
         self._buffer = RowBuffer()
         self._writer = BackgroundWriter(self._write)
         #: writes in a row that have failed
@@ -262,13 +263,18 @@ class Ledger:
         self.failures = 0
 
     def _write(self, rows: pa.Table) -> None:
-        self._small.append(self._put_rows(rows))
-        if self._local and len(self._small) >= _MERGED_FILES:
+        file = self._put_rows(rows)
+        if not self._local or len(rows) >= FLUSH_ROWS:
+            return
+        self._small.append(file)
+        self._small_rows += len(rows)
+        # of a fast run, a few files are many rows: more of them would be 100 MB in memory
+        if len(self._small) >= _MERGED_FILES or self._small_rows >= FLUSH_ROWS:
             self._merge_small()
 
     def _merge_small(self) -> None:
         """Write one file with the rows of this run's small files, and then remove them: a kill between leaves both."""
-        files, self._small = self._small, []
+        files, self._small, self._small_rows = self._small, [], 0
         try:
             batches = [rows for file in files for rows in read_file(self._filesystem, self.path, file, SCHEMA.names)]
             merged = pa.Table.from_batches(batches, SCHEMA)
@@ -281,6 +287,7 @@ class Ledger:
             return
         if len(merged) < FLUSH_ROWS:
             self._small.append(file)
+            self._small_rows = len(merged)
 
     def _put_rows(self, rows: pa.Table) -> str:
         sink = pa.BufferOutputStream()

@@ -18,7 +18,7 @@ from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
 
 from airflow_provider_ecdp.errors import ConfigurationError, StorageError
-from airflow_provider_ecdp.ledger import write_clock
+from airflow_provider_ecdp.ledger import store, write_clock
 from airflow_provider_ecdp.ledger.compaction import compact
 from airflow_provider_ecdp.ledger.query import Results
 from airflow_provider_ecdp.ledger.reader import COLUMNS, newest
@@ -615,6 +615,16 @@ def test_the_small_files_of_a_long_run_become_few(folder):
         ledger.flush()
     assert len(files(folder)) < 20
     assert sorted(pq.read_table(folder)["order_id"].to_pylist(), key=int) == [str(i) for i in range(200)]
+
+
+def test_files_of_a_fast_run_are_merged_a_few_at_a_time(folder, monkeypatch):
+    monkeypatch.setattr(store, "FLUSH_ROWS", 10)
+    ledger = Ledger(folder)
+    for i in range(20):
+        note(ledger, Outcome.ACCEPTED, [f"{i}-{n}" for n in range(4)], ["h"] * 4)
+        ledger.flush()
+    rows = [pq.read_metadata(folder / name).num_rows for name in files(folder)]
+    assert rows == [12, 12, 12, 12, 12, 12, 4, 4]
 
 
 def test_a_crash_while_small_files_are_merged_loses_nothing(folder, monkeypatch):
