@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,10 @@ class World:
                     )
             except Crash:
                 end = f"{steps.kind} crash in {steps.crashed_in}"
+                # a process that is gone sends nothing while the next run counts its requests
+                for thread in threading.enumerate():
+                    if thread.name.startswith("ecdp-send"):
+                        thread.join(60)
         if steps.kind is Kind.INTERRUPT and steps.interrupted:
             end += f", interrupted in {steps.crashed_in}"
         if report and report.stopped:
