@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Annotated, NotRequired
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, with_config
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 from typing_extensions import TypedDict  # pydantic takes the one of `typing` from Python 3.12 on only
 from tzlocal import windows_tz
 
@@ -25,6 +25,11 @@ NO_CONTACT = "ecdp_no_contact"
 
 MAX_ID_LENGTH = 128
 
+#: a character that can be seen: no blank, no control character, none that Unicode calls default-ignorable
+_VISIBLE = re.compile(
+    "[^\x00-\x20\x7f-\xa0\xad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180b-\u180f\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u2800\u3000\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
+)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 
 
@@ -60,6 +65,13 @@ def _number(value: object) -> object:
     return value
 
 
+def _visible(text: str) -> str:
+    # nobody can tell two blank ids or names apart: they are as good as empty
+    if not _VISIBLE.search(text):
+        raise PydanticKnownError("string_too_short", {"min_length": 1})
+    return text
+
+
 def _a_zone(name: str) -> str:
     if name.lower() not in _zones():
         raise PydanticCustomError(TIME_ZONE, "not a time zone")
@@ -79,7 +91,7 @@ DateTime = Annotated[
     AfterValidator(_on_the_calendar),
 ]
 # an empty id has no path for GET or DELETE, and PUT documents a minimum of 1
-OrderId = Annotated[str, Field(min_length=1, max_length=MAX_ID_LENGTH)]
+OrderId = Annotated[str, Field(max_length=MAX_ID_LENGTH), AfterValidator(_visible)]
 OrderStatus = Annotated[str, Field(pattern=r"^(?i:placed|paid|completed|cancell?ed)$")]
 Double = Annotated[float, Field(allow_inf_nan=False), BeforeValidator(_number)]
 Int32 = Annotated[int, Field(ge=-(2**31), le=2**31 - 1), BeforeValidator(_number)]
@@ -95,7 +107,7 @@ _documented = with_config(ConfigDict(strict=True, extra="ignore"))
 class Attribute(TypedDict):
     """One element of `orderAttributes` or `productAttributes`."""
 
-    name: Annotated[str, Field(min_length=1, max_length=256)]
+    name: Annotated[str, Field(max_length=256), AfterValidator(_visible)]
     value: NotRequired[str | None]
 
 
@@ -109,8 +121,9 @@ class Customer(TypedDict):
 
 
 def _has_contact(customer: Customer) -> Customer:
-    # like null, an empty string identifies no customer
-    if not (customer.get("email") or customer.get("phone") or customer.get("crmId")):
+    # like null, an empty or blank string identifies no customer
+    contacts = (customer.get("email"), customer.get("phone"), customer.get("crmId"))
+    if not any(contact and _VISIBLE.search(contact) for contact in contacts):
         raise PydanticCustomError(NO_CONTACT, "no contact")
     return customer
 

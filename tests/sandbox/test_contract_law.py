@@ -5,10 +5,13 @@ from __future__ import annotations
 import copy
 import re
 
-from airflow_provider_ecdp.orders.contract import INT32_MAX, INT32_MIN, ORDER, Kind
+from pydantic import TypeAdapter, ValidationError
+
+from airflow_provider_ecdp.orders.contract import BLANK_TEXT, INT32_MAX, INT32_MIN, ORDER, Kind
 from airflow_provider_ecdp.orders.reader import OrderReader
 from airflow_provider_ecdp.orders.settings import OrderSettings
 from airflow_provider_ecdp.orders.sources.records import source_from_records
+from airflow_provider_ecdp.sandbox.models import OrderId
 
 #: What no field of a kind may hold.
 WRONG = {
@@ -40,10 +43,14 @@ def broken_values(field):
     # no characters in an optional field are no value
     if field.min_length and (field.required or field.min_length > 1):
         values.append("x" * (field.min_length - 1))
+    if field.min_length == 1:
+        values.append("\u00a0\t")
     if field.choices:
         values.append("shipped")
     if field.name == "timeZone":
         values.append("Mars/Olympus_Mons")
+    if field.name == "customer":
+        values.append({"email": "", "phone": " ", "crmId": "\u200b"})
     return values
 
 
@@ -95,3 +102,16 @@ def test_the_sandbox_refuses_what_the_checks_refuse(client, order):
 def test_the_sandbox_stores_what_the_checks_let_through(client, order):
     assert client.post(order).status_code == 201
     assert refused_by_checks([order]) == [set()]
+
+
+def test_the_same_characters_are_blank_to_the_sandbox_and_to_the_checks():
+    sandbox = TypeAdapter(OrderId)
+    refused = set()
+    characters = [chr(i) for i in (*range(0xD800), *range(0xE000, 0x10000), *range(0xDFF00, 0xE1100))]
+    for character in characters:
+        try:
+            sandbox.validate_python(character)
+        except ValidationError:
+            refused.add(character)
+
+    assert refused == {character for character in characters if re.fullmatch(BLANK_TEXT, character)}
