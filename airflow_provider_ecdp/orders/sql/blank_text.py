@@ -11,7 +11,16 @@ PATTERN = quote_literal(BLANK_TEXT)
 
 def is_blank(text: str) -> str:
     """Return SQL of whether `text` is empty, or has blank characters only; FALSE for NULL."""
-    # the comparisons look at the first bytes, and most texts begin with a character between these two; inside of a
-    # lambda, AND evaluates both sides for all rows, and a CASE its branch for its own rows
-    begins = f"{text} < '!' OR {text} > '~'"
-    return f"CASE WHEN {begins} THEN regexp_full_match({text}, {PATTERN}) ELSE FALSE END"
+    # a CASE: inside of a lambda, AND evaluates both sides for all rows
+    return f"CASE WHEN {_may_be_blank(text)} THEN regexp_full_match({text}, {PATTERN}) ELSE FALSE END"
+
+
+def unless_blank(text: str) -> str:
+    """Return SQL of `text`, with NULL for blank text."""
+    visible = f"CASE WHEN NOT regexp_full_match({text}, {PATTERN}) THEN {text} END"
+    return f"CASE WHEN {_may_be_blank(text)} THEN {visible} ELSE {text} END"
+
+
+def _may_be_blank(text: str) -> str:
+    # the comparisons look at the first bytes, and most texts begin with a character between these two
+    return f"{text} < '!' OR {text} > '~'"

@@ -15,7 +15,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders.contract import INTEGER, STATUS_BLANKS, STATUS_SPELLINGS, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_json, is_text, readable, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
-from airflow_provider_ecdp.orders.sql.blank_text import PATTERN, is_blank
+from airflow_provider_ecdp.orders.sql.blank_text import PATTERN, unless_blank
 from airflow_provider_ecdp.orders.sql.disclosure import number_sql
 from airflow_provider_ecdp.orders.sql.json_columns import JSON_NUMBER, single
 
@@ -104,7 +104,7 @@ def present(field: Field, raw: str, type_: pa.DataType) -> str:
         return raw
     if is_bytes(type_):
         return f"CASE WHEN regexp_full_match(TRY(decode({raw})), {PATTERN}) THEN NULL ELSE {raw} END"
-    return f"CASE WHEN {is_blank(raw)} THEN NULL ELSE {raw} END" if is_text(type_) else raw
+    return unless_blank(raw) if is_text(type_) else raw
 
 
 def why_not(field: Field, type_: pa.DataType) -> str:

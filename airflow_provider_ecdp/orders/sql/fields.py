@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name, on_one_line
-from airflow_provider_ecdp.orders.engine.arrow_types import readable
+from airflow_provider_ecdp.orders.engine.arrow_types import is_text, readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
 from airflow_provider_ecdp.orders.names import likely, listed
@@ -45,7 +45,8 @@ class Node:
     `raw` and `encoded` are SQL; for an object or a list both are the value itself. `rule` is broken by a value
     that is not NULL and has no encoded value; None if every value has one. `var` names the element of a list. `shown`
     is SQL of the text to show of a value that does not fit, if not the value's own. Where `made` is set, `encoded` is a
-    column that the query makes of it: checks and text share it, and the engine binds and computes it once.
+    column that the query makes of it: checks and text share it, and the engine binds and computes it once. `text` is
+    SQL of the text before blank text becomes NULL, cheaper than `encoded`; empty if there is none.
     """
 
     field: Field
@@ -56,6 +57,7 @@ class Node:
     var: str = ""
     shown: str = ""
     made: str = ""
+    text: str = ""
 
     def child(self, name: str) -> Node | None:
         """Return the node of a sub-field, None where the extract has no column for it."""
@@ -178,8 +180,8 @@ class _Matcher:
             return self.object_node(field, *plain(raw, type_), path)
         if field.kind is Kind.LIST:
             return self.list_node(field, *plain(raw, type_), path)
-        raw, type_ = scalar(field, raw, type_)
-        raw = present(field, raw, type_)
+        column, type_ = scalar(field, raw, type_)
+        raw = present(field, column, type_)
         encoded = encode(field, raw, type_, self.timezone)
         if encoded is None:
             self.note(path, why_not(field, type_))
@@ -192,8 +194,10 @@ class _Matcher:
             # of an attribute: no other text takes a float, and every finite one is its text
             unfit = quote_literal(NOT_FINITE)
         node = Node(field, raw, encoded.sql, encoded.rule, shown=unfit)
-        in_list = path.partition(".")[0] in _LISTS
-        return node if in_list else replace(node, encoded=f"o.ecdp_{path.replace('.', '_')}", made=encoded.sql)
+        if path.partition(".")[0] in _LISTS:
+            # inside of a lambda, the engine computes an expression as often as it is written
+            return replace(node, text=f"CAST({column} AS VARCHAR)" if is_text(type_) else "")
+        return replace(node, encoded=f"o.ecdp_{path.replace('.', '_')}", made=encoded.sql)
 
     def object_node(self, field: Field, raw: str, type_: pa.DataType, path: str) -> Node:
         if pa.types.is_null(type_):

@@ -235,12 +235,12 @@ def _fields(nodes: Sequence[Node], prefix: str = "", present: str = "") -> Itera
 
 
 def _value(node: Node, path: str) -> Iterator[Check]:
-    field, raw, encoded = node.field, node.raw, node.encoded
+    field, raw, encoded, text = node.field, node.raw, node.encoded, node.text or node.encoded
     if node.rule:
         yield Check(path, f"{raw} IS NOT NULL AND {encoded} IS NULL", node.rule, *_got(node))
     if field.kind is Kind.TEXT:
         # a value that could not become text, and was marked
-        yield Check(path, f"contains({encoded}, {quote_literal(BROKEN)})", "", Got.MARK, encoded, watched=True)
+        yield Check(path, f"contains({text}, {quote_literal(BROKEN)})", "", Got.MARK, text, watched=True)
     low, high = field.min_length, field.max_length
     if field.kind is Kind.TEXT and (low or high):
         exactly = low == high
@@ -250,10 +250,10 @@ def _value(node: Node, path: str) -> Iterator[Check]:
             bound = (
                 f"length({encoded}) <> {high} AND NOT contains({encoded}, {quote_literal(OTHER_KIND)})"
                 if exactly
-                else f"strlen({encoded}) > {high} AND length({encoded}) > {high}"
+                else f"CASE WHEN strlen({text}) > {high} THEN length({encoded}) > {high} END"
             )
             rule = f"exactly {high} characters" if exactly else f"at most {high} characters"
-            yield Check(path, bound, rule, Got.CHARACTERS, encoded)
+            yield Check(path, bound, rule, Got.CHARACTERS, text)
         if low and not exactly:
             rule = f"at least {low} character{'s' if low > 1 else ''}"
             yield Check(path, is_blank(encoded), rule, Got.BLANK, encoded)
