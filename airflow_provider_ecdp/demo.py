@@ -132,19 +132,23 @@ class Demo:
         self, environment: Mapping[str, str], arguments: tuple[str, ...], log: IO[str]
     ) -> Iterator[subprocess.Popen[bytes]]:
         """Start Airflow in a process group of its own, which has ended at the end of the block in any case."""
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, with arguments of this module
-            [sys.executable, "-m", "airflow", *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=dict(environment),
-            start_new_session=True,
-        )
-        self.started.append(process.pid)
+        process = None
         try:
+            # a signal between the start of the process and the assignment would leave it running
+            with _signals_deferred():
+                process = subprocess.Popen(  # noqa: S603 - this interpreter, with arguments of this module
+                    [sys.executable, "-m", "airflow", *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    env=dict(environment),
+                    start_new_session=True,
+                )
+                self.started.append(process.pid)
             yield process
         finally:
-            _stop(process)
+            if process is not None:
+                _stop(process)
 
     def _report(self) -> Report:
         """Read the XCom of the DAG's task from Airflow's database: no command of Airflow prints it."""
@@ -197,6 +201,23 @@ To look further:
   what Airflow said
     {_short(self.log)}""")
         return 0 if same and not any(map(_alive, self.started)) else 1
+
+
+@contextlib.contextmanager
+def _signals_deferred() -> Iterator[None]:
+    """Handle SIGINT and SIGTERM at the end of the block."""
+    received: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: received.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for again in received:
+            signal.raise_signal(again)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

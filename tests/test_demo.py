@@ -110,3 +110,34 @@ def test_ctrl_c_ends_the_demo_and_airflow_with_it(tmp_path):
     assert process.returncode == 130
     assert err.strip() == "demo: stopped by SIGINT; nothing is left running"
     assert processes_that_mention(str(folder)) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_airflow_is_being_started_leaves_nothing_running(tmp_path, monkeypatch, number):
+    demo = Demo(tmp_path)
+    started = []
+    popen = subprocess.Popen
+
+    def interrupted(_, **options):
+        process = popen([sys.executable, "-c", "import time; time.sleep(600)"], **options)
+        started.append(process)
+        signal.raise_signal(number)
+        return process
+
+    def stopped(number, _):
+        raise KeyboardInterrupt(number)
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted)
+    before = signal.signal(number, stopped)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            demo._airflow({}, "db", "migrate")
+    finally:
+        signal.signal(number, before)
+        running = [process for process in started if process.poll() is None]
+        for process in started:
+            process.kill()
+
+    assert len(started) == 1
+    assert running == []
+    assert demo.remains() == "nothing is left running"
