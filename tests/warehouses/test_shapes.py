@@ -75,7 +75,7 @@ def refused(folder, kind=ColumnsError):
 
 
 def test_an_id_that_duckdb_has_summed_is_a_double_and_refused(tmp_path):
-    duckdb.execute(
+    duckdb.sql(
         "COPY (SELECT sum(1)::HUGEINT AS order_id, TIMESTAMPTZ '2026-11-01 00:00Z' AS date, 's' AS sku, 't' AS title,"
         " 19.90 AS unit_price, sum(3)::HUGEINT AS quantity, 'a@example.com' AS email)"
         f" TO '{tmp_path}/lines.parquet' (FORMAT parquet)"
