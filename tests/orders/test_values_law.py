@@ -29,6 +29,7 @@ from arrow_values import (
     TIMES,
     Json,
     Number,
+    Other,
     Sort,
     is_absent,
     is_blank,
@@ -473,14 +474,23 @@ def expected_values(case, field, value) -> Iterator[Any]:
     elif case.mapped and isinstance(value, bytes):
         # a map makes text of them
         yield from {value, *texts(value, single=True)}
-    elif case.way == "sql" and any(wide(sort.type) for sort, _ in case.values[field]):
-        # an SQL text has decimals of too many digits for the engine as text
-        yield from (value, format(value, "f") if isinstance(value, Decimal) else value)
-    elif case.way == "sql" and isinstance(value, Json):
-        # for an SQL text it is text
-        yield value.text
+    elif case.way == "sql":
+        yield from seen_by_sql(case, field, value)
     else:
         yield value
+
+
+def seen_by_sql(case, field, value):
+    types = [sort.type for sort, _ in case.values[field]]
+    if any(map(wide, types)):
+        # decimals of too many digits for the engine are text
+        return value, format(value, "f") if isinstance(value, Decimal) else value
+    if isinstance(value, Json):
+        return (value.text,)
+    if isinstance(value, Other) and any(isinstance(type_, pa.BaseExtensionType) for type_ in types):
+        # an extension type that the engine does not know is what it stores
+        return (value, *([value.value] if isinstance(value.value, int) else []))
+    return (value,)
 
 
 def sees_another_text(case, value):
