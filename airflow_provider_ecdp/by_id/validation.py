@@ -8,21 +8,19 @@ from typing import Any
 
 from airflow_provider_ecdp.errors import ConfigurationError
 from airflow_provider_ecdp.orders.contract import (
-    BLANK_TEXT,
     INT32_MAX,
     INT32_MIN,
     INTEGER,
     ORDER,
     STATUS_BLANKS,
     STATUSES,
+    is_blank_text,
 )
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, OTHER_KIND
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed
 
 #: The contract's limit of an order's id.
 _MOST_CHARACTERS = next(field.max_length for field in ORDER if field.name == "id") or 0
-
-_BLANK = re.compile(BLANK_TEXT)
 
 #: A whole number, also with the zeros that a float has gained. No 32 bits have more digits.
 _WHOLE = re.compile(r"([+-]?[0-9]{1,20})(?:\.0+)?")
@@ -48,7 +46,7 @@ def checked_id(order_id: object, *, in_path: bool = False) -> str:
     if isinstance(order_id, bool) or not isinstance(order_id, (str, int)):
         raise ConfigurationError(f"order id: must be text or a whole number, got {_kind(order_id)}")
     text = str(order_id)
-    if _BLANK.fullmatch(text):
+    if is_blank_text(text):
         raise ConfigurationError("order id: must not be empty or blank")
     if len(text) > _MOST_CHARACTERS:
         raise ConfigurationError(f"order id: at most {_MOST_CHARACTERS} characters, got {len(text)} characters")
@@ -73,7 +71,7 @@ def checked_website(website_id: object) -> int | None:
     :raises ConfigurationError: it is not a valid id
     """
     text = "" if website_id is None else str(website_id)
-    if _BLANK.fullmatch(text):
+    if is_blank_text(text):
         return None
     whole = _WHOLE.fullmatch(text)
     if whole is None or not INT32_MIN <= int(whole[1]) <= INT32_MAX:

@@ -7,6 +7,7 @@ source of the rule. Checks, encoding and the field tables of the docs are derive
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -167,6 +168,11 @@ def walk(fields: tuple[Field, ...] = ORDER, prefix: str = "") -> Iterator[tuple[
 def folded_name(name: str) -> str:
     """Return the form in which names of columns and fields, and paths of fields, are compared."""
     return name.replace("_", "").lower()
+
+
+def is_blank_text(value: object) -> bool:
+    """Whether a value is text without a visible character."""
+    return isinstance(value, str) and re.fullmatch(BLANK_TEXT, value) is not None
 
 
 def on_one_line(name: str) -> str:

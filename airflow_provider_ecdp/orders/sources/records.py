@@ -12,7 +12,6 @@ import decimal
 import functools
 import math
 import numbers
-import re
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -20,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ExtractError
-from airflow_provider_ecdp.orders.contract import BLANK_TEXT, ORDER, Field, Kind, folded_name
+from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name, is_blank_text
 from airflow_provider_ecdp.orders.engine.marks import ONE_KEY
 from airflow_provider_ecdp.orders.engine.tables import PROBLEMS
 from airflow_provider_ecdp.orders.sources.base import problems_field
@@ -28,8 +27,6 @@ from airflow_provider_ecdp.orders.sources.table import TableSource
 
 #: Types of pandas' missing values, which are neither None nor numbers.
 _MISSING = {"NaTType", "NAType"}
-
-_BLANK = re.compile(BLANK_TEXT)
 
 #: Digits before the point of the largest double.
 _DOUBLE_DIGITS = 309
@@ -83,7 +80,7 @@ def _folded_names(fields: tuple[Field, ...]) -> frozenset[str]:
 
 
 def _value(field: Field, value: Any, path: str, problems: list[dict[str, str]]) -> Any:
-    if _is_missing(value) or (field.fields and not field.required and _is_blank(value)):
+    if _is_missing(value) or (field.fields and not field.required and is_blank_text(value)):
         return None
     if field.kind is Kind.OBJECT:
         if isinstance(value, Mapping):
@@ -130,10 +127,6 @@ def _is_missing(value: Any) -> bool:
     if isinstance(value, decimal.Decimal):
         return value.is_nan()
     return isinstance(value, numbers.Real) and bool(value != value)  # noqa: PLR0124 - nothing but NaN differs from itself
-
-
-def _is_blank(value: Any) -> bool:
-    return isinstance(value, str) and _BLANK.fullmatch(value) is not None
 
 
 def _rule(field: Field) -> str:
