@@ -16,7 +16,7 @@ from airflow_provider_ecdp.errors import ApiError
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, Outcome
 from airflow_provider_ecdp.runs.cancellation import Cancellation
 from airflow_provider_ecdp.runs.circuit_breaker import CircuitBreaker
-from airflow_provider_ecdp.runs.refusals import REFUSES_ALL, AcceptedRequest, Refusals
+from airflow_provider_ecdp.runs.refusals import AcceptedRequest, Refusals, reason_left_open
 from airflow_provider_ecdp.runs.server_probe import ServerProbe
 
 
@@ -71,8 +71,7 @@ class Isolation:
         elif answer.outcome is Outcome.REJECTED and not answer.missing:
             self.refusals.refused(answer.reason or "", request.order_id, self._accepted)
             if self.refusals.of_all:
-                reason = f"{REFUSES_ALL}: {answer.reason}"[:REASON_CHARACTERS]
-                return replace(answer, outcome=Outcome.UNRESOLVED, reason=reason)
+                return replace(answer, outcome=Outcome.UNRESOLVED, reason=reason_left_open(answer.reason))
         return answer
 
     def forget_control(self) -> None:

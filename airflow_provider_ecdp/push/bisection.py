@@ -39,7 +39,7 @@ from airflow_provider_ecdp.push.readback import ReadBack, read_back
 from airflow_provider_ecdp.push.sender import BatchSender
 from airflow_provider_ecdp.results.numbers import number_of
 from airflow_provider_ecdp.results.outcome import REASON_CHARACTERS, BatchOutcome, Outcome
-from airflow_provider_ecdp.runs.refusals import REFUSES_ALL, reason_of
+from airflow_provider_ecdp.runs.refusals import reason_left_open, reason_of
 
 #: Seconds that the isolation of a batch may last without the outcome of an order.
 ISOLATION_SECONDS = 900.0
@@ -323,7 +323,7 @@ class GroupTest:
         last = max(accepted, default=-1)
         for i, outcome in enumerate(self.outcomes):
             if i > last and outcome.outcome is Outcome.REJECTED:
-                reason = f"{REFUSES_ALL}: {outcome.reasons}"[:REASON_CHARACTERS]
+                reason = reason_left_open(outcome.reasons)
                 self.outcomes[i] = replace(outcome, outcome=Outcome.UNRESOLVED, reasons=reason)
 
     # failed

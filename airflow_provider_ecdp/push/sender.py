@@ -118,7 +118,7 @@ class BatchSender:
 
     def may_be_orders(self, pool: Pool) -> bool:
         """Return whether orders may be at fault although others failed too; stop the run if the server fails."""
-        return self.probe.may_be_orders(self._repeat(), left_open=self.sent_before and pool.all_left_open)
+        return self.probe.may_be_orders(self._repeat(), left_open=self._left_open(pool))
 
     def _repeat(self) -> Callable[[], object] | None:
         control = self._control
@@ -129,7 +129,10 @@ class BatchSender:
 
         An earlier run has left them and sent others, and a GET is answered.
         """
-        return self.sent_before and pool.all_left_open and bool(self.try_server(reading=True))
+        return self._left_open(pool) and bool(self.try_server(reading=True))
+
+    def _left_open(self, pool: Pool) -> bool:
+        return self.sent_before and pool.all_left_open
 
     def _post(self, orders: pa.RecordBatch, attempts: int | None = None) -> PostResult:
         return self.client.post_orders(

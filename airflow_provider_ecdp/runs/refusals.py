@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 _IN_A_ROW = 20
 
 #: Begins the message of such a stop, and the reason of the orders that it leaves `unresolved`.
-REFUSES_ALL = "ECDP refuses every order, even one that it accepted before"
+_REFUSES_ALL = "ECDP refuses every order, even one that it accepted before"
 
 #: The name of the note in a run's results that holds the reason.
 _NOTE = "refused-all"
@@ -109,7 +109,12 @@ class Refusals:
 
     def _stop(self, alike: str, message: str, status: int | None = None) -> None:
         self.of_all, self._stopped_for = True, alike
-        self.cancellation.stop(UnexpectedAnswerError(f"{REFUSES_ALL}: {message}", status=status))
+        self.cancellation.stop(UnexpectedAnswerError(f"{_REFUSES_ALL}: {message}", status=status))
+
+
+def reason_left_open(refusal: object) -> str:
+    """Return the reason of an order that was refused together with every other one, by the reason of its refusal."""
+    return f"{_REFUSES_ALL}: {refusal}"[:REASON_CHARACTERS]
 
 
 def reason_of(error: RequestRejectedError) -> str:
