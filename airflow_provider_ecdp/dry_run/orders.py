@@ -146,11 +146,16 @@ def _count(rule: Rule, order_id: str | None) -> None:
 
 
 def _take_names(names: pa.Array, counter: Counter[str]) -> None:
-    named = pa.table([pc.list_parent_indices(names), pc.list_flatten(names)], ["order", "name"])
+    codes = pc.list_flatten(names).dictionary_encode()
+    places = pc.cast(codes.indices, pa.int64())
+    distinct = len(codes.dictionary)
+    if not distinct:
+        return
     # each name once for an order
-    each = named.filter(pc.is_valid(named["name"])).group_by(["order", "name"]).aggregate([])
-    for pair in pc.value_counts(each["name"]):
-        name = pair["values"].as_py()
+    orders = pc.multiply(pc.list_parent_indices(names), distinct)
+    each = pc.unique(pc.add(orders, places)).drop_null()
+    for pair in pc.value_counts(pc.subtract(each, pc.multiply(pc.divide(each, distinct), distinct))):
+        name = codes.dictionary[pair["values"].as_py()].as_py()
         # a wrong column can hold as many names as there are orders, and a person's data
         name = name if _ATTRIBUTE.fullmatch(name) else OTHER
         counter[name if name in counter or len(counter) < DISTINCT else OTHER] += pair["counts"].as_py()
