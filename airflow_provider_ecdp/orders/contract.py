@@ -48,6 +48,11 @@ class Field:
     description: str = ""
     note: str = ""
 
+    @property
+    def any_text(self) -> bool:
+        """Whether its values are texts of any words: no choice, and no name of a time zone."""
+        return self.kind is Kind.TEXT and not self.choices and self.name != "timeZone"
+
 
 ATTRIBUTE = (
     Field("name", Kind.TEXT, required=True, min_length=1, max_length=256, description="Name of the feature"),

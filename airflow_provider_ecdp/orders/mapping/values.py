@@ -77,8 +77,7 @@ def text_or_mark(field: Field, value: Expression, timezone: str | None = None) -
     if encoded is not None and not encoded.rule:
         return encoded.sql
     texts = [encoded.sql] if encoded else []
-    any_text = field.kind is Kind.TEXT and not field.choices and field.name != "timeZone"
-    if encoded and not any_text and (own := attribute_text(value)):
+    if encoded and not field.any_text and (own := attribute_text(value)):
         texts.append(own)
     kind = shown(value.sql, value.type) or quote_literal(f"a value of {value.type}")
     if encoded and pa.types.is_floating(value.type):

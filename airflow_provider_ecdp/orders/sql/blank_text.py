@@ -8,6 +8,9 @@ from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 #: SQL of the pattern.
 PATTERN = quote_literal(BLANK_TEXT)
 
+#: The pattern of such text within JSON, where control characters have escapes.
+IN_JSON = rf"(?:{BLANK_TEXT.removesuffix('*')}|\\[bfnrt]|\\u00[01][0-9A-Fa-f])*"
+
 
 def is_blank(text: str) -> str:
     """Return SQL of whether `text` is empty, or has blank characters only; FALSE for NULL."""

@@ -45,10 +45,14 @@ NOT_FINITE = "NaN or infinity"
 
 @dataclass(frozen=True, slots=True)
 class EncodedValue:
-    """SQL of an encoded value. `rule` is the rule that a value without one breaks; None if every value has one."""
+    """SQL of an encoded value. `rule` is the rule that a value without one breaks; None if every value has one.
+
+    `number` is SQL of the same value as a number of the engine's, which is cheaper to calculate with; empty for text.
+    """
 
     sql: str
     rule: str | None = None
+    number: str = ""
 
 
 def encode(field: Field, raw: str, type_: pa.DataType, timezone: str | None) -> EncodedValue | None:
@@ -97,14 +101,24 @@ def scalar(field: Field, raw: str, type_: pa.DataType) -> tuple[str, pa.DataType
 
 def present(field: Field, raw: str, type_: pa.DataType) -> str:
     """Return SQL of the column `raw`, with NULL for empty or blank text where `field` may be absent."""
-    if is_text(type_):
-        # the engine's own types, such as UUID, can come as text of Arrow's
-        raw = f"CAST({raw} AS VARCHAR)"
+    raw = as_text(raw, type_)
     if field.required:
         return raw
     if is_bytes(type_):
-        return f"CASE WHEN regexp_full_match(TRY(decode({raw})), {PATTERN}) THEN NULL ELSE {raw} END"
+        return f"CASE WHEN {blank(raw, type_)} THEN NULL ELSE {raw} END"
     return unless_blank(raw) if is_text(type_) else raw
+
+
+def as_text(raw: str, type_: pa.DataType) -> str:
+    """Return SQL of the column `raw`, as text of the engine's if it is text of Arrow's, such as a UUID."""
+    return f"CAST({raw} AS VARCHAR)" if is_text(type_) else raw
+
+
+def blank(raw: str, type_: pa.DataType) -> str:
+    """Return SQL of whether the column `raw`, which is not NULL, is empty or blank text; "" if no such value can be."""
+    if is_bytes(type_):
+        return f"coalesce(regexp_full_match(TRY(decode({raw})), {PATTERN}), FALSE)"
+    return f"regexp_full_match({raw}, {PATTERN})" if is_text(type_) else ""
 
 
 def why_not(field: Field, type_: pa.DataType) -> str:
@@ -188,13 +202,15 @@ def _is_text_extension(type_: pa.DataType) -> bool:
 
 def _number(raw: str, type_: pa.DataType) -> EncodedValue | None:
     if pa.types.is_decimal(type_):
-        return EncodedValue(decimal_text(raw, type_))
+        # the engine reads a wide one as text
+        return EncodedValue(decimal_text(raw, type_), number="" if wide(type_) else raw)
     if pa.types.is_integer(type_):
-        return EncodedValue(f"CAST({raw} AS VARCHAR)")
+        return EncodedValue(f"CAST({raw} AS VARCHAR)", number=raw)
     if pa.types.is_floating(type_):
         # the engine's JSON writer has the same digits in half the time; of 32 bits it shows those of 64
         digits = f"to_json({raw})" if pa.types.is_float64(type_) else raw
-        return EncodedValue(f"CASE WHEN isfinite({raw}) THEN CAST({digits} AS VARCHAR) END", NUMBER)
+        finite = f"CASE WHEN isfinite({raw}) THEN {{}} END"
+        return EncodedValue(finite.format(f"CAST({digits} AS VARCHAR)"), NUMBER, finite.format(raw))
     if is_text(type_):
         finite = f"isfinite(TRY_CAST({raw} AS DOUBLE))"
         return EncodedValue(f"CASE WHEN regexp_full_match({raw}, '{JSON_NUMBER}') AND {finite} THEN {raw} END", NUMBER)
@@ -204,16 +220,18 @@ def _number(raw: str, type_: pa.DataType) -> EncodedValue | None:
 def _integer(raw: str, type_: pa.DataType) -> EncodedValue | None:
     small = pa.types.is_signed_integer(type_) and type_.bit_width <= 32
     if small or pa.types.is_uint8(type_) or pa.types.is_uint16(type_):
-        return EncodedValue(f"CAST({raw} AS VARCHAR)")
-    whole = f"CAST(TRY_CAST({raw} AS INTEGER) AS VARCHAR)"
+        return EncodedValue(f"CAST({raw} AS VARCHAR)", number=raw)
+    number = f"TRY_CAST({raw} AS INTEGER)"
+    whole = f"CAST({number} AS VARCHAR)"
     if pa.types.is_integer(type_):
-        return EncodedValue(whole, INTEGER)
+        return EncodedValue(whole, INTEGER, number)
     if is_text(type_) or wide(type_):
         # 2.0 as in the line below: a list of dicts holds it where pandas had to make room for a missing number
         return EncodedValue(rf"CASE WHEN regexp_full_match({raw}, '[+-]?[0-9]+(\.0+)?') THEN {whole} END", INTEGER)
     if pa.types.is_decimal(type_) or pa.types.is_floating(type_):
         # a cast to INTEGER rounds; 1.5 pieces is not a quantity
-        return EncodedValue(f"CASE WHEN {raw} = trunc({raw}) THEN {whole} END", INTEGER)
+        fits = f"CASE WHEN {raw} = trunc({raw}) THEN {{}} END"
+        return EncodedValue(fits.format(whole), INTEGER, fits.format(number))
     return None
 
 
@@ -244,7 +262,9 @@ def _timestamp(raw: str, type_: pa.DataType, timezone: str | None) -> EncodedVal
 def _instant(sql: str) -> EncodedValue:
     # strftime knows infinity, and years that ISO 8601 does not write with four digits
     in_range = f"{sql} BETWEEN {_YEARS}"
-    return EncodedValue(f"CASE WHEN {in_range} THEN strftime({sql}, '%Y-%m-%dT%H:%M:%S.%gZ') END", TIMESTAMP)
+    # of a time with a zone, the engine asks a calendar for each of its parts
+    in_utc = f"make_timestamp(epoch_us({sql}))"
+    return EncodedValue(f"CASE WHEN {in_range} THEN strftime({in_utc}, '%Y-%m-%dT%H:%M:%S.%gZ') END", TIMESTAMP)
 
 
 def _choice(sql: str, field: Field) -> str:

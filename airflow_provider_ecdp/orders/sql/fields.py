@@ -12,16 +12,18 @@ import pyarrow as pa
 
 from airflow_provider_ecdp.errors import ColumnsError
 from airflow_provider_ecdp.orders.contract import ORDER, Field, Kind, folded_name, on_one_line
-from airflow_provider_ecdp.orders.engine.arrow_types import is_text, readable
+from airflow_provider_ecdp.orders.engine.arrow_types import readable
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS, PROBLEMS, ZONES
 from airflow_provider_ecdp.orders.names import likely, listed
+from airflow_provider_ecdp.orders.sql.blank_text import unless_blank
 from airflow_provider_ecdp.orders.sql.coercion import (
     NOT_FINITE,
     EncodedValue,
+    as_text,
+    blank,
     encode,
     plain,
-    present,
     scalar,
     shown,
     why_not,
@@ -45,8 +47,9 @@ class Node:
     `raw` and `encoded` are SQL; for an object or a list both are the value itself. `rule` is broken by a value
     that is not NULL and has no encoded value; None if every value has one. `var` names the element of a list. `shown`
     is SQL of the text to show of a value that does not fit, if not the value's own. Where `made` is set, `encoded` is a
-    column that the query makes of it: checks and text share it, and the engine binds and computes it once. `text` is
-    SQL of the text before blank text becomes NULL, cheaper than `encoded`; empty if there is none.
+    column that the query makes of it: checks and text share it, and the engine binds and computes it once. `blank` is
+    SQL of whether the value is blank text, and absent for that; empty if it cannot be. `number` is SQL of the encoded
+    value as a number of the engine's; empty if it is text there.
     """
 
     field: Field
@@ -57,7 +60,18 @@ class Node:
     var: str = ""
     shown: str = ""
     made: str = ""
-    text: str = ""
+    blank: str = ""
+    number: str = ""
+
+    @property
+    def double(self) -> str:
+        """SQL of the encoded value as a DOUBLE."""
+        return f"CAST({self.number} AS DOUBLE)" if self.number else f"TRY_CAST({self.encoded} AS DOUBLE)"
+
+    @property
+    def below_zero(self) -> str:
+        """SQL of whether the encoded value is a number below zero; -0.00 is not."""
+        return f"{self.number or f'TRY_CAST({self.encoded} AS DOUBLE)'} < 0"
 
     def child(self, name: str) -> Node | None:
         """Return the node of a sub-field, None where the extract has no column for it."""
@@ -180,12 +194,13 @@ class _Matcher:
             return self.object_node(field, *plain(raw, type_), path)
         if field.kind is Kind.LIST:
             return self.list_node(field, *plain(raw, type_), path)
-        column, type_ = scalar(field, raw, type_)
-        raw = present(field, column, type_)
+        raw, type_ = scalar(field, raw, type_)
+        raw = as_text(raw, type_)
         encoded = encode(field, raw, type_, self.timezone)
         if encoded is None:
             self.note(path, why_not(field, type_))
             return Node(field, raw, raw)
+        absent = "" if field.required else blank(raw, type_)
         unfit = shown(raw, type_)
         if field.name == "timeZone":
             # names are ASCII: other types are cast only to compare with them, and to show them
@@ -193,11 +208,12 @@ class _Matcher:
         elif field.kind is Kind.TEXT and pa.types.is_floating(type_):
             # of an attribute: no other text takes a float, and every finite one is its text
             unfit = quote_literal(NOT_FINITE)
-        node = Node(field, raw, encoded.sql, encoded.rule, shown=unfit)
+        node = Node(field, raw, encoded.sql, encoded.rule, shown=unfit, blank=absent, number=encoded.number)
         if path.partition(".")[0] in _LISTS:
-            # inside of a lambda, the engine computes an expression as often as it is written
-            return replace(node, text=f"CAST({column} AS VARCHAR)" if is_text(type_) else "")
-        return replace(node, encoded=f"o.ecdp_{path.replace('.', '_')}", made=encoded.sql)
+            # blank text of lists is left out of the JSON text of the order: an element at a time, it takes much longer
+            return node
+        made = unless_blank(encoded.sql) if absent and field.any_text else encoded.sql
+        return replace(node, encoded=f"o.ecdp_{path.replace('.', '_')}", made=made)
 
     def object_node(self, field: Field, raw: str, type_: pa.DataType, path: str) -> Node:
         if pa.types.is_null(type_):

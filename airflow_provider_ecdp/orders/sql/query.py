@@ -19,7 +19,12 @@ from airflow_provider_ecdp.orders.engine.tables import (
     READ_BEFORE,
     ZONES,
 )
-from airflow_provider_ecdp.orders.sql.encoding import order_json
+from airflow_provider_ecdp.orders.sql.encoding import (
+    has_unusual_text,
+    may_break_watched_rules,
+    order_json,
+    without_blank_text,
+)
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding
 from airflow_provider_ecdp.orders.sql.validation import Level, attribute_names
 
@@ -79,7 +84,7 @@ class Query:
 
     def checked(self, *, facts: bool = False) -> str:
         """Return SQL of order_id, text, problems, warnings, and of facts; the engine makes those that are used."""
-        broken = f"{self.checks.any_broken()} OR contains(ecdp_text, {quote_literal(BROKEN)})"
+        broken = f"{self.checks.any_broken()} OR {may_break_watched_rules('o.ecdp_json', 'o.ecdp_unusual')}"
         problems = _problems(warning=False)
         if noted := self.fields.problems:
             # a problem of the source is the cause; that the field is missing follows from it
@@ -87,11 +92,13 @@ class Query:
             same_field = f"len(list_filter({fields}, lambda g: g = y.field OR starts_with(g, y.field || '.'))) > 0"
             others = f"list_filter({problems}, lambda y: NOT ({same_field}))"
             problems = f"nullif(coalesce({others}, []) || {noted}, [])"
-        text = f"SELECT o.*, {order_json(self.fields)} AS ecdp_text FROM ({self.prepared}) AS o"
+        text = f"SELECT o.*, {order_json(self.fields)} AS ecdp_json FROM ({self.prepared}) AS o"
+        text = f"SELECT o.*, {has_unusual_text('o.ecdp_json')} AS ecdp_unusual FROM ({text}) AS o"
+        without_blanks = f"CASE WHEN o.ecdp_unusual THEN {without_blank_text('o.ecdp_json')} ELSE o.ecdp_json END"
         # the list is built only for the rows that need it: a CASE evaluates a branch for its own rows
         rules = f"CASE WHEN {broken} THEN {self.checks.problems()} END AS ecdp_found"
         return (
-            f"SELECT {_id(self.fields.nodes[0].encoded)} AS order_id, ecdp_text AS text, "
+            f"SELECT {_id(self.fields.nodes[0].encoded)} AS order_id, {without_blanks} AS text, "
             f"{problems} AS problems, {_problems(warning=True)} AS warnings"
             f"{f', {self._facts} AS facts' if facts else ''} FROM (SELECT o.*, {rules} FROM ({text}) AS o) AS o"
         )
@@ -182,7 +189,10 @@ class Query:
 def _id(encoded: str) -> str:
     """Return SQL of the id of an order, from its encoded value."""
     # broken bytes all have the same mark, which would make one id of many
-    return f"CASE WHEN NOT contains({encoded}, {quote_literal(BROKEN)}) THEN left({encoded}, {_ID_CHARACTERS}) END"
+    broken = f"contains({encoded}, {quote_literal(BROKEN)})"
+    # few bytes are few characters
+    short = f"CASE WHEN strlen({encoded}) > {_ID_CHARACTERS} THEN left({encoded}, {_ID_CHARACTERS}) ELSE {encoded} END"
+    return f"CASE WHEN NOT {broken} THEN {short} END"
 
 
 def _problems(*, warning: bool) -> str:

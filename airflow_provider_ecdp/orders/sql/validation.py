@@ -9,14 +9,15 @@ import enum
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from airflow_provider_ecdp.orders.contract import PLACEHOLDERS, STATUS_SPELLINGS, WARNINGS, Kind
+from airflow_provider_ecdp.orders.contract import STATUS_SPELLINGS, WARNINGS, Kind
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS
-from airflow_provider_ecdp.orders.sql.blank_text import is_blank
+from airflow_provider_ecdp.orders.sql.blank_text import PATTERN
 from airflow_provider_ecdp.orders.sql.coercion import TEXT, listed_status
 from airflow_provider_ecdp.orders.sql.currencies import CURRENCY_CODES
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql, number_sql
+from airflow_provider_ecdp.orders.sql.encoding import PLACEHOLDER
 from airflow_provider_ecdp.orders.sql.fields import FieldBinding, Node
 
 #: Characters of the code of a currency.
@@ -205,11 +206,10 @@ def _elements(node: Node, path: str, outer: str = "") -> Level:
     checks += _fields(node.children, ".", f"{node.var} IS NOT NULL AND ")
     quantity = node.child("quantity")
     if quantity:
-        negative = f"TRY_CAST({quantity.encoded} AS INTEGER) < 0"
-        checks.append(_warning("negative_quantity", ".quantity", negative, Got.VALUE, quantity.encoded))
+        checks.append(_warning("negative_quantity", ".quantity", quantity.below_zero, Got.VALUE, quantity.encoded))
     if node.field.name == "products":
         checks += [
-            _warning("empty_text", f".{name}", is_blank(child.encoded), Got.BLANK, child.encoded)
+            _warning("empty_text", f".{name}", _is_blank(child.encoded), Got.BLANK, child.encoded, watched=True)
             for name in ("id", "name")
             if (child := node.child(name))
         ]
@@ -235,28 +235,32 @@ def _fields(nodes: Sequence[Node], prefix: str = "", present: str = "") -> Itera
 
 
 def _value(node: Node, path: str) -> Iterator[Check]:
-    field, raw, encoded, text = node.field, node.raw, node.encoded, node.text or node.encoded
+    field, raw, encoded = node.field, node.raw, node.encoded
     if node.rule:
-        yield Check(path, f"{raw} IS NOT NULL AND {encoded} IS NULL", node.rule, *_got(node))
+        broken = f"{raw} IS NOT NULL AND {node.number or encoded} IS NULL"
+        if node.blank:
+            broken = f"CASE WHEN {broken} THEN NOT {node.blank} END"
+        yield Check(path, broken, node.rule, *_got(node))
     if field.kind is Kind.TEXT:
         # a value that could not become text, and was marked
-        yield Check(path, f"contains({text}, {quote_literal(BROKEN)})", "", Got.MARK, text, watched=True)
+        yield Check(path, f"contains({encoded}, {quote_literal(BROKEN)})", "", Got.MARK, encoded, watched=True)
     low, high = field.min_length, field.max_length
     if field.kind is Kind.TEXT and (low or high):
         exactly = low == high
         # an absent value fails `required`, and only that
         if high:
             # bytes first: strlen is free, and few bytes are few characters
+            longer = f"length({encoded}) > {high}{f' AND NOT {node.blank}' if node.blank and not node.made else ''}"
             bound = (
                 f"length({encoded}) <> {high} AND NOT contains({encoded}, {quote_literal(OTHER_KIND)})"
                 if exactly
-                else f"CASE WHEN strlen({text}) > {high} THEN length({encoded}) > {high} END"
+                else f"CASE WHEN strlen({encoded}) > {high} THEN {longer} END"
             )
             rule = f"exactly {high} characters" if exactly else f"at most {high} characters"
-            yield Check(path, bound, rule, Got.CHARACTERS, text)
+            yield Check(path, bound, rule, Got.CHARACTERS, encoded)
         if low and not exactly:
             rule = f"at least {low} character{'s' if low > 1 else ''}"
-            yield Check(path, is_blank(encoded), rule, Got.BLANK, encoded)
+            yield Check(path, _is_blank(encoded), rule, Got.BLANK, encoded, watched=True)
 
 
 def _kind(text: str) -> str:
@@ -287,8 +291,7 @@ def _got(node: Node) -> tuple[str | Got, str]:
     if node.shown:
         return Got.AS_IS, node.shown
     as_text = f"CAST({node.raw} AS VARCHAR)"
-    free = node.field.kind is Kind.TEXT and not (node.field.choices or node.field.name == "timeZone")
-    return (Got.LENGTH if node.field.personal or free else Got.VALUE), as_text
+    return (Got.LENGTH if node.field.personal or node.field.any_text else Got.VALUE), as_text
 
 
 def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
@@ -300,12 +303,11 @@ def _customer(customer: Node, matching: str | None) -> Iterator[Check]:
         missing = f"{node.encoded} IS NULL" if node else "TRUE"
         rule = f"required by the matching mode {matching}"
         yield Check(f"customer.{matching}", f"{customer.raw} IS NOT NULL AND {missing}", rule, "missing")
-    words = ", ".join(map(quote_literal, PLACEHOLDERS))
-    longest = max(map(len, PLACEHOLDERS))
     for child in customer.children:
-        # most texts are longer
-        broken = f"CASE WHEN strlen({child.encoded}) <= {longest} THEN lower({child.encoded}) IN ({words}) END"
-        yield _warning("placeholder", f"customer.{child.field.name}", broken, Got.CHARACTERS, child.encoded)
+        broken = f"regexp_full_match({child.encoded}, {quote_literal(PLACEHOLDER)})"
+        yield _warning(
+            "placeholder", f"customer.{child.field.name}", broken, Got.CHARACTERS, child.encoded, watched=True
+        )
     email = customer.child("email")
     if email:
         broken = f"NOT contains({email.encoded}, '@')"
@@ -316,9 +318,7 @@ def _of_other_pages(fields: FieldBinding) -> Iterator[Check]:
     """Yield the warnings for values that other pages of the vendor forbid, but the API's page does not."""
     for name, warning in (("totalValue", "negative_total"), ("returnsValue", "negative_returns")):
         if node := fields.field(name):
-            # -0.00 is not below zero
-            broken = f"CASE WHEN starts_with({node.encoded}, '-') THEN TRY_CAST({node.encoded} AS DOUBLE) < 0 END"
-            yield _warning(warning, name, broken, Got.VALUE, node.encoded)
+            yield _warning(warning, name, node.below_zero, Got.VALUE, node.encoded)
     if currency := fields.field("currency"):
         code = currency.encoded
         # one text takes less time to bind and to search than a list; no three characters and a comma span two codes
@@ -349,11 +349,15 @@ def _total(fields: FieldBinding, products: Node) -> Check | None:
     total, price, quantity = fields.field("totalValue"), products.child("price"), products.child("quantity")
     if not (total and price and quantity):
         return None
-    line = f"TRY_CAST({price.encoded} AS DOUBLE) * TRY_CAST({quantity.encoded} AS DOUBLE)"
+    line = f"{price.double} * {quantity.double}"
     lines = f"list_transform({products.raw}, lambda {products.var}: {line})"
-    broken = f"abs(TRY_CAST({total.encoded} AS DOUBLE) - list_sum({lines})) > 0.0100001"
+    broken = f"abs({total.double} - list_sum({lines})) > 0.0100001"
     return _warning("total_mismatch", "totalValue", broken, "another total than its products")
 
 
-def _warning(name: str, path: str, broken: str, got: str | Got, value: str = "NULL") -> Check:
-    return Check(path, broken, f"{name}: {WARNINGS[name]}", got, value, name)
+def _is_blank(text: str) -> str:
+    return f"regexp_full_match({text}, {PATTERN})"
+
+
+def _warning(name: str, path: str, broken: str, got: str | Got, value: str = "NULL", *, watched: bool = False) -> Check:
+    return Check(path, broken, f"{name}: {WARNINGS[name]}", got, value, name, watched)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+import functools
 import re
 from decimal import Decimal
 
@@ -11,12 +12,16 @@ import duckdb
 import pyarrow as pa
 import pytest
 from contract_paths import MAX_LENGTHS, OPTIONAL, REQUIRED
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from laws import examples
 
 from airflow_provider_ecdp.by_id.validation import listed_status
 from airflow_provider_ecdp.errors import ColumnsError, ConfigurationError
-from airflow_provider_ecdp.orders.contract import BLANK_TEXT, WARNINGS
+from airflow_provider_ecdp.orders.contract import BLANK_TEXT, PLACEHOLDERS, WARNINGS, is_blank_text
+from airflow_provider_ecdp.orders.engine.quoting import quote_literal
 from airflow_provider_ecdp.orders.sql import query
-from airflow_provider_ecdp.orders.sql.blank_text import is_blank
+from airflow_provider_ecdp.orders.sql.blank_text import IN_JSON, is_blank
 
 WIDE = "ż"  # one character, two bytes
 ASTRAL = "😀"  # one character, four bytes
@@ -131,6 +136,51 @@ def test_blank_text_is_the_same_to_python_and_to_the_engine():
         [(blank,)] = engine.execute(query, [characters]).fetchall()
     assert blank == [one for one in characters if re.fullmatch(BLANK_TEXT, one)]
     assert {one for one in characters if one.isspace()} <= set(blank)
+
+
+def test_blank_text_is_found_in_json_too():
+    characters = [chr(i) for i in (*range(0x3200), *range(0xE000, 0x10000), *range(0xE0000, 0xE1001))]
+    characters = [one for one in characters if not "\ud800" <= one < "\ue000"]
+    pattern = quote_literal(f'"{IN_JSON}"')
+    query = f"SELECT list_filter(?, lambda x: regexp_full_match(to_json(x), {pattern}))"
+    with duckdb.connect() as engine:
+        [(blank,)] = engine.execute(query, [characters]).fetchall()
+    assert blank == [one for one in characters if is_blank_text(one)]
+
+
+#: Texts that look like what the checks search for in the JSON of an order, and parts of such texts.
+PARTS = ['"', "\\", ":", ",", "{", "}", " ", "\n", "\u200b", ',"url":""', '"id":" "', '"email":"null"', "null", "url"]
+LOOKALIKES = st.lists(st.sampled_from(PARTS), max_size=4).map("".join)
+TEXTS = [
+    *((*LINE, name) for name in ("id", "name", "url", "imageUrl", "category")),
+    *((*path, name) for path in (LINE_ATTRIBUTE, ATTRIBUTE) for name in ("name", "value")),
+    ("customer", "email"),
+    ("customer", "crmId"),
+]
+
+
+# every example changes copies of the order
+@settings(max_examples=examples(30), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(orders=st.lists(st.fixed_dictionaries(dict.fromkeys(TEXTS, LOOKALIKES)), min_size=20, max_size=20))
+def test_law_a_text_that_looks_like_json_misleads_no_search(judge, full, orders):
+    made = {}
+    for number, texts in enumerate(orders):
+        made[number] = functools.reduce(lambda order, text: changed(order, *text), texts.items(), full)
+    for number, row in judge(made).items():
+        blank = {path for path, text in orders[number].items() if is_blank_text(text)}
+        words = {path for path in TEXTS if path[0] == "customer" and orders[number][path].lower() in PLACEHOLDERS}
+        refused = {(*LINE_ATTRIBUTE, "name"), (*ATTRIBUTE, "name")} & blank
+        said = {
+            *((place(path), "empty_text") for path in {(*LINE, "id"), (*LINE, "name")} & blank),
+            *((place(path), "placeholder") for path in words),
+        }
+        assert {one["field"] for one in row.problems} == {place(path) for path in refused}
+        warnings = {(one["field"], one["rule"].partition(":")[0]) for one in row.warnings}
+        assert {one for one in warnings if one[1] in ("empty_text", "placeholder")} == said
+        if not refused:
+            for path, text in orders[number].items():
+                sent = value_at(row.sent, path[:-1]).get(path[-1])
+                assert sent == (None if path in blank and path in OPTIONAL else text)
 
 
 def test_a_required_field_may_not_be_null(judge, full):
