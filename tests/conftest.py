@@ -97,15 +97,21 @@ WHOLE_RUNS = {
         "streams",
     )
 }
-#: The same, of parts that are seldom changed, with many readings in each test.
+#: The same, of parts that are seldom changed, with many readings, deadlines or processes in each test.
 WHOLE_RUNS |= {
+    "api/test_deadlines.py",
+    "by_id/test_laws.py",
     "dry_run/test_orders.py",
     "ledger/test_compaction.py",
     "orders/execution/test_catalog.py",
     "orders/execution/test_large_orders.py",
     "orders/execution/test_partitions.py",
+    "orders/sources/test_sharding.py",
+    "orders/sql/test_json_columns.py",
+    "orders/sql/test_types.py",
     "orders/test_names_of_users.py",
     "push/test_schema_drift.py",
+    "sandbox/test_server.py",
     "test_sample.py",
 }
 

@@ -56,6 +56,7 @@ def test_a_website_is_a_whole_number_or_reported():
     assert [website for _, _, website in found] == ["7", None]
 
 
+@pytest.mark.slow
 def test_a_column_of_json_is_the_value_in_its_text():
     columns = {"order_id": ['"1"', "2"], "status": ['"paid"', "null"], "website_id": ["7", '"8"']}
     json = {name: pa.array(values, pa.json_()) for name, values in columns.items()}

@@ -449,6 +449,7 @@ def temporary(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_the_memory_goes_by_the_disk_and_is_removed(temporary, open_orders, many):
     sql = """
         WITH large AS (SELECT repeat('x', 500) || i AS x FROM range(300000) AS t(i) ORDER BY md5(x) OFFSET 1)

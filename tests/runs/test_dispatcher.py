@@ -184,6 +184,7 @@ print(interrupted)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 def test_an_interruption_at_any_moment_neither_hangs_nor_loses_what_was_sent(seed):
     command = [sys.executable, "-c", INTERRUPTED, str(seed)]
