@@ -208,9 +208,11 @@ def _number(raw: str, type_: pa.DataType) -> EncodedValue | None:
         return EncodedValue(f"CAST({raw} AS VARCHAR)", number=raw)
     if pa.types.is_floating(type_):
         # the engine's JSON writer has the same digits in half the time; of 32 bits it shows those of 64
-        digits = f"to_json({raw})" if pa.types.is_float64(type_) else raw
         finite = f"CASE WHEN isfinite({raw}) THEN {{}} END"
-        return EncodedValue(finite.format(f"CAST({digits} AS VARCHAR)"), NUMBER, finite.format(raw))
+        if pa.types.is_float64(type_):
+            return EncodedValue(finite.format(f"CAST(to_json({raw}) AS VARCHAR)"), NUMBER, finite.format(raw))
+        # the digits of 32 bits are another number than their 64 bits: 0.1 and 0.10000000149
+        return EncodedValue(finite.format(f"CAST({raw} AS VARCHAR)"), NUMBER)
     if is_text(type_):
         finite = f"isfinite(TRY_CAST({raw} AS DOUBLE))"
         return EncodedValue(f"CASE WHEN regexp_full_match({raw}, '{JSON_NUMBER}') AND {finite} THEN {raw} END", NUMBER)

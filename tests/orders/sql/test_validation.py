@@ -463,6 +463,19 @@ def test_a_total_may_be_a_cent_off(judge, full):
     assert found == totals | {"two lines": False, "two lines, one counted": True, "no lines": False}
 
 
+def test_totals_of_32_bits_count_with_the_digits_that_are_sent(read, table, full):
+    schema = table(full).schema
+    line = [f.with_type(pa.float32()) if f.name == "price" else f for f in schema.field("products").type.value_type]
+    types = {"totalValue": pa.float32(), "products": pa.list_(pa.struct(line))}
+    order = changed(full, (*LINE, "price"), 18724.8) | {"totalValue": 131073.6}
+    orders = [changed(order, (*LINE, "quantity"), count) for count in (7, 6)]
+    rows = read(
+        pa.Table.from_pylist(orders, schema=pa.schema([f.with_type(types.get(f.name, f.type)) for f in schema]))
+    )
+    # in 64 bits, 7 times 18724.8 of 32 is a cent and more away from 131073.6
+    assert ["total_mismatch" in row.named_warnings for row in rows] == [False, True]
+
+
 def test_what_is_only_nearly_odd_has_no_warning(judge, full):
     rows = judge(
         {
