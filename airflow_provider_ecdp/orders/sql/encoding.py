@@ -1,7 +1,7 @@
 """The JSON text of an order as SQL: absent fields are left out, numbers keep their own digits.
 
-Some things are searched for in this one text: to look at each text of each element of a list takes five times as long.
-A search cannot be misled by the user's texts, in which a quotation mark has a backslash.
+Blank text and words for a missing value are searched for in this one text: to examine each text of each element of a
+list takes three times as long. Texts of users cannot mislead the search: their quotation marks have backslashes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PLACEHOLDER_IN_JSON = f"(?i:{'|'.join(re.escape(json.dumps(word)[1:-1]) for wor
 
 _TEXTS = [(path, field) for path, field in walk() if field.any_text]
 
-#: Names of texts: those that blank text is no value of, in lists; those that are required; those of the customer.
+#: Names of texts: optional ones in lists, which are absent if they are blank; required ones; those of the customer.
 _OPTIONAL = "|".join(sorted({f.name for path, f in _TEXTS if not f.required and not f.personal and "." in path}))
 _REQUIRED = "|".join(sorted({f.name for _, f in _TEXTS if f.required}))
 _PERSONAL = "|".join(sorted({f.name for _, f in _TEXTS if f.personal}))
@@ -58,7 +58,7 @@ def without_blank_text(text: str) -> str:
 
 
 def may_break_watched_rules(text: str, unusual: str) -> str:
-    """Return SQL that is true for every order that breaks a rule which is `watched`.
+    """Return SQL that is true for every order that breaks a `watched` rule.
 
     :param unusual: SQL of the value of `has_unusual_text`
     """
