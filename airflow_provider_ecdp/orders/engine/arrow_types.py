@@ -1,7 +1,8 @@
 """Kinds of Arrow types, and the types in which the engine gets them.
 
 The engine has no type for halves of floats and for decimals beyond 38 digits, and fails on a time that its microseconds
-cannot hold, and on malformed text in a column of JSON. Such columns reach it in another type, with the same values.
+cannot hold, and on malformed text in a column of JSON. Of a dictionary inside of lists of a fixed size, it reads the
+indices in place of the values. Such columns reach it in another type, with the same values.
 """
 
 from __future__ import annotations
@@ -30,20 +31,24 @@ _INFINITY = 2**63 - 1
 _MICROSECONDS = {"s": 1_000_000, "ms": 1_000}
 
 
-def engine_type(type_: pa.DataType) -> pa.DataType | None:
-    """Return the type in which the engine gets a column of `type_`; None if it has none for it, or for a part of it."""
+def engine_type(type_: pa.DataType, *, dictionaries: bool = True) -> pa.DataType | None:
+    """Return the type in which the engine gets a column of `type_`; None if it has none for it, or for a part of it.
+
+    :param dictionaries: whether it can be a dictionary, or have one in it
+    """
     if is_json(type_):
         return type_.storage_type
     if pa.types.is_dictionary(type_):
         inner = engine_type(type_.value_type)
-        return type_ if inner == type_.value_type else inner
+        return type_ if dictionaries and inner == type_.value_type else inner
     if pa.types.is_decimal(type_):
         return _engine_decimal(type_)
     if pa.types.is_float16(type_):
         return pa.float32()
     if pa.types.is_timestamp(type_):
         return type_ if type_.unit == "ns" else pa.timestamp("us", type_.tz)
-    return _engine_nested(type_) if type_.num_fields or pa.types.is_struct(type_) else type_
+    nested = type_.num_fields or pa.types.is_struct(type_)
+    return _engine_nested(type_, dictionaries=dictionaries) if nested else type_
 
 
 def readable(type_: pa.DataType) -> bool:
@@ -60,7 +65,7 @@ def engine_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
     try:
         if not _holds_wide(array.type):
             return array.cast(type_)
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass
     # a copy without offsets: it has nothing of the buffers around a slice
     return _by_parts(array.take(pa.array(range(len(array)))), type_)
@@ -119,9 +124,10 @@ def _engine_decimal(type_: pa.DataType) -> pa.DataType | None:
     return pa.decimal128(digits, scale) if changed else type_
 
 
-def _engine_nested(type_: pa.DataType) -> pa.DataType | None:
+def _engine_nested(type_: pa.DataType, *, dictionaries: bool) -> pa.DataType | None:
+    dictionaries = dictionaries and not pa.types.is_fixed_size_list(type_)
     fields = [type_.field(i) for i in range(type_.num_fields)]
-    types = [engine_type(field.type) for field in fields]
+    types = [engine_type(field.type, dictionaries=dictionaries) for field in fields]
     if not types or None in types or pa.types.is_union(type_):
         return None
     if types == [field.type for field in fields]:
@@ -130,7 +136,7 @@ def _engine_nested(type_: pa.DataType) -> pa.DataType | None:
     if pa.types.is_struct(type_):
         return pa.struct(members)
     if pa.types.is_map(type_):
-        return pa.map_(*(engine_type(inner) for inner in (type_.key_type, type_.item_type)))
+        return pa.map_(*(engine_type(inner, dictionaries=dictionaries) for inner in (type_.key_type, type_.item_type)))
     if pa.types.is_fixed_size_list(type_):
         return pa.list_(members[0], type_.list_size)
     return pa.large_list(members[0]) if pa.types.is_large_list(type_) else pa.list_(members[0])

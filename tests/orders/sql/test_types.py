@@ -573,6 +573,27 @@ def test_a_whole_number_is_no_date_and_the_message_says_how_to_make_one():
     assert rows == [("2026-11-01 10:00:00+00", "2026-11-01 10:00:00+00", "2026-11-01 00:00:00")]
 
 
+@pytest.mark.parametrize("depth", ["members", "lists", "a MAP"])
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_dictionary_inside_of_a_list_of_a_fixed_size_is_its_values(read, with_columns, depth, mapped):
+    words = pa.array(["x", "y", "x"]).dictionary_encode()
+    offsets = pa.array(range(4), pa.int32())
+    member = pa.StructArray.from_arrays([pa.array(["n"] * 3), words], ["name", "value"])
+    attributes = {
+        "members": pa.FixedSizeListArray.from_arrays(member, 1),
+        "lists": pa.ListArray.from_arrays(offsets, member),
+        "a MAP": pa.MapArray.from_arrays(offsets, pa.array(["n"] * 3), words),
+    }[depth]
+    line = products(name=words, productAttributes=attributes).flatten()
+    table = with_columns(id=["1", "2", "3"], products=pa.FixedSizeListArray.from_arrays(line, 1))
+    settings = {"mapping": {"id": "id"}} if mapped else {}
+    rows = read(table, **settings)
+    lines = [row.sent["products"][0] for row in rows]
+    assert [(line["name"], line["productAttributes"]) for line in lines] == [
+        (word, [{"name": "n", "value": word}]) for word in ("x", "y", "x")
+    ]
+
+
 @pytest.mark.parametrize("type_", [pa.timestamp("us"), pa.timestamp("ns"), pa.date32(), pa.date64()], ids=str)
 def test_a_date_without_a_zone_is_refused_with_what_to_do(type_):
     message = f"date: the column is {type_}, which has no time zone; "
