@@ -208,11 +208,11 @@ def _number(raw: str, type_: pa.DataType) -> EncodedValue | None:
         return EncodedValue(f"CAST({raw} AS VARCHAR)", number=raw)
     if pa.types.is_floating(type_):
         # the engine's JSON writer has the same digits in half the time; of 32 bits it shows those of 64
-        finite = f"CASE WHEN isfinite({raw}) THEN {{}} END"
+        finite = f"CASE WHEN isfinite({raw}) THEN"
         if pa.types.is_float64(type_):
-            return EncodedValue(finite.format(f"CAST(to_json({raw}) AS VARCHAR)"), NUMBER, finite.format(raw))
+            return EncodedValue(f"{finite} CAST(to_json({raw}) AS VARCHAR) END", NUMBER, f"{finite} {raw} END")
         # the digits of 32 bits are another number than their 64 bits: 0.1 and 0.10000000149
-        return EncodedValue(finite.format(f"CAST({raw} AS VARCHAR)"), NUMBER)
+        return EncodedValue(f"{finite} CAST({raw} AS VARCHAR) END", NUMBER)
     if is_text(type_):
         finite = f"isfinite(TRY_CAST({raw} AS DOUBLE))"
         return EncodedValue(f"CASE WHEN regexp_full_match({raw}, '{JSON_NUMBER}') AND {finite} THEN {raw} END", NUMBER)
@@ -232,8 +232,8 @@ def _integer(raw: str, type_: pa.DataType) -> EncodedValue | None:
         return EncodedValue(rf"CASE WHEN regexp_full_match({raw}, '[+-]?[0-9]+(\.0+)?') THEN {whole} END", INTEGER)
     if pa.types.is_decimal(type_) or pa.types.is_floating(type_):
         # a cast to INTEGER rounds; 1.5 pieces is not a quantity
-        fits = f"CASE WHEN {raw} = trunc({raw}) THEN {{}} END"
-        return EncodedValue(fits.format(whole), INTEGER, fits.format(number))
+        fits = f"CASE WHEN {raw} = trunc({raw}) THEN"
+        return EncodedValue(f"{fits} {whole} END", INTEGER, f"{fits} {number} END")
     return None
 
 

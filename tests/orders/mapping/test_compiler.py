@@ -223,6 +223,17 @@ def test_a_name_with_a_dot_is_a_column_first(shape):
     assert shape([row], FLAT | {"customer": {"email": "a.b"}})["A-1"]["customer"] == {"email": "1@example.com"}
 
 
+def test_names_may_have_braces(shape):
+    row = ROW | {"sums{0}": {"total{eur}": 20.5, "site{}": 2.0}}
+    mapping = FLAT | {
+        "totalValue": "sums{0}.total{eur}",
+        "returnsValue": {"column": "sums{0}.total{eur}", "default": "0.00"},
+        "websiteId": {"column": "sums{0}.site{}", "map": {"3": "1"}},
+    }
+    order = shape([row], mapping)["A-1"]
+    assert (order["totalValue"], order["returnsValue"], order["websiteId"]) == ("20.5", "20.5", "2")
+
+
 def test_members_of_an_object_that_is_a_column_are_mapped_or_matched(shape):
     row = ROW | {"buyer": {"mail": "m@example.com", "phone": "+48"}, "crm": 17}
     mapping = FLAT | {"customer": "buyer", "customer.email": "mail", "customer.crmId": "crm"}
