@@ -147,14 +147,9 @@ def _count(rule: Rule, order_id: str | None) -> None:
 
 def _take_names(names: pa.Array, counter: Counter[str]) -> None:
     codes = pc.list_flatten(names).dictionary_encode()
-    places = pc.cast(codes.indices, pa.int64())
-    distinct = len(codes.dictionary)
-    if not distinct:
-        return
-    # each name once for an order
-    orders = pc.multiply(pc.list_parent_indices(names), distinct)
-    each = pc.unique(pc.add(orders, places)).drop_null()
-    for pair in pc.value_counts(pc.subtract(each, pc.multiply(pc.divide(each, distinct), distinct))):
+    # a number for each pair of a name and an order: each name counts once for an order
+    pairs = pc.add(pc.multiply(pc.cast(codes.indices, pa.int64()), len(names)), pc.list_parent_indices(names))
+    for pair in pc.value_counts(pc.divide(pc.unique(pairs).drop_null(), len(names))):
         name = codes.dictionary[pair["values"].as_py()].as_py()
         # a wrong column can hold as many names as there are orders, and a person's data
         name = name if _ATTRIBUTE.fullmatch(name) else OTHER

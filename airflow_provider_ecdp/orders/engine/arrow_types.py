@@ -136,7 +136,8 @@ def _engine_nested(type_: pa.DataType, *, dictionaries: bool) -> pa.DataType | N
     if pa.types.is_struct(type_):
         return pa.struct(members)
     if pa.types.is_map(type_):
-        return pa.map_(*(engine_type(inner, dictionaries=dictionaries) for inner in (type_.key_type, type_.item_type)))
+        entries = members[0].type
+        return pa.map_(entries.field(0).type, entries.field(1).type)
     if pa.types.is_fixed_size_list(type_):
         return pa.list_(members[0], type_.list_size)
     return pa.large_list(members[0]) if pa.types.is_large_list(type_) else pa.list_(members[0])

@@ -105,7 +105,7 @@ def features(values: Sequence[tuple[str, Expression]]) -> Expression:
 
 def _checked_as_text(field: Field) -> bool:
     """Whether the checks refuse every text that is not the field's: no type can hide behind it."""
-    return field.kind in (Kind.NUMBER, Kind.INTEGER) or bool(field.choices) or field.name == "timeZone"
+    return field.kind in (Kind.NUMBER, Kind.INTEGER) or (field.kind is Kind.TEXT and not field.any_text)
 
 
 def _keeps_type(default: Constant, type_: pa.DataType) -> bool:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from airflow_provider_ecdp.orders.contract import INTEGER, STATUS_BLANKS, STATUS_SPELLINGS, Field, Kind
 from airflow_provider_ecdp.orders.engine.arrow_types import is_bytes, is_json, is_text, readable, wide
 from airflow_provider_ecdp.orders.engine.quoting import quote_literal
-from airflow_provider_ecdp.orders.sql.blank_text import PATTERN, unless_blank
+from airflow_provider_ecdp.orders.sql.blank_text import matches_blank, unless_blank
 from airflow_provider_ecdp.orders.sql.disclosure import number_sql
 from airflow_provider_ecdp.orders.sql.json_columns import JSON_NUMBER, single
 
@@ -117,8 +117,8 @@ def as_text(raw: str, type_: pa.DataType) -> str:
 def blank(raw: str, type_: pa.DataType) -> str:
     """Return SQL of whether the column `raw`, which is not NULL, is empty or blank text; "" if no such value can be."""
     if is_bytes(type_):
-        return f"coalesce(regexp_full_match(TRY(decode({raw})), {PATTERN}), FALSE)"
-    return f"regexp_full_match({raw}, {PATTERN})" if is_text(type_) else ""
+        return f"coalesce({matches_blank(f'TRY(decode({raw}))')}, FALSE)"
+    return matches_blank(raw) if is_text(type_) else ""
 
 
 def why_not(field: Field, type_: pa.DataType) -> str:

@@ -71,7 +71,7 @@ class Node:
     @property
     def below_zero(self) -> str:
         """SQL of whether the encoded value is a number below zero; -0.00 is not."""
-        return f"{self.number or f'TRY_CAST({self.encoded} AS DOUBLE)'} < 0"
+        return f"{self.number or self.double} < 0"
 
     def child(self, name: str) -> Node | None:
         """Return the node of a sub-field, None where the extract has no column for it."""

@@ -239,8 +239,7 @@ def _unusual_key(fields: Iterable[Field]) -> str:
 
 def _is_free_text(field: Field) -> bool:
     """Whether the checks take any text for `field`: a fraction, or a list, would hide behind it."""
-    checked = field.kind is not Kind.TEXT or field.choices or field.name in ("value", "timeZone")
-    return not checked
+    return field.any_text and field.name != "value"
 
 
 def _exact(raw: str) -> str:

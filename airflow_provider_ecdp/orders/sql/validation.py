@@ -13,7 +13,7 @@ from airflow_provider_ecdp.orders.contract import STATUS_SPELLINGS, WARNINGS, Ki
 from airflow_provider_ecdp.orders.engine.marks import BROKEN, ONE_VALUE, OTHER_KIND, REPEATED_KEY
 from airflow_provider_ecdp.orders.engine.quoting import quote_identifier, quote_literal
 from airflow_provider_ecdp.orders.engine.tables import DIFFERS
-from airflow_provider_ecdp.orders.sql.blank_text import PATTERN
+from airflow_provider_ecdp.orders.sql.blank_text import matches_blank
 from airflow_provider_ecdp.orders.sql.coercion import TEXT, listed_status
 from airflow_provider_ecdp.orders.sql.currencies import CURRENCY_CODES
 from airflow_provider_ecdp.orders.sql.disclosure import disclosed_sql, length_sql, number_sql
@@ -209,7 +209,7 @@ def _elements(node: Node, path: str, outer: str = "") -> Level:
         checks.append(_warning("negative_quantity", ".quantity", quantity.below_zero, Got.VALUE, quantity.encoded))
     if node.field.name == "products":
         checks += [
-            _warning("empty_text", f".{name}", _is_blank(child.encoded), Got.BLANK, child.encoded, watched=True)
+            _warning("empty_text", f".{name}", matches_blank(child.encoded), Got.BLANK, child.encoded, watched=True)
             for name in ("id", "name")
             if (child := node.child(name))
         ]
@@ -260,7 +260,7 @@ def _value(node: Node, path: str) -> Iterator[Check]:
             yield Check(path, bound, rule, Got.CHARACTERS, encoded)
         if low and not exactly:
             rule = f"at least {low} character{'s' if low > 1 else ''}"
-            yield Check(path, _is_blank(encoded), rule, Got.BLANK, encoded, watched=True)
+            yield Check(path, matches_blank(encoded), rule, Got.BLANK, encoded, watched=True)
 
 
 def _kind(text: str) -> str:
@@ -353,10 +353,6 @@ def _total(fields: FieldBinding, products: Node) -> Check | None:
     lines = f"list_transform({products.raw}, lambda {products.var}: {line})"
     broken = f"abs({total.double} - list_sum({lines})) > 0.0100001"
     return _warning("total_mismatch", "totalValue", broken, "another total than its products")
-
-
-def _is_blank(text: str) -> str:
-    return f"regexp_full_match({text}, {PATTERN})"
 
 
 def _warning(name: str, path: str, broken: str, got: str | Got, value: str = "NULL", *, watched: bool = False) -> Check:

@@ -140,7 +140,6 @@ def test_blank_text_is_the_same_to_python_and_to_the_engine():
 
 def test_blank_text_is_found_in_json_too():
     characters = [chr(i) for i in (*range(0x3200), *range(0xE000, 0x10000), *range(0xE0000, 0xE1001))]
-    characters = [one for one in characters if not "\ud800" <= one < "\ue000"]
     pattern = quote_literal(f'"{IN_JSON}"')
     query = f"SELECT list_filter(?, lambda x: regexp_full_match(to_json(x), {pattern}))"
     with duckdb.connect() as engine:
