@@ -65,7 +65,7 @@ def engine_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
     try:
         if not _holds_wide(array.type):
             return array.cast(type_)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except pa.ArrowInvalid:
         pass
     # a copy without offsets: it has nothing of the buffers around a slice
     return _by_parts(array.take(pa.array(range(len(array)))), type_)
